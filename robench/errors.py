@@ -1,0 +1,35 @@
+"""The errors robench raises.
+
+RobenchError
+├── UserError           bad input: one line on the terminal, exit status 2
+│   ├── ConfigError     a configuration that cannot run
+│   ├── DataError       a data set that is missing, damaged or malformed
+│   └── PluginError     a plugin or component that breaks its contract
+└── CacheError          a cache or results folder that cannot be used
+"""
+
+from __future__ import annotations
+
+
+class RobenchError(Exception):
+    """Base of every error robench raises on purpose."""
+
+
+class UserError(RobenchError):
+    """Bad input; the message says what was expected, what was got and what to do."""
+
+
+class ConfigError(UserError):
+    """A configuration that cannot run."""
+
+
+class DataError(UserError):
+    """A data set that is missing, damaged or malformed."""
+
+
+class PluginError(UserError):
+    """A plugin or component that breaks its contract."""
+
+
+class CacheError(UserError):
+    """A cache or results folder that cannot be read or written."""
