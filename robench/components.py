@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from robench.data import Data
     from robench.evidence import Evidence
-    from robench.recipe import Recipe
     from robench.record import Value
     from robench.system import System
     from robench.threat import Threat
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component(ABC):
+class Component(ABC):  # noqa: B024 - abstract through its six kinds
     """What every component has: a version that enters the record and the protocol of a row."""
 
     version: ClassVar[str] = "1"

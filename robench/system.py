@@ -97,7 +97,7 @@ def module_device(model: nn.Module) -> torch.device:
 
 
 def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int) -> nn.Module:
-    """Build a model and refuse it unless it maps images of `shape` to (N, classes) finite logits."""
+    """Build a model; refuse it with PluginError unless it maps images to (N, classes) logits."""
     model = build()
     was_training = model.training
     model.eval()

@@ -1,0 +1,83 @@
+"""Intervals for shares and paired tests on the same images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Z95 = 1.959963984540054
+"""Quantile of the normal distribution for two-sided 95 % intervals."""
+
+
+def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
+    """Wilson score interval of a share: (low, high) in [0,1] (Wilson, 1927).
+
+    Raises ValueError unless 0 <= hits <= n and n > 0.
+    """
+    if not 0 <= hits <= n or n == 0:
+        raise ValueError(f"expected 0 <= hits <= n and n > 0, got hits={hits}, n={n}")
+    share, spread = hits / n, z * z / n
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
+    low = 0.0 if hits == 0 else max(0.0, centre - half)
+    return low, 1.0 if hits == n else min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two systems on the same images: the difference of their accuracies and its p-value."""
+
+    difference: float
+    """Accuracy of the first minus the second, in [-1,1]."""
+    low: float
+    high: float
+    """95 % interval of the difference (Newcombe 1998, method 10)."""
+    p_value: float
+    """Exact two-sided McNemar test of no difference."""
+    only_first: int
+    only_second: int
+    n: int
+
+
+def paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Paired:
+    """Compare per-image successes, shape (N,) each, of two systems on the same images.
+
+    Raises ValueError when the shapes differ or no image is given.
+    """
+    if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
+        raise ValueError(f"expected two vectors of one length, got {first.shape}, {second.shape}")
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    b, c = int((first & ~second).sum()), int((~first & second).sum())
+    low, high = _newcombe(both, b, c, neither)
+    return Paired((b - c) / len(first), low, high, mcnemar(b, c), b, c, len(first))
+
+
+def mcnemar(b: int, c: int) -> float:
+    """Exact two-sided McNemar p-value from the two counts of disagreement (McNemar, 1947)."""
+    from scipy.special import bdtr
+
+    # bdtr is P(Binomial(n, 1/2) <= k).
+    return min(1.0, 2 * float(bdtr(min(b, c), b + c, 0.5)))
+
+
+def _newcombe(a: int, b: int, c: int, d: int) -> tuple[float, float]:
+    """Newcombe's hybrid score interval for a paired difference, with his continuity-corrected phi.
+
+    Statistics in Medicine 17 (1998) 2635-2650, method 10.
+    """
+    n = a + b + c + d
+    p1, p2 = (a + b) / n, (a + c) / n
+    (l1, u1), (l2, u2) = wilson(a + b, n), wilson(a + c, n)
+    margins = (a + b) * (c + d) * (a + c) * (b + d)
+    cross = a * d - b * c
+    numerator = max(cross - n / 2, 0) if cross > 0 else cross
+    phi = numerator / math.sqrt(margins) if margins else 0.0
+    dl1, du1, dl2, du2 = p1 - l1, u1 - p1, p2 - l2, u2 - p2
+    low = math.sqrt(max(0.0, dl1**2 - 2 * phi * dl1 * du2 + du2**2))
+    high = math.sqrt(max(0.0, du1**2 - 2 * phi * du1 * dl2 + dl2**2))
+    return max(-1.0, p1 - p2 - low), min(1.0, p1 - p2 + high)
