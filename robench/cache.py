@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from robench.errors import CacheError
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Cache:
             os.utime(folder / MANIFEST)
             return read(folder)
         except OSError as error:
+            if error.errno not in DISK_REFUSES:
+                raise
             raise CacheError(
                 f"expected to write the cache below {self.root}, got: {error}; "
                 "free some space or set cache= to another folder"

@@ -71,6 +71,10 @@ class Model(Component):
         generator, which the core has seeded.
         """
 
+    def identity(self) -> str:
+        """What besides the options decides the network: a digest of a file or of foreign code."""
+        return ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Defense(Component):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -65,8 +64,12 @@ class Data:
     test: Split
     classes: tuple[str, ...]
     threat: UsualThreat
+    hash: str = ""
+    """SHA-256 of all pixels and labels, 16 hexadecimal digits; computed when not given."""
 
     def __post_init__(self) -> None:
+        if not self.hash:
+            object.__setattr__(self, "hash", _content_hash(self.train, self.test))
         if self.train.images.shape[1:] != self.test.images.shape[1:]:
             raise DataError(
                 f"expected train and test images of one shape, got "
@@ -85,15 +88,14 @@ class Data:
         channels, height, width = self.test.images.shape[1:]
         return channels, height, width
 
-    @cached_property
-    def hash(self) -> str:
-        """SHA-256 of all pixels and labels, 16 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for split in (self.train, self.test):
-            digest.update(str(tuple(split.images.shape)).encode())
-            digest.update(split.images.numpy().tobytes())
-            digest.update(split.labels.numpy().tobytes())
-        return digest.hexdigest()[:16]
+
+def _content_hash(*splits: Split) -> str:
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(str(tuple(split.images.shape)).encode())
+        digest.update(split.images.contiguous().numpy().tobytes())
+        digest.update(split.labels.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def stratified(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:

@@ -1,0 +1,65 @@
+"""Progress of long work: a bar with rate and time left, plain lines without a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Advance = Callable[..., None]
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def progress(what: str, total: int, unit: str = "img") -> Iterator[Advance]:
+    """Show work of `total` units; call the yielded function with units done and an optional note."""
+    show = _bar(what, total, unit) if sys.stderr.isatty() else _lines(what, total, unit)
+    with show as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeLeft(),
+        TextColumn("{task.fields[note]}"),
+    ]
+    start, done = time.monotonic(), 0
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(what, total=total, rate="", note="")
+
+        def advance(count: int, note: str = "") -> None:
+            nonlocal done
+            done += count
+            rate = done / max(time.monotonic() - start, 1e-9)
+            bars.update(task, advance=count, rate=f"{rate:,.0f} {unit}/s", note=note)
+
+        yield advance
+
+
+@contextmanager
+def _lines(what: str, total: int, unit: str) -> Iterator[Advance]:
+    start = last = time.monotonic()
+    done = 0
+
+    def advance(count: int, note: str = "") -> None:
+        nonlocal done, last
+        done += count
+        now = time.monotonic()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            rate = done / (now - start)
+            left = (total - done) / rate
+            text = f"{what}: {done / total:.0%}, {rate:,.0f} {unit}/s, {left:.0f} s left {note}"
+            print(text.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
+
+    yield advance
