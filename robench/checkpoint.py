@@ -40,7 +40,8 @@ class Checkpoint:
         self.path.with_suffix(".new").replace(self.path)
         self.saved = time.monotonic()
 
-    def remove(self) -> None:
-        """Delete the file once training is done."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+
+def remove_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a training that is done."""
+    for path in folder.glob("*.checkpoint"):
+        path.unlink()

@@ -114,7 +114,6 @@ class DeployContext:
 
     data: Data
     seed: int
-    certifier: Any
 
 
 @dataclass(frozen=True, kw_only=True)

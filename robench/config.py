@@ -87,10 +87,10 @@ class RunConfig:
     defense: Mapping[str, Defense]
     attack: Mapping[str, Attack]
     metric: Mapping[str, Metric]
-    train: TrainConfig = TrainConfig()
-    threat: ThreatConfig = ThreatConfig()
+    train: TrainConfig = field(default_factory=TrainConfig)
+    threat: ThreatConfig = field(default_factory=ThreatConfig)
     access: Mapping[str, Access] = field(default_factory=lambda: {"white_box": WhiteBox()})
-    audit: AuditConfig = AuditConfig()
+    audit: AuditConfig = field(default_factory=AuditConfig)
     seed: int = 0
     images: int | None = None
 

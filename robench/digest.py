@@ -34,6 +34,10 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"expected a plain value, got {type(value).__name__}")
 
 
+NUMBERLESS = {"robench", "robench.components", "robench.errors", "robench.progress"}
+"""Modules that cannot change a number: names, contracts, messages."""
+
+
 @cache
 def code(module: str) -> str:
     """Digest of a module's code and of all code it imports from its own package or robench.
@@ -45,19 +49,14 @@ def code(module: str) -> str:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in seen or name.partition(".")[0] not in roots:
+        if name in seen or name in NUMBERLESS or name.partition(".")[0] not in roots:
             continue
         path = _source(name)
-        if path is None:
-            continue
-        if path.suffix != ".py":
-            seen[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        if path is None or path.suffix != ".py":
             continue
         tree = _without_docs(ast.parse(path.read_text(encoding="utf-8")))
-        # The package's front door maps names to modules; only the contracts behind it matter.
-        skip = name == "robench"
-        seen[name] = "" if skip else hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-        waiting += ["robench.components"] if skip else _imports(tree, name, path)
+        seen[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+        waiting += _imports(tree, name, path)
     return digest(seen)
 
 

@@ -13,7 +13,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress(what: str, total: int, unit: str = "img") -> Iterator[Advance]:
-    """Show work of `total` units; call the yielded function with units done and an optional note."""
+    """Show work of `total` units; call the yielded function with units done and a note."""
     show = _bar(what, total, unit) if sys.stderr.isatty() else _lines(what, total, unit)
     with show as advance:
         yield advance

@@ -62,7 +62,6 @@ class Trainer:
                 with seed_scope(derive(seed, "epoch", epoch)):
                     self._epoch(model, split, loss, optimizer, recipe, seed, epoch, advance)
                 checkpoint.save(model, optimizer, epoch + 1)
-        checkpoint.remove()
         return model.eval()
 
     def _epoch(
@@ -121,5 +120,6 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def _check_finite(value: Tensor, epoch: int) -> None:
     if not torch.isfinite(value):
         raise UserError(
-            f"expected a finite training loss, got {value.item()} in epoch {epoch + 1}; lower train.lr"
+            f"expected a finite training loss, got {value.item()} in epoch {epoch + 1}; "
+            "lower train.lr"
         )

@@ -1,0 +1,135 @@
+"""The record of a run: frozen, versioned, JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Axis = str | int | float | None
+
+
+class Frozen(BaseModel):
+    """Base of all parts of a record: immutable, unknown fields and NaN refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Value(Frozen):
+    """One measured number with its 95 % interval (low, high), None where it has none."""
+
+    metric: str
+    value: float | None
+    """None when it is not defined (0/0)."""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    """How many images (or repetitions) it comes from."""
+    unit: str = ""
+    """share (in [0,1]), s, img/s, bytes, ..."""
+    better: Literal["higher", "lower", "neither"] = "higher"
+    axes: dict[str, Axis] = Field(default_factory=dict)
+    """What it belongs to: attack, access, norm, eps, layer, p, radius, alpha, ..."""
+
+
+class AttackRow(Frozen):
+    """How one row of the run went."""
+
+    attack: str
+    access: str
+    norm: str
+    eps: float | None
+    status: Literal["ok", "invalid", "at_chance"] = "ok"
+    message: str = ""
+    """Why the row is invalid."""
+    seconds: float = 0.0
+    """Seconds the examples took to make when they were made."""
+
+
+class Finding(Frozen):
+    """One thing an audit measured, as a number and a plain sentence."""
+
+    check: str
+    value: float | None
+    threshold: float | None = None
+    verdict: Literal["pass", "suspect", "fail"]
+    sentence: str
+
+
+class Audit(Frozen):
+    """The audit of a system under one threat."""
+
+    norm: str
+    eps: float
+    level: str
+    n: int
+    verdict: Literal["pass", "suspect", "fail"]
+    findings: tuple[Finding, ...] = ()
+
+
+class TwinAgreement(Frozen):
+    """How well the differentiable twin computes the deployed function, before smoothing."""
+
+    equal_labels: float
+    logit_gap: float | None
+    n: int
+    flagged: bool
+    """Whether fewer labels agree than the configuration demands."""
+
+
+class DataInfo(Frozen):
+    """The data a run was judged on."""
+
+    name: str
+    hash: str
+    images: int
+    """Judged test images."""
+    subset: str
+    """Digest of the judged images' indices."""
+
+
+class Provenance(Frozen):
+    """What computed the numbers."""
+
+    robench: str
+    distributions: dict[str, str]
+    components: dict[str, str]
+    """kind.choice -> distribution version / component version."""
+    python: str
+    machine: str
+    device: str
+    threads: int
+    commit: str | None = None
+
+
+class Record(Frozen):
+    """One run: what was asked, what came out, and what computed it."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    status: Literal["ok", "at_chance"] = "ok"
+    config: dict[str, Any]
+    overrides: tuple[str, ...] = ()
+    """What was typed on the command line."""
+    seed: int
+    data: DataInfo
+    values: tuple[Value, ...]
+    rows: tuple[AttackRow, ...]
+    agreement: TwinAgreement
+    audit: tuple[Audit, ...] = ()
+    notes: dict[str, Any] = Field(default_factory=dict)
+    """What the training reported: margins of every round, for instance."""
+    protocol: str
+    """Rows are ranked together only under the same protocol."""
+    provenance: Provenance
+    timings: dict[str, float] = Field(default_factory=dict)
+    """Seconds; the only part that two identical runs need not share."""
+
+    def find(self, metric: str, **axes: Axis) -> Value | None:
+        """The first value of a metric whose axes contain the given ones."""
+        for value in self.values:
+            if value.metric == metric and axes.items() <= value.axes.items():
+                return value
+        return None
