@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
@@ -158,7 +158,13 @@ def _check_defenses(defenses: Mapping[str, Defense], compressor: Compressor) -> 
 
 
 def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: asdict(component) for name, component in chosen.items()}
+    return {name: plain_options(component) for name, component in chosen.items()}
+
+
+def plain_options(component: Any) -> dict[str, Any]:
+    """A component's options as JSON-like data; what was handed over in Python is left out."""
+    kept = [f.name for f in fields(component) if f.metadata.get("plain", True)]
+    return {name: getattr(component, name) for name in kept}
 
 
 def _names(value: Any) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 
 from robench.checkpoint import remove_checkpoints
 from robench.components import Defense, DeployContext
-from robench.config import Places, RunConfig, only
+from robench.config import Places, RunConfig, only, plain_options
 from robench.data import Data, Split, stratified
 from robench.digest import code, component_code, digest
 from robench.errors import PluginError
@@ -36,7 +36,7 @@ def named(component: Component) -> dict[str, Any]:
     cls = type(component)
     return {
         "class": f"{cls.__module__}.{cls.__qualname__}",
-        "options": asdict(component),
+        "options": plain_options(component),
         "version": cls.version,
         "code": component_code(component),
     }

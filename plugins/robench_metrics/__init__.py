@@ -1,0 +1,18 @@
+"""Built-in metrics."""
+
+from __future__ import annotations
+
+from robench import hookimpl
+from robench.hookspecs import Register
+
+
+@hookimpl
+def robench_register(register: Register) -> None:
+    """Register the built-in metrics."""
+    from robench_metrics.accuracy import Accuracy
+    from robench_metrics.latency import Latency
+    from robench_metrics.size import Size
+
+    register("metric", "accuracy", Accuracy)
+    register("metric", "latency", Latency)
+    register("metric", "size", Size)

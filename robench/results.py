@@ -1,0 +1,133 @@
+"""Records on disk: written whole or not at all, read with every check."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from pydantic import ValidationError
+
+from robench.errors import CacheError, UserError
+from robench.examples import save_examples
+from robench.record import SCHEMA_VERSION, Record
+
+if TYPE_CHECKING:
+    from robench.evidence import Evidence
+
+RECORD, OUTCOMES, EXAMPLES = "record.json", "outcomes.parquet", "examples.npz"
+MAX_RECORD_BYTES = 8 * 2**20
+
+
+def write(record: Record, evidence: Evidence, results: Path) -> Path:
+    """Write a record's folder under a temporary name and rename it; returns `results/<id>`.
+
+    Raises CacheError when the disk refuses; then nothing of it is left.
+    """
+    work = results / f".{record.id}.{os.getpid()}.partial"
+    folder = results / record.id
+    try:
+        work.mkdir(parents=True)
+        (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        evidence.outcomes.to_parquet(work / OUTCOMES, index=False)
+        save_examples(evidence, work / EXAMPLES)
+        _replace(work, folder)
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise CacheError(
+            f"expected to write results below {results}, got: {error}; "
+            "free some space or set results= to another folder"
+        ) from error
+    return folder
+
+
+def _replace(work: Path, folder: Path) -> None:
+    old = work.with_suffix(".old")
+    if folder.exists():
+        folder.rename(old)
+    work.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def find(name: str | Path, results: Path = Path("results")) -> Path:
+    """A record's folder from its path, its record.json, or its id (or its beginning).
+
+    Raises UserError when there is none, or several.
+    """
+    path = Path(name)
+    if path.name == RECORD:
+        path = path.parent
+    if (path / RECORD).is_file():
+        return path
+    matches = sorted(
+        p.parent for p in results.glob(f"*/{RECORD}") if p.parent.name.startswith(str(name))
+    )
+    if len(matches) != 1:
+        raise UserError(
+            f"expected a record folder or the beginning of one id in {results}, got {str(name)!r} "
+            f"with {len(matches)} matches"
+        )
+    return matches[0]
+
+
+def read(folder: Path) -> Record:
+    """Read and check one record; raises UserError naming the file and the first thing wrong."""
+    path = folder / RECORD
+    try:
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            raise UserError(f"expected at most {MAX_RECORD_BYTES} bytes in {path}")
+        return Record.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"expected a record at {path}, got: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(
+            f"expected a record of schema version {SCHEMA_VERSION} in {path}, got {where}: "
+            f"{first['msg']}"
+        ) from error
+
+
+def read_outcomes(folder: Path) -> pd.DataFrame:
+    """The outcomes table of a record's folder; raises UserError when it is missing or damaged."""
+    try:
+        return pd.read_parquet(folder / OUTCOMES)
+    except (OSError, ValueError) as error:
+        raise UserError(f"expected an outcomes table in {folder}, got: {error}") from error
+
+
+def folders(root: Path) -> Iterator[Path]:
+    """Every folder below `root` (itself included) that holds a record, sorted."""
+    for path in sorted(root.rglob(RECORD)):
+        if not any(part.startswith(".") for part in path.relative_to(root).parts):
+            yield path.parent
+
+
+def load(root: str | Path) -> pd.DataFrame:
+    """All values of all records below a folder: a row per value, its axes and run as columns."""
+    rows = []
+    for folder in folders(Path(root)):
+        record = read(folder)
+        about = {
+            "record": record.id,
+            "status": record.status,
+            "seed": record.seed,
+            "images": record.data.images,
+            "protocol": record.protocol,
+            "path": str(folder),
+        }
+        chosen = {kind: "+".join(record.config[kind]) for kind in CHOSEN}
+        for value in record.values:
+            numbers = value.model_dump(exclude={"axes"})
+            rows.append({**about, **chosen, **numbers, **_axes(value.axes, {**about, **chosen})})
+    return pd.DataFrame(rows)
+
+
+CHOSEN = ("dataset", "model", "compressor", "defense")
+
+
+def _axes(axes: dict[str, object], taken: dict[str, object]) -> dict[str, object]:
+    return {f"axis_{name}" if name in taken else name: value for name, value in axes.items()}

@@ -1,0 +1,184 @@
+"""What the terminal shows: records, sweeps, comparisons, verifications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from robench.record import Record, Value
+
+if TYPE_CHECKING:
+    from robench.cache import Cache
+    from robench.compare import Comparison
+    from robench.sweep import Job
+    from robench.verify import Check
+
+
+def console() -> Console:
+    """A console on standard output; wide enough for a table when it is no terminal."""
+    shown = Console()
+    return shown if shown.is_terminal else Console(width=120)
+
+
+def print_record(record: Record, folder: Path) -> None:
+    """Print a record's title, attack table, other values, warnings and path."""
+    out = console()
+    out.print(f"[bold]{escape(title(record))}[/bold]")
+    out.print(_attack_table(record))
+    other = [v for v in record.values if v.metric not in ATTACK_METRICS]
+    if other:
+        out.print(_value_table(other))
+    for warning in warnings(record):
+        out.print(f"[yellow]{escape(warning)}[/yellow]")
+    # Paths are for copying: no wrapping, no markup.
+    out.print(f"record: {folder}", markup=False, soft_wrap=True)
+
+
+ATTACK_METRICS = ("clean_accuracy", "attacked_accuracy", "robust_accuracy", "worst_case_accuracy")
+
+
+def title(record: Record) -> str:
+    """One line that names the evaluated model."""
+    chosen = {kind: "+".join(record.config[kind]) for kind in ("model", "defense", "compressor")}
+    parts = " ".join(f"{kind}={name}" for kind, name in chosen.items())
+    return f"{record.data.name}, {record.data.images} test images: {parts}, seed {record.seed}"
+
+
+def warnings(record: Record) -> list[str]:
+    """Everything a reader must know before believing the numbers."""
+    found = [
+        f"{row.attack} ({row.access}) is invalid, not robust: {row.message}"
+        for row in record.rows
+        if row.status == "invalid"
+    ]
+    if record.status == "at_chance":
+        found.append("the model is at chance: nothing about its robustness can be claimed")
+    if record.agreement.flagged:
+        share = record.agreement.equal_labels
+        found.append(f"the twin agrees with the deployed model on only {share:.1%} of the images")
+    return found
+
+
+def percent(value: Value | None) -> str:
+    """A share with its interval, in percent."""
+    if value is None or value.value is None:
+        return "-"
+    text = f"{value.value:.1%}"
+    if value.low is not None and value.high is not None:
+        text += f" [dim]\\[{100 * value.low:.1f}, {100 * value.high:.1f}][/dim]"
+    return text
+
+
+def _attack_table(record: Record) -> Table:
+    table = Table(caption="shares of images with Wilson 95 % intervals; eps in [0,1] pixels")
+    for name in ("attack", "access", "norm", "eps"):
+        table.add_column(name)
+    for name in ("attacked accuracy", "robust accuracy"):
+        table.add_column(name, justify="right")
+    table.add_column("seconds", justify="right")
+    clean = percent(record.find("clean_accuracy"))
+    table.add_row("clean", "", "", "", clean, clean, "")
+    seconds = {(r.attack, r.access, r.norm, r.eps): r.seconds for r in record.rows}
+    for value in record.values:
+        if value.metric not in ("robust_accuracy", "worst_case_accuracy"):
+            continue
+        axes = value.axes
+        attacked = record.find("attacked_accuracy", **axes)
+        key = (axes["attack"], axes["access"], axes["norm"], axes["eps"])
+        table.add_row(
+            str(axes["attack"]),
+            str(axes["access"]),
+            str(axes["norm"]),
+            "no limit" if axes["eps"] is None else f"{axes['eps']:.4g}",
+            percent(attacked),
+            percent(value),
+            f"{seconds[key]:.1f}" if key in seconds else "",  # type: ignore[index]
+        )
+    for row in record.rows:
+        if row.status == "invalid":
+            eps = "" if row.eps is None else f"{row.eps:.4g}"
+            table.add_row(row.attack, row.access, row.norm, eps, "invalid", "invalid", "")
+    return table
+
+
+def _value_table(values: Iterable[Value]) -> Table:
+    table = Table()
+    for name in ("value", "of"):
+        table.add_column(name)
+    for name in ("", "interval"):
+        table.add_column(name, justify="right")
+    for value in values:
+        axes = ", ".join(f"{k} {v}" for k, v in value.axes.items())
+        number = "not defined" if value.value is None else f"{value.value:.6g} {value.unit}"
+        interval = "" if value.low is None else f"{value.low:.4g} to {value.high:.4g}"
+        table.add_row(value.metric, escape(axes), escape(number), interval)
+    return table
+
+
+def print_sweep(jobs: list[Job]) -> None:
+    """Print one line a job: its overrides and its record, or why it failed."""
+    out = console()
+    table = Table(title=f"{len(jobs)} jobs, {sum(bool(j.error) for j in jobs)} failed")
+    table.add_column("job")
+    table.add_column("what")
+    table.add_column("record or error", overflow="fold")
+    for job in jobs:
+        end = f"[red]failed: {escape(job.error)}[/red]" if job.error else escape(str(job.record))
+        table.add_row(str(job.number), escape(" ".join(job.overrides)), end)
+    out.print(table)
+
+
+def print_comparison(rows: list[Comparison]) -> None:
+    """Print paired differences with their intervals and McNemar p-values."""
+    table = Table(caption="first minus second on the same images; 95 % intervals (Newcombe)")
+    for name in ("attack", "access", "norm", "eps"):
+        table.add_column(name)
+    for name in ("first", "second", "difference", "p (McNemar, exact)"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        pair = row.paired
+        table.add_row(
+            row.attack,
+            row.access,
+            row.norm,
+            "" if row.eps is None else f"{row.eps:.4g}",
+            f"{row.first:.1%}",
+            f"{row.second:.1%}",
+            f"{100 * pair.difference:+.1f} "
+            f"[dim]\\[{100 * pair.low:+.1f}, {100 * pair.high:+.1f}][/dim]",
+            f"{pair.p_value:.3g}",
+        )
+    console().print(table)
+
+
+def print_verification(checks: list[Check]) -> None:
+    """Print per row whether its saved examples give the recorded labels again."""
+    table = Table()
+    for name in ("attack", "access", "eps", "images", "inside the threat", "result"):
+        table.add_column(name)
+    for check in checks:
+        result = "same labels" if check.equal else f"[red]{check.different} labels differ[/red]"
+        inside = "yes" if check.legal else "[red]no[/red]"
+        eps = "" if check.eps is None else f"{check.eps:.4g}"
+        table.add_row(check.attack, check.access, eps, str(check.n), inside, result)
+    console().print(table)
+
+
+def print_cache(cache: Cache) -> None:
+    """Print every cached result and the total."""
+    table = Table(title=str(cache.root))
+    table.add_column("step")
+    table.add_column("key")
+    table.add_column("MiB", justify="right")
+    total = 0
+    for entry in cache.entries():
+        table.add_row(entry.step, entry.key, f"{entry.nbytes / 2**20:,.2f}")
+        total += entry.nbytes
+    out = console()
+    out.print(table)
+    out.print(f"{total / 2**20:,.1f} MiB in all")
