@@ -1,0 +1,1 @@
+"""Certified smoothing with integers: noise, vote counts, certifiers and radius tables."""

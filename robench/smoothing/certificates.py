@@ -1,0 +1,72 @@
+"""What certifiers return, and Cohen's file format for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from robench.smoothing.radius import ABSTAIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificates:
+    """One row per image, integers only.
+
+    `prediction`: label or ABSTAIN. `radius2`: certified squared radius in 8-bit units (-1 when
+    abstaining): the label is the same on every 8-bit perturbation delta with |delta|^2 <= radius2.
+    `hits` of `draws` counting draws voted for the label; `selection` draws chose it. `deployable`
+    is False in benchmark mode, where the true label was given: that measures certified accuracy
+    but certifies no classifier that could ship.
+    """
+
+    prediction: NDArray[np.int64]
+    radius2: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    draws: NDArray[np.int64]
+    selection: int
+    deployable: bool = True
+
+    def __post_init__(self) -> None:
+        abstained = self.prediction == ABSTAIN
+        if not np.array_equal(abstained, self.radius2 == ABSTAIN):
+            raise ValueError("expected a radius exactly where there is a label")
+
+
+def write_tsv(
+    path: Path,
+    certificates: Certificates,
+    *,
+    index: ArrayLike,
+    labels: ArrayLike,
+    seconds: ArrayLike,
+    p_lower: ArrayLike,
+    seed: int,
+) -> None:
+    """Write rows as `certify.py` of Cohen et al. does, with columns for checking after theirs.
+
+    Radii are in [0,1] units with three significant digits rounded down (the original rounds to
+    nearest, which may overstate); radius2, exact, is in squared 8-bit units.
+    """
+    lines = ["idx\tlabel\tpredict\tradius\tcorrect\ttime\tradius2\thits\tdraws\tp_lower\tseed"]
+    c = certificates
+    columns = (index, labels, seconds, p_lower, c.prediction, c.radius2, c.hits, c.draws)
+    for i, label, took, p, guess, squared, hits, draws in zip(
+        *(np.asarray(column).tolist() for column in columns), strict=True
+    ):
+        head = f"{i}\t{label}\t{guess}\t{_down(squared)}\t{int(guess == label)}"
+        tail = f"{timedelta(seconds=took)}\t{squared}\t{hits}\t{draws}\t{p:.12g}\t{seed}"
+        lines.append(f"{head}\t{tail}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _down(squared: int) -> str:
+    """Square root of a squared 8-bit radius, in [0,1] units, three significant digits down."""
+    radius = np.sqrt(max(squared, 0)) / 255
+    if radius == 0:
+        return "0.0"
+    unit = 10.0 ** (np.floor(np.log10(radius)) - 2)
+    return f"{np.floor(radius / unit) * unit:.3}"
