@@ -1,0 +1,26 @@
+"""The built-in attacks, each an attack of the Adversarial Robustness Toolbox (ART)."""
+
+from __future__ import annotations
+
+from robench.hookspecs import Register, hookimpl
+from robench_attacks.autoattack import ArtAutoAttack
+from robench_attacks.carlini import CW
+from robench_attacks.gradient import BIM, FGSM, MIM, PGD
+from robench_attacks.noise import NormalNoise, UniformNoise
+from robench_attacks.square import Square
+
+
+@hookimpl
+def robench_register(register: Register) -> None:
+    """Register the attacks and the three strengths of FGSM."""
+    register("attack", "fgsm", FGSM)
+    for level in ("weak", "medium", "strong"):
+        register("attack", f"fgsm_{level}", FGSM(eps=level))
+    register("attack", "pgd", PGD)
+    register("attack", "bim", BIM)
+    register("attack", "mim", MIM)
+    register("attack", "cw", CW)
+    register("attack", "normal_noise", NormalNoise)
+    register("attack", "uniform_noise", UniformNoise)
+    register("attack", "square", Square)
+    register("attack", "art_autoattack", ArtAutoAttack)

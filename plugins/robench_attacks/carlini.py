@@ -1,0 +1,72 @@
+"""Minimum-norm attack: cw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from robench import require_positive
+from robench_attacks.engine import EngineAttack
+
+if TYPE_CHECKING:
+    import torch
+
+    from robench import Threat
+    from robench_attacks.art_bridge import Search
+
+
+@dataclass(frozen=True, kw_only=True)
+class CW(EngineAttack):
+    """Carlini & Wagner's L2 attack (2017): the nearest error; eps are budgets, not a bound."""
+
+    search: ClassVar[Literal["ball", "minimal", "noise"]] = "minimal"
+    norms: ClassVar[tuple[str, ...]] = ("l2",)
+
+    search_steps: int = 5
+    """Constants tried for each image."""
+    steps: int = 30
+    """Gradient steps for each constant."""
+    learning_rate: float = 0.1
+    """Step size of the optimiser."""
+    initial_const: float = 1.0
+    """First weight of the margin against the squared distance; the right one depends on the
+    scale of the logits, which is why it is searched for."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(
+            search_steps=self.search_steps,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            initial_const=self.initial_const,
+        )
+
+    def search_for(self, threat: Threat, rng: torch.Generator) -> Search:
+        """The minimum-norm search; it draws nothing at random."""
+        from robench.search import CarliniSearch
+
+        search = CarliniSearch(
+            search_steps=self.search_steps,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            initial_const=self.initial_const,
+        )
+        return partial(search.run, threat=threat)
+
+    def art_class(self) -> Any:
+        """ART's CarliniL2Method."""
+        from art.attacks.evasion import CarliniL2Method
+
+        return CarliniL2Method
+
+    def art_options(self, threat: Threat, batch: int) -> dict[str, Any]:
+        """The same steps and constants; ART adds a line search, and forgets the 8-bit grid."""
+        return {
+            "binary_search_steps": self.search_steps,
+            "max_iter": self.steps,
+            "learning_rate": self.learning_rate,
+            "initial_const": self.initial_const,
+            "batch_size": batch,
+            "verbose": False,
+        }

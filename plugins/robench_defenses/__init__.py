@@ -1,0 +1,16 @@
+"""The built-in defenses."""
+
+from __future__ import annotations
+
+from robench.hookspecs import Register, hookimpl
+from robench_defenses.adversarial import AdversarialTraining
+from robench_defenses.gaussian import GaussianTraining
+from robench_defenses.none import NoDefense
+
+
+@hookimpl
+def robench_register(register: Register) -> None:
+    """Register the defenses."""
+    register("defense", "none", NoDefense)
+    register("defense", "gaussian_training", GaussianTraining)
+    register("defense", "adversarial_training", AdversarialTraining)

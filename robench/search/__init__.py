@@ -1,0 +1,31 @@
+"""Searches for adversarial examples on a twin, shared by attacks, training and the audit.
+
+Images are float32 in [0,1], shape (N, C, H, W), on the twin's device; labels int64 (N,); random
+numbers come from a CPU `torch.Generator`. They know nothing of plugins or deployed models.
+"""
+
+from robench.search.ascent import Ball, GradientSearch, Look, Watch
+from robench.search.carlini import CarliniSearch
+from robench.search.gradient import Slope, searching, slope
+from robench.search.losses import LOSSES, Loss, cross_entropy, dlr, margin
+from robench.search.square import Scores, SquareSearch
+from robench.search.trace import Trace
+
+__all__ = [
+    "LOSSES",
+    "Ball",
+    "CarliniSearch",
+    "GradientSearch",
+    "Look",
+    "Loss",
+    "Scores",
+    "Slope",
+    "SquareSearch",
+    "Trace",
+    "Watch",
+    "cross_entropy",
+    "dlr",
+    "margin",
+    "searching",
+    "slope",
+]
