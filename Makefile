@@ -1,0 +1,32 @@
+# The few commands a person needs. Each sets up its own .venv and reuses it while current.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow check docs clean
+
+demo: $(VENV)/.installed
+	$(BIN)/robench run defense=adversarial_training 'attack=[fgsm,pgd,cw]' 'metric=[accuracy,latency,size]'
+
+test: $(VENV)/.installed-dev
+	$(BIN)/pytest -n 2 -q
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/pytest -q -m slow
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) results cache site
+
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,lint]'
+	touch $@

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from robench.cache import MANIFEST, Cache
+from robench.errors import CacheError
+
+
+def make(folder: Path) -> None:
+    (folder / "value").write_text("42")
+    with (folder.parents[3] / "made").open("a") as log:
+        log.write("x")
+
+
+def read(folder: Path) -> str:
+    return (folder / "value").read_text()
+
+
+def made(root: Path) -> int:
+    return len((root / "made").read_text())
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def only_folder(cache: Cache) -> Path:
+    (entry,) = cache.entries()
+    return entry.folder
+
+
+def test_a_result_is_made_once_and_keyed_by_its_inputs(cache: Cache, tmp_path: Path) -> None:
+    assert cache.fetch("step", {"a": 1}, make, read) == "42"
+    assert cache.fetch("step", {"a": 1}, make, read) == "42"
+    assert made(tmp_path) == 1
+    cache.fetch("step", {"a": 2}, make, read)
+    cache.fetch("other", {"a": 1}, make, read)
+    assert made(tmp_path) == 3
+    assert len(list(cache.entries())) == 3
+
+
+def test_a_flipped_byte_is_found_and_made_again(cache: Cache, tmp_path: Path) -> None:
+    cache.fetch("step", {}, make, read)
+    (only_folder(cache) / "value").write_text("43")
+    assert cache.fetch("step", {}, make, read) == "42"
+    assert made(tmp_path) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": 3}', '{"sha256": {"gone": "00"}}'])
+def test_a_broken_manifest_is_made_again(cache: Cache, tmp_path: Path, text: str) -> None:
+    cache.fetch("step", {}, make, read)
+    (only_folder(cache) / MANIFEST).write_text(text)
+    assert cache.fetch("step", {}, make, read) == "42"
+    assert made(tmp_path) == 2
+
+
+def test_a_crash_leaves_no_result_but_its_checkpoint(cache: Cache, tmp_path: Path) -> None:
+    def crash(folder: Path) -> None:
+        (folder / "checkpoint").write_text("half")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        cache.fetch("step", {}, crash, read)
+    assert list(cache.entries()) == []
+
+    def resume(folder: Path) -> None:
+        assert (folder / "checkpoint").read_text() == "half"
+        (folder / "checkpoint").unlink()
+        make(folder)
+
+    assert cache.fetch("step", {}, resume, read) == "42"
+
+
+def test_a_full_disk_is_one_clear_error(cache: Cache) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(CacheError, match=r"free some space or set cache="):
+        cache.fetch("step", {}, full, read)
+    assert list(cache.entries()) == []
+
+
+def test_a_missing_file_of_the_maker_is_not_blamed_on_the_cache(cache: Cache) -> None:
+    def absent(folder: Path) -> None:
+        raise FileNotFoundError("elsewhere")
+
+    with pytest.raises(FileNotFoundError):
+        cache.fetch("step", {}, absent, read)
+
+
+def slow_make(folder: Path) -> None:
+    time.sleep(0.3)
+    make(folder)
+
+
+def fetch_slowly(root: Path) -> str:
+    return Cache(root).fetch("step", {}, slow_make, read)
+
+
+def test_eight_processes_make_it_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(8) as pool:
+        found = pool.map(fetch_slowly, [tmp_path / "cache"] * 8)
+    assert found == ["42"] * 8
+    assert made(tmp_path) == 1
+
+
+def test_prune_deletes_only_what_was_not_read(cache: Cache) -> None:
+    cache.fetch("step", {"a": 1}, make, read)
+    old = only_folder(cache)
+    os.utime(old / MANIFEST, (1, 1))
+    cache.fetch("step", {"a": 2}, make, read)
+    assert cache.prune(older_than=3600) > 0
+    (kept,) = cache.entries()
+    assert kept.folder != old

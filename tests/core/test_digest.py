@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robench import digest
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(value=st.dictionaries(st.text(), PLAIN, max_size=5))
+def test_the_order_of_keys_does_not_count(value: dict[str, object]) -> None:
+    turned = dict(reversed(list(value.items())))
+    assert digest.digest(value) == digest.digest(turned)
+    assert digest.digest(value) != digest.digest({**value, "one more": 1})
+
+
+def test_nan_and_objects_have_no_digest() -> None:
+    with pytest.raises(TypeError, match="finite"):
+        digest.digest(float("nan"))
+    with pytest.raises(TypeError, match="plain"):
+        digest.digest(object())
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "pkg_for_digest"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "a.py").write_text(
+        "from pkg_for_digest.b import two\n\ndef one():\n    return two()\n"
+    )
+    (folder / "b.py").write_text("def two():\n    return 2\n")
+    (folder / "c.py").write_text("def three():\n    return 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield folder
+    for name in [n for n in sys.modules if n.startswith("pkg_for_digest")]:
+        del sys.modules[name]
+
+
+def code_of_a() -> str:
+    digest.code.cache_clear()
+    return digest.code("pkg_for_digest.a")
+
+
+def test_code_digest_follows_imports_and_ignores_text(package: Path) -> None:
+    before = code_of_a()
+    (package / "c.py").write_text("def three():\n    return 4\n")
+    assert code_of_a() == before, "a module that is not imported does not count"
+    (package / "b.py").write_text('def two():\n    """Two."""\n    # a remark\n    return 2\n')
+    assert code_of_a() == before, "docstrings and comments do not count"
+    (package / "b.py").write_text("def two():\n    return 3\n")
+    assert code_of_a() != before, "what is imported counts"
+
+
+def test_code_digest_leaves_out_type_checking_imports(package: Path) -> None:
+    text = (package / "a.py").read_text()
+    guarded = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pkg_for_digest.c\n"
+    (package / "a.py").write_text(guarded + text)
+    before = code_of_a()
+    (package / "c.py").write_text("def three():\n    return 5\n")
+    assert code_of_a() == before
+
+
+def test_relative_imports_are_followed(package: Path) -> None:
+    (package / "a.py").write_text("from . import b\nfrom .b import two\n")
+    before = code_of_a()
+    (package / "b.py").write_text("def two():\n    return 9\n")
+    assert code_of_a() != before
