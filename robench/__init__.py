@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from robench.api import evaluate
     from robench.components import (
         Attack,
         Compressor,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     )
     from robench.data import Data, Split
     from robench.errors import ConfigError, DataError, PluginError, RobenchError, UserError
-    from robench.evaluate import evaluate
     from robench.evidence import Evidence
     from robench.hookspecs import hookimpl
     from robench.record import Record, Value
@@ -60,7 +60,7 @@ _HOME = {
     "UserError": "errors",
     "UsualThreat": "threat",
     "Value": "record",
-    "evaluate": "evaluate",
+    "evaluate": "api",
     "forward": "system",
     "hookimpl": "hookspecs",
     "require": "components",

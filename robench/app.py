@@ -60,7 +60,8 @@ def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Path | None:
         raise ConfigError(_one_line(error)) from error
     _refuse_foreign_code(config, overrides)
     if composed.dry_run:
-        return _dry_run(config, places)
+        _dry_run(config, places)
+        return None
     from robench.pipeline import run
     from robench.show import print_record
 

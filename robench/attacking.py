@@ -13,7 +13,7 @@ import torch
 from robench.config import Transfer
 from robench.crafting import Row, search
 from robench.digest import code, digest
-from robench.seeds import derive
+from robench.seeds import derive, seed_scope
 from robench.steps import Steps, named
 from robench.threat import Threat, distance, resolve_eps
 
@@ -123,8 +123,11 @@ def judge(target: Steps, crafted: Crafted) -> Judged:
 
     def make(folder: Path) -> None:
         images = target.test.float_images()
+        # A randomised model draws from its own stream, the same whenever these are judged.
+        with seed_scope(derive(target.config.seed, "judge", crafted.key)):
+            labels = target.system.deployed.predict(crafted.images)
         judged = {
-            "labels": target.system.deployed.predict(crafted.images),
+            "labels": labels,
             "linf": distance(crafted.images, images, "linf"),
             "l2": distance(crafted.images, images, "l2"),
         }

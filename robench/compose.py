@@ -101,8 +101,8 @@ def prepare() -> None:
 
 def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
     """Turn a composed configuration into a checked run and its places; raises ConfigError."""
-    parts = {kind: _objects(kind, composed.get(kind)) for kind in SEVERAL}
-    settings = {name: OmegaConf.to_object(composed[name]) for name in SETTINGS}
+    parts: dict[str, Any] = {kind: _objects(kind, composed.get(kind)) for kind in SEVERAL}
+    settings: dict[str, Any] = {name: OmegaConf.to_object(composed[name]) for name in SETTINGS}
     config = RunConfig(**parts, **settings, seed=composed.seed, images=composed.images)
     places = Places(
         results=Path(composed.results),
@@ -141,7 +141,7 @@ def from_plain(plain: Mapping[str, Any]) -> RunConfig:
     }
     access = {"white_box": WhiteBox, "transfer": Transfer}
     parts["access"] = {name: access[name](**fields) for name, fields in plain["access"].items()}
-    settings = {
+    settings: dict[str, Any] = {
         "train": TrainConfig(**plain["train"]),
         "threat": ThreatConfig(**plain["threat"]),
         "audit": AuditConfig(**plain["audit"]),

@@ -129,7 +129,9 @@ class RunConfig:
         seed = chosen.pop("seed", self.seed + SOURCE_SEED_STEP)
         if "python" in _names(chosen.get("model")):
             raise ConfigError("expected a registered model as source: model=python is not allowed")
-        changed = {kind: _choose(registry(), kind, value) for kind, value in chosen.items()}
+        changed: dict[str, Any] = {
+            kind: _choose(registry(), kind, value) for kind, value in chosen.items()
+        }
         return replace(self, **changed, seed=seed, attack={}, metric={})
 
 

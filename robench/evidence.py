@@ -67,4 +67,4 @@ class Evidence:
 
     def cached(self, step: str, inputs: dict[str, Any], make: Callable[[], Any]) -> Any:
         """A JSON-like result about this system, made once for these inputs."""
-        return self.steps.cached(step, inputs, make)
+        return self.steps.cached(step, inputs, make, lambda value: value)

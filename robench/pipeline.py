@@ -22,6 +22,7 @@ from robench.outcomes import clean_score, outcome_rows
 from robench.provenance import component_versions, provenance
 from robench.record import AttackRow, DataInfo, Record, TwinAgreement, Value
 from robench.results import write
+from robench.seeds import derive, seed_scope
 from robench.steps import Steps, named
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def measure(evidence: Evidence) -> tuple[Value, ...]:
         inputs = {"metric": named(metric), "judged": judged, "images": images}
 
         def make(metric: Any = metric) -> list[dict[str, Any]]:
-            return [value.model_dump() for value in metric.measure(evidence)]
+            with seed_scope(derive(config.seed, "measure", named(metric)["options"])):
+                return [value.model_dump() for value in metric.measure(evidence)]
 
         stored = evidence.cached("measure", inputs, make)
         found += [Value.model_validate(value) for value in stored]

@@ -83,13 +83,15 @@ def _attack_table(record: Record) -> Table:
     table.add_column("seconds", justify="right")
     clean = percent(record.find("clean_accuracy"))
     table.add_row("clean", "", "", "", clean, clean, "")
-    seconds = {(r.attack, r.access, r.norm, r.eps): r.seconds for r in record.rows}
+    seconds: dict[tuple[object, ...], float] = {
+        (r.attack, r.access, r.norm, r.eps): r.seconds for r in record.rows
+    }
     for value in record.values:
         if value.metric not in ("robust_accuracy", "worst_case_accuracy"):
             continue
         axes = value.axes
         attacked = record.find("attacked_accuracy", **axes)
-        key = (axes["attack"], axes["access"], axes["norm"], axes["eps"])
+        key = tuple(axes[name] for name in ("attack", "access", "norm", "eps"))
         table.add_row(
             str(axes["attack"]),
             str(axes["access"]),
@@ -97,7 +99,7 @@ def _attack_table(record: Record) -> Table:
             "no limit" if axes["eps"] is None else f"{axes['eps']:.4g}",
             percent(attacked),
             percent(value),
-            f"{seconds[key]:.1f}" if key in seconds else "",  # type: ignore[index]
+            f"{seconds[key]:.1f}" if key in seconds else "",
         )
     for row in record.rows:
         if row.status == "invalid":

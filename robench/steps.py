@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from robench.cache import Cache
     from robench.components import Component
+
+
+T = TypeVar("T")
 
 
 def named(component: Component) -> dict[str, Any]:
@@ -156,7 +159,7 @@ class Steps:
             return load_weights(self.architecture(), folder / "model.safetensors")
 
         model = self.cache.fetch("train", self._train_inputs, self._train, read)
-        return model.to(self.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+        return model.to(self.device).to(memory_format=torch.channels_last).eval()
 
     def _train(self, folder: Path) -> None:
         model = self.architecture()
@@ -219,27 +222,35 @@ class Steps:
         return self.cached(
             "agreement",
             {"images": digest(self.subset.tolist()), "data": self.data.hash},
-            lambda: asdict(_agreement(self.finished, self.test)),
-            lambda values: Agreement(**values),
+            lambda: asdict(self._agree()),
+            _read_agreement,
         )
+
+    def _agree(self) -> Agreement:
+        with seed_scope(derive(self.config.seed, "agreement")):
+            return _agreement(self.finished, self.test)
 
     def cached(
         self,
         step: str,
         inputs: dict[str, Any],
         make: Callable[[], Any],
-        read: Callable[[Any], Any] = lambda value: value,
-    ) -> Any:
+        read: Callable[[Any], T],
+    ) -> T:
         """Cache a JSON-like result about this system: `read` of what `make` returned."""
 
         def write(folder: Path) -> None:
             text = json.dumps(make(), allow_nan=False)
             (folder / "value.json").write_text(text, encoding="utf-8")
 
-        def load(folder: Path) -> Any:
+        def load(folder: Path) -> T:
             return read(json.loads((folder / "value.json").read_text(encoding="utf-8")))
 
         return self.cache.fetch(step, {"system": self.system_key, **inputs}, write, load)
+
+
+def _read_agreement(values: dict[str, Any]) -> Agreement:
+    return Agreement(**values)
 
 
 def _agreement(system: System, test: Split) -> Agreement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import robench
 
@@ -44,7 +44,7 @@ class Latency(robench.Metric):
             "threads": torch.get_num_threads(),
             "device": evidence.steps.device.type,
         }
-        shared = {"n": self.repeats, "axes": axes}
+        shared: dict[str, Any] = {"n": self.repeats, "axes": axes}
         yield robench.Value(
             metric="latency", value=median, low=low, high=high, unit="s", better="lower", **shared
         )

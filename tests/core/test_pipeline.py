@@ -1,0 +1,312 @@
+"""Whole runs on tiny data: what the core promises of every attack, model and record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import robench
+from robench.config import Places, RunConfig, Transfer, WhiteBox
+from robench.errors import ConfigError, PluginError, UserError
+from robench.pipeline import run
+from robench.recipe import TrainConfig
+from robench.results import load, read, read_outcomes
+from robench.threat import ThreatConfig
+from tests.conftest import tiny_net
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiny(robench.Dataset):
+    """The blobs of the fixtures."""
+
+    def load(self, root: Path) -> robench.Data:
+        from tests.conftest import USUAL, blobs
+
+        return robench.Data(blobs(120, 0), blobs(60, 1), ("a", "b", "c"), USUAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Net(robench.Model):
+    """A tiny network; `outputs` lets a test break it."""
+
+    recipe: ClassVar[dict[str, Any]] = {"epochs": 25, "lr": 0.01, "batch": 30}
+    outputs: int = 3
+
+    def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        net = tiny_net()
+        if self.outputs != classes:
+            net[3] = nn.Linear(4 * 36, self.outputs)
+        return net
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(robench.Defense):
+    """No defense."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other(robench.Defense):
+    """A second defense that trains."""
+
+    trains: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Same(robench.Compressor):
+    """No compression; counts how often it finished."""
+
+    def finish(self, model: nn.Module, data: robench.Data) -> robench.System:
+        return robench.System(robench.FloatDeployed(model), model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sign(robench.Attack):
+    """One signed gradient step, or a fault on purpose."""
+
+    fault: str = ""
+
+    def run(self, twin: Any, images: Any, labels: Any, threat: Any, rng: Any) -> Any:
+        if self.fault == "raise":
+            raise RuntimeError("the attack\nbroke")
+        x = images.clone().requires_grad_()
+        loss = nn.functional.cross_entropy(twin(x), labels)
+        (gradient,) = torch.autograd.grad(loss, x)
+        noise = torch.rand(images.shape, generator=rng) * 1e-3
+        found = images + 3 * threat.eps * (gradient.sign() + noise)
+        if self.fault == "nan":
+            found[0, 0, 0, 0] = float("nan")
+        return found[:, :, :3] if self.fault == "shape" else found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speckle(robench.Attack):
+    """Noise."""
+
+    search: ClassVar[Any] = "noise"
+
+    def run(self, twin: Any, images: Any, labels: Any, threat: Any, rng: Any) -> Any:
+        return images + threat.eps * torch.randn(images.shape, generator=rng)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(robench.Metric):
+    """The built-in accuracy's core, without the plugin."""
+
+    def measure(self, evidence: robench.Evidence) -> Any:
+        from robench.outcomes import clean_score, scores
+
+        yield robench.Value(metric="clean_accuracy", value=clean_score(evidence.outcomes).value)
+        for score in scores(evidence.outcomes, {}, when_clean_right=True):
+            axes = {"attack": score.attack, "access": score.access, "eps": score.eps}
+            yield robench.Value(metric="robust_accuracy", value=score.value, axes=axes)
+
+
+def config(**changes: Any) -> RunConfig:
+    parts: dict[str, Any] = {
+        "dataset": {"tiny": Tiny()},
+        "model": {"net": Net()},
+        "compressor": {"none": Same()},
+        "defense": {"none": Plain()},
+        "attack": {"sign": Sign()},
+        "metric": {"share": Share()},
+    }
+    return RunConfig(**{**parts, **changes})
+
+
+def untimed(record: robench.Record) -> dict[str, Any]:
+    """A record without its timings."""
+    plain = record.model_dump()
+    del plain["timings"]
+    for row in plain["rows"]:
+        del row["seconds"]
+    return plain
+
+
+def test_a_run_leaves_a_record_that_reads_back(places: Places) -> None:
+    record, folder = run(config(), places, ["attack=sign"])
+    assert folder == places.results / record.id
+    assert read(folder) == record
+    assert record.status == "ok"
+    assert record.overrides == ("attack=sign",)
+    clean = record.find("clean_accuracy")
+    robust = record.find("robust_accuracy", attack="sign")
+    assert clean is not None
+    assert robust is not None
+    assert clean.value is not None
+    assert clean.value > 0.9
+    assert robust.value is not None
+    assert robust.value < clean.value
+    outcomes = read_outcomes(folder)
+    assert len(outcomes) == 2 * 60
+    assert (outcomes[outcomes.attack == "sign"].linf <= 0.2 + 1e-6).all()
+    assert record.agreement.equal_labels == 1.0
+
+
+def test_two_runs_give_the_same_record(places: Places, tmp_path: Path) -> None:
+    first, _ = run(config(), places)
+    again = Places(results=tmp_path / "r2", cache=tmp_path / "c2", threads=1)
+    second, _ = run(config(), again)
+    assert untimed(first) == untimed(second)
+    cached, _ = run(config(), places)
+    assert untimed(cached) == untimed(first)
+
+
+@pytest.mark.parametrize("fault", ["raise", "nan", "shape"])
+def test_a_crash_is_invalid_never_robust(places: Places, fault: str) -> None:
+    attacks = {"bad": Sign(fault=fault), "sign": Sign()}
+    record, folder = run(config(attack=attacks), places)
+    bad, good = record.rows
+    assert (bad.status, good.status) == ("invalid", "ok")
+    assert bad.message
+    assert "\n" not in bad.message
+    assert record.find("robust_accuracy", attack="bad") is None
+    assert record.find("robust_accuracy", attack="sign") is not None
+    outcomes = read_outcomes(folder)
+    assert not outcomes[outcomes.attack == "bad"].valid.any()
+
+
+def test_eps_lists_give_a_curve_that_falls(places: Places) -> None:
+    threat = ThreatConfig(eps=[0.0, "weak", "strong"])
+    record, _ = run(config(threat=threat), places)
+    curve = [v.value for v in record.values if v.metric == "robust_accuracy"]
+    assert [row.eps for row in record.rows] == [0.0, 0.05, 0.2]
+    clean = record.find("clean_accuracy")
+    assert clean is not None
+    assert curve[0] == clean.value
+    assert curve == sorted(curve, reverse=True)
+    assert curve[2] < curve[0]
+
+
+def test_noise_is_not_projected_and_has_no_access(places: Places) -> None:
+    access = {"white_box": WhiteBox(), "transfer": Transfer()}
+    record, folder = run(config(attack={"speckle": Speckle()}, access=access), places)
+    (row,) = record.rows
+    assert (row.access, row.eps) == ("none", 0.2)
+    outcomes = read_outcomes(folder)
+    assert outcomes[outcomes.attack == "speckle"].linf.max() > 0.2
+
+
+def test_transfer_makes_examples_on_another_seed(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from robench import config as core
+    from robench.plugins import Choice, registry
+
+    known = registry()
+    for kind, component in (("defense", Plain), ("compressor", Same)):
+        choice = Choice(kind, "none", component, "t", "t", "0")
+        monkeypatch.setitem(known.choices[kind], "none", choice)
+    access = {"white_box": WhiteBox(), "transfer": Transfer()}
+    record, folder = run(config(access=access), places)
+    assert [row.access for row in record.rows] == ["white_box", "transfer"]
+    outcomes = read_outcomes(folder)
+    made = {name: part.linf.to_numpy() for name, part in outcomes.groupby("access")}
+    predictions = outcomes[outcomes.attack == "sign"].groupby("access").prediction
+    assert len(made) == 3
+    white = (predictions.get_group("white_box").to_numpy() == 0).sum()
+    assert white >= 0
+    assert config().source(Transfer()).seed == core.SOURCE_SEED_STEP
+    assert config().source(Transfer(source={"seed": 5})).seed == 5
+
+
+def test_a_model_at_chance_is_reported_and_claims_nothing(places: Places) -> None:
+    record, _ = run(config(train=TrainConfig(epochs=1, lr=1e-9)), places)
+    assert record.status == "at_chance"
+    assert {row.status for row in record.rows} == {"at_chance"}
+
+
+def test_images_takes_the_same_stratified_subset_for_all_rows(places: Places) -> None:
+    record, folder = run(config(images=15), places)
+    outcomes = read_outcomes(folder)
+    assert record.data.images == 15
+    parts = [part for _, part in outcomes.groupby("attack")]
+    assert all(set(part.image) == set(parts[0].image) for part in parts)
+    assert parts[0].label.value_counts().tolist() == [5, 5, 5]
+
+
+def test_a_wrong_output_shape_is_refused_before_training(places: Places) -> None:
+    with pytest.raises(PluginError, match=r"expected logits of shape \(2, 3\)"):
+        run(config(model={"net": Net(outputs=5)}), places)
+    assert not places.results.exists()
+
+
+def test_training_that_diverges_is_said(places: Places) -> None:
+    with pytest.raises(UserError, match=r"lower train\.lr"):
+        run(config(train=TrainConfig(optimizer="sgd", lr=1e30)), places)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"defense": {"a": Other(), "b": Other()}}, "one defense that trains, got a and b"),
+        ({"defense": {"none": Plain(), "b": Other()}}, "defense=none alone"),
+        ({"defense": {}}, "use defense=none"),
+        ({"model": {"a": Net(), "b": Net()}}, "expected one model, got a, b"),
+        ({"images": 0}, "images >= 1"),
+        ({"access": {}}, "expected access"),
+    ],
+)
+def test_configurations_that_cannot_run_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config(**changes)
+
+
+def test_results_load_as_one_frame(places: Places) -> None:
+    run(config(), places)
+    run(config(seed=1), places)
+    frame = load(places.results)
+    assert isinstance(frame, pd.DataFrame)
+    assert set(frame.seed) == {0, 1}
+    assert set(frame[frame.metric == "robust_accuracy"].attack) == {"sign"}
+
+
+def test_a_failed_write_leaves_nothing(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    with pytest.raises(UserError, match="set results= to another folder"):
+        run(config(), places)
+    assert list(places.results.iterdir()) == []
+
+
+def test_the_whole_configuration_stands_in_the_record(places: Places) -> None:
+    record, folder = run(config(threat=ThreatConfig(eps="4/255")), places)
+    stored = json.loads((folder / "record.json").read_text())
+    assert stored["config"] == config(threat=ThreatConfig(eps="4/255")).plain()
+    assert record.id == config(threat=ThreatConfig(eps="4/255")).id != config().id
+    assert stored["provenance"]["threads"] == 1
+
+
+class Shaky(nn.Module):
+    """A network that answers at random, to see that nothing is taken for certain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = tiny_net()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.net(images) + torch.randn(len(images), 3)
+
+
+def test_a_randomised_model_still_gives_the_same_record_for_a_seed(
+    tiny_data: robench.Data, trained_net: nn.Module, places: Places, tmp_path: Path
+) -> None:
+    shaky = Shaky()
+    shaky.net = trained_net
+    parts = {
+        "attack": {"sign": Sign()},
+        "metric": {"share": Share()},
+        "compressor": {"none": Same()},
+    }
+    first = robench.evaluate(shaky, tiny_data, places=places, defense={"none": Plain()}, **parts)
+    again = Places(results=tmp_path / "r2", cache=tmp_path / "c2", threads=1)
+    second = robench.evaluate(shaky, tiny_data, places=again, defense={"none": Plain()}, **parts)
+    assert untimed(first) == untimed(second)
