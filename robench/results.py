@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from robench.errors import CacheError, UserError
 from robench.examples import save_examples
+from robench.preview import save_previews
 from robench.record import SCHEMA_VERSION, Record
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def write(record: Record, evidence: Evidence, results: Path) -> Path:
         (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
         evidence.outcomes.to_parquet(work / OUTCOMES, index=False)
         save_examples(evidence, work / EXAMPLES)
+        save_previews(evidence, work)
         _replace(work, folder)
     except OSError as error:
         shutil.rmtree(work, ignore_errors=True)
@@ -129,5 +131,5 @@ def load(root: str | Path) -> pd.DataFrame:
 CHOSEN = ("dataset", "model", "compressor", "defense")
 
 
-def _axes(axes: dict[str, object], taken: dict[str, object]) -> dict[str, object]:
+def _axes(axes: Mapping[str, object], taken: Mapping[str, object]) -> dict[str, object]:
     return {f"axis_{name}" if name in taken else name: value for name, value in axes.items()}
