@@ -41,8 +41,8 @@ def search(row: Row, twin: nn.Module, test: Split, seed: int, device: torch.devi
     attack, images = row.component, test.float_images()
     found = []
     with progress(f"{row.attack} ({row.access})", len(images)) as advance:
-        batches = zip(images.split(attack.batch), test.labels.split(attack.batch), strict=True)
-        for part, (x, y) in enumerate(batches):
+        for part, index in enumerate(torch.arange(len(images)).split(attack.batch)):
+            x, y = images[index], test.labels[index]
             raw = _run(row, twin, x.to(device), y.to(device), derive(seed, part))
             found.append(legal(raw, x, row))
             advance(len(x))

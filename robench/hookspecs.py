@@ -25,5 +25,5 @@ def robench_register(register: Register) -> None:
 
 
 @hookspec
-def robench_config() -> str | None:  # type: ignore[empty-body]
+def robench_config() -> str | None:
     """Called once per plugin at start-up: the package that holds its YAML presets, if any."""

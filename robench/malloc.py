@@ -16,8 +16,7 @@ def keep_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return
-    # glibc takes ints; its MMAP threshold may not pass 32 MiB x word size / 8 on 64 bit, so a
-    # larger request is refused and leaves the default.
+    # mallopt takes ints, hence below 2 GiB.
     mallopt(M_MMAP_THRESHOLD, 1024 * MEBIBYTE)
     mallopt(M_TRIM_THRESHOLD, 2047 * MEBIBYTE)
     mallopt(M_TOP_PAD, 256 * MEBIBYTE)

@@ -129,6 +129,8 @@ def _rows(
     outcomes: pd.DataFrame,
 ) -> Iterator[tuple[tuple[str, str, str, float | None], pd.DataFrame]]:
     attacked = outcomes[(outcomes.attack != CLEAN) & outcomes.valid]
-    for key, part in attacked.groupby(KEYS, sort=False, dropna=False):
-        attack, access, norm, eps = key
-        yield (str(attack), str(access), str(norm), None if pd.isna(eps) else float(eps)), part
+    for _, part in attacked.groupby(KEYS, sort=False, dropna=False):
+        first = part.iloc[0]
+        eps = float(first.eps)
+        key = str(first.attack), str(first.access), str(first.norm)
+        yield (*key, None if np.isnan(eps) else eps), part

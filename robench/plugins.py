@@ -166,7 +166,7 @@ def _load(
             hooks["robench_register"].function(register)
         if "robench_config" in hooks:
             package = hooks["robench_config"].function()
-            result.config_packages += [package] if package else []
+            result.config_packages += [str(package)] if package else []
     except Exception:
         manager.unregister(module)
         raise

@@ -103,7 +103,8 @@ def project_ball(delta: Tensor, norm: str, eps: float) -> Tensor:
     if norm == "linf":
         return delta.clamp(-eps, eps)
     length = delta.flatten(1).norm(dim=1).view(-1, *[1] * (delta.dim() - 1))
-    return delta * (eps / length.clamp_min(1e-12)).clamp_max(1.0)
+    scale: Tensor = (eps / length.clamp_min(1e-12)).clamp_max(1.0)
+    return delta * scale
 
 
 def towards_grid(candidates: Tensor, images: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class Trainer:
         recipe = replace(self.recipe, **changes)
         seed, self._fits = derive(self.seed, "fit", self._fits), self._fits + 1
         # Convolutions run faster on channels-last weights and images, on CPUs as on GPUs.
-        model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(self.device).to(memory_format=torch.channels_last)
         optimizer = _optimizer(model, recipe)
         checkpoint = Checkpoint(self.folder, f"fit{self._fits}")
         first = checkpoint.load(model, optimizer)
@@ -87,7 +87,7 @@ class Trainer:
             model.train()
             value = loss(model, images, split.labels[index].to(self.device), rng)
             optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             optimizer.step()
             if step % 50 == 0 or step == steps - 1:
                 _check_finite(value, epoch)
