@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -45,7 +46,7 @@ def as_pixels(images: NDArray[Any]) -> NDArray[np.uint8]:
         raise UserError(
             f"expected uint8 images, got {images.dtype}; round them onto the 8-bit grid"
         )
-    return np.ascontiguousarray(images.reshape(len(images), -1))
+    return np.ascontiguousarray(images.reshape(len(images), math.prod(images.shape[1:])))
 
 
 def require_fixed_function(labels: Labels, inputs: NDArray[Any]) -> None:
