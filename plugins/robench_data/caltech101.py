@@ -1,0 +1,83 @@
+"""Caltech-101, from its folder of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from robench import Dataset, UsualThreat, require
+
+if TYPE_CHECKING:
+    from robench import Data
+
+BACKGROUND = "BACKGROUND_Google"
+RESIZED, SIZE = 256, 224
+TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caltech101(Dataset):
+    """9,146 pictures of 101 classes, at 224x224 pixels (Fei-Fei et al., 2004).
+
+    Read from caltech101/101_ObjectCategories below the data root, however many classes are there,
+    the background class left out; downloaded when absent. Split 80/20 by seed, stratified.
+    """
+
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "epochs": 30,
+        "batch": 64,
+        "flip": True,
+        "crop": 4,
+        "pad": "reflect",
+    }
+
+    seed: int = 0
+    """Seed of the split."""
+
+    def __post_init__(self) -> None:
+        require(self.seed >= 0, f"expected dataset.caltech101.seed >= 0, got {self.seed}")
+
+    def load(self, root: Path) -> Data:
+        """Read the data set; raises DataError when it is missing or a picture is damaged.
+
+        The shorter side becomes 256 pixels, then the centre is cut out.
+        """
+        from robench_data.download import ensure
+        from robench_data.image_folder import from_one_folder
+        from robench_data.images import class_names
+
+        folder = _folder(root)
+        ensure(
+            lambda: bool(class_names(folder, (BACKGROUND,))),
+            lambda: _download(root),
+            folder,
+            "a sub-folder of jpg files for each class",
+        )
+        return from_one_folder(
+            folder,
+            class_names(folder, (BACKGROUND,)),
+            sizes=(RESIZED, SIZE),
+            test_share=TEST_SHARE,
+            seed=self.seed,
+            threat=UsualThreat(
+                {"linf": (2 / 255, 4 / 255, 8 / 255), "l2": (0.5, 1.0, 2.0)}, noise=0.1
+            ),
+        )
+
+    def files(self, root: Path) -> list[Path]:
+        """The pictures."""
+        from robench_data.images import class_names, pictures
+
+        return pictures(_folder(root), class_names(_folder(root), (BACKGROUND,)))
+
+
+def _folder(root: Path) -> Path:
+    return root / "caltech101" / "101_ObjectCategories"
+
+
+def _download(root: Path) -> None:
+    from torchvision.datasets import Caltech101 as TorchvisionCaltech101
+
+    TorchvisionCaltech101(str(root), download=True)

@@ -1,0 +1,17 @@
+"""Digests of files that decide a network."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from robench import UserError
+
+
+def file_digest(path: str) -> str:
+    """SHA-256 of a file; raises UserError when it cannot be read."""
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"expected a readable file at {path}, got {error.strerror}") from error

@@ -1,0 +1,37 @@
+"""Downloads of data sets: once, whichever process comes first, never half told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from http.client import HTTPException
+from pathlib import Path
+
+from robench import DataError
+
+
+def ensure(
+    complete: Callable[[], bool], download: Callable[[], object], folder: Path, expected: str
+) -> None:
+    """Run `download` (through torchvision, with checksums) unless the files are complete.
+
+    `folder` is where the files belong and `expected` names them: raises DataError with both when
+    they are absent and cannot be downloaded.
+    """
+    if complete():
+        return
+    from filelock import FileLock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # torchvision reports on stdout, which belongs to the result.
+        with FileLock(folder / ".download.lock"), redirect_stdout(sys.stderr):
+            if not complete():
+                download()
+    except (OSError, RuntimeError, HTTPException) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"expected {expected} in {folder}, got no files and no download "
+            f"({reason[-160:]}); put the files there, or set data_root or ROBENCH_DATA"
+        ) from error
