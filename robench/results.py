@@ -110,25 +110,28 @@ def folders(root: Path) -> Iterator[Path]:
 
 def load(root: str | Path) -> pd.DataFrame:
     """All values of all records below a folder: a row per value, its axes and run as columns."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for folder in folders(Path(root)):
-        record = read(folder)
-        about = {
-            "record": record.id,
-            "status": record.status,
-            "seed": record.seed,
-            "images": record.data.images,
-            "protocol": record.protocol,
-            "path": str(folder),
-        }
-        chosen = {kind: "+".join(record.config[kind]) for kind in CHOSEN}
-        for value in record.values:
-            numbers = value.model_dump(exclude={"axes"})
-            rows.append({**about, **chosen, **numbers, **_axes(value.axes, {**about, **chosen})})
+        rows += [{**row, "path": str(folder)} for row in value_rows(read(folder))]
     return pd.DataFrame(rows)
 
 
 CHOSEN = ("dataset", "model", "compressor", "defense")
+
+
+def value_rows(record: Record) -> Iterator[dict[str, object]]:
+    """A record's values as flat rows; an axis whose name is taken gets `axis_` before it."""
+    about: dict[str, object] = {
+        "record": record.id,
+        "status": record.status,
+        "seed": record.seed,
+        "images": record.data.images,
+        "protocol": record.protocol,
+    }
+    about |= {kind: "+".join(record.config[kind]) for kind in CHOSEN}
+    for value in record.values:
+        row = {**about, **value.model_dump(exclude={"axes"})}
+        yield {**row, **_axes(value.axes, row)}
 
 
 def _axes(axes: Mapping[str, object], taken: Mapping[str, object]) -> dict[str, object]:
