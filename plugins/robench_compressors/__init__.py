@@ -10,5 +10,7 @@ from robench.hookspecs import Register
 def robench_register(register: Register) -> None:
     """Register the built-in compressors."""
     from robench_compressors.none import NoCompression
+    from robench_compressors.ptq import PTQ
 
     register("compressor", "none", NoCompression)
+    register("compressor", "ptq", PTQ)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from robench.hookspecs import Register, hookimpl
 from robench_defenses.adversarial import AdversarialTraining
+from robench_defenses.feedback import FeedbackLearning
 from robench_defenses.gaussian import GaussianTraining
+from robench_defenses.mulaw import MuLaw
 from robench_defenses.none import NoDefense
 
 
@@ -14,3 +16,5 @@ def robench_register(register: Register) -> None:
     register("defense", "none", NoDefense)
     register("defense", "gaussian_training", GaussianTraining)
     register("defense", "adversarial_training", AdversarialTraining)
+    register("defense", "feedback_learning", FeedbackLearning)
+    register("defense", "mulaw", MuLaw)

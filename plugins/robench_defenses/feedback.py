@@ -1,0 +1,116 @@
+"""Feedback learning: retraining on examples just beyond the boundaries that are too near."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
+
+from robench import Defense, require, require_positive
+from robench.threat import check_norm, parse_eps, resolve_eps
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from robench import Data, Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedbackLearning(Defense):
+    """Boundary-based training in rounds (Song et al., 2021): evaluate, generate, retrain.
+
+    A round measures how far images of each class lie from the decision boundary, ranks the classes
+    by their mean margin, takes images of each class by its level's quota, moves them beyond the
+    boundary along their directions of smallest margin, and trains on with these examples, which
+    keep their labels, beside the training images. A class with fewer images than its quota gives
+    what it has; an image that is already wrong has margin 0 and is repeated as it is.
+    """
+
+    trains: ClassVar[bool] = True
+
+    rounds: int = 10
+    """Rounds after the plain training."""
+    epochs: int = 1
+    """Epochs of each round's retraining."""
+    high_share: float = 0.2
+    """Share of the classes, the most robust ones, that form the high level."""
+    low_share: float = 0.5
+    """Share of the classes, the least robust ones, that form the low level."""
+    high_images: int = 20
+    """Images taken of each class of the high level."""
+    medium_images: int = 100
+    """Images taken of each other class."""
+    low_images: int = 150
+    """Images taken of each class of the low level."""
+    directions: int = 40
+    """Directions of smallest margin that give an example each, for each image."""
+    factor_low: float = 1.5
+    """Least distance of an example, in margins."""
+    factor_high: float = 2.0
+    """Largest distance of an example, in margins."""
+    norm: Optional[str] = None
+    """Norm in which directions have length 1: linf or l2; none given: the data set's."""
+    limit: Any = None
+    """How far margins are followed, in [0,1] pixels as an eps; none given: the usual eps."""
+    random_directions: int = 16
+    """Random orthonormal directions tried for each image."""
+    targets: int = 9
+    """Other classes, the likeliest first, towards which gradient directions are tried."""
+    gradient_steps: int = 3
+    """Steps of the path towards a class; each gives a direction, the first is the gradient."""
+    control: bool = False
+    """Put random noise of the same size in place of the directions: what the same number of
+    examples gives without feedback."""
+
+    def __post_init__(self) -> None:
+        check_norm(self.norm)
+        parsed = parse_eps(self.limit)
+        require(parsed is None or len(parsed) == 1, f"expected one limit, got {self.limit!r}")
+        require_positive(
+            epochs=self.epochs,
+            high_images=self.high_images,
+            medium_images=self.medium_images,
+            low_images=self.low_images,
+            directions=self.directions,
+            factor_low=self.factor_low,
+        )
+        require(self.rounds >= 0, f"expected rounds >= 0, got {self.rounds}")
+
+    def fit(self, model: nn.Module, data: Data, trainer: Trainer) -> nn.Module:
+        """Train plainly, then evaluate, generate and retrain in rounds; notes keep every round."""
+        from robench.seeds import generator
+        from robench_defenses.feedback_round import Round
+
+        norm = self.norm or data.threat.norm
+        limit = resolve_eps(self.limit, data.threat, norm)[0]
+        model = trainer.fit(model, data.train, self.loss)
+        notes = trainer.notes.setdefault("feedback_learning", [])
+        for number in range(self.rounds):
+            rng = generator(trainer.seed, "feedback", number)
+            found = Round(self, norm, limit, rng).run(model, data)
+            notes.append(found.notes)
+            model = trainer.fit(model, found.joined(data.train), self.loss, epochs=self.epochs)
+        return model
+
+    @property
+    def largest_quota(self) -> int:
+        """Images that a round examines of each class, before the levels are known."""
+        return max(self.high_images, self.medium_images, self.low_images)
+
+    def quota(self, level: str) -> int:
+        """Images taken of each class of a level."""
+        return {"high": self.high_images, "medium": self.medium_images, "low": self.low_images}[
+            level
+        ]
+
+    def levels(self, margins: list[float]) -> list[str]:
+        """The level of each class from its mean margin: high, medium or low."""
+        count = len(margins)
+        order = sorted(range(count), key=lambda c: margins[c])
+        low, high = int(self.low_share * count), int(self.high_share * count)
+        found = ["medium"] * count
+        for place, label in enumerate(order):
+            if place < low:
+                found[label] = "low"
+            elif place >= count - high:
+                found[label] = "high"
+        return found
