@@ -52,6 +52,7 @@ class Caltech101(Dataset):
         ensure(
             lambda: bool(class_names(folder, (BACKGROUND,))),
             lambda: _download(root),
+            root,
             folder,
             "a sub-folder of jpg files for each class",
         )

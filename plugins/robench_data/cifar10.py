@@ -75,6 +75,7 @@ def _read_binary(root: Path) -> tuple[Split, Split]:
     ensure(
         lambda: all((folder / name).is_file() for name in (*TRAIN, *TEST)),
         download,
+        root,
         folder,
         expected,
     )

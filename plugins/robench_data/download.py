@@ -12,24 +12,28 @@ from robench import DataError
 
 
 def ensure(
-    complete: Callable[[], bool], download: Callable[[], object], folder: Path, expected: str
+    complete: Callable[[], bool],
+    download: Callable[[], object],
+    root: Path,
+    folder: Path,
+    expected: str,
 ) -> None:
     """Run `download` (through torchvision, with checksums) unless the files are complete.
 
-    `folder` is where the files belong and `expected` names them: raises DataError with both when
-    they are absent and cannot be downloaded.
+    `folder`, below the data root, is where the files belong and `expected` names them: raises
+    DataError with both when they are absent and cannot be downloaded.
     """
     if complete():
         return
     from filelock import FileLock
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
         # torchvision reports on stdout, which belongs to the result.
-        with FileLock(folder / ".download.lock"), redirect_stdout(sys.stderr):
+        with FileLock(root / ".download.lock"), redirect_stdout(sys.stderr):
             if not complete():
                 download()
-    except (OSError, RuntimeError, HTTPException) as error:
+    except (OSError, RuntimeError, ValueError, HTTPException) as error:
         reason = " ".join(str(error).split())
         raise DataError(
             f"expected {expected} in {folder}, got no files and no download "

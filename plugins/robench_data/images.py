@@ -45,7 +45,7 @@ def labels(paths: Sequence[Path], classes: Sequence[str]) -> Tensor:
             f"expected the classes of the training images, got {', '.join(strange[:3])} beside "
             "them; give train and test the same sub-folders"
         )
-    return torch.tensor([place[path.parent.name] for path in paths])
+    return torch.tensor([place[path.parent.name] for path in paths], dtype=torch.int64)
 
 
 def read_pictures(paths: Sequence[Path], shorter: int, size: int) -> Tensor:

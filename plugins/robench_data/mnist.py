@@ -33,7 +33,7 @@ class MNIST(Dataset):
         folder = _folder(root)
         expected = f"{FILES[0]}-idx3-ubyte.gz and its three companions"
         ensure(
-            lambda: len(self.files(root)) == len(FILES), lambda: _download(root), folder, expected
+            lambda: len(self.files(root)) == len(FILES), lambda: _download(root), root, folder, expected
         )
         return Data(
             train=_read(folder, "train"),

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from robench.components import Model
+from robench.errors import ConfigError, UserError
+from robench.weights import save_weights
+from robench_data.checkpoint import Checkpoint
+from robench_data.cnn4 import CNN4
+from robench_data.resnet20 import ResNet20
+from robench_data.small_cnn import SmallCNN
+from robench_data.torchvision_model import TorchvisionModel
+from robench_data.wide_resnet32 import WideResNet32
+
+SHAPE, CLASSES = (1, 8, 8), 5
+CASES = {
+    "small_cnn": (SmallCNN(), {}),
+    "cnn4": (CNN4(), {}),
+    "resnet20": (ResNet20(shortcut="pad"), {"shortcut": "pad"}),
+    "wide_resnet32": (WideResNet32(width=1), {"width": 1}),
+    "resnet18": (TorchvisionModel(name="resnet18"), {}),
+}
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+@pytest.mark.parametrize("architecture", CASES)
+def test_round_trip(tmp_path: Path, architecture: str, suffix: str) -> None:
+    model, options = CASES[architecture]
+    original = model.build(SHAPE, CLASSES).eval()
+    path = tmp_path / f"weights.{suffix}"
+    if suffix == "pt":
+        torch.save({"state_dict": original.state_dict(), "epoch": 3}, path)
+    else:
+        save_weights(original, path)
+    checkpoint = Checkpoint(path=str(path), architecture=architecture, options=options)
+    images = torch.rand(2, *SHAPE)
+    assert torch.equal(checkpoint.build(SHAPE, CLASSES).eval()(images), original(images))
+    assert checkpoint.pretrained
+
+
+def test_torchvisions_own_files_fit(tmp_path: Path) -> None:
+    from torchvision.models import resnet18
+
+    original = resnet18(num_classes=CLASSES)
+    torch.save(original.state_dict(), tmp_path / "w.pth")
+    built = Checkpoint(path=str(tmp_path / "w.pth"), architecture="resnet18").build(SHAPE, CLASSES)
+    assert torch.equal(built.get_parameter("network.fc.weight"), original.fc.weight)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    save_weights(SmallCNN().build(SHAPE, CLASSES), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("architecture", "classes", "where"),
+    [("cnn4", CLASSES, "conv3.bias"), ("small_cnn", 6, "fc2.bias, fc2.weight and 0 more")],
+)
+def test_other_architectures_and_classes_are_refused(
+    weights: Path, architecture: str, classes: int, where: str
+) -> None:
+    with pytest.raises(UserError, match=where) as error:
+        Checkpoint(path=str(weights), architecture=architecture).build(SHAPE, classes)
+    assert "\n" not in str(error.value)
+
+
+def test_a_hostile_pickle_is_not_executed(tmp_path: Path) -> None:
+    trace = tmp_path / "executed"
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (trace,)
+
+    path = tmp_path / "evil.pt"
+    for content in (pickle.dumps(Hostile()), None):
+        if content is None:
+            torch.save({"conv1.weight": Hostile()}, path)
+        else:
+            path.write_bytes(content)
+        with pytest.raises(UserError, match=r"evil\.pt"):
+            Checkpoint(path=str(path)).build(SHAPE, CLASSES)
+        assert not trace.exists()
+    pickle.loads(pickle.dumps(Hostile()))
+    assert trace.exists()
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_damaged_files_are_refused(weights: Path, keep: int) -> None:
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"small\.safetensors"):
+        Checkpoint(path=str(weights)).build(SHAPE, CLASSES)
+
+
+def test_the_identity_follows_the_file(weights: Path) -> None:
+    model = Checkpoint(path=str(weights))
+    before = model.identity()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert model.identity() != before
+    weights.unlink()
+    for use in (model.identity, lambda: model.build(SHAPE, CLASSES)):
+        with pytest.raises(UserError, match=r"small\.safetensors"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"set model\.checkpoint\.path"),
+        ({"path": "x", "options": {"width": 2}}, r"options of small_cnn, got \['width'\]"),
+        (
+            {"path": "x", "architecture": "wide_resnet32", "options": {"width": 0}},
+            "width >= 1, got 0",
+        ),
+    ],
+)
+def test_wrong_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Checkpoint(**options)
+
+
+def test_unknown_architectures_suggest_known_ones(weights: Path) -> None:
+    model: Model = Checkpoint(path=str(weights), architecture="resnet81")
+    with pytest.raises(ConfigError, match=r"resnet81.*choose for example resnet"):
+        model.build(SHAPE, CLASSES)
