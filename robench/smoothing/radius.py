@@ -51,10 +51,10 @@ def renyi_radius(p: FloatArray, noise: Noise, pixels: int) -> FloatArray:
 
     The best of several orders a > 1; each order alone is a valid certificate.
     """
-    best = np.zeros_like(p)
+    best, log_p, log_q = np.zeros_like(p), np.log(p), np.log1p(-p)
     for order in 1 + np.logspace(-4, 3, 400):
-        mean = special.logsumexp([(1 - order) * np.log(p), (1 - order) * np.log1p(-p)], axis=0)
-        log_sum = (mean - np.log(2)) / (1 - order) + np.log(2)
+        both = np.logaddexp((1 - order) * log_p, (1 - order) * log_q)
+        log_sum = (both - np.log(2)) / (1 - order) + np.log(2)
         best = np.maximum(best, -2 / order * log_sum)
     return np.sqrt(float(noise.variance) * best)
 
