@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,7 +38,7 @@ class Checkpoint(Model):
     """The file: .safetensors, or a state dict that torch reads with weights_only."""
     architecture: str = "small_cnn"
     """small_cnn, cnn4, resnet20, wide_resnet32, or the name of a torchvision classifier."""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Any = None
     """Options of the architecture, for example {width: 10}."""
 
     def __post_init__(self) -> None:
@@ -65,13 +65,14 @@ class Checkpoint(Model):
 
     def _untrained(self) -> Model:
         cls = ARCHITECTURES.get(self.architecture)
+        options = {} if self.options is None else self.options
         try:
             if cls is not None:
-                return cls(**self.options)
-            return TorchvisionModel(name=self.architecture, **self.options)
+                return cls(**options)
+            return TorchvisionModel(name=self.architecture, **options)
         except TypeError as error:
             raise ConfigError(
-                f"expected options of {self.architecture}, got {sorted(self.options)}; "
+                f"expected a mapping of options of {self.architecture}, got {options!r}; "
                 "see `robench plugins model`"
             ) from error
 

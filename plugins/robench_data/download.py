@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from http.client import HTTPException
 from pathlib import Path
+from textwrap import shorten
 
 from robench import DataError
 
@@ -34,8 +35,8 @@ def ensure(
             if not complete():
                 download()
     except (OSError, RuntimeError, ValueError, HTTPException) as error:
-        reason = " ".join(str(error).split())
+        reason = shorten(str(error), 160, placeholder=" ...")
         raise DataError(
             f"expected {expected} in {folder}, got no files and no download "
-            f"({reason[-160:]}); put the files there, or set data_root or ROBENCH_DATA"
+            f"({reason}); put the files there, or set data_root or ROBENCH_DATA"
         ) from error

@@ -31,9 +31,12 @@ class MNIST(Dataset):
         from robench_data.download import ensure
 
         folder = _folder(root)
-        expected = f"{FILES[0]}-idx3-ubyte.gz and its three companions"
         ensure(
-            lambda: len(self.files(root)) == len(FILES), lambda: _download(root), root, folder, expected
+            lambda: len(self.files(root)) == len(FILES),
+            lambda: _download(root),
+            root,
+            folder,
+            f"{FILES[0]}-idx3-ubyte.gz and its three companions",
         )
         return Data(
             train=_read(folder, "train"),

@@ -112,7 +112,16 @@ def test_the_identity_follows_the_file(weights: Path) -> None:
     ("options", "message"),
     [
         ({}, r"set model\.checkpoint\.path"),
-        ({"path": "x", "options": {"width": 2}}, r"options of small_cnn, got \['width'\]"),
+        ({"path": "x", "options": 3}, "a mapping of options of small_cnn, got 3"),
+        (
+            {"path": "x", "architecture": "resnet20", "options": {"shortcut": None}},
+            "conv, pad, got None",
+        ),
+        (
+            {"path": "x", "architecture": "wide_resnet32", "options": {"width": "2"}},
+            "a mapping of options",
+        ),
+        ({"path": "x", "options": {"width": 2}}, r"options of small_cnn, got \{'width': 2\}"),
         (
             {"path": "x", "architecture": "wide_resnet32", "options": {"width": 0}},
             "width >= 1, got 0",

@@ -6,6 +6,7 @@ import difflib
 import sys
 from contextlib import redirect_stdout
 from http.client import HTTPException
+from textwrap import shorten
 from typing import cast
 
 import torchvision
@@ -59,7 +60,7 @@ def imagenet_tensors(name: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError, HTTPException) as error:
         raise UserError(
             f"expected ImageNet weights of {name} from {weights.url}, got no download "
-            f"({' '.join(str(error).split())[-160:]}); fetch the file elsewhere and set "
+            f"({shorten(str(error), 160, placeholder=' ...')}); fetch the file elsewhere and set "
             "model.torchvision.weights=FILE"
         ) from error
     return cast(dict[str, Tensor], state)
