@@ -30,15 +30,27 @@ def main(arguments: list[str]) -> int:
     prepare()
     sys.argv = ["robench run", *arguments]
     app = hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
+    failed: list[Exception] = []
+
+    def job(composed: DictConfig) -> None:
+        # Hydra prints words of its own about an error that passes through it.
+        try:
+            _job(composed)
+        except Exception as error:
+            failed.append(error)
+
+    Summary.last = None
     try:
-        app(_job)()
+        app(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_one_line(error)) from error
+    if failed:
+        raise failed[0]
     return _report_sweep(Summary.last) if Summary.last else 0
 
 
 def _job(composed: DictConfig) -> None:
-    """One composed run; in a sweep an error is noted and the other jobs go on."""
+    """One composed run; in a sweep bad input is noted and the other jobs go on."""
     context = HydraConfig.get()
     overrides = tuple(context.overrides.task)
     if context.mode != RunMode.MULTIRUN:
@@ -48,9 +60,10 @@ def _job(composed: DictConfig) -> None:
     try:
         record = _single(composed, overrides)
         leave_note(notes, Job(number, overrides, str(record) if record else None, None))
-    except UserError as error:
-        print(f"job {number} failed: {error}", file=sys.stderr)  # noqa: T201
-        leave_note(notes, Job(number, overrides, None, str(error)))
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else f"internal error, {error!r}"
+        print(f"job {number} failed: {reason}", file=sys.stderr)  # noqa: T201
+        leave_note(notes, Job(number, overrides, None, reason))
 
 
 def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Path | None:

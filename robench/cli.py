@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from robench.errors import UserError
+from robench.machine import calm_threads
 
 DEBUG = "ROBENCH_DEBUG"
 
@@ -16,6 +17,7 @@ DEBUG = "ROBENCH_DEBUG"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 2 bad input, 1 a fault of robench."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    calm_threads()
     try:
         return _dispatch(arguments)
     except UserError as error:
@@ -80,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="judge a record's saved examples again")
     verify.add_argument("record")
     verify.set_defaults(command=_verify)
+
+    page = commands.add_parser("leaderboard", help="records to a page that opens from disk")
+    page.add_argument("records", nargs="+", type=Path, help="folders that hold records")
+    page.add_argument("--out", type=Path, help="where the page goes")
+    page.add_argument("--check", action="store_true", help="check the records, make no page")
+    page.set_defaults(command=_leaderboard)
 
     cache = commands.add_parser("cache", help="list or prune cached steps")
     cache.add_argument("action", choices=("list", "prune"))
@@ -158,6 +166,12 @@ def _verify(options: argparse.Namespace) -> int:
     return 0 if all(check.equal for check in checks) else 1
 
 
+def _leaderboard(options: argparse.Namespace) -> int:
+    from robench.leaderboard import command
+
+    return command(options.records, options.out, check=options.check)
+
+
 def _cache(options: argparse.Namespace) -> int:
     from robench.cache import Cache
     from robench.config import Places
@@ -183,3 +197,7 @@ def _report_broken() -> None:
 
     for broken in registry().broken:
         print(f"robench: {broken}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,7 +14,6 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from robench.components import KINDS
 from robench.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox
 from robench.errors import ConfigError
 from robench.plugins import Choice, Registry, registry
@@ -22,16 +21,31 @@ from robench.recipe import TrainConfig
 from robench.threat import ThreatConfig
 
 PROVIDER = "robench"
-SEVERAL = (*KINDS, "access")
+CHOSEN = ("dataset", "model", "compressor", "defense", "attack", "metric")
+"""Kinds that a run chooses components of."""
+SEVERAL = (*CHOSEN, "access")
 """Groups whose choices stand side by side, each under its own name."""
 SETTINGS = ("train", "threat", "audit")
 """Groups with one choice."""
 
 
+Chosen = dict[str, Any]
+
+
 @dataclass
 class Root:
-    """The fields of a run that are no component."""
+    """The fields of a run: a mapping a kind, a node a setting, and the rest."""
 
+    dataset: Chosen = dataclasses.field(default_factory=dict)
+    model: Chosen = dataclasses.field(default_factory=dict)
+    compressor: Chosen = dataclasses.field(default_factory=dict)
+    defense: Chosen = dataclasses.field(default_factory=dict)
+    attack: Chosen = dataclasses.field(default_factory=dict)
+    metric: Chosen = dataclasses.field(default_factory=dict)
+    access: Chosen = dataclasses.field(default_factory=dict)
+    train: Any = None
+    threat: Any = None
+    audit: Any = None
     seed: int = 0
     images: Optional[int] = None
     device: str = "auto"
@@ -47,8 +61,8 @@ def store_nodes(known: Registry) -> None:
     """Put every component and every group of the core into Hydra's store."""
     store = ConfigStore.instance()
     store.store(name="root", node=Root, provider=PROVIDER)
-    for choices in known.choices.values():
-        for choice in choices.values():
+    for kind in CHOSEN:
+        for choice in known.choices[kind].values():
             _store_choice(store, choice)
     core: dict[str, dict[str, Any]] = {
         "access": {"white_box": WhiteBox(), "transfer": Transfer()},
@@ -137,7 +151,7 @@ def from_plain(plain: Mapping[str, Any]) -> RunConfig:
     known = registry()
     parts: dict[str, Any] = {
         kind: {name: known.get(kind, name).make(**fields) for name, fields in plain[kind].items()}
-        for kind in KINDS
+        for kind in CHOSEN
     }
     access = {"white_box": WhiteBox, "transfer": Transfer}
     parts["access"] = {name: access[name](**fields) for name, fields in plain["access"].items()}

@@ -6,18 +6,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import torch
 
 from robench.attacking import Crafted, clean, craft, judge, rows, source_of
+from robench.auditing import audits
 from robench.cache import Cache
 from robench.config import Places, RunConfig
 from robench.crafting import AttackFailed, Row
 from robench.digest import digest
 from robench.evidence import Evidence
-from robench.malloc import keep_memory
+from robench.machine import keep_memory
 from robench.outcomes import clean_score, outcome_rows
 from robench.provenance import component_versions, provenance
 from robench.record import AttackRow, DataInfo, Record, TwinAgreement, Value
@@ -39,16 +40,22 @@ def run(config: RunConfig, places: Places, overrides: Sequence[str] = ()) -> tup
     steps = Steps(config, places, Cache(places.cache))
     evidence, attacked = gather(steps)
     values = measure(evidence)
+    status: Literal["ok", "at_chance"] = (
+        "at_chance" if any(row.status == "at_chance" for row in attacked) else "ok"
+    )
+    # Nothing is claimed of a model at chance, so there is nothing to audit.
+    audit, audited = audits(evidence) if status == "ok" else ((), ())
     record = Record(
         id=config.id,
-        status="at_chance" if any(row.status == "at_chance" for row in attacked) else "ok",
+        status=status,
         config=config.plain(),
         overrides=tuple(overrides),
         seed=config.seed,
         data=_data_info(steps),
-        values=values,
+        values=values + audited,
         rows=attacked,
         agreement=_agreement(steps),
+        audit=audit,
         notes=steps.notes,
         protocol=_protocol(steps, [row for row, _ in evidence.examples]),
         provenance=provenance(config, steps),
