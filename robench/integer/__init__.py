@@ -1,0 +1,33 @@
+"""The integer program: an int8 network as a file with one meaning, and the engine that runs it.
+
+    twin = prepare_qat(model, shape)             # fake quantization; train it like any module, or
+    twin = quantize(model, images, "mse")        # post-training quantization of a trained model
+    program = to_program(twin.eval())            # the deployed network: integers only labels,
+    logits = run_reference(program, images)      # its definition; images uint8 or int16, 8-bit
+    units labels, logits = Engine(program).run(images, threads=2)   # the same bits, near the
+    machine's peak
+
+`save_program` and `load_program` keep a program as one checksummed file, `export_c` writes it as
+self-contained C99, `export_onnx` as QDQ ONNX (not bit-exact). The library knows nothing of plugins.
+"""
+
+from robench.integer.build import to_program
+from robench.integer.calibrate import Method, calibrate, quantize
+from robench.integer.engine import NO_COMPILER, Engine
+from robench.integer.program import Program
+from robench.integer.reference import run_reference
+from robench.integer.trace import prepare_qat
+from robench.integer.twin import Twin
+
+__all__ = [
+    "NO_COMPILER",
+    "Engine",
+    "Method",
+    "Program",
+    "Twin",
+    "calibrate",
+    "prepare_qat",
+    "quantize",
+    "run_reference",
+    "to_program",
+]

@@ -1,0 +1,206 @@
+"""Checks that turn a list of operations into a program: shapes, types, no overflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from robench.errors import UserError
+from robench.integer.ops import (
+    INT32_MAX,
+    MAX_ELEMENTS,
+    Add,
+    Affine,
+    AvgPool,
+    Conv,
+    Flatten,
+    Input,
+    Linear,
+    Logits,
+    MaxPool,
+    Op,
+    Shape,
+    consumers,
+    operands,
+    refuse,
+)
+
+INT16_MAX = 2**15 - 1
+MAX_OPS = 4096
+Wide = npt.NDArray[np.int64]
+Int32Like = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+
+
+def infer_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
+    """Output shape (C, H, W) of every operation.
+
+    Raises: UserError on a malformed operation or a possible int32 overflow.
+    """
+    _check_order(ops)
+    shapes: list[Shape] = []
+    for index, op in enumerate(ops):
+        shape = _Checker(index, op).check([shapes[i] for i in operands(op)])
+        if min(shape) < 1 or shape[0] * shape[1] * shape[2] > MAX_ELEMENTS:
+            raise refuse(index, op, f"1..{MAX_ELEMENTS} outputs", shape)
+        shapes.append(shape)
+    _check_borders(ops)
+    return tuple(shapes)
+
+
+def _check_order(ops: Sequence[Op]) -> None:
+    if not 2 <= len(ops) <= MAX_OPS:
+        raise UserError(f"integer program: expected 2..{MAX_OPS} operations, got {len(ops)}")
+    last = len(ops) - 1
+    for index, op in enumerate(ops):
+        if isinstance(op, Input) != (index == 0) or isinstance(op, Logits) != (index == last):
+            raise refuse(index, op, "Input first and Logits last, only there", type(op).__name__)
+        for source in operands(op):
+            if not 0 <= source < index:
+                raise refuse(index, op, f"an operand in 0..{index - 1}", source)
+
+
+def _check_borders(ops: Sequence[Op]) -> None:
+    """Engines keep one border around each tensor, so all that pad it must agree."""
+    for readers in consumers(ops):
+        padded = [op for op in (ops[i] for i in readers) if isinstance(op, Conv) and op.padding]
+        for one, other in pairwise(padded):
+            if not np.array_equal(one.border, other.border):
+                raise UserError(
+                    "integer program: expected one border for all convolutions that pad a tensor, "
+                    f"got {one.border} and {other.border}"
+                )
+
+
+class _Checker:
+    """The rules of one operation; `check` returns its output shape."""
+
+    def __init__(self, index: int, op: Op) -> None:
+        self.index, self.op = index, op
+
+    def check(self, inputs: list[Shape]) -> Shape:
+        """Output shape for these input shapes."""
+        match self.op:
+            case Input() as op:
+                return self._input(op)
+            case Conv() as op:
+                return self._conv(op, inputs[0])
+            case Linear() | Logits() as op:
+                return self._linear(op, inputs[0])
+            case Add() as op:
+                return self._add(op, inputs)
+            case Affine() as op:
+                self._scaled(op.multiplier, op.bias, op.shift, inputs[0][0], 255)
+                return inputs[0]
+            case MaxPool() as op:
+                self._within("padding", op.padding, 0, op.kernel // 2)
+                return self._window(inputs[0], op.kernel, op.kernel, op.stride, op.padding)
+            case AvgPool() as op:
+                total = 255 * op.kernel_h * op.kernel_w
+                one, bias = np.array([op.multiplier]), np.array([op.bias])
+                self._scaled(one, bias, op.shift, 1, total)
+                return self._window(inputs[0], op.kernel_h, op.kernel_w, op.stride, 0)
+            case Flatten():
+                return inputs[0][0] * inputs[0][1] * inputs[0][2], 1, 1
+
+    def _input(self, op: Input) -> Shape:
+        self._within("low", op.low, -INT16_MAX - 1, INT16_MAX - 1)
+        self._within("high", op.high, op.low + 1, INT16_MAX)
+        self._within("shift", op.shift, 1, 30)
+        self._within("multiplier", op.multiplier, 1, INT32_MAX)
+        self._fits("input map", (op.high - op.low) * op.multiplier + (1 << (op.shift - 1)))
+        return op.channels, op.height, op.width
+
+    def _conv(self, op: Conv, shape: Shape) -> Shape:
+        self._array(
+            "weight", op.weight, np.int8, (*op.weight.shape[:1], shape[0], *op.weight.shape[2:]), 4
+        )
+        self._array("border", op.border, np.uint8, (shape[0],), 1)
+        _, _, kernel_h, kernel_w = op.weight.shape
+        self._within("padding", op.padding, 0, min(kernel_h, kernel_w) - 1)
+        self._accumulator(op)
+        _, height, width = self._window(shape, kernel_h, kernel_w, op.stride, op.padding)
+        return op.weight.shape[0], height, width
+
+    def _linear(self, op: Linear | Logits, shape: Shape) -> Shape:
+        if shape[1:] != (1, 1):
+            raise refuse(self.index, self.op, "a flattened input (features, 1, 1)", shape)
+        self._array("weight", op.weight, np.int8, (*op.weight.shape[:1], shape[0]), 2)
+        self._accumulator(op)
+        return op.weight.shape[0], 1, 1
+
+    def _add(self, op: Add, inputs: list[Shape]) -> Shape:
+        if inputs[0] != inputs[1]:
+            raise refuse(self.index, op, f"operands of one shape {inputs[0]}", inputs[1])
+        for multiplier in (op.multiplier_a, op.multiplier_b):
+            self._within("multiplier", multiplier, -INT16_MAX, INT16_MAX)
+        total = 255 * (abs(op.multiplier_a) + abs(op.multiplier_b)) + abs(op.bias)
+        self._fits("sum", total)
+        self._within("shift", op.shift, 0, 30)
+        return inputs[0]
+
+    def _window(
+        self, shape: Shape, kernel_h: int, kernel_w: int, stride: int, padding: int
+    ) -> Shape:
+        self._within("stride", stride, 1, 255)
+        self._within("kernel", min(kernel_h, kernel_w), 1, 2**15)
+        height = (shape[1] + 2 * padding - kernel_h) // stride + 1
+        width = (shape[2] + 2 * padding - kernel_w) // stride + 1
+        return shape[0], height, width
+
+    def _accumulator(self, op: Conv | Linear | Logits) -> None:
+        """Any partial sum, in any order, with or without bias, lies between these extremes."""
+        out = op.weight.shape[0]
+        self._array("bias", op.bias, np.int32, (out,), 1)
+        self._array("multiplier", op.multiplier, np.int32, (out,), 1)
+        if not 0 < op.weight.size <= MAX_ELEMENTS:
+            raise refuse(self.index, op, f"1..{MAX_ELEMENTS} weights", op.weight.size)
+        wide = op.weight.reshape(out, -1).astype(np.int64)
+        high, low = 255 * wide.clip(min=0).sum(1), 255 * wide.clip(max=0).sum(1)
+        bias = op.bias.astype(np.int64)
+        bound = np.maximum(high + bias.clip(min=0), -(low + bias.clip(max=0)))
+        self._fits("accumulator", int(bound.max()))
+        self._requant(op, bound)
+
+    def _requant(self, op: Conv | Linear | Logits, bound: Wide) -> None:
+        self._within("shift", op.shift, 1, 32)
+        products = [int(b) * abs(int(m)) for b, m in zip(bound, op.multiplier, strict=True)]
+        offset = 0
+        if not isinstance(op, Logits):
+            self._within("zero point", op.zero_point, 0, 255)
+            offset = op.zero_point
+        self._fits("requantised value", (max(products) >> op.shift) + 1 + offset)
+
+    def _scaled(
+        self, multiplier: Int32Like, bias: Int32Like, shift: int, channels: int, largest: int
+    ) -> None:
+        for name, array in (("multiplier", multiplier), ("bias", bias)):
+            if array.shape != (channels,):
+                raise refuse(self.index, self.op, f"{name} of shape ({channels},)", array.shape)
+        self._within("shift", shift, 0, 30)
+        bound = largest * np.abs(multiplier.astype(np.int64)).clip(min=1) + np.abs(
+            bias.astype(np.int64)
+        )
+        self._fits("product", int(bound.max()))
+
+    def _array(
+        self,
+        name: str,
+        array: npt.NDArray[np.generic],
+        dtype: type,
+        shape: tuple[int, ...],
+        ndim: int,
+    ) -> None:
+        if array.dtype != dtype or array.ndim != ndim or array.shape != shape:
+            got = f"{array.dtype} {array.shape}"
+            raise refuse(self.index, self.op, f"{name} of {np.dtype(dtype)} {shape}", got)
+
+    def _within(self, name: str, value: int, low: int, high: int) -> None:
+        if not low <= value <= high:
+            raise refuse(self.index, self.op, f"{name} in {low}..{high}", value)
+
+    def _fits(self, name: str, bound: int) -> None:
+        if bound > INT32_MAX:
+            raise refuse(self.index, self.op, f"{name} within int32 (2^31 - 1)", bound)
