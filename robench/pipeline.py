@@ -57,7 +57,7 @@ def run(config: RunConfig, places: Places, overrides: Sequence[str] = ()) -> tup
         agreement=_agreement(steps),
         audit=audit,
         notes=steps.notes,
-        protocol=_protocol(steps, [row for row, _ in evidence.examples]),
+        protocol=protocol(steps, [row for row, _ in evidence.examples]),
         provenance=provenance(config, steps),
         timings={"run": time.perf_counter() - start, "finished": time.time()},
     )
@@ -142,7 +142,8 @@ def _data_info(steps: Steps) -> DataInfo:
     )
 
 
-def _protocol(steps: Steps, judged: list[Row]) -> str:
+def protocol(steps: Steps, judged: list[Row]) -> str:
+    """The digest under which rows may be ranked together: images, attacks, threats, versions."""
     attacks = [
         [named(row.component)["options"], row.component.version, row.access, asdict(row.threat)]
         for row in judged
