@@ -7,6 +7,7 @@
 #define GROUP 4
 
 static uint8_t *new_scratch(void **block) { return *block = calloc(1, 64); }
+static int rb_variant(void) { return 0; }
 static void rb_prepare(int variant) { (void)variant; }
 
 static void rb_labels(int variant, const int16_t *images, int n, uint8_t *scratch,

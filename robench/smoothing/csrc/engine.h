@@ -1,4 +1,6 @@
 /* The network interface of votes.h on top of robench/integer's generated C. */
+static int rb_variant(void) { return robench_isa(NULL); }
+
 static void rb_prepare(int variant) {
     pthread_mutex_lock(&prepare_lock);
     isas[variant].prepare();

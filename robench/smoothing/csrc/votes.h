@@ -2,6 +2,7 @@
  *
  *   #define PIXELS, CLASSES, GROUP      images of PIXELS int16 values, at most GROUP at a time
  *   static uint8_t *new_scratch(void **block)     a thread's memory; free *block; NULL if none
+ *   static int rb_variant(void)                   the one to use here (programs only); -1 if none
  *   static void rb_prepare(int variant)           called before the first labels of a call
  *   static void rb_labels(int variant, const int16_t *images, int n, uint8_t *scratch,
  *                         int32_t *labels)        a fixed function of each image alone */
