@@ -115,6 +115,11 @@ def prepare() -> None:
 
 def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
     """Turn a composed configuration into a checked run and its places; raises ConfigError."""
+    known = {field.name for field in dataclasses.fields(Root)}
+    if unknown := sorted(set(map(str, composed)) - known):
+        raise ConfigError(
+            f"expected settings among {', '.join(sorted(known))}, got {', '.join(unknown)}"
+        )
     parts: dict[str, Any] = {kind: _objects(kind, composed.get(kind)) for kind in SEVERAL}
     settings: dict[str, Any] = {name: OmegaConf.to_object(composed[name]) for name in SETTINGS}
     config = RunConfig(**parts, **settings, seed=composed.seed, images=composed.images)
