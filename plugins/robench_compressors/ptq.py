@@ -21,7 +21,7 @@ class PTQ(robench.Compressor):
     are rounded, so the quantised network has true gradients and is its own twin.
     """
 
-    bits: int = 3
+    bits: int = 3  # type: ignore[misc]
     """Bits of a weight, 2 to 8."""
     per_channel: bool = False
     """One scale for each output channel; else one for each layer."""

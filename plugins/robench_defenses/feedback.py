@@ -78,7 +78,7 @@ class FeedbackLearning(Defense):
     def fit(self, model: nn.Module, data: Data, trainer: Trainer) -> nn.Module:
         """Train plainly, then evaluate, generate and retrain in rounds; notes keep every round."""
         from robench.seeds import generator
-        from robench_defenses.feedback_round import Round
+        from robench_defenses.feedback_round import Round, together
 
         norm = self.norm or data.threat.norm
         limit = resolve_eps(self.limit, data.threat, norm)[0]
@@ -86,14 +86,20 @@ class FeedbackLearning(Defense):
         notes = trainer.notes.setdefault("feedback_learning", [])
         for number in range(self.rounds):
             rng = generator(trainer.seed, "feedback", number)
-            found = Round(self, norm, limit, rng).run(model, data)
-            notes.append(found.notes)
-            model = trainer.fit(model, found.joined(data.train), self.loss, epochs=self.epochs)
+            examples, found = Round(self, norm, limit, rng).run(model, data)
+            notes.append(found)
+            split = together(data.train, examples)
+            model = trainer.fit(model, split, self.loss, epochs=self.epochs)
         return model
 
     @property
+    def smallest_quota(self) -> int:
+        """Images of each class by which the classes are ranked."""
+        return min(self.high_images, self.medium_images, self.low_images)
+
+    @property
     def largest_quota(self) -> int:
-        """Images that a round examines of each class, before the levels are known."""
+        """Images of a class that a round examines at most."""
         return max(self.high_images, self.medium_images, self.low_images)
 
     def quota(self, level: str) -> int:

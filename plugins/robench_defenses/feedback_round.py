@@ -1,4 +1,4 @@
-"""One round of feedback learning: margins of a pool of images, class levels, examples."""
+"""One round of feedback learning: margins of images, class levels, examples."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 CHUNK = 50
 """Images whose whole bank of directions is in memory at once."""
-BRACKETS, BISECTIONS = 8, 4
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a round generated, and what its notes say."""
+class Examined:
+    """What a number of images gave: each image's smallest margin, and the examples made."""
 
+    labels: Tensor
+    """Of the images: (N,)."""
+    nearest: Tensor
+    """Smallest margin of each image, at most the limit: (N,)."""
     examples: Split
-    notes: dict[str, Any]
-
-    def joined(self, train: Split) -> Split:
-        """The training images and the examples beside them."""
-        images = torch.cat([train.images, self.examples.images])
-        return Split(images, torch.cat([train.labels, self.examples.labels]))
+    tried: int
+    """Directions along which margins were searched."""
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -47,69 +47,85 @@ class Round:
     limit: float
     rng: torch.Generator
 
-    def run(self, model: nn.Module, data: Data) -> Found:
-        """Measure, rank and generate."""
-        options, start = self.options, time.perf_counter()
-        pool, rank = draw_pool(data, options.largest_quota, self.rng)
-        random = random_bank(data.shape, options.random_directions, self.norm, self.rng)
-        parts: list[_Part] = []
-        with progress("margins", len(pool)) as advance:
-            for x, y in zip(
-                pool.float_images().split(CHUNK), pool.labels.split(CHUNK), strict=True
-            ):
-                parts.append(self._examine(model, x, y, random))
-                advance(len(x))
-        mean = class_means(
-            torch.cat([part.nearest for part in parts]), pool.labels, len(data.classes)
-        )
-        levels = options.levels(mean)
-        quota = torch.tensor([options.quota(level) for level in levels])
-        chosen = rank < quota[pool.labels]
-        examples = _taken(parts, pool.labels, chosen)
-        tried = sum(part.tried for part in parts)
-        notes = {
-            "class_margins": [round(margin, 4) for margin in mean],
-            "levels": levels,
-            "images": int(chosen.sum()),
-            "examples": len(examples),
-            "directions_per_second": round(tried / (time.perf_counter() - start)),
-        }
-        return Found(examples, notes)
+    def run(self, model: nn.Module, data: Data) -> tuple[Split, dict[str, Any]]:
+        """Rank the classes by the margins of a few images, then examine each class's quota.
 
-    def _examine(self, model: nn.Module, images: Tensor, labels: Tensor, random: Tensor) -> _Part:
+        Returns the examples and the round's notes.
+        """
+        options, classes = self.options, len(data.classes)
+        drawn, rank = draw(data, options.largest_quota, self.rng)
+        known = rank < options.smallest_quota
+        ranked = self.examine(model, drawn.take(known.nonzero()[:, 0]))
+        levels = options.levels(class_means(ranked, classes))
+        quota = torch.tensor([options.quota(level) for level in levels])
+        more = (~known & (rank < quota[drawn.labels])).nonzero()[:, 0]
+        examined = joined(ranked, self.examine(model, drawn.take(more))) if len(more) else ranked
+        notes = {
+            "class_margins": [round(margin, 4) for margin in class_means(examined, classes)],
+            "levels": levels,
+            "images": len(examined.labels),
+            "examples": len(examined.examples),
+            "directions_per_second": round(examined.tried / examined.seconds),
+        }
+        return examined.examples, notes
+
+    def examine(self, model: nn.Module, images: Split) -> Examined:
+        """Margins of images along their banks of directions, and the examples that follow."""
+        start, options = time.perf_counter(), self.options
+        shape = images.images.shape[1:]
+        random = random_bank(shape, options.random_directions, self.norm, self.rng)
+        nearest, examples, owners, tried = [], [], [], 0
+        with progress("margins", len(images)) as advance:
+            for index in torch.arange(len(images)).split(CHUNK):
+                part = images.take(index)
+                bank = self._bank(model, part, random)
+                far = self._margins(model, part, bank)
+                made, owner = self._examples(part, bank, far)
+                nearest.append(far.amin(1).clamp_max(self.limit))
+                examples.append(made)
+                owners.append(index[owner])
+                tried += far.numel()
+                advance(len(index))
+        split = Split(torch.cat(examples), images.labels[torch.cat(owners)])
+        seconds = time.perf_counter() - start
+        return Examined(images.labels, torch.cat(nearest), split, tried, seconds)
+
+    def _bank(self, model: nn.Module, images: Split, random: Tensor) -> Tensor:
         options = self.options
         towards = gradient_bank(
-            model, images, labels, options.targets, options.gradient_steps, self.limit, self.norm
+            model,
+            images.float_images(),
+            images.labels,
+            options.targets,
+            options.gradient_steps,
+            self.limit,
+            self.norm,
         )
-        bank = torch.cat([towards, random.expand(len(images), *random.shape)], 1)
-        far = margins(model, images, labels, bank, self.limit, BRACKETS, BISECTIONS)
+        return torch.cat([towards, random.expand(len(images), *random.shape)], 1)
+
+    def _margins(self, model: nn.Module, images: Split, bank: Tensor) -> Tensor:
+        return margins(model, images.float_images(), images.labels, bank, self.limit)
+
+    def _examples(self, images: Split, bank: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
+        """Images moved beyond the boundary along their directions of least margin.
+
+        uint8 (M, C, H, W), and which image each is made of (M,).
+        """
+        options = self.options
         least = far.topk(min(options.directions, far.shape[1]), largest=False)
-        image, place = least.values.isfinite().nonzero(as_tuple=True)
-        directions = bank[image, least.indices[image, place]]
+        owner, place = least.values.isfinite().nonzero(as_tuple=True)
+        directions = bank[owner, least.indices[owner, place]]
         if options.control:
             directions = unit(torch.randn(directions.shape, generator=self.rng), self.norm)
-        factor = torch.empty(len(image)).uniform_(
+        factor = torch.empty(len(owner)).uniform_(
             options.factor_low, options.factor_high, generator=self.rng
         )
-        moved = move(images[image], directions, least.values[image, place] * factor)
-        nearest = far.amin(1).clamp_max(self.limit)
-        return _Part(nearest, (moved * 255).round().to(torch.uint8), image, far.numel())
+        distance = least.values[owner, place] * factor
+        moved = move(images.float_images()[owner], directions, distance)
+        return (moved * 255).round().to(torch.uint8), owner
 
 
-@dataclass(frozen=True)
-class _Part:
-    """What a chunk of the pool gave."""
-
-    nearest: Tensor
-    """Each image's smallest margin, at most the limit: (N,)."""
-    examples: Tensor
-    """uint8 (M, C, H, W)."""
-    image: Tensor
-    """Which image of the chunk each example is made of: (M,)."""
-    tried: int
-
-
-def draw_pool(data: Data, count: int, rng: torch.Generator) -> tuple[Split, Tensor]:
+def draw(data: Data, count: int, rng: torch.Generator) -> tuple[Split, Tensor]:
     """Up to `count` random training images of each class, and each one's rank in its class."""
     index, ranks = [], []
     for label in range(len(data.classes)):
@@ -120,16 +136,26 @@ def draw_pool(data: Data, count: int, rng: torch.Generator) -> tuple[Split, Tens
     return data.train.take(torch.cat(index)), torch.cat(ranks)
 
 
-def class_means(nearest: Tensor, labels: Tensor, classes: int) -> list[float]:
+def class_means(examined: Examined, classes: int) -> list[float]:
     """Mean of the images' smallest margins in each class; 0 for a class without images."""
-    total = torch.zeros(classes).index_add_(0, labels, nearest)
-    count = torch.bincount(labels, minlength=classes)
-    return (total / count.clamp_min(1)).tolist()
+    total = torch.zeros(classes).index_add_(0, examined.labels, examined.nearest)
+    count = torch.bincount(examined.labels, minlength=classes)
+    means: list[float] = (total / count.clamp_min(1)).tolist()
+    return means
 
 
-def _taken(parts: list[_Part], labels: Tensor, chosen: Tensor) -> Split:
-    """The examples of the chosen images of the pool, with the labels of their images."""
-    image = torch.cat([part.image + CHUNK * k for k, part in enumerate(parts)])
-    examples = torch.cat([part.examples for part in parts])
-    kept = chosen[image]
-    return Split(examples[kept], labels[image[kept]])
+def joined(first: Examined, second: Examined) -> Examined:
+    """Two lots of examined images as one."""
+    return Examined(
+        torch.cat([first.labels, second.labels]),
+        torch.cat([first.nearest, second.nearest]),
+        together(first.examples, second.examples),
+        first.tried + second.tried,
+        first.seconds + second.seconds,
+    )
+
+
+def together(first: Split, second: Split) -> Split:
+    """The images of two splits in one."""
+    images = torch.cat([first.images, second.images])
+    return Split(images, torch.cat([first.labels, second.labels]))

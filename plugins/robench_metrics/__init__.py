@@ -12,7 +12,9 @@ def robench_register(register: Register) -> None:
     from robench_metrics.accuracy import Accuracy
     from robench_metrics.latency import Latency
     from robench_metrics.size import Size
+    from robench_metrics.weight_perturbation import WeightPerturbation
 
     register("metric", "accuracy", Accuracy)
     register("metric", "latency", Latency)
     register("metric", "size", Size)
+    register("metric", "weight_perturbation", WeightPerturbation)
