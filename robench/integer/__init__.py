@@ -14,6 +14,8 @@ self-contained C99, `export_onnx` as QDQ ONNX (not bit-exact). The library knows
 from robench.integer.build import to_program
 from robench.integer.calibrate import Method, calibrate, quantize
 from robench.integer.engine import NO_COMPILER, Engine
+from robench.integer.export import export_c
+from robench.integer.file import load_program, save_program
 from robench.integer.program import Program
 from robench.integer.reference import run_reference
 from robench.integer.trace import prepare_qat
@@ -26,8 +28,11 @@ __all__ = [
     "Program",
     "Twin",
     "calibrate",
+    "export_c",
+    "load_program",
     "prepare_qat",
     "quantize",
     "run_reference",
+    "save_program",
     "to_program",
 ]
