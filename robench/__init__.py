@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from robench.api import evaluate
     from robench.components import (
         Attack,
+        Check,
         Compressor,
         Dataset,
         Defense,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from robench.errors import ConfigError, DataError, PluginError, RobenchError, UserError
     from robench.evidence import Evidence
     from robench.hookspecs import hookimpl
-    from robench.record import Record, Value
+    from robench.record import Finding, Record, Value
     from robench.seeds import seed_scope
     from robench.system import ABSTAIN, Deployed, FloatDeployed, System, forward
     from robench.threat import Threat, UsualThreat
@@ -38,6 +39,7 @@ API_VERSION = 1
 _HOME = {
     "ABSTAIN": "system",
     "Attack": "components",
+    "Check": "components",
     "Compressor": "components",
     "ConfigError": "errors",
     "Data": "data",
@@ -47,6 +49,7 @@ _HOME = {
     "DeployContext": "components",
     "Deployed": "system",
     "Evidence": "evidence",
+    "Finding": "record",
     "FloatDeployed": "system",
     "Metric": "components",
     "Model": "components",
@@ -72,6 +75,7 @@ __all__ = [
     "ABSTAIN",
     "API_VERSION",
     "Attack",
+    "Check",
     "Compressor",
     "ConfigError",
     "Data",
@@ -81,6 +85,7 @@ __all__ = [
     "DeployContext",
     "Deployed",
     "Evidence",
+    "Finding",
     "FloatDeployed",
     "Metric",
     "Model",

@@ -1,4 +1,4 @@
-"""The six kinds of component a plugin registers.
+"""The seven kinds of component a plugin registers.
 
 A component is a frozen, keyword-only dataclass. Its fields are its options: they give the
 defaults, the command-line help (the string below each field), the validation (`__post_init__`,
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from robench.audit.trial import Trial
     from robench.data import Data
     from robench.evidence import Evidence
-    from robench.record import Value
+    from robench.record import Finding, Value
     from robench.system import System
     from robench.threat import Threat
     from robench.train import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component(ABC):  # noqa: B024 - abstract through its six kinds
+class Component(ABC):  # noqa: B024 - abstract through its seven kinds
     """What every component has: a version that enters the record and the protocol of a row."""
 
     version: ClassVar[str] = "1"
@@ -184,6 +185,18 @@ class Metric(Component):
         """Yield the values; evidence is lazy, so what is not asked for is not computed."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Check(Component):
+    """A check of the audit: measures one thing about a system under a threat."""
+
+    @abstractmethod
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Yield findings, each a number, a verdict and a plain sentence.
+
+        Adversarial examples handed to `trial.attempt` count towards the audited accuracy.
+        """
+
+
 KINDS: dict[str, type[Component]] = {
     "dataset": Dataset,
     "model": Model,
@@ -191,6 +204,7 @@ KINDS: dict[str, type[Component]] = {
     "compressor": Compressor,
     "attack": Attack,
     "metric": Metric,
+    "check": Check,
 }
 """The kinds that plugins register, by name."""
 

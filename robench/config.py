@@ -41,14 +41,33 @@ class Transfer:
             )
 
 
+AUDITED = {"off": 0, "quick": 100, "full": 500}
+"""The levels of the audit, and how many images each works on."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditConfig:
     """How much the audit tries."""
 
     level: str = "quick"
     """off, quick or full."""
-    images: int = 100
-    """Images it works on; a seeded, stratified subset of the run's."""
+    images: Optional[int] = None
+    """Images it works on, a seeded, stratified subset of the run's; none given: 100 for quick, 500
+    for full."""
+    checks: Any = ()
+    """Names of checks that plugins register, run after the audit's own."""
+
+    def __post_init__(self) -> None:
+        if self.level not in AUDITED:
+            raise ConfigError(f"expected audit to be off, quick or full, got {self.level!r}")
+        if self.images is not None and self.images < 10:
+            raise ConfigError(f"expected audit.images >= 10, got {self.images}")
+        object.__setattr__(self, "checks", _names(self.checks))
+
+    @property
+    def count(self) -> int:
+        """Images it works on at most."""
+        return self.images or AUDITED[self.level]
 
 
 Access = WhiteBox | Transfer

@@ -53,20 +53,40 @@ class Finding(Frozen):
 
     check: str
     value: float | None
+    """None where there was nothing to measure."""
+    low: float | None = None
+    high: float | None = None
+    """Its 95 % interval."""
+    n: int | None = None
+    """How many images it comes from."""
     threshold: float | None = None
+    """What the interval's lower end must exceed to be suspect."""
     verdict: Literal["pass", "suspect", "fail"]
     sentence: str
 
 
+class WeakAttack(Frozen):
+    """A row whose attack misses adversarial examples that the audit found; n images, paired."""
+
+    attack: str
+    access: str
+    gained: float
+    """The row's robust accuracy minus the audited one."""
+    low: float
+    high: float
+
+
 class Audit(Frozen):
-    """The audit of a system under one threat."""
+    """The audit of a system under one threat: `fail` means that it masks its gradients."""
 
     norm: str
     eps: float
     level: str
     n: int
+    """Images it worked on, a subset of the run's."""
     verdict: Literal["pass", "suspect", "fail"]
     findings: tuple[Finding, ...] = ()
+    weak_attacks: tuple[WeakAttack, ...] = ()
 
 
 class TwinAgreement(Frozen):

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from robench.record import Record, Value
+from robench.audit.report import audit_lines
+from robench.record import Axis, Record, Value
 
 if TYPE_CHECKING:
     from robench.cache import Cache
@@ -33,13 +34,22 @@ def print_record(record: Record, folder: Path) -> None:
     other = [v for v in record.values if v.metric not in ATTACK_METRICS]
     if other:
         out.print(_value_table(other))
+    for colour, line in audit_lines(record):
+        out.print(f"[{colour}]{escape(line)}[/{colour}]")
     for warning in warnings(record):
         out.print(f"[yellow]{escape(warning)}[/yellow]")
     # Paths are for copying: no wrapping, no markup.
     out.print(f"record: {folder}", markup=False, soft_wrap=True)
 
 
-ATTACK_METRICS = ("clean_accuracy", "attacked_accuracy", "robust_accuracy", "worst_case_accuracy")
+ATTACK_METRICS = (
+    "clean_accuracy",
+    "attacked_accuracy",
+    "robust_accuracy",
+    "worst_case_accuracy",
+    "audited_accuracy",
+    "gained_by_masking",
+)
 
 
 def title(record: Record) -> str:
@@ -78,11 +88,12 @@ def _attack_table(record: Record) -> Table:
     table = Table(caption="shares of images with Wilson 95 % intervals; eps in [0,1] pixels")
     for name in ("attack", "access", "norm", "eps"):
         table.add_column(name)
-    for name in ("attacked accuracy", "robust accuracy"):
+    audited = bool(record.audit)
+    names = ["attacked accuracy", "robust accuracy"] + ["audited accuracy"] * audited
+    for name in (*names, "seconds"):
         table.add_column(name, justify="right")
-    table.add_column("seconds", justify="right")
     clean = percent(record.find("clean_accuracy"))
-    table.add_row("clean", "", "", "", clean, clean, "")
+    table.add_row("clean", "", "", "", *[clean] * len(names), "")
     seconds: dict[tuple[object, ...], float] = {
         (r.attack, r.access, r.norm, r.eps): r.seconds for r in record.rows
     }
@@ -99,13 +110,19 @@ def _attack_table(record: Record) -> Table:
             "no limit" if axes["eps"] is None else f"{axes['eps']:.4g}",
             percent(attacked),
             percent(value),
+            *[percent(record.find("audited_accuracy", norm=axes["norm"], eps=axes["eps"]))]
+            * audited,
             f"{seconds[key]:.1f}" if key in seconds else "",
         )
     for row in record.rows:
         if row.status == "invalid":
             eps = "" if row.eps is None else f"{row.eps:.4g}"
-            table.add_row(row.attack, row.access, row.norm, eps, "invalid", "invalid", "")
+            table.add_row(row.attack, row.access, row.norm, eps, *["invalid"] * 2)
     return table
+
+
+def _audited(record: Record, axes: dict[str, Axis]) -> Value | None:
+    return record.find("audited_accuracy", norm=axes["norm"], eps=axes["eps"])
 
 
 def _value_table(values: Iterable[Value]) -> Table:

@@ -1,0 +1,32 @@
+"""Does the twin compute what is deployed, under attack too?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from robench.audit.trial import Trial
+from robench.audit.verdict import share
+from robench.components import Check
+from robench.record import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement(Check):
+    """Examples that fool the twin must fool the deployed model, or the search is misled."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Counts examples of the usual attack that fool the twin alone."""
+        from robench.system import forward
+
+        reference = trial.reference
+        labels = trial.labels[reference.index]
+        fooled = forward(trial.system.twin, reference.candidates).argmax(1) != labels
+        yield share(
+            "twin_disagrees",
+            fooled & ~reference.wrong,
+            len(fooled),
+            "{share} of {n} adversarial examples fool the differentiable twin, not the deployed "
+            "model",
+            suspect=1.0 if trial.randomised else 0.05,
+        )

@@ -1,0 +1,39 @@
+"""Are there gradients at all?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from robench.audit.trial import Trial
+from robench.audit.verdict import share
+from robench.components import Check
+from robench.record import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradients(Check):
+    """Gradients of cross-entropy that are exactly zero, NaN or infinite along the usual attack."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Without a gradient the usual attack says nothing about an image."""
+        reference = trial.reference
+        dead = (reference.zero == 1).all(0)
+        pixels = float(reference.zero[0].mean()) if len(dead) else 0.0
+        yield share(
+            "zero_gradients",
+            dead,
+            len(dead),
+            f"the gradient is exactly zero on {{share}} of {{n}} images ({pixels:.0%} of pixels)",
+            suspect=0.05,
+            fail=0.5,
+        )
+        broken = (reference.nonfinite > 0).any(0)
+        yield share(
+            "nonfinite_gradients",
+            broken,
+            len(broken),
+            "the gradient holds NaN or infinity on {share} of {n} images",
+            suspect=0.0,
+            fail=0.5,
+        )

@@ -1,0 +1,38 @@
+"""Does random noise do as well as the attack?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from robench.audit.trial import Trial
+from robench.audit.verdict import share
+from robench.components import Check
+from robench.record import Finding
+from robench.seeds import generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise(Check):
+    """Random points on the sphere of the threat, against the usual attack."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Counts images that noise breaks and the usual attack does not."""
+        index, wrong = trial.reference.index, trial.reference.wrong
+        images = trial.images[index]
+        noise = torch.randn(images.shape, generator=generator(trial.seed, "audit", "noise"))
+        if trial.threat.norm == "linf":
+            noise = noise.sign() * trial.eps
+        else:
+            noise *= trial.eps / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        broken = trial.attempt("noise", trial.threat.project(images + noise, images), index)
+        yield share(
+            "noise",
+            broken & ~wrong,
+            len(index),
+            "random noise breaks {share} of {n} images that the usual attack leaves right",
+            suspect=0.02,
+            fail=0.1,
+        )

@@ -1,0 +1,28 @@
+"""Is the prediction random, and was that said?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from robench.audit.trial import Trial
+from robench.audit.verdict import share
+from robench.components import Check
+from robench.record import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Randomness(Check):
+    """Two answers to the same images: a randomised model must say so, and is judged by many."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Suspect when a model that declares itself deterministic answers differently."""
+        declared = trial.system.deployed.randomised
+        sentence = "two answers to the same image differ on {share} of {n} images"
+        yield share(
+            "random_prediction",
+            trial.unstable,
+            len(trial),
+            sentence + ("" if declared else ", although the model declares to be deterministic"),
+            suspect=1.0 if declared else 0.0,
+        )

@@ -1,0 +1,35 @@
+"""Are the logits so far apart that float32 loses the loss?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from robench.audit.trial import Trial
+from robench.audit.verdict import share
+from robench.components import Check
+from robench.record import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saturation(Check):
+    """Softmax saturated in float32: all probabilities but one are 0, and so is their gradient."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Counts images whose clean cross-entropy gradient vanishes at the logits."""
+        from robench.system import forward
+
+        index = trial.reference.index
+        with torch.no_grad():
+            logits = forward(trial.system.twin, trial.images[index])
+            others = logits.softmax(1).topk(2, dim=1).values[:, 1]
+        saturated = others < torch.finfo(torch.float32).tiny
+        yield share(
+            "saturated_logits",
+            saturated,
+            len(index),
+            "the softmax of the logits is saturated in float32 on {share} of {n} images",
+            suspect=0.25,
+        )

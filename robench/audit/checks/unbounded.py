@@ -1,0 +1,34 @@
+"""Does accuracy fall with eps, and to about nothing when eps is everything?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from robench.audit.trial import REFERENCE, Trial
+from robench.audit.verdict import share
+from robench.components import Check
+from robench.record import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unbounded(Check):
+    """The usual attack with no bound but the pixel range must reach almost every image."""
+
+    images: int = 30
+    """Images tried, the first ones in the audit's order that are right clean."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Counts images that hold although every pixel may be anything."""
+        index = trial.reference.index[: self.images]
+        far = 1.0 if trial.threat.norm == "linf" else trial.images[0].numel() ** 0.5
+        free = replace(trial.threat, eps=far)
+        found = trial.search("unbounded", trial.system.twin, REFERENCE, index, free)
+        yield share(
+            "unbounded_eps",
+            ~trial.wrong(found, index),
+            len(index),
+            "with no bound on the perturbation {share} of {n} images still hold",
+            suspect=0.1,
+            fail=0.5,
+        )

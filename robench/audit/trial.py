@@ -1,0 +1,156 @@
+"""One audited system under one threat, and all that was tried on it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from robench.audit.judge import Judge, answers_differ
+from robench.search import GradientSearch, Trace
+from robench.seeds import generator
+from robench.system import System, module_device
+from robench.threat import Threat
+
+if TYPE_CHECKING:
+    from robench.search import Watch
+
+BATCH = 100
+"""Images searched at once."""
+
+REFERENCE = GradientSearch(steps=10, step=2.5, random_start=True)
+"""The usual attack, PGD on cross-entropy: a system is masked when this fails where adversarial
+examples exist."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The usual attack on the M images that are right clean, and what it showed."""
+
+    index: Tensor
+    """Which images: int64 (M,)."""
+    candidates: Tensor
+    """Legal candidates: float32 in [0,1], shape (M, C, H, W)."""
+    wrong: Tensor
+    """Whether the deployed model gets them wrong: bool (M,)."""
+    losses: Tensor
+    """Cross-entropy at each iterate, the start first: (steps + 1, M)."""
+    zero: Tensor
+    """Share of pixels whose gradient was exactly 0, in [0,1]: (steps, M)."""
+    nonfinite: Tensor
+    """Share of pixels whose gradient was NaN or infinite, in [0,1]: (steps, M)."""
+
+
+@dataclass
+class Trial:
+    """A system under a threat, judged on a subset of images; checks try candidates on it.
+
+    Images are float32 in [0,1], shape (N, C, H, W), on the CPU; labels int64 (N,). Only images
+    that are right clean are attacked. `sources` are other models of the same task, made when
+    asked for, whose adversarial examples are tried.
+    """
+
+    system: System
+    images: Tensor
+    labels: Tensor
+    threat: Threat
+    seed: int
+    sources: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
+    held: Tensor = field(init=False)
+    """Right clean and after everything tried so far: bool (N,)."""
+    tried: dict[str, Tensor] = field(init=False, default_factory=dict)
+    """By what was tried, the images that it broke: bool (N,)."""
+
+    def __post_init__(self) -> None:
+        self.unstable = answers_differ(self.system.deployed, self.images)
+        self.randomised = self.system.deployed.randomised or bool(self.unstable.any())
+        self.judge = Judge(self.system.deployed, self.randomised)
+        self.clean = self.judge.right(self.images, self.labels)
+        self.held = self.clean.clone()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def eps(self) -> float:
+        """Size of the ball in [0,1] pixels."""
+        assert self.threat.eps is not None
+        return self.threat.eps
+
+    @property
+    def left(self) -> Tensor:
+        """Indices of the images that still hold."""
+        return self.held.nonzero()[:, 0]
+
+    @property
+    def samples(self) -> int:
+        """Evaluations that an adaptive gradient averages: several for a randomised model."""
+        return 4 if self.randomised else 1
+
+    def search(
+        self,
+        name: str,
+        twin: nn.Module,
+        search: GradientSearch,
+        index: Tensor,
+        threat: Threat | None = None,
+        watch: Watch | None = None,
+    ) -> Tensor:
+        """Legal candidates for the images at `index`, searched on any module.
+
+        `name` seeds the random start; without `threat` it is the audit's. `watch` sees batches of
+        at most BATCH images one after the other.
+        """
+        threat = threat or self.threat
+        rng, device = generator(self.seed, "audit", name), module_device(twin)
+        found = [self.images[:0]]
+        for part in index.split(BATCH):
+            images, labels = self.images[part], self.labels[part]
+            raw = search.run(twin, images.to(device), labels.to(device), threat, rng, watch)
+            found.append(threat.project(raw.detach().float().cpu(), images))
+        return torch.cat(found)
+
+    def attempt(self, name: str, candidates: Tensor, index: Tensor) -> Tensor:
+        """Let the deployed model judge legal candidates for the images at `index`.
+
+        Returns which it gets wrong, bool of the shape of `index`, and keeps them under `name`.
+        """
+        wrong = self.wrong(candidates, index)
+        broken = self.tried.setdefault(name, torch.zeros_like(self.held))
+        broken[index[wrong]] = True
+        self.held[index[wrong]] = False
+        return wrong
+
+    def wrong(self, candidates: Tensor, index: Tensor) -> Tensor:
+        """Which candidates for the images at `index` the deployed model gets wrong.
+
+        Nothing is kept, so the candidates may lie outside the ball.
+        """
+        if len(index) == 0:
+            return torch.zeros(0, dtype=torch.bool)
+        return self.judge.wrong(candidates, self.labels[index])
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The usual attack, run when first asked for."""
+        index = self.clean.nonzero()[:, 0]
+        traces, found = [], [self.images[:0]]
+        for part in index.split(BATCH):
+            traces.append(Trace())
+            twin = self.system.twin
+            found.append(self.search("reference", twin, REFERENCE, part, watch=traces[-1]))
+        candidates = torch.cat(found)
+        wrong = self.attempt("reference", candidates, index)
+        empty = [torch.zeros(REFERENCE.steps + 1, 0)]
+        return Reference(
+            index,
+            candidates,
+            wrong,
+            losses=torch.cat([t.losses for t in traces] or empty, 1),
+            zero=torch.cat([t.zero_gradients for t in traces] or empty, 1),
+            nonfinite=torch.cat([t.nonfinite_gradients for t in traces] or empty, 1),
+        )

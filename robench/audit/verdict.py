@@ -1,0 +1,65 @@
+"""Findings and verdicts: shares of images with intervals, compared with what would matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from torch import Tensor
+
+from robench.record import Finding
+from robench.stats import Paired, wilson
+
+Level = Literal["pass", "suspect", "fail"]
+LEVELS: tuple[Level, ...] = ("pass", "suspect", "fail")
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """The gravest of some verdicts; `pass` when there are none."""
+    return max(levels, key=LEVELS.index, default="pass")
+
+
+def share(
+    check: str,
+    hits: Tensor | int,
+    n: int,
+    sentence: str,
+    *,
+    suspect: float,
+    fail: float | None = None,
+) -> Finding:
+    """A finding about a share of `n` images, `hits` of them (a count, or a mask).
+
+    It is `suspect` (or `fail`) when the lower end of the share's 95 % interval lies above that
+    limit; `{share}` and `{count}` in the sentence are filled in. No image: it passes.
+    """
+    count = hits if isinstance(hits, int) else int(hits.sum())
+    low, high = wilson(count, n) if n else (0.0, 1.0)
+    level: Level = "pass"
+    if n and low > suspect:
+        level = "fail" if fail is not None and low > fail else "suspect"
+    return Finding(
+        check=check,
+        value=count / n if n else None,
+        low=low if n else None,
+        high=high if n else None,
+        n=n,
+        threshold=suspect,
+        verdict=level,
+        sentence=sentence.format(share=f"{count / n:.0%}" if n else "none", count=count, n=n),
+    )
+
+
+def above_clean(attack: str, pair: Paired) -> Finding:
+    """A finding about a white-box row's accuracy minus the clean one, on the same images."""
+    level: Level = "fail" if pair.low > 0 else "pass"
+    return Finding(
+        check="above_clean",
+        value=pair.difference,
+        low=pair.low,
+        high=pair.high,
+        n=pair.n,
+        threshold=0.0,
+        verdict=level,
+        sentence=f"accuracy under {attack} is {100 * pair.difference:+.1f} points against clean",
+    )

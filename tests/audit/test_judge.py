@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from robench.audit.judge import DRAWS, SURELY_WRONG, Judge
+
+
+class Coin:
+    """Right with a given probability, whatever the image; counts what it is asked."""
+
+    randomised = True
+
+    def __init__(self, right: float) -> None:
+        self.right, self.asked = right, 0
+        self.rng = torch.Generator().manual_seed(0)
+
+    def predict(self, images: Tensor) -> Tensor:
+        self.asked += len(images)
+        return (torch.rand(len(images), generator=self.rng) > self.right).long()
+
+    def nbytes(self) -> int:
+        return 0
+
+    def save(self, folder: object) -> None:
+        raise NotImplementedError
+
+
+IMAGES, LABELS = torch.zeros(2000, 1, 1, 1), torch.zeros(2000, dtype=torch.int64)
+
+
+def test_one_lucky_draw_never_breaks_an_image() -> None:
+    wrong = Judge(Coin(0.5), randomised=True).wrong(IMAGES, LABELS)
+    assert wrong.float().mean() < 0.03
+    assert Judge(Coin(0.8), randomised=True).wrong(IMAGES, LABELS).sum() == 0
+
+
+def test_what_is_nearly_always_wrong_is_wrong() -> None:
+    assert Judge(Coin(0.02), randomised=True).wrong(IMAGES, LABELS).float().mean() > 0.98
+
+
+def test_hopeless_candidates_cost_few_answers() -> None:
+    coin = Coin(1.0)
+    Judge(coin, randomised=True).wrong(IMAGES, LABELS)
+    assert coin.asked < DRAWS * len(IMAGES) / 2
+
+
+def test_chance_of_being_sure_by_luck() -> None:
+    """The figure in the docstring of SURELY_WRONG."""
+    from scipy.stats import binom
+
+    assert round(float(binom.sf(SURELY_WRONG - 1, DRAWS, 0.5)), 3) == 0.019
+
+
+def test_a_deterministic_model_is_asked_once() -> None:
+    coin = Coin(0.0)
+    assert Judge(coin, randomised=False).wrong(IMAGES, LABELS).all()
+    assert coin.asked == len(IMAGES)

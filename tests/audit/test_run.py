@@ -1,0 +1,79 @@
+"""The audit as a step of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import robench
+from robench.audit.report import audit_lines
+from robench.config import AuditConfig, Places
+from robench.data import Data
+from robench.errors import ConfigError
+from robench.record import Record
+from tests.audit.zoo import Scale, Zoo
+
+
+def audited(zoo: Zoo, model: nn.Module, places: Places, attack: str = "fgsm") -> Record:
+    lesson = zoo.lesson
+    usual = robench.UsualThreat({"linf": (0.05, 0.1, 0.15)}, 0.1)
+    data = Data(lesson.train, lesson.test, tuple("0123456789"), usual)
+    return robench.evaluate(model, data, attack=attack, audit="quick", places=places)
+
+
+@pytest.fixture
+def masked(zoo: Zoo, places: Places) -> Record:
+    return audited(zoo, nn.Sequential(zoo.base(), Scale(1000.0)), places)
+
+
+def test_masked_record(masked: Record) -> None:
+    (audit,) = masked.audit
+    assert (audit.norm, audit.eps, audit.verdict) == ("linf", 0.15, "fail")
+    robust = masked.find("robust_accuracy", attack="fgsm")
+    held = masked.find("audited_accuracy", norm="linf", eps=0.15)
+    gained = masked.find("gained_by_masking", attack="fgsm")
+    assert robust is not None
+    assert held is not None
+    assert gained is not None
+    assert robust.value == pytest.approx(held.value + gained.value)  # type: ignore[operator]
+    assert gained.low is not None
+    assert gained.low > 0.5
+    assert [weak.attack for weak in audit.weak_attacks] == ["fgsm"]
+
+
+def test_an_honest_weak_row_is_weak_not_masked(zoo: Zoo, places: Places) -> None:
+    record = audited(zoo, zoo.base(), places)
+    assert record.audit[0].verdict == "pass"
+    assert [weak.attack for weak in record.audit[0].weak_attacks] == ["fgsm"]
+
+
+def test_same_record_again_from_the_cache(
+    masked: Record, zoo: Zoo, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import robench.auditing
+
+    def never(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(robench.auditing, "_examine", never)
+    again = audited(zoo, nn.Sequential(zoo.base(), Scale(1000.0)), places)
+    assert again.audit == masked.audit
+    assert again.values == masked.values
+
+
+def test_shown_with_its_reasons(masked: Record, tmp_path: Path, capsys: object) -> None:
+    from robench.show import print_record
+
+    lines = [line for _, line in audit_lines(masked)]
+    assert "fail, gradients are masked" in lines[0]
+    assert any("weak attack: fgsm" in line for line in lines)
+    print_record(masked, tmp_path)
+    assert "audited accuracy" in capsys.readouterr().out  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("options", [{"level": "deep"}, {"images": 3}])
+def test_bad_options(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="expected audit"):
+        AuditConfig(**options)  # type: ignore[arg-type]
