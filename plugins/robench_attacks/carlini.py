@@ -27,11 +27,11 @@ class CW(EngineAttack):
     """Constants tried for each image."""
     steps: int = 30
     """Gradient steps for each constant."""
-    learning_rate: float = 0.1
-    """Step size of the optimiser."""
+    learning_rate: float = 0.05
+    """Root-mean-square change of a pixel in the first step (engine=art: its learning rate)."""
     initial_const: float = 1.0
-    """First weight of the margin against the squared distance; the right one depends on the
-    scale of the logits, which is why it is searched for."""
+    """First weight of the margin against the squared distance. The right one is inverse to the
+    scale of the logits, so it is searched for: times 10 until the image breaks, then halved."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
