@@ -1,0 +1,125 @@
+"""The exported C stands alone, and runs clean under address and behaviour sanitizers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from integer_networks import CifarResNet, settle
+from integer_programs import images, programs
+
+from robench.integer import Engine, Program, export_c, quantize, run_reference, to_program
+from robench.integer.codegen import generate
+from robench.integer.engine import compile_source
+
+SANITIZED = ("-O1", "-g", "-std=gnu99", "-fsanitize=address,undefined", "-fno-sanitize-recover")
+HARNESS = r"""
+int main(int argc, char **argv) {
+    const long n = atol(argv[1]);
+    const int wide = atoi(argv[2]), threads = atoi(argv[3]);
+    uint8_t *data = malloc(n * PIXELS * (wide ? 2 : 1));
+    int32_t *labels = malloc(n * 4), *logits = malloc(n * CLASSES * 4);
+    if (fread(data, (wide ? 2 : 1) * PIXELS, n, stdin) != (size_t)n || argc != 4) return 3;
+    int isa = robench_isa(getenv("ROBENCH_ISA"));
+    const int16_t *words = wide ? (int16_t *)data : NULL;
+    if (robench_run(isa, wide ? NULL : data, words, n, threads, labels, logits)) return 4;
+    fwrite(logits, 4, n * CLASSES, stdout);
+    free(data), free(labels), free(logits);
+    return 0;
+}
+"""
+
+
+def run(binary: Path, isa: str, *arguments: object, stdin: bytes) -> bytes:
+    environment = os.environ | {"ROBENCH_ISA": isa}
+    command = [str(binary), *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr.decode()[:2000]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def isas(resnet: tuple[Program, torch.Tensor]) -> list[str]:
+    return Engine(resnet[0]).available()
+
+
+@pytest.fixture(scope="module")
+def resnet() -> tuple[Program, torch.Tensor]:
+    pixels = torch.randint(0, 256, (37, 3, 32, 32), dtype=torch.uint8)
+    model = settle(CifarResNet(1, 8, "A"), (3, 32, 32))
+    return to_program(quantize(model, pixels / 255)), pixels
+
+
+def test_export_compiles_alone_and_prints_the_labels(
+    resnet: tuple[Program, torch.Tensor], isas: list[str], tmp_path: Path
+) -> None:
+    program, pixels = resnet
+    export_c(program, tmp_path / "net.c")
+    flags = ["-O3", "-Wall", "-Werror", "-pthread"]
+    binary = tmp_path / "net"
+    subprocess.run(["cc", *flags, str(tmp_path / "net.c"), "-o", str(binary)], check=True)
+    (tmp_path / "images").write_bytes(pixels.numpy().tobytes())
+    labels, _ = run_reference(program, pixels)
+    for isa in isas:
+        printed = run(binary, isa, tmp_path / "images", 2, stdin=b"")
+        assert [int(line) for line in printed.split()] == labels.tolist()
+    assert run(binary, "", "-", stdin=pixels.numpy().tobytes()) == printed
+
+
+def test_command_line_refuses_what_it_cannot_read(
+    resnet: tuple[Program, torch.Tensor], isas: list[str], tmp_path: Path
+) -> None:
+    binary = tmp_path / "net"
+    compile_source(generate(resnet[0], main=True), binary, ("-O1", "-pthread"))
+    for arguments in ([], ["no such file"]):
+        done = subprocess.run([str(binary), *arguments], capture_output=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr
+
+
+def assert_clean(program: Program, isas: list[str], binary: Path, count: int, seed: int) -> None:
+    compile_source(generate(program) + HARNESS, binary, (*SANITIZED, "-pthread"))
+    for wide in (False, True):
+        batch = images(program, count, seed, wide=wide)
+        _, logits = run_reference(program, torch.from_numpy(batch))
+        for isa in isas:
+            out = run(binary, isa, count, int(wide), 2, stdin=batch.tobytes())
+            assert np.array_equal(np.frombuffer(out, np.int32).reshape(logits.shape), logits), isa
+
+
+@settings(
+    max_examples=2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(programs(), st.integers(1, 20), st.integers(0, 99))
+def test_sanitizers_on_random_programs(
+    tmp_path: Path, isas: list[str], program: Program, count: int, seed: int
+) -> None:
+    assert_clean(program, isas, tmp_path / "sanitized", count, seed)
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(programs(), st.integers(1, 20), st.integers(0, 99))
+def test_sanitizers_on_many_random_programs(
+    tmp_path: Path, isas: list[str], program: Program, count: int, seed: int
+) -> None:
+    assert_clean(program, isas, tmp_path / "sanitized", count, seed)
+
+
+@pytest.mark.slow
+def test_sanitizers_on_a_residual_network(
+    resnet: tuple[Program, torch.Tensor], isas: list[str], tmp_path: Path
+) -> None:
+    assert_clean(resnet[0], isas, tmp_path / "sanitized", 17, 0)
