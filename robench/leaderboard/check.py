@@ -1,0 +1,154 @@
+"""Whether a submitted record holds: its form, its hashes, its numbers, and its examples again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from robench.compare import budgets
+from robench.config import Places
+from robench.errors import ConfigError, DataError, UserError
+from robench.leaderboard.intake import check_hash, find_records, take
+from robench.outcomes import Score, clean_score, scores, worst_cases
+from robench.record import Record
+from robench.results import EXAMPLES, read, read_outcomes
+
+TOLERANCE = 1e-9
+LABELS_EXPECTED = 0.98
+"""Share of recorded labels that a rebuilt model must give again."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check of one record."""
+
+    record: str
+    check: str
+    outcome: Literal["pass", "fail", "not done"]
+    text: str = ""
+
+
+class NotDone(Exception):
+    """A check that this machine cannot make, and why."""
+
+
+def check(roots: list[Path], places: Places) -> Iterator[Result]:
+    """Check every record below the roots; a broken one ends its own checks, not the others'."""
+    for name, folder in find_records(roots):
+        for title, test in CHECKS.items():
+            result = _one(name, title, test, folder, places)
+            yield result
+            if result.outcome == "fail":
+                break
+
+
+Test = Callable[[Path, Places], None]
+
+
+def _one(name: str, title: str, test: Test, folder: Path, places: Places) -> Result:
+    try:
+        test(folder, places)
+    except NotDone as reason:
+        return Result(name, title, "not done", str(reason))
+    except UserError as error:
+        return Result(name, title, "fail", str(error))
+    return Result(name, title, "pass")
+
+
+def _form(folder: Path, places: Places) -> None:
+    del places
+    take(folder)
+
+
+def _hash(folder: Path, places: Places) -> None:
+    del places
+    check_hash(read(folder))
+
+
+def _numbers(folder: Path, places: Places) -> None:
+    """Every accuracy follows from the outcomes table."""
+    del places
+    record, outcomes = read(folder), read_outcomes(folder)
+    known = budgets(record)
+    _same(record, "clean_accuracy", clean_score(outcomes))
+    for metric, robust in (("attacked_accuracy", False), ("robust_accuracy", True)):
+        for score in scores(outcomes, known, when_clean_right=robust):
+            _same(record, metric, score)
+    for score in worst_cases(outcomes, known):
+        _same(record, "worst_case_accuracy", score)
+
+
+def _same(record: Record, metric: str, score: Score) -> None:
+    axes = {"attack": score.attack, "access": score.access, "norm": score.norm, "eps": score.eps}
+    found = record.find(metric, **({} if metric == "clean_accuracy" else axes))
+    if found is not None and (found.value is None or abs(found.value - score.value) > TOLERANCE):
+        raise UserError(
+            f"expected {metric} of {score.attack} to be {score.value:.6g} by the outcomes table, "
+            f"got {found.value}"
+        )
+
+
+def _protocol(folder: Path, places: Places) -> None:
+    """The protocol is the one that the configuration and the data give here."""
+    from robench.attacking import rows
+    from robench.cache import Cache
+    from robench.compose import from_plain
+    from robench.pipeline import protocol
+    from robench.steps import Steps
+
+    record = read(folder)
+    with _possible():
+        steps = Steps(from_plain(record.config), places, Cache(places.cache))
+        hash_here = steps.data.hash
+    if hash_here != record.data.hash:
+        raise UserError(f"expected data {hash_here}, got {record.data.hash}")
+    valid = {(r.attack, r.access, r.norm, r.eps) for r in record.rows if r.status != "invalid"}
+    judged = [r for r in rows(steps) if (r.attack, r.access, r.threat.norm, r.threat.eps) in valid]
+    if protocol(steps, judged) != record.protocol:
+        raise UserError(
+            f"expected protocol {protocol(steps, judged)} for this configuration and these "
+            f"versions, got {record.protocol}"
+        )
+
+
+def _examples(folder: Path, places: Places) -> None:
+    """The saved examples give the recorded labels again on the rebuilt deployed model.
+
+    A few may differ: another processor trains the same model to other last bits.
+    """
+    from robench.verify import verify
+
+    if not (folder / EXAMPLES).is_file():
+        raise NotDone("the record carries no adversarial examples")
+    with _possible():
+        found = verify(folder, replace(places, threads=read(folder).provenance.threads))
+    for one in found:
+        if not one.legal:
+            raise UserError(f"expected examples of {one.attack} inside the recorded threat")
+        if one.different > (1 - LABELS_EXPECTED) * one.n:
+            raise UserError(
+                f"expected the recorded labels of {one.attack}, got {one.different} others of "
+                f"{one.n}"
+            )
+
+
+@contextmanager
+def _possible() -> Iterator[None]:
+    """Turn a data set or plugin that this machine lacks into a check that was not done."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        raise NotDone(str(error)) from error
+
+
+CHECKS: dict[str, Test] = {
+    "form": _form,
+    "hash": _hash,
+    "numbers": _numbers,
+    "protocol": _protocol,
+    "examples": _examples,
+}
+"""In the order in which they are made; each expects that those before it passed."""

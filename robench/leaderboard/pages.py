@@ -1,0 +1,79 @@
+"""Templates to HTML: autoescaped, so that nothing in a record can become markup."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from robench.leaderboard import formats
+from robench.paths import shipped
+from robench.record import Record
+
+BADGES = {
+    "pass": ("✓", "audit passed"),
+    "suspect": ("?", "audit: suspect"),
+    "fail": ("✕", "audit failed: the number is not robustness"),
+    "invalid": ("∅", "the attack failed: no number"),
+    "at_chance": ("~", "the model is at chance: no claim"),
+    "not_audited": ("○", "not audited"),
+}
+"""Sign and meaning of each badge; the sign never stands alone for a screen reader."""
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The Jinja environment of the shipped templates."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(shipped("leaderboard/template")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(
+        number=formats.number, interval=formats.interval, short=formats.short, plain=plain_text
+    )
+    found.globals.update(badges=BADGES)
+    return found
+
+
+def write_page(template: str, path: Path, **values: Any) -> None:
+    """Fill a template into a file; `root` in the template leads back to the site's first page."""
+    depth = values.pop("depth", 0)
+    text = environment().get_template(template).render(root="../" * depth, **values)
+    path.write_text(text, encoding="utf-8")
+
+
+def plain_text(value: Any) -> str:
+    """An option's value as people write it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def script(name: str, value: Any) -> str:
+    """A data file: `robench.NAME = value;`, for pages that may not fetch."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return f"window.robench = window.robench || {{}};\nrobench.{name} = {text};\n"
+
+
+def command(record: Record) -> str | None:
+    """The command that runs a record again; None when something was handed over in Python."""
+    given = [v for v in record.provenance.components.values() if v.startswith("given in Python")]
+    if given or "python" in record.config["model"]:
+        return None
+    if record.overrides:
+        return shlex.join(["robench", "run", *record.overrides])
+    return shlex.join(["robench", "run", *_overrides(record.config), f"seed={record.seed}"])
+
+
+def _overrides(config: dict[str, Any]) -> list[str]:
+    kinds = ("dataset", "model", "compressor", "defense", "attack", "metric", "access")
+    return [f"{kind}={_choices(list(config[kind]))}" for kind in kinds if config[kind]]
+
+
+def _choices(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"[{','.join(names)}]"

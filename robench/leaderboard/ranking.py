@@ -1,0 +1,51 @@
+"""Ranks with ties: rows that the images cannot tell apart share one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+import numpy as np
+
+from robench.leaderboard.row import Row
+from robench.stats import mcnemar
+
+ALPHA = 0.05
+"""A paired test below it separates two rows."""
+UNRANKED = ("fail", "invalid", "at_chance")
+"""Verdicts whose numbers are no claim, so they get no rank."""
+
+
+def ranks(rows: Iterable[Row]) -> dict[str, int | None]:
+    """Row id -> rank, counted anew within each protocol; None for rows that make no claim.
+
+    From the best score downwards, a row shares the rank of the first row that holds it unless
+    the exact McNemar test on their images separates the two; then it opens the next rank.
+    """
+    found: dict[str, int | None] = {}
+    for _, group in groupby(sorted(rows, key=_order), key=lambda row: row.protocol):
+        leader, rank = None, 0
+        for place, row in enumerate(_ranked(group, found), 1):
+            if leader is None or _separated(leader, row):
+                leader, rank = row, place
+            found[row.id] = rank
+    return found
+
+
+def _order(row: Row) -> tuple[str, float, str]:
+    return row.protocol, -row.score, row.id
+
+
+def _ranked(group: Iterable[Row], found: dict[str, int | None]) -> Iterable[Row]:
+    for row in group:
+        if row.verdict in UNRANKED:
+            found[row.id] = None
+        else:
+            yield row
+
+
+def _separated(first: Row, second: Row) -> bool:
+    left, right = (np.frombuffer(row.right, np.uint8) for row in (first, second))
+    only_first = int(np.bitwise_count(left & ~right).sum())
+    only_second = int(np.bitwise_count(right & ~left).sum())
+    return mcnemar(only_first, only_second) < ALPHA

@@ -1,0 +1,113 @@
+"""One row of the main table: what a page keeps of a record once its folder is closed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from robench.compare import budgets
+from robench.leaderboard.cells import Cell, Column, cells, layers
+from robench.leaderboard.parts import Part, robust_scores, worst_right
+from robench.record import Record
+from robench.results import CHOSEN
+
+Verdict = Literal["pass", "suspect", "fail", "invalid", "at_chance", "not_audited"]
+ORDER: tuple[Verdict, ...] = ("fail", "invalid", "at_chance", "suspect", "pass")
+"""Verdicts from the one that weighs most."""
+
+
+@dataclass(frozen=True)
+class Threat:
+    """The norm and eps whose worst case ranks a row."""
+
+    norm: str
+    eps: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluated model."""
+
+    id: str
+    folder: Path
+    protocol: str
+    images: int
+    chosen: dict[str, dict[str, dict[str, Any]]]
+    """kind -> choice -> options, for data set, model, compressor and defense."""
+    access: str
+    seed: int
+    bits: int
+    verdict: Verdict
+    cells: dict[Column, Cell]
+    threat: Threat | None
+    score: float
+    """What ranks it: accuracy in the worst case, or clean accuracy without attacks."""
+    right: bytes
+    """Per image whether it counts for the score, packed."""
+    attacks: tuple[str, ...]
+    layers: tuple[tuple[str, float], ...]
+    """||dW||_2 of each layer, in the network's order."""
+
+    def names(self, kind: str) -> str:
+        """The choices of a kind, joined."""
+        return " + ".join(self.chosen[kind])
+
+
+def make_row(record: Record, parts: list[Part], folder: Path) -> Row:
+    """The row of a record."""
+    found = cells(record)
+    threat = _threat(found)
+    scores = list(robust_scores(parts, budgets(record)))
+    worst = worst_right(scores, threat.norm, threat.eps) if threat else None
+    right = parts[0].right if worst is None else worst
+    return Row(
+        id=record.id,
+        folder=folder,
+        protocol=record.protocol,
+        images=record.data.images,
+        chosen={kind: record.config[kind] for kind in CHOSEN},
+        access=" + ".join(record.config["access"]),
+        seed=record.seed,
+        bits=_bits(record),
+        verdict=_verdict(record),
+        cells=found,
+        threat=threat,
+        score=float(right.mean()),
+        right=np.packbits(right).tobytes(),
+        attacks=tuple(dict.fromkeys(row.attack for row in record.rows)),
+        layers=tuple((str(v.axes["layer"]), v.value or 0.0) for v in layers(record.values)),
+    )
+
+
+def _threat(found: dict[Column, Cell]) -> Threat | None:
+    """The strongest threat of the first norm that has a worst case."""
+    threats = [
+        Threat(str(column.axis("norm")), eps)
+        for column in found
+        if column.metric == "worst_case_accuracy" and isinstance(eps := column.axis("eps"), float)
+    ]
+    same = [threat for threat in threats if threat.norm == threats[0].norm]
+    return max(same, key=lambda threat: threat.eps, default=None)
+
+
+def _verdict(record: Record) -> Verdict:
+    found: set[Verdict] = {audit.verdict for audit in record.audit}
+    if any(row.status == "invalid" for row in record.rows):
+        found.add("invalid")
+    if record.status == "at_chance":
+        found.add("at_chance")
+    return next((verdict for verdict in ORDER if verdict in found), "not_audited")
+
+
+def _bits(record: Record) -> int:
+    """Bits of a weight as it ships: the compressor's option, else the number in its name."""
+    (name, options), *_ = record.config["compressor"].items()
+    bits = options.get("bits")
+    number = re.search(r"int(\d+)", name)
+    if isinstance(bits, int):
+        return bits
+    return int(number.group(1)) if number else 32
