@@ -64,16 +64,32 @@ class FeedbackLearning(Defense):
     def __post_init__(self) -> None:
         check_norm(self.norm)
         parsed = parse_eps(self.limit)
-        require(parsed is None or len(parsed) == 1, f"expected one limit, got {self.limit!r}")
+        single = parsed is None or (len(parsed) == 1 and parsed[0] != 0)
+        require(single, f"expected one limit > 0, got {self.limit!r}")
         require_positive(
             epochs=self.epochs,
             high_images=self.high_images,
             medium_images=self.medium_images,
             low_images=self.low_images,
             directions=self.directions,
+            gradient_steps=self.gradient_steps,
             factor_low=self.factor_low,
         )
+        require(
+            self.factor_low <= self.factor_high,
+            f"expected factor_high >= factor_low = {self.factor_low}, got {self.factor_high}",
+        )
         require(self.rounds >= 0, f"expected rounds >= 0, got {self.rounds}")
+        shares = (self.high_share, self.low_share)
+        require(
+            min(shares) >= 0 and sum(shares) <= 1,
+            f"expected high_share and low_share >= 0, together at most 1, got {shares}",
+        )
+        banks = (self.random_directions, self.targets)
+        require(
+            min(banks) >= 0 and max(banks) > 0,
+            f"expected random_directions or targets to give a direction, got {banks}",
+        )
 
     def fit(self, model: nn.Module, data: Data, trainer: Trainer) -> nn.Module:
         """Train plainly, then evaluate, generate and retrain in rounds; notes keep every round."""

@@ -55,11 +55,14 @@ class Round:
         options, classes = self.options, len(data.classes)
         drawn, rank = draw(data, options.largest_quota, self.rng)
         known = rank < options.smallest_quota
-        ranked = self.examine(model, drawn.take(known.nonzero()[:, 0]))
+        random = random_bank(data.shape, options.random_directions, self.norm, self.rng)
+        ranked = self.examine(model, drawn.take(known.nonzero()[:, 0]), random)
         levels = options.levels(class_means(ranked, classes))
         quota = torch.tensor([options.quota(level) for level in levels])
         more = (~known & (rank < quota[drawn.labels])).nonzero()[:, 0]
-        examined = joined(ranked, self.examine(model, drawn.take(more))) if len(more) else ranked
+        examined = (
+            joined(ranked, self.examine(model, drawn.take(more), random)) if len(more) else ranked
+        )
         notes = {
             "class_margins": [round(margin, 4) for margin in class_means(examined, classes)],
             "levels": levels,
@@ -69,11 +72,9 @@ class Round:
         }
         return examined.examples, notes
 
-    def examine(self, model: nn.Module, images: Split) -> Examined:
+    def examine(self, model: nn.Module, images: Split, random: Tensor) -> Examined:
         """Margins of images along their banks of directions, and the examples that follow."""
-        start, options = time.perf_counter(), self.options
-        shape = images.images.shape[1:]
-        random = random_bank(shape, options.random_directions, self.norm, self.rng)
+        start = time.perf_counter()
         nearest, examples, owners, tried = [], [], [], 0
         with progress("margins", len(images)) as advance:
             for index in torch.arange(len(images)).split(CHUNK):
