@@ -1,0 +1,259 @@
+"""What certified smoothing costs: noise, forwards saved by sequential tests, engine against eager.
+
+    python benchmarks/certify.py noise
+    python benchmarks/certify.py draws [--votes FILE.npz]
+    python benchmarks/certify.py engine [--draws N]
+
+Every comparison alternates its sides in one process and prints the median of the ratios with
+their range. `draws` replays vote sequences: simulated ones by default (said so in the output), or
+those in FILE: `labels` uint8 (images, draws) from a trained model, `truth` (images,), `sigma`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import special
+
+from robench.smoothing import metrics
+from robench.smoothing.adaptive import Adaptive
+from robench.smoothing.cohen import Cohen
+from robench.smoothing.compiled import CompiledVotes, vote_source
+from robench.smoothing.noise import Noise, noise_table
+from robench.smoothing.philox import keys_of
+from robench.smoothing.sampling import draw
+from robench.smoothing.sequential import Sequential
+
+PIXELS = 3 * 32 * 32
+N1, N2 = 100, 100_000
+
+BLANK = f"""
+#include <stdint.h>
+#include <stdlib.h>
+#define PIXELS {PIXELS}
+#define CLASSES 2
+#define GROUP 4
+static uint8_t *new_scratch(void **block) {{ return *block = calloc(1, 64); }}
+static int rb_variant(void) {{ return 0; }}
+static void rb_prepare(int variant) {{ (void)variant; }}
+static void rb_labels(int variant, const int16_t *images, int n, uint8_t *scratch,
+                      int32_t *labels) {{
+    (void)variant, (void)scratch;
+    for (int i = 0; i < n; i++) labels[i] = images[i * PIXELS] > 0;
+}}
+"""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def compare(
+    name: str, ours: Callable[[], object], theirs: Callable[[], object], rounds: int
+) -> None:
+    """Print theirs / ours in seconds: how many times faster ours is."""
+    ours()
+    theirs()
+    times = np.array([(seconds(ours), seconds(theirs)) for _ in range(rounds)])
+    ratio = times[:, 1] / times[:, 0]
+    print(
+        f"{name}: {np.median(ratio):.2f}x ({ratio.min():.2f}-{ratio.max():.2f}); "
+        f"medians {np.median(times[:, 0]):.4f} s and {np.median(times[:, 1]):.4f} s"
+    )
+
+
+def rate(name: str, samples: int, threads: int, work: Callable[[], object], rounds: int) -> None:
+    """Print the rate by the clock, and by processor time, which other processes disturb less."""
+    work()
+    wall, busy = [], []
+    for _ in range(rounds):
+        start = time.process_time()
+        wall.append(samples / seconds(work) / 1e6)
+        busy.append(threads * samples / (time.process_time() - start) / 1e6)
+    print(
+        f"{name}, {threads} threads: {np.median(wall):.0f} M samples/s ({min(wall):.0f}-"
+        f"{max(wall):.0f}); by processor time {np.median(busy):.0f} ({min(busy):.0f}-{max(busy):.0f})"
+    )
+
+
+def load(source: str, folder: str) -> ctypes.CDLL:
+    from robench.integer.engine import compile_source
+
+    library = Path(folder) / "votes.so"
+    compile_source(source, library, ("-O3", "-std=gnu99", "-fPIC", "-shared", "-pthread"))
+    return ctypes.CDLL(str(library))
+
+
+def noise_rates(rounds: int = 21) -> None:
+    """The numpy sampler against torch.randn on one thread (2^22 samples), and the C vote loop."""
+    torch.set_num_threads(1)
+    count = 2**22 // PIXELS
+    keys, samples = keys_of(0), count * PIXELS
+    with tempfile.TemporaryDirectory() as folder:
+        library = load(vote_source(BLANK, adapter=""), folder)
+        for sigma in ("0.12", "0.25", "1.0"):
+            noise = Noise(sigma=Fraction(sigma))
+            table = noise_table(noise)
+            compare(
+                f"sigma {sigma}: numpy noise (ours) against torch.randn, 1 thread",
+                lambda table=table: draw(table, keys, 0, 0, count, PIXELS),  # type: ignore[misc]
+                lambda: torch.randn(samples),
+                rounds,
+            )
+            for threads in (1, 2):
+                source = CompiledVotes(
+                    library=library, images=np.zeros((1, PIXELS), dtype=np.uint8), classes=2,
+                    noise=noise, seed=0, threads=threads,
+                )  # fmt: skip
+                rate(
+                    f"sigma {sigma}: noise + image in C",
+                    20_000 * PIXELS,
+                    threads,
+                    lambda source=source: source.votes(np.zeros(1, dtype=np.int64), 0, 20_000),  # type: ignore[misc]
+                    rounds,
+                )
+
+
+class Replay:
+    """Votes read from stored label sequences, counting the forwards asked for."""
+
+    def __init__(self, labels: NDArray[np.uint8], noise: Noise) -> None:
+        self.labels, self.noise, self.pixels, self.forwards = labels, noise, PIXELS, 0
+        self.classes = int(labels.max()) + 1
+
+    def votes(self, images: NDArray[np.int64], first_draw: int, count: int) -> NDArray[np.int64]:
+        self.forwards += len(images) * count
+        part = self.labels[images, first_draw : first_draw + count]
+        return np.stack([(part == c).sum(1) for c in range(self.classes)], axis=1)
+
+
+# Certified accuracy of Cohen et al.'s ResNet-110 by radius, to simulate votes from.
+PUBLISHED = {
+    "0.25": [(0.0, 0.75), (0.25, 0.60), (0.5, 0.43), (0.75, 0.27), (0.95, 0.08)],
+    "0.5": [(0.0, 0.65), (0.25, 0.55), (0.5, 0.41), (0.75, 0.32), (1.0, 0.23), (1.5, 0.09)],
+    "1.0": [(0.0, 0.47), (0.25, 0.39), (0.5, 0.34), (0.75, 0.28), (1.0, 0.22), (1.5, 0.14)],
+}
+
+
+def simulated(sigma: str, images: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Two-class sequences whose true certified accuracies are near the published ones."""
+    rng = np.random.default_rng(seed)
+    radii, shares = np.array(PUBLISHED[sigma]).T
+    place = (np.arange(images) + 0.5) / images
+    radii, shares = np.append(radii, 3.8 * float(sigma)), np.append(shares, 0.0)
+    radius = np.interp(place, shares[::-1], radii[::-1])
+    p = special.ndtr(radius / float(sigma))
+    wrong = place > shares[0]  # the label's probability where another class wins, as in the notes
+    p[wrong] = rng.uniform(0.02, 0.5, wrong.sum())
+    labels = np.empty((images, N1 + 111_000), dtype=np.uint8)
+    for row, hit in zip(labels, p, strict=True):
+        row[:] = rng.random(labels.shape[1], dtype=np.float32) >= hit
+    return labels, np.zeros(images, dtype=np.int64)
+
+
+def draws_saved(votes: Path | None) -> None:
+    """Forwards of `sequential` and `adaptive` against N2 = 100,000, on the same sequences."""
+    if votes is not None:
+        with np.load(votes, allow_pickle=False) as stored:
+            print(f"votes of {votes.name}")
+            replay_all(str(stored["sigma"]), stored["labels"], stored["truth"])
+        return
+    for seed, sigma in enumerate(PUBLISHED):
+        print("SIMULATED votes, two classes, from published certified accuracies")
+        replay_all(sigma, *simulated(sigma, 500, seed))
+
+
+def replay_all(sigma: str, labels: NDArray[np.uint8], truth: NDArray[np.int64]) -> None:
+    noise = Noise(sigma=Fraction(sigma))
+    reachable = tuple(r for r in np.arange(0.25, 3.1, 0.25).tolist() if r < 3.6 * float(sigma))
+    single = [(r,) for r in (0.25, 0.5, 1.0) if r in reachable]
+    for radii in (reachable, *single):
+        replay(noise, labels, truth, radii)
+
+
+def replay(
+    noise: Noise, labels: NDArray[np.uint8], truth: NDArray[np.int64], radii: tuple[float, ...]
+) -> None:
+    rows = np.arange(len(labels))
+    base = Replay(labels, noise)
+    reference = Cohen(n1=N1, n2=N2).certify(base, rows)
+    for certifier in (Sequential(n1=N1, n2=N2, radii=radii), Adaptive(n1=N1, radii=radii)):
+        source = Replay(labels, noise)
+        found = certifier.certify(source, rows)
+        shares = [
+            [metrics.certified_accuracy(rows_of, truth, r) for r in radii]
+            for rows_of in (found, reference)
+        ]
+        gaps = 100 * (np.array(shares[0]) - shares[1])
+        print(
+            f"sigma {float(noise.sigma)}, radii {', '.join(map(str, radii))}, "
+            f"{type(certifier).__name__.lower()}: {base.forwards / source.forwards:.1f}x fewer "
+            f"forwards; certified accuracy {gaps.mean():+.2f} points on average, "
+            f"worst {gaps.min():+.2f}"
+        )
+
+
+def engine_rate(draws: int, rounds: int = 5) -> None:
+    """IntRS on the compiled engine against a plain float32 eager loop: ResNet-20, two threads."""
+    from robench.integer import prepare_qat, to_program
+    from robench.integer.codegen import generate
+    from robench_data.resnet20 import ResNet20
+
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    model = ResNet20().build((3, 32, 32), 10).eval()
+    twin = prepare_qat(model, (3, 32, 32))
+    twin(torch.rand(32, 3, 32, 32))
+    noise, image = Noise(sigma=Fraction(1, 4)), np.full((1, 3, 32, 32), 100, dtype=np.uint8)
+
+    def eager() -> NDArray[np.int64]:
+        counts, x = torch.zeros(10, dtype=torch.int64), torch.from_numpy(image) / 255
+        with torch.no_grad():
+            for start in range(0, draws, 400):
+                batch = x.repeat(min(400, draws - start), 1, 1, 1)
+                labels = model(batch + torch.randn_like(batch) * 0.25).argmax(1)
+                counts += torch.bincount(labels, minlength=10)
+        return np.asarray(counts)
+
+    with tempfile.TemporaryDirectory() as folder:
+        library = load(vote_source(generate(to_program(twin.eval()))), folder)
+        source = CompiledVotes(
+            library=library, images=image, classes=10, noise=noise, seed=0, threads=2,
+            variant=library.robench_isa(None),
+        )  # fmt: skip
+        compare(
+            f"ResNet-20, one image, {draws} draws, 2 threads: engine (ours) against eager float32",
+            lambda: source.votes(np.zeros(1, dtype=np.int64), 0, draws),
+            eager,
+            rounds,
+        )
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("part", choices=("noise", "draws", "engine"))
+    parser.add_argument("--votes", type=Path, help="stored vote sequences (npz) for `draws`")
+    parser.add_argument("--draws", type=int, default=4000, help="draws a side for `engine`")
+    options = parser.parse_args(arguments)
+    if options.part == "noise":
+        noise_rates()
+    elif options.part == "draws":
+        draws_saved(options.votes)
+    else:
+        engine_rate(options.draws)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
