@@ -12,11 +12,12 @@ from robench_attacks.square import Square
 
 @hookimpl
 def robench_register(register: Register) -> None:
-    """Register the attacks and the three strengths of FGSM."""
+    """Register the attacks, the three strengths of FGSM, and PGD on the margin of the logits."""
     register("attack", "fgsm", FGSM)
     for level in ("weak", "medium", "strong"):
         register("attack", f"fgsm_{level}", FGSM(eps=level))
     register("attack", "pgd", PGD)
+    register("attack", "pgd_margin", PGD(loss="margin"))
     register("attack", "bim", BIM)
     register("attack", "mim", MIM)
     register("attack", "cw", CW)
