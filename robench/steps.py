@@ -89,7 +89,7 @@ class Steps:
     def data(self) -> Data:
         """The data set, from the cache when its files did not change."""
         root = self.places.data_root
-        files = [_stamp(path) for path in self.dataset.files(root)]
+        files = [_stamp(path, root) for path in self.dataset.files(root)]
         inputs = {"dataset": named(self.dataset), "files": files}
         return self.cache.fetch(
             "data", inputs, lambda folder: _write_data(self.dataset.load(root), folder), _read_data
@@ -267,11 +267,12 @@ def _agreement(system: System, test: Split) -> Agreement:
     return Agreement(float((twin.argmax(1) == labels).double().mean()), gap, len(test))
 
 
-def _stamp(path: Path) -> list[Any]:
+def _stamp(path: Path, root: Path) -> list[Any]:
+    name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     if not path.exists():
-        return [path.name, None, None]
+        return [name, None, None]
     status = path.stat()
-    return [path.name, status.st_size, status.st_mtime_ns]
+    return [name, status.st_size, status.st_mtime_ns]
 
 
 def _write_data(data: Data, folder: Path) -> None:

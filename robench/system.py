@@ -97,16 +97,25 @@ def module_device(model: nn.Module) -> torch.device:
 
 
 def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int) -> nn.Module:
-    """Build a model; refuse it with PluginError unless it maps images to (N, classes) logits."""
+    """Build a model; refuse it with PluginError unless it gives finite (N, classes) logits."""
     model = build()
     was_training = model.training
     model.eval()
-    with torch.no_grad():
-        logits = model(torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))
+    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.no_grad():
+            logits = model(images)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise PluginError(
+            f"expected a model for images of shape {tuple(shape)}, got "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        ) from error
     model.train(was_training)
     if tuple(logits.shape) != (2, classes):
         raise PluginError(
             f"expected logits of shape (2, {classes}) for 2 images, got {tuple(logits.shape)}; "
             "let the model end in one output per class"
         )
+    if not torch.isfinite(logits).all():
+        raise PluginError("expected finite logits of an untrained model, got NaN or infinite ones")
     return model

@@ -81,4 +81,5 @@ def trained_net(tiny_data: Data) -> nn.Module:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    optimizer.zero_grad()
     return net.eval()
