@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from conftest import Digits
 from torch import nn
 
 from robench.components import Attack, Component
@@ -26,6 +25,7 @@ from robench_attacks import (
     UniformNoise,
     robench_register,
 )
+from tests.attacks.digits import Digits
 
 
 @dataclass(frozen=True)
