@@ -12,8 +12,6 @@ import pandas as pd
 from pydantic import ValidationError
 
 from robench.errors import CacheError, UserError
-from robench.examples import save_examples
-from robench.preview import save_previews
 from robench.record import SCHEMA_VERSION, Record
 
 if TYPE_CHECKING:
@@ -28,6 +26,10 @@ def write(record: Record, evidence: Evidence, results: Path) -> Path:
 
     Raises CacheError when the disk refuses; then nothing of it is left.
     """
+    # Both import torch, which reading a record does not need.
+    from robench.examples import save_examples
+    from robench.preview import save_preview
+
     work = results / f".{record.id}.{os.getpid()}.partial"
     folder = results / record.id
     try:
@@ -35,7 +37,7 @@ def write(record: Record, evidence: Evidence, results: Path) -> Path:
         (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
         evidence.outcomes.to_parquet(work / OUTCOMES, index=False)
         save_examples(evidence, work / EXAMPLES)
-        save_previews(evidence, work)
+        save_preview(evidence, work)
         _replace(work, folder)
     except OSError as error:
         shutil.rmtree(work, ignore_errors=True)
