@@ -14,13 +14,9 @@ if TYPE_CHECKING:
 
 COUNT = 8
 """Images in a strip."""
+PREVIEW = "preview.png"
 MAX_SIDE = 64
 """Pixels a side of an image in a strip has at most; larger ones are thinned out."""
-
-
-def preview_name(index: int) -> str:
-    """The file of the record's `index`-th valid row."""
-    return f"preview{index}.png"
 
 
 def shown(
@@ -31,17 +27,20 @@ def shown(
     return np.argsort(~turned, kind="stable")[:COUNT]
 
 
-def save_previews(evidence: Evidence, folder: Path) -> None:
-    """Write a PNG for every valid row: a column per image; clean, adversarial, difference."""
+def save_preview(evidence: Evidence, folder: Path) -> None:
+    """Write one PNG: the strips of all valid rows, one below the other, in their order."""
     outcomes = evidence.outcomes[evidence.outcomes.valid & (evidence.outcomes.attack != "clean")]
     columns = ("label", "clean_prediction", "prediction")
     count = len(evidence.test)
+    strips = []
     for index, (_, crafted) in enumerate(evidence.examples):
         part = outcomes.iloc[index * count : (index + 1) * count]
         at = shown(*(part[name].to_numpy() for name in columns))
         clean = evidence.test.images[at].numpy()
         changed = (crafted.images[at] * 255).round().byte().numpy()
-        _save(strip(clean, changed), folder / preview_name(index))
+        strips.append(strip(clean, changed))
+    if strips:
+        save_png(np.concatenate(strips), folder / PREVIEW)
 
 
 def strip(clean: NDArray[np.uint8], changed: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -65,7 +64,8 @@ def _line(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(np.pad(opaque, ((0, 0), (0, gap), (0, gap), (0, 0))), axis=1)
 
 
-def _save(pixels: NDArray[np.uint8], path: Path) -> None:
+def save_png(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write 8-bit RGBA pixels, shape (height, width, 4)."""
     from PIL import Image
 
     Image.fromarray(pixels).save(path, optimize=True)
