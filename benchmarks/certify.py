@@ -83,8 +83,9 @@ def rate(name: str, samples: int, threads: int, work: Callable[[], object], roun
         wall.append(samples / seconds(work) / 1e6)
         busy.append(threads * samples / (time.process_time() - start) / 1e6)
     print(
-        f"{name}, {threads} threads: {np.median(wall):.0f} M samples/s ({min(wall):.0f}-"
-        f"{max(wall):.0f}); by processor time {np.median(busy):.0f} ({min(busy):.0f}-{max(busy):.0f})"
+        f"{name}, {threads} threads: {np.median(wall):.0f} M samples/s "
+        f"({min(wall):.0f}-{max(wall):.0f}); by processor time {np.median(busy):.0f} "
+        f"({min(busy):.0f}-{max(busy):.0f})"
     )
 
 

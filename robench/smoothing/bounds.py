@@ -8,13 +8,14 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 FloatArray = NDArray[np.float64]
 
 
 def lower_bound(hits: ArrayLike, draws: ArrayLike, alpha: float) -> FloatArray:
     """One-sided Clopper-Pearson lower bound on a proportion, confidence 1 - alpha; 0 for no hit."""
+    from scipy import stats  # here and below: configuration imports these modules, scipy is slow
+
     k, n = np.broadcast_arrays(np.asarray(hits), np.asarray(draws))
     bound = stats.beta.ppf(alpha, np.maximum(k, 1), n - k + 1)
     return np.where(k > 0, bound, 0.0)

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from robench.smoothing.bounds import as_fraction
 from robench.smoothing.radius import ABSTAIN
@@ -24,6 +23,8 @@ def prediction_table(draws: int, alpha: float) -> NDArray[np.int64]:
     shape (draws + 1,), read-only; sum + 1 stands for never. Exact: a p-value within 1e-9 of
     alpha is decided with integers.
     """
+    from scipy import stats
+
     sums = np.arange(draws + 1)
     least: NDArray[np.int64] = np.clip(
         stats.binom.isf(alpha / 2, sums, 0.5) + 1, sums // 2 + 1, sums + 1

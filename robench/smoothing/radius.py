@@ -12,7 +12,6 @@ from functools import lru_cache
 import mpmath as mp
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from robench.errors import UserError
 from robench.smoothing.bounds import FloatArray, as_fraction, lower_bound, proves
@@ -27,6 +26,8 @@ _GUARD = 1e-10
 
 def exact_radius(p: FloatArray, noise: Noise, pixels: int) -> FloatArray:
     """S * Phi^-1(p) in 8-bit units: exact for one class against the rest (closed ball)."""
+    from scipy import special
+
     return np.asarray(np.sqrt(float(noise.variance)) * special.ndtri(p))
 
 
@@ -36,8 +37,9 @@ def lifted_radius(p: FloatArray, noise: Noise, pixels: int) -> FloatArray:
     The best of several widths r of the rounding: sqrt(s^2 - r^2) (Phi^-1(p - eta) -
     Phi^-1(1/2 + eta)), eta = d (e_r + e_s), e_r = 2 exp(-2 pi^2 r^2).
     """
-    variance = float(noise.variance)
-    best = np.zeros_like(p)
+    from scipy import special
+
+    variance, best = float(noise.variance), np.zeros_like(p)
     for width in np.linspace(0.5, 2.0, 31):
         eta = pixels * sum(2 * np.exp(-2 * np.pi**2 * v) for v in (width**2, variance))
         if width**2 < variance and eta < 0.5:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 # Pixels at a time, and open pixels at a time, so that the work stays in the caches.
-_CHUNK, _FEW = 2**17, 2**12
+_CHUNK, _FEW = 2**17, 2**14
 
 
 def draw(

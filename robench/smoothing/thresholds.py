@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from robench.errors import UserError
 from robench.smoothing.bounds import FloatArray, as_fraction, upper_bound
@@ -67,6 +66,8 @@ def log_e_value(hits: ArrayLike, draws: ArrayLike, p: ArrayLike) -> FloatArray:
 
     -inf where hits <= draws * p: there the e-value is at most 1, and nothing may be clamped.
     """
+    from scipy import special
+
     a, n, p = np.broadcast_arrays(
         np.asarray(hits, float), np.asarray(draws, float), np.asarray(p, float)
     )

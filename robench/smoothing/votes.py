@@ -94,20 +94,32 @@ class IntegerVotes:
     def votes(self, images: NDArray[np.int64], first_draw: int, count: int) -> NDArray[np.int64]:
         """See VoteSource."""
         counts = np.zeros((len(images), self.classes), dtype=np.int64)
-        for rows, draws in _batches(len(images), count, self.batch):
-            noisy = np.concatenate(
-                [self._noisy(int(images[row]), first_draw + a, b - a) for row, (a, b) in draws]
-            )
-            np.add.at(counts, (rows, self.labels(noisy)), 1)
+        count_votes(counts, self.noisy, self.labels, images, first_draw, count, self.batch)
         return counts
 
-    def _noisy(self, image: int, first_draw: int, count: int) -> NDArray[np.int16]:
+    def noisy(self, image: int, first_draw: int, count: int) -> NDArray[np.int16]:
+        """Consecutive draws of one image under noise: int16, (count, ...), not saturated."""
         stream = image if self.streams is None else int(self.streams[image])
         noise = draw(
             noise_table(self.noise), keys_of(self.seed), stream, first_draw, count, self.pixels
         )
         noise += self.images[image].reshape(-1)
         return noise.reshape(count, *self.images.shape[1:])
+
+
+def count_votes(
+    counts: NDArray[np.int64],
+    noisy: Callable[[int, int, int], NDArray[Any]],
+    labels: Labels,
+    images: NDArray[np.int64],
+    first_draw: int,
+    draws: int,
+    batch: int,
+) -> None:
+    """Add to `counts` the labels of `draws` draws of each image; images share batches."""
+    for rows, pieces in _batches(len(images), draws, batch):
+        inputs = [noisy(int(images[row]), first_draw + a, b - a) for row, (a, b) in pieces]
+        np.add.at(counts, (rows, labels(np.concatenate(inputs))), 1)
 
 
 Piece = tuple[int, tuple[int, int]]
