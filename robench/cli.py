@@ -83,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("record")
     verify.set_defaults(command=_verify)
 
+    study = commands.add_parser("study", help="records beside a paper's numbers and claims")
+    study.add_argument("name", help="its preset's name: song2021_mnist, ...")
+    study.add_argument("--records", type=Path, help="the folder that holds them")
+    study.set_defaults(command=_study)
+
     page = commands.add_parser("leaderboard", help="records to a page that opens from disk")
     page.add_argument("records", nargs="+", type=Path, help="folders that hold records")
     page.add_argument("--out", type=Path, help="where the page goes")
@@ -170,6 +175,16 @@ def _leaderboard(options: argparse.Namespace) -> int:
     from robench.leaderboard import command
 
     return command(options.records, options.out, check=options.check)
+
+
+def _study(options: argparse.Namespace) -> int:
+    from robench.study.cells import Runs
+    from robench.study.report import report
+    from robench.study.studies import find
+
+    study = find(options.name)
+    print(report(study, Runs(options.records or _results(), study.systems)))  # noqa: T201
+    return 0
 
 
 def _cache(options: argparse.Namespace) -> int:

@@ -1,0 +1,155 @@
+"""What a study compares: systems, columns and the paper's cells, matched with records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench.compare import budgets
+from robench.outcomes import Score, clean_score, scores
+from robench.results import folders, read, read_outcomes
+from robench.stats import Paired, paired
+
+if TYPE_CHECKING:
+    from robench.record import Record
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of a paper's table: what its record's configuration must be."""
+
+    label: str
+    chosen: Mapping[str, tuple[str, ...]]
+    """Choices by kind, each list complete: {"defense": ("none",), ...}."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options by path: {"compressor.ptq.bits": 3}."""
+
+    def matches(self, record: Record) -> bool:
+        """Whether a record is one of this system."""
+        named = all(
+            tuple(record.config.get(kind, ())) == names for kind, names in self.chosen.items()
+        )
+        return named and all(
+            _option(record.config, path) == value for path, value in self.options.items()
+        )
+
+
+def _option(config: Any, path: str) -> Any:
+    for part in path.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a paper's table: clean accuracy, or that under an attack.
+
+    `attacked_accuracy` counts every attacked image by its attacked label alone, as the papers do.
+    """
+
+    label: str
+    attack: str = ""
+    """Empty: clean."""
+    access: str = "white_box"
+    eps: float | None = None
+    """A minimum-norm attack's budget in [0,1] pixels; None for attacks of one eps."""
+
+    def score(self, run: Run) -> Score | None:
+        """The images that are right in a run; None when it has no such row."""
+        if not self.attack:
+            return clean_score(run.outcomes)
+        found = [s for s in run.scores if (s.attack, s.access) == (self.attack, self.access)]
+        if self.eps is not None:
+            found = [s for s in found if s.eps is not None and math.isclose(s.eps, self.eps)]
+        return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class PaperCell:
+    """One number of a paper, a share in [0,1], and where it stands."""
+
+    table: str
+    system: System
+    column: Column
+    value: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A record with its outcomes, read when first asked for."""
+
+    folder: Path
+    record: Record
+
+    @cached_property
+    def outcomes(self) -> Any:
+        """The outcomes table."""
+        return read_outcomes(self.folder)
+
+    @cached_property
+    def scores(self) -> list[Score]:
+        """Accuracy under every row, each attacked image counted by its attacked label."""
+        return list(scores(self.outcomes, budgets(self.record), when_clean_right=False))
+
+
+class Runs:
+    """The records of a folder, by the systems of a study.
+
+    All are of the same test images, so that differences can be paired: the largest subset with
+    most systems. Where several records match a system, the one that finished last counts.
+    """
+
+    def __init__(self, root: Path, systems: Sequence[System]) -> None:
+        matching = [
+            (system, run)
+            for run in (Run(folder, read(folder)) for folder in folders(root))
+            for system in systems
+            if system.matches(run.record)
+        ]
+        chosen = _commonest(matching)
+        self.ignored = len({run.folder for _, run in matching}) - len(
+            {run.folder for _, run in chosen}
+        )
+        self._runs: dict[str, Run] = {}
+        for system, run in sorted(chosen, key=lambda pair: pair[1].record.timings["finished"]):
+            self._runs[system.label] = run
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs.values())
+
+    def get(self, system: System) -> Run | None:
+        """The system's record, if there is one."""
+        return self._runs.get(system.label)
+
+    def score(self, system: System, column: Column) -> Score | None:
+        """The images of a cell that are right, if the cell was run."""
+        run = self.get(system)
+        return column.score(run) if run else None
+
+    def difference(
+        self, first: tuple[System, Column], second: tuple[System, Column]
+    ) -> Paired | None:
+        """First minus second on the same images, if both cells were run."""
+        scores = self.score(*first), self.score(*second)
+        if scores[0] is None or scores[1] is None:
+            return None
+        return paired(scores[0].right, scores[1].right)
+
+
+def _commonest(matching: list[tuple[System, Run]]) -> list[tuple[System, Run]]:
+    def protocol(run: Run) -> tuple[str, str, int]:
+        return run.record.data.hash, run.record.data.subset, run.record.seed
+
+    groups: dict[tuple[str, str, int], list[tuple[System, Run]]] = {}
+    for system, run in matching:
+        groups.setdefault(protocol(run), []).append((system, run))
+    if not groups:
+        return []
+    return max(
+        groups.values(),
+        key=lambda group: (len({s.label for s, _ in group}), group[0][1].record.data.images),
+    )

@@ -1,0 +1,83 @@
+"""Claims of a paper as checks on paired differences, and their verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from robench.stats import Paired
+from robench.study.cells import Column, Runs, System
+
+Verdict = Literal["reproduced", "not reproduced", "not comparable"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one check ended: its numbers in words, and whether it holds (None: cannot be told)."""
+
+    text: str
+    holds: bool | None
+
+
+Check = Callable[[Runs], Finding]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: its words, and the checks that must all hold."""
+
+    name: str
+    words: str
+    checks: Sequence[Check]
+    reason: str = ""
+    """Why it is not reproduced, where that was found out."""
+
+    def judge(self, runs: Runs) -> tuple[Verdict, list[Finding]]:
+        """Run every check: one that fails decides; else one that cannot be told."""
+        findings = [check(runs) for check in self.checks]
+        if any(finding.holds is False for finding in findings):
+            return "not reproduced", findings
+        if not findings or any(finding.holds is None for finding in findings):
+            return "not comparable", findings
+        return "reproduced", findings
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A check on the paired difference first - second, in accuracy.
+
+    `bound` says what its 95 % interval must satisfy: above `least`, below `most`.
+    """
+
+    first: tuple[System, Column]
+    second: tuple[System, Column]
+    least: float = -1.0
+    """The interval's lower end must lie above this (a share)."""
+    most: float = 1.0
+    """The interval's upper end must lie below this."""
+
+    def __call__(self, runs: Runs) -> Finding:
+        """Compare the two cells on the same images."""
+        label = f"{_name(*self.first)} - {_name(*self.second)}"
+        pair = runs.difference(self.first, self.second)
+        if pair is None:
+            return Finding(f"{label}: not run", None)
+        holds = pair.low > self.least and pair.high < self.most
+        return Finding(f"{label}: {points(pair)}, expected {self._expected()}", holds)
+
+    def _expected(self) -> str:
+        least, most = (f"{100 * bound:+g}" for bound in (self.least, self.most))
+        if self.most >= 1.0:
+            return f"above {least}"
+        return f"below {most}" if self.least <= -1.0 else f"within {least} and {most}"
+
+
+def points(pair: Paired) -> str:
+    """A paired difference in percentage points with its 95 % interval."""
+    return f"{100 * pair.difference:+.1f} [{100 * pair.low:+.1f}, {100 * pair.high:+.1f}]"
+
+
+def _name(system: System, column: Column) -> str:
+    access = ", black box" if column.access == "transfer" else ""
+    return f"{system.label} ({column.label}{access})"

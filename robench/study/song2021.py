@@ -1,0 +1,80 @@
+"""Song, Fallon and Li (2021), "Improving Adversarial Robustness in Weight-quantized Neural
+Networks", RSEML at AAAI 2021: the studies of its tables."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from robench.study.song2021_claims import cifar10_claims, mnist_claims
+from robench.study.song2021_extras import headline, norms_table
+from robench.study.song2021_grid import Grid
+from robench.study.studies import Study
+
+SOURCE = (
+    'Song, Fallon, Li, "Improving Adversarial Robustness in Weight-quantized Neural Networks", '
+    "RSEML at AAAI 2021"
+)
+SHARED = {
+    "PGD; BIM; MIM": "40 steps of 2.5 eps/steps; 10 of eps/steps; 10 of eps/steps, decay 1.0",
+    "surrogate of the black-box columns": "the same architecture, plainly trained, another seed",
+    "quantization": "3 bits, symmetric, per tensor, scale by the maximum, weights only",
+    "mu; mapped layers": "255; the last",
+    "feedback learning": "directions, rounds and limits as `robench plugins defense` prints them",
+    "accuracy under attack": "every attacked image counts by its attacked label alone",
+}
+
+MNIST = Grid("mnist", "cnn4", budget=1.5)
+CIFAR10 = Grid("cifar10", "wide_resnet32", budget=0.5)
+
+
+def _study(
+    name: str, title: str, grid: Grid, tables: tuple[str, str], settings: dict[str, str]
+) -> Study:
+    claims = mnist_claims(grid) if grid is MNIST else cifar10_claims(grid)
+    return Study(
+        name=name,
+        title=title,
+        source=SOURCE,
+        systems=list(grid.systems.values()),
+        tables={
+            f"Table {tables[0]}: white box": grid.white_box,
+            f"Table {tables[1]}: black box and noise": grid.black_box,
+        },
+        cells=list(grid.cells()),
+        claims=claims,
+        settings=settings | SHARED,
+        extra=(partial(headline, grid), partial(norms_table, grid)),
+    )
+
+
+STUDIES = {
+    study.name: study
+    for study in (
+        _study(
+            "song2021_mnist",
+            "Song et al. 2021 on MNIST",
+            MNIST,
+            ("1", "2"),
+            {
+                "model": "cnn4: convolutions 5x5x32 and 5x5x64, each max-pooled, fc 512, fc 10",
+                "eps (Linf): FGSM weak / medium / strong, PGD, BIM, MIM": "0.1 / 0.2 / 0.3, 0.3",
+                "CW-L2 column": "accuracy at L2 1.5, 5 constants of 30 steps",
+                "noise": "normal with sd 0.3, uniform with half-width 0.3",
+                "adversarial training": "PGD with 3 steps, Linf 0.3, eps rising over a fifth",
+            },
+        ),
+        _study(
+            "song2021_cifar10",
+            "Song et al. 2021 on CIFAR-10",
+            CIFAR10,
+            ("3", "4"),
+            {
+                "model": "wide ResNet-32: 3 stages of 5 blocks; the width stands in the records",
+                "eps (Linf): FGSM weak / medium / strong, PGD, BIM, MIM": "2 / 4 / 8, 8, over 255",
+                "CW-L2 column": "accuracy at L2 0.5, 5 constants of 30 steps",
+                "noise": "normal with sd 0.1, uniform with half-width 0.1",
+                "adversarial training": "PGD with 3 steps, Linf 8/255, eps rising over a fifth",
+            },
+        ),
+    )
+}

@@ -1,0 +1,118 @@
+"""The systems, columns and cells of Song et al. (2021), Tables 1 to 4."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from robench.study.cells import Column, PaperCell, System
+from robench.study.claims import Difference
+from robench.study.paper import read_cells
+
+TRAININGS = {"Orig.": (), "Adv.": ("adversarial_training",), "F.L.": ("feedback_learning",)}
+NAMES = {"none": "Orig.", "adversarial_training": "Adv.", "feedback_learning": "F.L."}
+
+
+def system(dataset: str, model: str, training: str, mapped: bool, bits: int) -> System:
+    """One of the 12 models of a table: a training, mapped or not, at 32 (float) or n bits."""
+    defenses = (*TRAININGS[training], *(("mulaw",) if mapped else ()))
+    options: dict[str, object] = {}
+    if mapped:
+        options |= {"defense.mulaw.mu": 255.0, "defense.mulaw.layers": 1}
+    if training == "F.L.":
+        options["defense.feedback_learning.control"] = False
+    if bits < 32:
+        options |= {
+            "compressor.ptq.bits": bits,
+            "compressor.ptq.per_channel": False,
+            "compressor.ptq.scale": "max",
+        }
+    return System(
+        label=training + ("+mu" if mapped else "") + (" (Q)" if bits < 32 else ""),
+        chosen={
+            "dataset": (dataset,),
+            "model": (model,),
+            "defense": defenses or ("none",),
+            "compressor": ("ptq",) if bits < 32 else ("none",),
+        },
+        options=options,
+    )
+
+
+CLEAN = Column("Clean")
+MARGIN = Column("PGD, margin loss", "pgd_margin")
+ATTACKS = {
+    "FGSM (w)": "fgsm_weak",
+    "FGSM (m)": "fgsm_medium",
+    "FGSM (s)": "fgsm_strong",
+    "PGD": "pgd",
+    "BIM": "bim",
+    "MIM": "mim",
+    "CW-L2": "cw",
+    "Normal": "normal_noise",
+    "Uniform": "uniform_noise",
+}
+
+
+class Grid:
+    """The systems and columns of one data set."""
+
+    def __init__(self, dataset: str, model: str, budget: float) -> None:
+        self.dataset = dataset
+        self.budget = budget
+        self.systems = {
+            (training, mapped, bits): system(dataset, model, training, mapped, bits)
+            for mapped in (False, True)
+            for training in TRAININGS
+            for bits in (32, 3)
+        }
+
+    def column(self, label: str, access: str = "white_box") -> Column:
+        """The paper's column of that name."""
+        if label == "Clean":
+            return CLEAN
+        if label in ("Normal", "Uniform"):
+            access = "none"
+        return Column(label, ATTACKS[label], access, self.budget if label == "CW-L2" else None)
+
+    def columns(self, labels: Iterable[str], access: str) -> list[Column]:
+        """Several columns under one access."""
+        return [self.column(label, access) for label in labels]
+
+    @property
+    def white_box(self) -> list[Column]:
+        """The columns of Tables 1 and 3, and PGD on the margin beside them."""
+        labels = ("Clean", "CW-L2", "FGSM (w)", "FGSM (s)", "PGD", "BIM", "MIM")
+        return [*self.columns(labels, "white_box"), MARGIN]
+
+    @property
+    def black_box(self) -> list[Column]:
+        """The columns of Tables 2 and 4."""
+        labels = ("CW-L2", "FGSM (w)", "FGSM (m)", "FGSM (s)", "Normal", "Uniform")
+        return self.columns(labels, "transfer")
+
+    def difference(
+        self,
+        first: tuple[str, bool, int],
+        second: tuple[str, bool, int],
+        label: str,
+        access: str = "white_box",
+        *,
+        least: float = -1.0,
+        most: float = 1.0,
+    ) -> Difference:
+        """A check on one column of two systems, each (training, mapped, bits)."""
+        column = self.column(label, access)
+        return Difference(
+            (self.systems[first], column), (self.systems[second], column), least, most
+        )
+
+    def cells(self) -> Iterator[PaperCell]:
+        """The paper's cells of this data set."""
+        for row in read_cells("song2021_tables"):
+            if row["dataset"] != self.dataset:
+                continue
+            key = (NAMES[row["training"]], row["mulaw"] == "1", int(row["weight_bits"]))
+            access = {"white_box": "white_box", "black_box": "transfer"}[row["access"]]
+            column = self.column(row["attack"], access)
+            value = float(row["accuracy_percent"]) / 100
+            yield PaperCell(row["table"], self.systems[key], column, value)
