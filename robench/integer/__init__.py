@@ -16,6 +16,7 @@ from robench.integer.calibrate import Method, calibrate, quantize
 from robench.integer.engine import NO_COMPILER, Engine
 from robench.integer.export import export_c
 from robench.integer.file import load_program, save_program
+from robench.integer.onnx import export_onnx
 from robench.integer.program import Program
 from robench.integer.reference import run_reference
 from robench.integer.trace import prepare_qat
@@ -29,6 +30,7 @@ __all__ = [
     "Twin",
     "calibrate",
     "export_c",
+    "export_onnx",
     "load_program",
     "prepare_qat",
     "quantize",

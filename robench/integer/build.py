@@ -195,7 +195,8 @@ def _add(layer: QuantAdd, x: list[int], codes: list[_Code]) -> tuple[Op, _Code]:
         _shift(max(ratios), 1.0, most=30, largest=2**15 - 1), _shift(sum(ratios) + 1, 512.0)
     )
     a, b = (round(r * 2.0**shift) for r in ratios)
-    bias = _offset(zero_point - ratios[0] * codes[0].zero - ratios[1] * codes[1].zero, shift)
+    # From the rounded factors, so that real zeros add up to real zero.
+    bias = _offset(zero_point, shift) - a * codes[0].zero - b * codes[1].zero
     op = Add(a=x[0], b=x[1], multiplier_a=a, multiplier_b=b, bias=bias, shift=shift)
     return op, code
 

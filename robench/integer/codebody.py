@@ -56,17 +56,25 @@ class Body:
         )
 
     def _prepare(self) -> Iterable[str]:
-        """Widened weights live in zero-initialised memory and are made before the first run."""
+        """Weights or biases of this instruction set's own, made before the first run."""
         calls = []
-        if self.isa.widened:
-            for index, weight in self.packed.items():
-                name = self._weights(index)
-                yield f"static int16_t {name}[{weight.size}] __attribute__((aligned(64)));"
-                calls.append(f"    ISA(widen)({name}, W{index}, {weight.size});")
+        for index, weight in self.packed.items():
+            own = f"{index}_{self.isa.name}"
+            if self.isa.widened:
+                yield f"static int16_t W{own}[{weight.size}] __attribute__((aligned(64)));"
+                calls.append(f"    ISA(widen)(W{own}, W{index}, {weight.size});")
+            if self.isa.centred:
+                yield f"static int32_t B{own}[{16 * len(weight)}];"
+                calls.append(
+                    f"    ISA(centre)(B{own}, B{index}, W{index}, {len(weight)}, {weight[0].size});"
+                )
         yield "\n".join(["static void ISA(prepare)(void) {", *calls, "}"])
 
-    def _weights(self, index: int) -> str:
-        return f"W{index}_{self.isa.name}" if self.isa.widened else f"W{index}"
+    def _operands(self, index: int) -> str:
+        """Weights, bias and multipliers of a kernel call."""
+        weights = f"W{index}_{self.isa.name}" if self.isa.widened else f"W{index}"
+        bias = f"B{index}_{self.isa.name}" if self.isa.centred else f"B{index}"
+        return f"{weights}, {bias}"
 
     def _call(self, index: int) -> str:
         match self.program.ops[index]:
@@ -154,7 +162,7 @@ class Body:
         }
         kernel = self._kernel(geometry, weights, op.shift, "RESIDUAL" if extra else "CODES")
         pointers = f"{self._at(op.x, op.padding)}, {self._at(index)}, {res}"
-        return f"{kernel}({pointers}, {self._weights(weights)}, &L{index});"
+        return f"{kernel}({pointers}, {self._operands(weights)}, &L{index});"
 
     def _linear(self, index: int, images: int, image: str) -> str:
         """Images are the pixels of one row."""
@@ -172,7 +180,7 @@ class Body:
         mode = "LOGITS" if isinstance(op, Logits) else "CODES"
         kernel = self._kernel(geometry, index, op.shift, mode)
         pointers = f"{self._at(op.x, 0, image)}, {self._at(index, 0, image)}, NULL"
-        return f"{kernel}({pointers}, {self._weights(index)}, &L{index});"
+        return f"{kernel}({pointers}, {self._operands(index)}, &L{index});"
 
     def _kernel(self, geometry: dict[str, int], weights: int, shift: int, mode: str) -> str:
         """Name of the kernel for this shape."""
@@ -185,7 +193,8 @@ class Body:
         if fields not in self.kernels:
             self.kernels[fields] = (
                 f"KERNEL void {name}(const uint8_t *in, uint8_t *out, const uint8_t *res,\n"
-                f"    const ISA(weight) *w, const Layer *l) {{\n"
-                f"    const Geometry g = {{{fields}}};\n    ISA(conv)(in, out, res, w, l, g);\n}}"
+                f"    const ISA(weight) *w, const int32_t *bias, const Layer *l) {{\n"
+                f"    const Geometry g = {{{fields}}};\n"
+                f"    ISA(conv)(in, out, res, w, bias, l, g);\n}}"
             )
         return self.kernels[fields].split("(const", 1)[0].removeprefix("KERNEL void ")

@@ -68,11 +68,11 @@ def _layers(program: Program, layout: Plan) -> Iterable[str]:
 def _requant(program: Program, index: int) -> list[object]:
     match program.ops[index]:
         case Add():
-            return [0, 0, 0]
+            return [0, 0]
         case Conv() | Linear() as op:
-            return [f"B{index}", f"M{index}", op.zero_point]
+            return [f"M{index}", op.zero_point]
         case _:
-            return [f"B{index}", f"M{index}", 0]
+            return [f"M{index}", 0]
 
 
 def _sum(op: object, weighted: int) -> list[object]:
@@ -104,7 +104,7 @@ def _isa(isa: Isa, body: Body) -> Iterable[str]:
         yield f"#pragma clang attribute push({attribute}, apply_to = function)\n#else"
         yield f'#pragma GCC push_options\n#pragma GCC target("{isa.target}")\n#endif'
     yield f"#define ISA_NAME {isa.name}"
-    yield from (_template(name) for name in (isa.header, "conv.h", "ops.h"))
+    yield from (_template(name) for name in (*isa.headers, "conv.h", "ops.h"))
     yield from body.lines()
     yield f"static int ISA(supported)(void) {{ return {isa.supported}; }}"
     yield "#undef ISA_NAME"

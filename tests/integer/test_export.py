@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from integer_harness import HARNESS, run
 from integer_networks import CifarResNet, settle
 from integer_programs import images, programs
 
@@ -19,29 +19,6 @@ from robench.integer.codegen import generate
 from robench.integer.engine import compile_source
 
 SANITIZED = ("-O1", "-g", "-std=gnu99", "-fsanitize=address,undefined", "-fno-sanitize-recover")
-HARNESS = r"""
-int main(int argc, char **argv) {
-    const long n = atol(argv[1]);
-    const int wide = atoi(argv[2]), threads = atoi(argv[3]);
-    uint8_t *data = malloc(n * PIXELS * (wide ? 2 : 1));
-    int32_t *labels = malloc(n * 4), *logits = malloc(n * CLASSES * 4);
-    if (fread(data, (wide ? 2 : 1) * PIXELS, n, stdin) != (size_t)n || argc != 4) return 3;
-    int isa = robench_isa(getenv("ROBENCH_ISA"));
-    const int16_t *words = wide ? (int16_t *)data : NULL;
-    if (robench_run(isa, wide ? NULL : data, words, n, threads, labels, logits)) return 4;
-    fwrite(logits, 4, n * CLASSES, stdout);
-    free(data), free(labels), free(logits);
-    return 0;
-}
-"""
-
-
-def run(binary: Path, isa: str, *arguments: object, stdin: bytes) -> bytes:
-    environment = os.environ | {"ROBENCH_ISA": isa}
-    command = [str(binary), *map(str, arguments)]
-    done = subprocess.run(command, input=stdin, capture_output=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr.decode()[:2000]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +50,7 @@ def test_export_compiles_alone_and_prints_the_labels(
 
 
 def test_command_line_refuses_what_it_cannot_read(
-    resnet: tuple[Program, torch.Tensor], isas: list[str], tmp_path: Path
+    resnet: tuple[Program, torch.Tensor], tmp_path: Path
 ) -> None:
     binary = tmp_path / "net"
     compile_source(generate(resnet[0], main=True), binary, ("-O1", "-pthread"))

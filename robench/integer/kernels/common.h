@@ -40,7 +40,7 @@ typedef struct {
 
 /* Constants of one layer. */
 typedef struct {
-    const int32_t *bias, *multiplier;
+    const int32_t *multiplier;
     int32_t zero_point;
     int32_t multiplier_a, multiplier_b, add_bias, add_shift;
 } Layer;

@@ -10,13 +10,14 @@ INLINE void ISA(finish)(ISA(vec) v, uint8_t *out, const uint8_t *res, const Laye
     ISA(store)(out + channel, v);
 }
 
-INLINE void ISA(tile)(const uint8_t *in, uint8_t *out, const uint8_t *res, const ISA(weight) *w, const Layer *l,
+INLINE void ISA(tile)(const uint8_t *in, uint8_t *out, const uint8_t *res, const ISA(weight) *w, const int32_t *bias,
+                      const Layer *l,
                       int channel, Geometry g) {
     ISA(vec) acc[32];
     UNROLL(8)
     for (int b = 0; b < g.nb; b++) {
         UNROLL(32)
-        for (int p = 0; p < g.px; p++) acc[b * g.px + p] = ISA(load)(l->bias + channel + 16 * b);
+        for (int p = 0; p < g.px; p++) acc[b * g.px + p] = ISA(load)(bias + channel + 16 * b);
     }
     for (int y = 0; y < g.rows; y++) {
         const uint8_t *row = in + y * g.in_pitch;
@@ -48,20 +49,21 @@ INLINE void ISA(tile)(const uint8_t *in, uint8_t *out, const uint8_t *res, const
 
 /* All pixels of one group of channels; the last tile of a row overlaps the one before it. */
 INLINE void ISA(channels)(const uint8_t *in, uint8_t *out, const uint8_t *res, const ISA(weight) *w,
-                          const Layer *l, int channel, Geometry g) {
+                          const int32_t *bias, const Layer *l, int channel, Geometry g) {
     for (int y = 0; y < g.height; y++)
         for (int x = 0; x < g.width; x += g.px) {
             int at = x + g.px > g.width ? g.width - g.px : x;
             ISA(tile)(in + y * g.in_row + at * g.in_step, out + y * g.out_pitch + at * g.out_step,
-                      res + y * g.res_pitch + at * g.res_step, w, l, channel, g);
+                      res + y * g.res_pitch + at * g.res_step, w, bias, l, channel, g);
         }
 }
 
-INLINE void ISA(conv)(const uint8_t *in, uint8_t *out, const uint8_t *res, const ISA(weight) *w, const Layer *l,
+INLINE void ISA(conv)(const uint8_t *in, uint8_t *out, const uint8_t *res, const ISA(weight) *w, const int32_t *bias,
+                      const Layer *l,
                       Geometry g) {
     const size_t block = (size_t)64 * g.steps * g.rows;
     int b = 0;
-    for (; b + g.nb <= g.blocks; b += g.nb) ISA(channels)(in, out, res, w + b * block, l, 16 * b, g);
+    for (; b + g.nb <= g.blocks; b += g.nb) ISA(channels)(in, out, res, w + b * block, bias, l, 16 * b, g);
     g.nb = 1;
-    for (; b < g.blocks; b++) ISA(channels)(in, out, res, w + b * block, l, 16 * b, g);
+    for (; b < g.blocks; b++) ISA(channels)(in, out, res, w + b * block, bias, l, 16 * b, g);
 }

@@ -1,0 +1,56 @@
+"""The ONNX export gives nearly the program's logits in ONNX Runtime and OpenVINO."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from integer_networks import CifarResNet, WideResNet, cnn4, settle
+from torch import nn
+
+from robench.integer import Program, export_onnx, quantize, run_reference, to_program
+
+NETWORKS = {
+    "resnet option A": (lambda: CifarResNet(1, 8, "A"), (3, 32, 32)),
+    "resnet option B": (lambda: CifarResNet(1, 8, "B"), (3, 32, 32)),
+    "wide_resnet": (lambda: WideResNet(1, 1), (3, 32, 32)),
+    "cnn4": (cnn4, (1, 28, 28)),
+}
+
+
+def exported(model: nn.Module, shape: tuple[int, ...], path: Path) -> tuple[Program, torch.Tensor]:
+    pixels = torch.randint(
+        0, 256, (24, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    program = to_program(quantize(settle(model, shape), pixels / 255, input_range=(-40, 300)))
+    export_onnx(program, path)
+    return program, pixels
+
+
+def assert_close(program: Program, pixels: torch.Tensor, logits: torch.Tensor) -> None:
+    expected = run_reference(program, pixels)[1].float()
+    assert (logits - expected).abs().max() < 0.15 * expected.std()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_onnx_runtime_agrees(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    build, shape = NETWORKS[name]
+    program, pixels = exported(build(), shape, tmp_path / "net.onnx")
+    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"images": pixels.float().numpy()})
+    assert_close(program, pixels, torch.from_numpy(logits))
+
+
+def test_openvino_agrees(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        openvino = pytest.importorskip("openvino")
+    program, pixels = exported(CifarResNet(1, 8), (3, 32, 32), tmp_path / "net.onnx")
+    compiled = openvino.Core().compile_model(tmp_path / "net.onnx", "CPU")
+    logits = compiled(pixels.float().numpy())[0]
+    assert_close(program, pixels, torch.from_numpy(logits))
