@@ -52,7 +52,8 @@ class FloatVotes:
         clean = self.images[image].astype(np.float32) / np.float32(255)
         draws = [self._draw(stream, first_draw + j) for j in range(count)]
         noise: NDArray[np.float32] = np.float32(self.noise.sigma) * np.stack(draws)
-        return clean + noise
+        noise += clean
+        return noise
 
     def _draw(self, stream: int, draw: int) -> NDArray[np.float32]:
         """Standard normal numbers; each draw owns the counters (*, draw, stream, 1)."""
