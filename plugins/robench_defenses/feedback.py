@@ -11,7 +11,7 @@ from robench.threat import check_norm, parse_eps, resolve_eps
 if TYPE_CHECKING:
     from torch import nn
 
-    from robench import Data, Trainer
+    from robench import Data, Split, Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,13 @@ class FeedbackLearning(Defense):
 
     trains: ClassVar[bool] = True
 
-    rounds: int = 10
+    rounds: int = 20
     """Rounds after the plain training."""
     epochs: int = 1
     """Epochs of each round's retraining."""
+    memory: int = 2
+    """Rounds whose examples are trained on, the current one included; beside them stand as many
+    training images."""
     high_share: float = 0.2
     """Share of the classes, the most robust ones, that form the high level."""
     low_share: float = 0.5
@@ -51,12 +54,13 @@ class FeedbackLearning(Defense):
     """Norm in which directions have length 1: linf or l2; none given: the data set's."""
     limit: Any = None
     """How far margins are followed, in [0,1] pixels as an eps; none given: the usual eps."""
-    random_directions: int = 16
+    random_directions: int = 2
     """Random orthonormal directions tried for each image."""
-    targets: int = 9
+    targets: int = 3
     """Other classes, the likeliest first, towards which gradient directions are tried."""
-    gradient_steps: int = 3
-    """Steps of the path towards a class; each gives a direction, the first is the gradient."""
+    gradient_steps: int = 5
+    """Steps of the path towards a class; each gives a direction, the first is the gradient. With
+    one step the network learns to hide its gradient: PGD then finds what the margins do not."""
     control: bool = False
     """Put random noise of the same size in place of the directions: what the same number of
     examples gives without feedback."""
@@ -68,6 +72,7 @@ class FeedbackLearning(Defense):
         require(single, f"expected one limit > 0, got {self.limit!r}")
         require_positive(
             epochs=self.epochs,
+            memory=self.memory,
             high_images=self.high_images,
             medium_images=self.medium_images,
             low_images=self.low_images,
@@ -93,6 +98,8 @@ class FeedbackLearning(Defense):
 
     def fit(self, model: nn.Module, data: Data, trainer: Trainer) -> nn.Module:
         """Train plainly, then evaluate, generate and retrain in rounds; notes keep every round."""
+        import torch
+
         from robench.seeds import generator
         from robench_defenses.feedback_round import Round, together
 
@@ -100,12 +107,19 @@ class FeedbackLearning(Defense):
         limit = resolve_eps(self.limit, data.threat, norm)[0]
         model = trainer.fit(model, data.train, self.loss)
         notes = trainer.notes.setdefault("feedback_learning", [])
+        kept: list[Split] = []
         for number in range(self.rounds):
             rng = generator(trainer.seed, "feedback", number)
             examples, found = Round(self, norm, limit, rng).run(model, data)
             notes.append(found)
-            split = together(data.train, examples)
-            model = trainer.fit(model, split, self.loss, epochs=self.epochs)
+            if examples is None:
+                break
+            kept = [*kept, examples][-self.memory :]
+            made = together(*kept)
+            beside = torch.randperm(len(data.train), generator=rng)[: len(made)]
+            split = together(data.train.take(beside), made)
+            # Trained weights need no warm-up; over one epoch it would never end.
+            model = trainer.fit(model, split, self.loss, epochs=self.epochs, warmup=0.0)
         return model
 
     @property

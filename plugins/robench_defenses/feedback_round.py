@@ -32,7 +32,10 @@ class Examined:
     """Of the images: (N,)."""
     nearest: Tensor
     """Smallest margin of each image, at most the limit: (N,)."""
-    examples: Split
+    examples: Tensor
+    """uint8 (M, C, H, W)."""
+    kept: Tensor
+    """Labels of the examples, those of their images: (M,)."""
     tried: int
     """Directions along which margins were searched."""
     seconds: float
@@ -47,10 +50,10 @@ class Round:
     limit: float
     rng: torch.Generator
 
-    def run(self, model: nn.Module, data: Data) -> tuple[Split, dict[str, Any]]:
+    def run(self, model: nn.Module, data: Data) -> tuple[Split | None, dict[str, Any]]:
         """Rank the classes by the margins of a few images, then examine each class's quota.
 
-        Returns the examples and the round's notes.
+        Returns the examples, None when no boundary lies within the limit, and the round's notes.
         """
         options, classes = self.options, len(data.classes)
         drawn, rank = draw(data, options.largest_quota, self.rng)
@@ -70,7 +73,8 @@ class Round:
             "examples": len(examined.examples),
             "directions_per_second": round(examined.tried / examined.seconds),
         }
-        return examined.examples, notes
+        made = Split(examined.examples, examined.kept) if len(examined.kept) else None
+        return made, notes
 
     def examine(self, model: nn.Module, images: Split, random: Tensor) -> Examined:
         """Margins of images along their banks of directions, and the examples that follow."""
@@ -87,9 +91,14 @@ class Round:
                 owners.append(index[owner])
                 tried += far.numel()
                 advance(len(index))
-        split = Split(torch.cat(examples), images.labels[torch.cat(owners)])
-        seconds = time.perf_counter() - start
-        return Examined(images.labels, torch.cat(nearest), split, tried, seconds)
+        return Examined(
+            images.labels,
+            torch.cat(nearest),
+            torch.cat(examples),
+            images.labels[torch.cat(owners)],
+            tried,
+            time.perf_counter() - start,
+        )
 
     def _bank(self, model: nn.Module, images: Split, random: Tensor) -> Tensor:
         options = self.options
@@ -150,13 +159,14 @@ def joined(first: Examined, second: Examined) -> Examined:
     return Examined(
         torch.cat([first.labels, second.labels]),
         torch.cat([first.nearest, second.nearest]),
-        together(first.examples, second.examples),
+        torch.cat([first.examples, second.examples]),
+        torch.cat([first.kept, second.kept]),
         first.tried + second.tried,
         first.seconds + second.seconds,
     )
 
 
-def together(first: Split, second: Split) -> Split:
-    """The images of two splits in one."""
-    images = torch.cat([first.images, second.images])
-    return Split(images, torch.cat([first.labels, second.labels]))
+def together(*splits: Split) -> Split:
+    """The images of several splits in one."""
+    images = torch.cat([split.images for split in splits])
+    return Split(images, torch.cat([split.labels for split in splits]))
