@@ -6,7 +6,8 @@ All sides run alternately in one process on the same images with the same memory
 loop has frozen weights and images laid out channels last, as robench has; `stock ART` is ART as its
 documentation uses it, which differentiates the weights along with the images; `engine=art` is the
 same class behind robench, which freezes them. Time is the processor time of the process, so that
-other work on the machine counts less. Printed is the median of the per-round ratios and their range.
+other work on the machine counts less. Printed is the median of the per-round
+ratios and their range.
 """
 
 from __future__ import annotations

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robench.stats import paired
 from robench.threat import Threat, distance
 from robench_attacks import BIM, CW, FGSM, MIM, PGD, Square
 from robench_attacks.engine import EngineAttack
-from robench_data.mnist import Mnist
+from robench_data.mnist import MNIST
 
 pytestmark = pytest.mark.slow
 
-COUNT = 300
+COUNT = 120
 # Radii at which both sides leave some images right and some wrong, so that either could lose.
 CASES = {
-    "fgsm": (FGSM(), Threat("linf", 0.1, grid=False)),
-    "pgd": (PGD(), Threat("linf", 0.08, grid=False)),
-    "bim": (BIM(), Threat("linf", 0.08, grid=False)),
-    "mim": (MIM(), Threat("linf", 0.08, grid=False)),
-    "cw": (CW(search_steps=5, steps=20), Threat("l2", None, grid=False)),
-    "square": (Square(queries=500), Threat("linf", 0.12, grid=False)),
+    "fgsm": (FGSM(), Threat("linf", 0.15, grid=False)),
+    "pgd": (PGD(), Threat("linf", 0.12, grid=False)),
+    "bim": (BIM(), Threat("linf", 0.12, grid=False)),
+    "mim": (MIM(), Threat("linf", 0.12, grid=False)),
+    "cw": (CW(search_steps=4, steps=10), Threat("l2", None, grid=False)),
+    "square": (Square(queries=200), Threat("linf", 0.18, grid=False)),
 }
-CW_BUDGET = 1.0
+CW_BUDGET = 1.5
+
+Problem = tuple[nn.Module, Tensor, Tensor]
 
 
-@pytest.fixture(scope="module")
-def mnist(data_root: Path) -> tuple[nn.Module, Tensor, Tensor]:
-    data = Mnist().load(data_root)
+@pytest.fixture
+def mnist(data_root: Path) -> Problem:
+    return trained(data_root)
+
+
+@cache
+def trained(data_root: Path) -> Problem:
+    data = MNIST().load(data_root)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = nn.Sequential(
@@ -50,7 +60,7 @@ def mnist(data_root: Path) -> tuple[nn.Module, Tensor, Tensor]:
     return net.eval(), data.test.float_images()[:COUNT], data.test.labels[:COUNT]
 
 
-def left_right(attack: EngineAttack, threat: Threat, problem: tuple[nn.Module, Tensor, Tensor]):
+def left_right(attack: EngineAttack, threat: Threat, problem: Problem) -> NDArray[np.bool_]:
     net, images, labels = problem
     found = attack.run(net, images, labels, threat, torch.Generator().manual_seed(0))
     judged = threat.project(found, images)
@@ -58,17 +68,15 @@ def left_right(attack: EngineAttack, threat: Threat, problem: tuple[nn.Module, T
         right = net(judged).argmax(1) == labels
     if threat.eps is None:
         right |= distance(judged, images, "l2") > CW_BUDGET
-    return right.numpy()
+    judged_right: NDArray[np.bool_] = right.numpy()
+    return judged_right
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_ours_leaves_no_more_images_right_than_stock_art(
-    name: str, mnist: tuple[nn.Module, Tensor, Tensor]
-) -> None:
+def test_ours_leaves_no_more_images_right_than_stock_art(name: str, mnist: Problem) -> None:
     attack, threat = CASES[name]
     ours = left_right(attack, threat, mnist)
     stock = left_right(replace(attack, engine="art"), threat, mnist)
-    print(name, ours.mean(), stock.mean())
-    assert 0.02 < stock.mean() < 0.98
+    assert 0.02 < stock.mean() < 0.98, "this radius cannot tell the two apart"
     compared = paired(ours, stock)
     assert compared.low <= 0 or compared.p_value >= 0.05
