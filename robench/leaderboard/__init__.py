@@ -13,7 +13,7 @@ def command(records: list[Path], out: Path | None, *, check: bool) -> int:
         return _check(records)
     if out is None:
         raise UserError("expected --out DIR for the page, or --check")
-    from robench.leaderboard.site import build
+    from robench.leaderboard.build import build
     from robench.show import console
 
     site = build(records, out)

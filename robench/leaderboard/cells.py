@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 from robench.record import Axis, Record, Value
 
@@ -14,9 +15,10 @@ SHARES = ("robust_accuracy", "attacked_accuracy", "worst_case_accuracy", "audite
 MAX_COLUMNS = 120
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
-    """One column of the main table; `axes` are sorted pairs, so that columns compare."""
+    """One column of the main table; `axes` are sorted pairs. Made by `column_of` alone, so that
+    equal columns are one object and a table of ten thousand rows holds few of them."""
 
     metric: str
     unit: str
@@ -30,10 +32,19 @@ class Column:
 
     def axis(self, name: str) -> Axis:
         """One of its axes, or None."""
-        return dict(self.axes).get(name)
+        return next((value for known, value in self.axes if known == name), None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return column_of, (self.metric, self.unit, self.better, self.axes)
 
 
-@dataclass(frozen=True)
+@cache
+def column_of(metric: str, unit: str, better: str, axes: tuple[tuple[str, Axis], ...]) -> Column:
+    """The one column of these properties."""
+    return Column(metric, unit, better, axes)
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One number with its interval and badge; `value` is None where it was refused or undefined."""
 
@@ -60,7 +71,7 @@ def cells(record: Record) -> dict[Column, Cell]:
 
 def column(value: Value) -> Column:
     """The column a value belongs to."""
-    return Column(value.metric, value.unit, value.better, tuple(sorted(value.axes.items())))
+    return column_of(value.metric, value.unit, value.better, tuple(sorted(value.axes.items())))
 
 
 PERTURBATION = "weight_perturbation"

@@ -6,8 +6,8 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from robench.record import Record
 from robench.results import CHOSEN, value_rows
@@ -16,34 +16,51 @@ ABOUT = ("record", "status", "seed", "images", "protocol", *CHOSEN)
 NUMBERS = ("metric", "value", "low", "high", "n", "unit", "better")
 
 
-def axis_names(record: Record) -> set[str]:
-    """The axes that a record's values have."""
-    return {name for row in value_rows(record) for name in row} - {*ABOUT, *NUMBERS}
+@dataclass(frozen=True)
+class Lines:
+    """A row's share of the files that hold all rows."""
+
+    csv: str
+    json: str
+    table: str
 
 
-def header(axes: Iterable[str]) -> list[str]:
+def axis_names(record: Record) -> frozenset[str]:
+    """The columns that the axes of a record's values need."""
+    taken = {*ABOUT, *NUMBERS}
+    names = {name for value in record.values for name in value.axes}
+    return frozenset(f"axis_{name}" if name in taken else name for name in names)
+
+
+def header(axes: Iterable[str]) -> tuple[str, ...]:
     """The columns of every table of values."""
-    return [*ABOUT, *NUMBERS, *sorted(axes)]
+    return (*ABOUT, *NUMBERS, *sorted(axes))
 
 
-def csv_lines(record: Record, columns: Sequence[str]) -> str:
-    """A record's values as CSV, without the header."""
+def lines(record: Record, columns: Sequence[str]) -> tuple[str, str]:
+    """A record's values as lines of CSV, and as JSON objects a line without what is missing."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writerows(
-        {name: _plain(value) for name, value in row.items()} for row in value_rows(record)
-    )
-    return text.getvalue()
+    writer = csv.writer(text, lineterminator="\n")
+    objects = []
+    for row in value_rows(record):
+        writer.writerow([row.get(name) for name in columns])
+        kept = {name: value for name, value in row.items() if value is not None and value != ""}
+        objects.append(json.dumps(kept, ensure_ascii=False))
+    return text.getvalue(), ",\n".join(objects)
 
 
-def _plain(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets an apostrophe before it."""
-    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
-        return "'" + value
-    return repr(value) if isinstance(value, float) else value
+def write(header: Sequence[str], rows: Sequence[Lines], out: Path) -> None:
+    """Write values.csv, values.json and values.parquet of all rows."""
+    table = out / "values.csv"
+    with table.open("w", encoding="utf-8") as file:
+        file.write(",".join(header) + "\n")
+        file.writelines(row.csv for row in rows)
+    with (out / "values.json").open("w", encoding="utf-8") as file:
+        file.write("[\n" + ",\n".join(row.json for row in rows if row.json) + "\n]\n")
+    _write_parquet(table, out / "values.parquet")
 
 
-def write_parquet(table: Path, out: Path) -> None:
+def _write_parquet(table: Path, out: Path) -> None:
     """The CSV of all values as Parquet; numbers are numbers, empty cells are null."""
     import pyarrow.csv
     import pyarrow.parquet
@@ -56,18 +73,3 @@ def write_parquet(table: Path, out: Path) -> None:
     )
     read = pyarrow.csv.read_csv(table, convert_options=convert)
     pyarrow.parquet.write_table(read, out)
-
-
-def write_json(table: Path, out: Path) -> None:
-    """The CSV of all values as a JSON list, one object a line, empty cells left out."""
-    import pyarrow.parquet
-
-    with out.open("w", encoding="utf-8") as file:
-        file.write("[")
-        end = "\n"
-        for batch in pyarrow.parquet.ParquetFile(table).iter_batches():
-            for row in batch.to_pylist():
-                kept = {name: value for name, value in row.items() if value is not None}
-                file.write(end + json.dumps(kept, ensure_ascii=False))
-                end = ",\n"
-        file.write("\n]\n")

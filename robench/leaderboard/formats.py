@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+NORMS = {"linf": "L∞", "l2": "L2"}
 SCALE = {"share": 100.0, "bytes": 1 / 1000, "s": 1000.0}
 """What a value is multiplied with: percent, kB, ms."""
 
@@ -32,3 +33,21 @@ def interval(low: float | None, high: float | None, unit: str) -> str:
     if low is None or high is None:
         return ""
     return f"{number(low, unit)}–{number(high, unit)}"
+
+
+def eps_text(eps: float) -> str:
+    """An eps as people write it: in 255ths where it is one below 0.1, else a short decimal."""
+    steps = eps * 255
+    if eps < 0.1 and abs(steps - round(steps)) < 1e-6 and round(steps):
+        return f"{round(steps)}/255"
+    return f"{eps:.4g}"
+
+
+def attack_text(attack: str, access: str, norm: str, eps: float | None) -> str:
+    """An attack row in words: `pgd, transfer, L∞ 0.1`."""
+    parts = [attack]
+    if access not in ("white_box", "none", "any"):
+        parts.append(access.replace("_", " "))
+    if norm and eps is not None:
+        parts.append(f"{NORMS.get(norm, norm)} {eps_text(eps)}")
+    return ", ".join(parts)

@@ -16,11 +16,12 @@ from robench.results import CHOSEN, RECORD, folders, read
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""
+UNIT = re.compile(r"(?:[A-Za-z0-9%][A-Za-z0-9%/*^. -]{0,23})?")
+"""Units; like names they end in tables that spreadsheets open."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 KINDS = (*CHOSEN, "attack", "metric", "access")
 MAX_TEXT = 4_000
 MAX_VALUES = 5_000
-LONG_TEXT = re.compile(rb'"(?:[^"\\]|\\.){%d,}"' % (MAX_TEXT + 1))
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def _names(record: Record) -> Iterator[str]:
 
 def _check_texts(folder: Path) -> None:
     """No text is long enough to swamp a page."""
-    if LONG_TEXT.search((folder / RECORD).read_bytes()):
+    pieces = (folder / RECORD).read_bytes().replace(b'\\"', b"").split(b'"')
+    if max(map(len, pieces)) > MAX_TEXT:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
 
 
@@ -97,6 +99,8 @@ def _check_values(record: Record) -> None:
     if len(record.values) > MAX_VALUES:
         raise UserError(f"expected at most {MAX_VALUES} values, got {len(record.values)}")
     for value in record.values:
+        if not UNIT.fullmatch(value.unit):
+            raise UserError(f"expected a unit such as share or img/s, got {value.unit[:80]!r}")
         ends = [v for v in (value.low, value.value, value.high) if v is not None]
         if ends != sorted(ends):
             raise UserError(f"expected low <= {value.metric} <= high, got {ends}")

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from robench.leaderboard.cells import Column
+from robench.leaderboard.formats import NORMS, eps_text
 from robench.leaderboard.row import Row
-
-NORMS = {"linf": "L∞", "l2": "L2"}
 
 
 def varying(rows: Iterable[Row]) -> set[tuple[str, str, str]]:
@@ -51,14 +50,6 @@ def protocol_label(rows: Sequence[Row]) -> str:
     attacks = row.attacks
     parts.append(", ".join(attacks) if len(attacks) <= 6 else f"{len(attacks)} attacks")
     return " · ".join(part for part in parts if part)
-
-
-def eps_text(eps: float) -> str:
-    """An eps as people write it: in 255ths where it is one below 0.1, else a short decimal."""
-    steps = eps * 255
-    if eps < 0.1 and abs(steps - round(steps)) < 1e-6 and round(steps):
-        return f"{round(steps)}/255"
-    return f"{eps:.4g}"
 
 
 TITLES = {

@@ -42,11 +42,14 @@ def environment() -> jinja2.Environment:
     return found
 
 
-def write_page(template: str, path: Path, **values: Any) -> None:
-    """Fill a template into a file; `root` in the template leads back to the site's first page."""
-    depth = values.pop("depth", 0)
-    text = environment().get_template(template).render(root="../" * depth, **values)
-    path.write_text(text, encoding="utf-8")
+def template(name: str) -> jinja2.Template:
+    """A shipped template; `root` in it leads back to the site's first page."""
+    return environment().get_template(name)
+
+
+def write_page(name: str, path: Path, root: str = "", **values: Any) -> None:
+    """Fill a template into a file."""
+    path.write_text(template(name).render(root=root, **values), encoding="utf-8")
 
 
 def plain_text(value: Any) -> str:
@@ -56,8 +59,12 @@ def plain_text(value: Any) -> str:
 
 def script(name: str, value: Any) -> str:
     """A data file: `robench.NAME = value;`, for pages that may not fetch."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return f"window.robench = window.robench || {{}};\nrobench.{name} = {text};\n"
+    return f"window.robench = window.robench || {{}};\nrobench.{name} = {compact(value)};\n"
+
+
+def compact(value: Any) -> str:
+    """JSON in ASCII without spaces; raises ValueError for NaN."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def command(record: Record) -> str | None:

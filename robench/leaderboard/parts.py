@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -65,13 +65,13 @@ def read_parts(folder: Path) -> list[Part]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"expected at most {MAX_BYTES} bytes in {path.name}")
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, read_dictionary=list(WORDS), pre_buffer=False)
         if file.metadata.num_rows > MAX_ROWS:
             raise UserError(f"expected at most {MAX_ROWS} rows in {path.name}")
         if missing := set(COLUMNS) - set(file.schema_arrow.names):
             raise UserError(f"expected columns {', '.join(sorted(missing))} in {path.name}")
         table = file.read([*WORDS, *NUMBERS], use_threads=False)
-        words = {name: table[name].combine_chunks().dictionary_encode() for name in WORDS}
+        words = {name: table[name].combine_chunks() for name in WORDS}
         codes = {name: column.indices.to_numpy() for name, column in words.items()}
         names = {name: column.dictionary.to_pylist() for name, column in words.items()}
         numbers = {name: table[name].to_numpy() for name in NUMBERS}
@@ -104,7 +104,7 @@ def _part(
 
 
 def robust_scores(
-    parts: list[Part], budgets: Mapping[str, tuple[float, ...]]
+    parts: Sequence[Part], budgets: Mapping[str, tuple[float, ...]]
 ) -> Iterator[tuple[Part, Score]]:
     """What `robench.outcomes.scores` gives for robust accuracy, the clean row first."""
     for part in parts:
@@ -125,7 +125,7 @@ def _score(part: Part, eps: float | None, right: NDArray[np.bool_]) -> Score:
 
 
 def worst_right(
-    scores: list[tuple[Part, Score]], norm: str, eps: float | None
+    scores: Sequence[tuple[Part, Score]], norm: str, eps: float | None
 ) -> NDArray[np.bool_] | None:
     """Per image whether it stands all attacks of a norm and eps; None without such an attack."""
     found = [

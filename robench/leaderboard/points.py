@@ -9,7 +9,7 @@ from robench.leaderboard.cells import Cell, Column
 from robench.leaderboard.row import Row
 
 Point = dict[str, Any]
-MAX_ROWS = 200
+MAX_ROWS = 100
 """Rows of a protocol that are drawn; the best ranked of them."""
 BLACK_BOX = ("square", "hop_skip_jump", "boundary")
 """Attacks that read answers only, whatever access they are run with."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from robench.compare import budgets
 from robench.leaderboard.cells import Cell, Column, cells, layers
-from robench.leaderboard.parts import Part, robust_scores, worst_right
+from robench.leaderboard.downloads import axis_names
+from robench.leaderboard.formats import attack_text
+from robench.leaderboard.parts import Part, worst_right
+from robench.outcomes import Score
+from robench.preview import shown
 from robench.record import Record
 from robench.results import CHOSEN
 
@@ -28,7 +32,15 @@ class Threat:
     eps: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One strip of the preview picture: its attack, and (label, clean, attacked) per image."""
+
+    title: str
+    captions: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One evaluated model."""
 
@@ -49,6 +61,10 @@ class Row:
     right: bytes
     """Per image whether it counts for the score, packed."""
     attacks: tuple[str, ...]
+    strips: tuple[Strip, ...]
+    """What its preview picture shows; empty without one."""
+    axes: frozenset[str]
+    """Names of the columns that its values' axes need in a table of values."""
     layers: tuple[tuple[str, float], ...]
     """||dW||_2 of each layer, in the network's order."""
 
@@ -57,11 +73,17 @@ class Row:
         return " + ".join(self.chosen[kind])
 
 
-def make_row(record: Record, parts: list[Part], folder: Path) -> Row:
+def make_row(
+    record: Record,
+    parts: Sequence[Part],
+    scores: Sequence[tuple[Part, Score]],
+    folder: Path,
+    *,
+    picture: bool,
+) -> Row:
     """The row of a record."""
     found = cells(record)
     threat = _threat(found)
-    scores = list(robust_scores(parts, budgets(record)))
     worst = worst_right(scores, threat.norm, threat.eps) if threat else None
     right = parts[0].right if worst is None else worst
     return Row(
@@ -79,8 +101,18 @@ def make_row(record: Record, parts: list[Part], folder: Path) -> Row:
         score=float(right.mean()),
         right=np.packbits(right).tobytes(),
         attacks=tuple(dict.fromkeys(row.attack for row in record.rows)),
+        strips=tuple(_strip(part) for part in parts[1:] if part.valid) if picture else (),
+        axes=axis_names(record),
         layers=tuple((str(v.axes["layer"]), v.value or 0.0) for v in layers(record.values)),
     )
+
+
+def _strip(part: Part) -> Strip:
+    """The same images, in the same order, as `robench.preview` drew."""
+    columns = [part.columns[name] for name in ("label", "clean_prediction", "prediction")]
+    at = shown(*columns)
+    captions = zip(*(column[at].tolist() for column in columns), strict=True)
+    return Strip(attack_text(part.attack, part.access, part.norm, part.eps), tuple(captions))
 
 
 def _threat(found: dict[Column, Cell]) -> Threat | None:

@@ -1,0 +1,70 @@
+"""First pass over a record: everything of its row that needs no other row."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from robench.compare import budgets
+from robench.errors import UserError
+from robench.leaderboard.intake import take
+from robench.leaderboard.pages import script
+from robench.leaderboard.parts import Part, robust_scores
+from robench.leaderboard.row import Row, make_row
+from robench.outcomes import Score
+from robench.preview import PREVIEW
+from robench.record import Record
+from robench.results import RECORD
+
+MAX_PICTURE = 8 * 2**20
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def collect(folder: Path, out: Path) -> Row:
+    """Check a record, copy its files to `out`/<id> and make its row; raises UserError."""
+    record, parts = take(folder)
+    scores = list(robust_scores(parts, budgets(record)))
+    place = out / record.id
+    try:
+        place.mkdir()
+    except FileExistsError:
+        raise UserError(f"expected each run once, got {record.id} twice") from None
+    shutil.copyfile(folder / RECORD, place / RECORD)
+    (place / "outcomes.js").write_text(_outcomes(record, scores), encoding="utf-8")
+    picture = _copy_picture(folder / PREVIEW, place / PREVIEW)
+    return make_row(record, parts, scores, folder, picture=picture)
+
+
+def _copy_picture(source: Path, target: Path) -> bool:
+    if not source.is_file():
+        return False
+    data = source.read_bytes() if source.stat().st_size <= MAX_PICTURE else b""
+    if not data.startswith(PNG):
+        raise UserError(f"expected a PNG of at most {MAX_PICTURE} bytes in {source.name}")
+    target.write_bytes(data)
+    return True
+
+
+def _outcomes(record: Record, scores: Sequence[tuple[Part, Score]]) -> str:
+    """Per score and image one bit: what the comparison of two rows reads."""
+    right = {_key(score): _packed(score) for _, score in scores}
+    about: Mapping[str, object] = {
+        "data": record.data.hash,
+        "subset": record.data.subset,
+        "n": record.data.images,
+        "right": right,
+    }
+    return script(f"outcomes_{record.id}", about)
+
+
+def _key(score: Score) -> str:
+    eps = "" if score.eps is None else str(score.eps)
+    return "|".join([score.attack, score.access, score.norm, eps])
+
+
+def _packed(score: Score) -> str:
+    return base64.b64encode(np.packbits(score.right).tobytes()).decode()

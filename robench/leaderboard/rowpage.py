@@ -1,0 +1,111 @@
+"""Second pass: a page for each row, and all values as one table to download."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from robench.leaderboard import downloads
+from robench.leaderboard.cells import Column
+from robench.leaderboard.formats import NORMS, attack_text, interval, number, short
+from robench.leaderboard.labels import SMALL_UNITS, chosen_label
+from robench.leaderboard.pages import command, write_page
+from robench.leaderboard.parallel import each
+from robench.leaderboard.row import Row
+from robench.leaderboard.site import Site
+from robench.leaderboard.tabledata import row_text, write_table
+from robench.record import Value
+from robench.results import read
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a row's page says besides its record."""
+
+    row: Row
+    label: str
+    rank: int | None
+    protocol: str
+    ranked: int
+    models: dict[str, str]
+    place: int
+    """Index of the protocol."""
+    columns: tuple[Column, ...]
+    header: tuple[str, ...]
+    """Of the table of all values."""
+    folder: Path
+
+
+def write_rows(site: Site, out: Path) -> None:
+    """Write every row's page, the main table's data, and all values to download."""
+    header = downloads.header({axis for row in site.rows for axis in row.axes})
+    jobs = [
+        Job(
+            row=row,
+            label=site.labels[row.id],
+            rank=site.ranks[row.id],
+            protocol=protocol.label,
+            ranked=len(protocol.rows),
+            models={kind: chosen_label(row, kind, site.varying) for kind in row.chosen},
+            place=place,
+            columns=site.columns,
+            header=header,
+            folder=out / "rows" / row.id,
+        )
+        for place, protocol in enumerate(site.protocols)
+        for row in protocol.rows
+    ]
+    lines = list(each(write_row, jobs))
+    write_table(site, (line.table for line in lines), out)
+    downloads.write(header, lines, out / "data")
+
+
+def write_row(job: Job) -> downloads.Lines:
+    """Write a row's page; returns its lines of the files that hold all rows."""
+    record = read(job.row.folder)
+    csv, json = downloads.lines(record, job.header)
+    whole = ",".join(job.header) + "\n" + csv
+    write_page(
+        "row.html",
+        job.folder / "index.html",
+        root="../../",
+        job=job,
+        row=job.row,
+        record=record,
+        command=command(record),
+        values=[_value(value) for value in record.values],
+        csv=base64.b64encode(whole.encode()).decode(),
+    )
+    return downloads.Lines(
+        csv, json, row_text(job.row, job.label, job.rank, job.place, job.columns)
+    )
+
+
+def _value(value: Value) -> tuple[str, ...]:
+    """A value's cells: metric, what of, number, interval, unit, n."""
+    return (
+        value.metric.replace("_", " "),
+        _what_of(dict(value.axes)),
+        number(value.value, value.unit),
+        interval(value.low, value.high, value.unit),
+        "%" if value.unit == "share" else SMALL_UNITS.get(value.unit, value.unit),
+        "" if value.n is None else f"{value.n:,}",
+    )
+
+
+def _what_of(axes: dict[str, Any]) -> str:
+    """A value's axes in words: the threat first, then the rest by name."""
+    attack, access = axes.pop("attack", ""), axes.pop("access", "none")
+    norm, eps = axes.pop("norm", ""), axes.pop("eps", None)
+    if attack:
+        words = [attack_text(attack.replace("_", " "), access, norm, eps)]
+    else:
+        words = [f"{NORMS.get(norm, norm)} {short(eps)}"] if norm and eps is not None else []
+    words += [f"{name} {_axis(value)}" for name, value in axes.items() if value not in (None, "")]
+    return ", ".join(words)
+
+
+def _axis(value: Any) -> str:
+    return short(value) if isinstance(value, float) else str(value)
