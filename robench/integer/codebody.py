@@ -19,7 +19,7 @@ from robench.integer.ops import (
     MaxPool,
 )
 from robench.integer.program import Program
-from robench.integer.tiles import tile
+from robench.integer.tiles import amx_tile, tile
 
 IMAGES = "const uint8_t *bytes, const int16_t *words"
 
@@ -185,8 +185,12 @@ class Body:
     def _kernel(self, geometry: dict[str, int], weights: int, shift: int, mode: str) -> str:
         """Name of the kernel for this shape."""
         blocks = self.packed[weights].shape[0]
-        px, nb = tile(geometry["width"], blocks, self.isa.registers, self.isa.most_blocks)
-        geometry |= {"blocks": blocks, "px": px, "nb": nb, "shift": shift}
+        if self.isa.tiled:
+            px, nb, depth = amx_tile(geometry["width"], blocks, geometry["steps"])
+        else:
+            px, nb = tile(geometry["width"], blocks, self.isa.registers, self.isa.most_blocks)
+            depth = 1
+        geometry |= {"blocks": blocks, "px": px, "nb": nb, "depth": depth, "shift": shift}
         fields = ", ".join(f".{name} = {value}" for name, value in geometry.items())
         fields += f", .mode = {mode}"
         name = f"ISA(conv{len(self.kernels)})"

@@ -104,7 +104,7 @@ def _isa(isa: Isa, body: Body) -> Iterable[str]:
         yield f"#pragma clang attribute push({attribute}, apply_to = function)\n#else"
         yield f'#pragma GCC push_options\n#pragma GCC target("{isa.target}")\n#endif'
     yield f"#define ISA_NAME {isa.name}"
-    yield from (_template(name) for name in (*isa.headers, "conv.h", "ops.h"))
+    yield from (_template(name) for name in (*isa.headers, "ops.h"))
     yield from body.lines()
     yield f"static int ISA(supported)(void) {{ return {isa.supported}; }}"
     yield "#undef ISA_NAME"

@@ -24,22 +24,34 @@ class Isa:
     most_blocks: int = 1
     widened: bool = False
     centred: bool = False
+    tiled: bool = False
 
 
+AVX512 = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
+HAS_AVX512 = " && ".join(f'__builtin_cpu_supports("{name}")' for name in AVX512.split(","))
 ISAS = (
     Isa(
-        name="avx512vnni",
-        headers=("vector_avx512.h",),
+        name="amx",
+        headers=("vector_avx512.h", "finish.h", "conv_amx.h"),
         machine="X86",
-        target="avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
-        supported='__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&'
-        ' __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")',
+        target=f"{AVX512},amx-tile,amx-int8",
+        supported=f"{HAS_AVX512} && amx_allowed()",
+        registers=32,
+        most_blocks=2,
+        tiled=True,
+    ),
+    Isa(
+        name="avx512vnni",
+        headers=("vector_avx512.h", "finish.h", "conv.h"),
+        machine="X86",
+        target=AVX512,
+        supported=HAS_AVX512,
         registers=32,
         most_blocks=4,
     ),
     Isa(
         name="avx2",
-        headers=("vector_avx2.h",),
+        headers=("vector_avx2.h", "finish.h", "conv.h"),
         machine="X86",
         target="avx2",
         supported='__builtin_cpu_supports("avx2")',
@@ -48,7 +60,7 @@ ISAS = (
     ),
     Isa(
         name="dotprod",
-        headers=("vector_dotprod.h", "finish_neon.h"),
+        headers=("vector_dotprod.h", "vector_neon_common.h", "finish.h", "conv.h"),
         machine="ARM64",
         target="arch=armv8.2-a+dotprod",
         supported="(getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0",
@@ -57,10 +69,10 @@ ISAS = (
     ),
     Isa(
         name="neon",
-        headers=("vector_neon.h", "finish_neon.h"),
+        headers=("vector_neon.h", "vector_neon_common.h", "finish.h", "conv.h"),
         machine="ARM64",
         registers=8,
         widened=True,
     ),
-    Isa(name="c", headers=("vector_c.h",), registers=3, widened=True),
+    Isa(name="c", headers=("vector_c.h", "finish.h", "conv.h"), registers=3, widened=True),
 )

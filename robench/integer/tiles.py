@@ -38,6 +38,12 @@ def _step(px: int, nb: int) -> float:
     return max(px * nb + 0.05 * (px + nb), px + nb, LATENCY)
 
 
+def amx_tile(width: int, blocks: int, steps: int) -> tuple[int, int, int]:
+    """Pixels (at most 16), blocks (at most 2) and groups of inputs (at most 16) of AMX tiles."""
+    depth = max(d for d in range(1, 17) if steps % d == 0)
+    return -(-width // -(-width // 16)), min(blocks, 2), depth
+
+
 def pack(weight: Int8, step: int) -> Int8:
     """Weights (out, in, kh, kw) in the order kernels read: [block][kh][steps][16 out][4 inputs].
 

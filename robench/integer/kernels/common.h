@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 #define X86 1
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #define ARM64 1
 #include <arm_neon.h>
@@ -29,12 +31,12 @@
 
 /* The shape of a convolution (or, as one row of images, of a fully connected layer); always a constant.
  * Pitches and steps are bytes: in_pitch between kernel rows, in_row between output rows, in_step between
- * output pixels. `steps` groups of four bytes make one kernel row. */
+ * output pixels. `steps` groups of four bytes make one kernel row; AMX takes `depth` of them at a time. */
 typedef struct {
     int rows, steps, in_pitch, in_row, in_step;
     int height, width, blocks, out_pitch, out_step;
     int res_pitch, res_step;
-    int px, nb, shift;
+    int px, nb, depth, shift;
     enum { CODES, RESIDUAL, LOGITS } mode;
 } Geometry;
 
@@ -63,3 +65,11 @@ INLINE int32_t argmax(const int32_t *logits, int n) {
 }
 
 INLINE void *aligned(void *p) { return (void *)(((uintptr_t)p + 63) & ~(uintptr_t)63); }
+
+#ifdef X86
+/* The kernel gives tile registers (feature 18) to processes that ask (ARCH_REQ_XCOMP_PERM). */
+static int amx_allowed(void) {
+    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+           !syscall(SYS_arch_prctl, 0x1023, 18);
+}
+#endif

@@ -1,15 +1,5 @@
 /* Convolution over u8 pixels with interleaved channels, on any of the vector types: nb blocks of 16 output
  * channels by px pixels stay in registers. */
-INLINE void ISA(finish)(ISA(vec) v, uint8_t *out, const uint8_t *res, const Layer *l, int channel, Geometry g) {
-    v = ISA(requant)(v, l->multiplier + channel, g.shift, g.mode == LOGITS ? 0 : l->zero_point);
-    if (g.mode == LOGITS) {
-        ISA(store_wide)((int32_t *)out + channel, v);
-        return;
-    }
-    if (g.mode == RESIDUAL) v = ISA(add)(v, res + channel, l);
-    ISA(store)(out + channel, v);
-}
-
 INLINE void ISA(tile)(const uint8_t *in, uint8_t *out, const uint8_t *res, const ISA(weight) *w, const int32_t *bias,
                       const Layer *l,
                       int channel, Geometry g) {

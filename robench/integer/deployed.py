@@ -1,0 +1,58 @@
+"""The integer program as the classifier that ships: rounds onto the 8-bit grid, then integers."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from robench.errors import UserError
+from robench.integer.engine import Engine
+from robench.integer.file import program_bytes, save_program
+from robench.integer.program import Program
+from robench.integer.reference import run_reference
+
+FILE = "program.robench"
+
+
+class IntegerDeployed:
+    """Runs a program on the compiled engine, or on the reference where there is no C compiler."""
+
+    randomised = False
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.engine = engine_or_none(program)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Labels of float32 images in [0,1], each pixel rounded to the nearest of 8 bits first."""
+        return self.labels((images.clamp(0, 1) * 255).round().to(torch.uint8))
+
+    def labels(self, pixels: Tensor) -> Tensor:
+        """Labels, int64 (N,), of uint8 or int16 images in 8-bit units."""
+        if self.engine is None:
+            return run_reference(self.program, pixels)[0].long()
+        return self.engine.run(pixels, threads=torch.get_num_threads())[0].long()
+
+    def macs(self) -> int:
+        """Multiply-accumulates of one image."""
+        return self.program.macs()
+
+    def nbytes(self) -> int:
+        """Bytes of the program's file."""
+        return len(program_bytes(self.program))
+
+    def save(self, folder: Path) -> None:
+        """Write `program.robench` into a folder."""
+        save_program(self.program, folder / FILE)
+
+
+def engine_or_none(program: Program) -> Engine | None:
+    """The compiled engine, or None (with a warning that says what to install)."""
+    try:
+        return Engine(program)
+    except UserError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return None
