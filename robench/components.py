@@ -83,8 +83,17 @@ class Defense(Component):
 
     trains: ClassVar[bool] = False
     """Whether it replaces `loss` or `fit`; of these a run can have one."""
-    brings: ClassVar[Mapping[str, str]] = {}
-    """Choices of other kinds that it sets unless the command line does: {"compressor": ...}."""
+    brings: ClassVar[Mapping[str, Any]] = {}
+    """Choices of other groups that it sets unless the command line does: {"compressor": ...}."""
+
+    @property
+    def changes_training(self) -> bool:
+        """Whether it trains with its options as they are."""
+        return self.trains
+
+    def adapt(self, compressor: Compressor) -> Compressor:
+        """The compressor with options that this defense needs; default: unchanged."""
+        return compressor
 
     def loss(
         self, model: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generator
@@ -126,8 +135,9 @@ class Compressor(Component):
     trains_with: ClassVar[bool] = False
     """Whether `prepare` changes training (quantization-aware): weight maps are refused then."""
 
-    def prepare(self, model: nn.Module) -> nn.Module:
-        """Make the model ready for training; default: unchanged."""
+    def prepare(self, model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+        """Make a model of images (C, H, W) ready for training; default: unchanged."""
+        del shape
         return model
 
     @abstractmethod

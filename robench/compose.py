@@ -14,17 +14,18 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from robench.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox
+from robench.config import CHOSEN, AuditConfig, Places, RunConfig, Transfer, WhiteBox
 from robench.errors import ConfigError
 from robench.plugins import Choice, Registry, registry
 from robench.recipe import TrainConfig
+from robench.smoothing import Adaptive, Cohen, Sequential
 from robench.threat import ThreatConfig
 
 PROVIDER = "robench"
-CHOSEN = ("dataset", "model", "compressor", "defense", "attack", "metric")
-"""Kinds that a run chooses components of."""
-SEVERAL = (*CHOSEN, "access")
+SEVERAL = (*CHOSEN, "access", "certifier")
 """Groups whose choices stand side by side, each under its own name."""
+ACCESS = {"white_box": WhiteBox, "transfer": Transfer}
+CERTIFIERS = {"cohen": Cohen, "sequential": Sequential, "adaptive": Adaptive}
 SETTINGS = ("train", "threat", "audit")
 """Groups with one choice."""
 
@@ -43,6 +44,7 @@ class Root:
     attack: Chosen = dataclasses.field(default_factory=dict)
     metric: Chosen = dataclasses.field(default_factory=dict)
     access: Chosen = dataclasses.field(default_factory=dict)
+    certifier: Chosen = dataclasses.field(default_factory=dict)
     train: Any = None
     threat: Any = None
     audit: Any = None
@@ -66,8 +68,12 @@ def store_nodes(known: Registry) -> None:
             _store_choice(store, choice)
     core: dict[str, dict[str, Any]] = {
         "access": {"white_box": WhiteBox(), "transfer": Transfer()},
+        "certifier": {name: certifier() for name, certifier in CERTIFIERS.items()},
         "train": {"usual": TrainConfig()},
-        "threat": {"usual": ThreatConfig()},
+        "threat": {
+            "usual": ThreatConfig(),
+            "l2_radii": ThreatConfig(norm="l2", eps=[0.25, 0.5, 0.75, 1.0]),
+        },
         "audit": {level: AuditConfig(level=level) for level in ("off", "quick", "full")},
     }
     for group, nodes in core.items():
@@ -158,8 +164,9 @@ def from_plain(plain: Mapping[str, Any]) -> RunConfig:
         kind: {name: known.get(kind, name).make(**fields) for name, fields in plain[kind].items()}
         for kind in CHOSEN
     }
-    access = {"white_box": WhiteBox, "transfer": Transfer}
-    parts["access"] = {name: access[name](**fields) for name, fields in plain["access"].items()}
+    known_parts: dict[str, dict[str, Any]] = {"access": ACCESS, "certifier": CERTIFIERS}
+    for group, classes in known_parts.items():
+        parts[group] = {name: classes[name](**fields) for name, fields in plain[group].items()}
     settings: dict[str, Any] = {
         "train": TrainConfig(**plain["train"]),
         "threat": ThreatConfig(**plain["threat"]),

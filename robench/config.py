@@ -16,6 +16,9 @@ from robench.threat import ThreatConfig
 
 C = TypeVar("C")
 
+CHOSEN = ("dataset", "model", "compressor", "defense", "attack", "metric")
+"""Kinds that a run chooses components of."""
+
 SOURCE_SEED_STEP = 1_000
 """The seed of a transfer attack's surrogate is the run's own plus this, unless it is given."""
 
@@ -108,6 +111,7 @@ class RunConfig:
     metric: Mapping[str, Metric]
     train: TrainConfig = field(default_factory=TrainConfig)
     threat: ThreatConfig = field(default_factory=ThreatConfig)
+    certifier: Mapping[str, Any] = field(default_factory=dict)
     access: Mapping[str, Access] = field(default_factory=lambda: {"white_box": WhiteBox()})
     audit: AuditConfig = field(default_factory=AuditConfig)
     seed: int = 0
@@ -124,7 +128,7 @@ class RunConfig:
 
     def plain(self) -> dict[str, Any]:
         """The configuration as JSON-like data; its digest is the run's id."""
-        kinds = ("dataset", "model", "compressor", "defense", "attack", "metric", "access")
+        kinds = (*CHOSEN, "access", "certifier")
         chosen = {kind: _plain(getattr(self, kind)) for kind in kinds}
         settings = {name: asdict(getattr(self, name)) for name in ("train", "threat", "audit")}
         return {**chosen, **settings, "seed": self.seed, "images": self.images}
@@ -166,7 +170,7 @@ def _check_defenses(defenses: Mapping[str, Defense], compressor: Compressor) -> 
         raise ConfigError("expected a defense, got none; use defense=none for plain training")
     if "none" in defenses and len(defenses) > 1:
         raise ConfigError(f"expected defense=none alone, got it with others: {', '.join(defenses)}")
-    training = [name for name, defense in defenses.items() if defense.trains]
+    training = [name for name, defense in defenses.items() if defense.changes_training]
     if len(training) > 1:
         raise ConfigError(f"expected one defense that trains, got {' and '.join(training)}")
     maps = [n for n, d in defenses.items() if type(d).transform is not Defense.transform]

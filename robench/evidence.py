@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Evidence:
     """A row per judged image, attack, access and eps (see robench.outcomes)."""
     examples: tuple[tuple[Row, Crafted], ...]
     """Each valid row with its candidates."""
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Tables that metrics add by name: each becomes NAME.parquet beside the record."""
 
     @property
     def data(self) -> Data:

@@ -100,14 +100,23 @@ def measure(evidence: Evidence) -> tuple[Value, ...]:
     images = digest(evidence.steps.subset.tolist())
     found: list[Value] = []
     for metric in config.metric.values():
-        inputs = {"metric": named(metric), "judged": judged, "images": images}
+        inputs = {
+            "metric": named(metric),
+            "judged": judged,
+            "images": images,
+            "certifier": {name: asdict(c) for name, c in config.certifier.items()},
+        }
 
-        def make(metric: Any = metric) -> list[dict[str, Any]]:
+        def make(metric: Any = metric) -> dict[str, Any]:
+            before = set(evidence.tables)
             with seed_scope(derive(config.seed, "measure", named(metric)["options"])):
-                return [value.model_dump() for value in metric.measure(evidence)]
+                values = [value.model_dump() for value in metric.measure(evidence)]
+            added = {n: t.to_dict("list") for n, t in evidence.tables.items() if n not in before}
+            return {"values": values, "tables": added}
 
         stored = evidence.cached("measure", inputs, make)
-        found += [Value.model_validate(value) for value in stored]
+        found += [Value.model_validate(value) for value in stored["values"]]
+        evidence.tables.update({n: pd.DataFrame(t) for n, t in stored["tables"].items()})
     return tuple(found)
 
 

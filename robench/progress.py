@@ -12,15 +12,15 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def progress(what: str, total: int, unit: str = "img") -> Iterator[Advance]:
+def progress(what: str, total: int, unit: str = "img", done: int = 0) -> Iterator[Advance]:
     """Show work of `total` units; call the yielded function with units done and a note."""
-    show = _bar(what, total, unit) if sys.stderr.isatty() else _lines(what, total, unit)
+    show = (_bar if sys.stderr.isatty() else _lines)(what, total, unit, done)
     with show as advance:
         yield advance
 
 
 @contextmanager
-def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
+def _bar(what: str, total: int, unit: str, earlier: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
@@ -35,7 +35,7 @@ def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
     ]
     start, done = time.monotonic(), 0
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(what, total=total, rate="", note="")
+        task = bars.add_task(what, total=total, completed=earlier, rate="", note="")
 
         def advance(count: int, note: str = "") -> None:
             nonlocal done
@@ -47,7 +47,7 @@ def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(what: str, total: int, unit: str) -> Iterator[Advance]:
+def _lines(what: str, total: int, unit: str, earlier: int) -> Iterator[Advance]:
     start = last = time.monotonic()
     done = 0
 
@@ -58,8 +58,9 @@ def _lines(what: str, total: int, unit: str) -> Iterator[Advance]:
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             rate = done / (now - start)
-            left = (total - done) / rate
-            text = f"{what}: {done / total:.0%}, {rate:,.0f} {unit}/s, {left:.0f} s left {note}"
+            left = (total - earlier - done) / rate
+            share = (earlier + done) / total
+            text = f"{what}: {share:.0%}, {rate:,.0f} {unit}/s, {left:.0f} s left {note}"
             print(text.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
     yield advance

@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from robench.errors import CacheError, UserError
+from robench.paths import inside
 from robench.record import SCHEMA_VERSION, Record
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def write(record: Record, evidence: Evidence, results: Path) -> Path:
         (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
         evidence.outcomes.to_parquet(work / OUTCOMES, index=False)
         save_examples(evidence, work / EXAMPLES)
+        for name, table in evidence.tables.items():
+            table.to_parquet(inside(work, f"{name}.parquet"), index=False)
         save_preview(evidence, work)
         _replace(work, folder)
     except OSError as error:

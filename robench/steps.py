@@ -65,8 +65,10 @@ class Steps:
         self.cache = cache
         self.dataset = only("dataset", config.dataset)
         self.model = only("model", config.model)
-        self.compressor = only("compressor", config.compressor)
         self.defenses: tuple[Defense, ...] = tuple(config.defense.values())
+        self.compressor = only("compressor", config.compressor)
+        for defense in self.defenses:
+            self.compressor = defense.adapt(self.compressor)
         self.notes: dict[str, Any] = {}
 
     @property
@@ -113,12 +115,12 @@ class Steps:
     @property
     def trainer_defense(self) -> Defense:
         """The defense that trains; the first one, whose training is plain, when none does."""
-        return next((d for d in self.defenses if d.trains), self.defenses[0])
+        return next((d for d in self.defenses if d.changes_training), self.defenses[0])
 
     @property
     def pretrained(self) -> bool:
         """Whether the network comes trained and stays as it is."""
-        trains = any(d.trains for d in self.defenses) or self.compressor.trains_with
+        trains = any(d.changes_training for d in self.defenses) or self.compressor.trains_with
         return self.model.pretrained and not trains
 
     @cached_property
@@ -132,7 +134,7 @@ class Steps:
         return {
             "data": self.data.hash,
             "model": named(self.model) | {"identity": self.model.identity()},
-            "defense": named(defense) if defense.trains else "plain",
+            "defense": named(defense) if defense.changes_training else "plain",
             "compressor": named(self.compressor) if self.compressor.trains_with else "none",
             "recipe": None if self.pretrained else asdict(self.config.recipe),
             "seed": self.config.seed,
@@ -148,7 +150,7 @@ class Steps:
                 return self.model.build(self.data.shape, len(self.data.classes))
 
         model = check_output(build, self.data.shape, len(self.data.classes))
-        return self.compressor.prepare(model)
+        return self.compressor.prepare(model, self.data.shape)
 
     @cached_property
     def trained(self) -> nn.Module:
@@ -215,6 +217,11 @@ class Steps:
         for defense in self.defenses:
             system = defense.deploy(system, context)
         return system
+
+    @property
+    def certify_seed(self) -> int:
+        """The seed of certification's noise; image i's stream is its number in the test set."""
+        return derive(self.config.seed, "certify")
 
     @cached_property
     def agreement(self) -> Agreement:

@@ -56,8 +56,8 @@ class Trainer:
         optimizer = _optimizer(model, recipe)
         checkpoint = Checkpoint(self.folder, f"fit{self._fits}")
         first = checkpoint.load(model, optimizer)
-        with progress("train", len(split) * recipe.epochs) as advance:
-            advance(len(split) * first)
+        total, done = len(split) * recipe.epochs, len(split) * first
+        with progress("train", total, done=done) as advance:
             for epoch in range(first, recipe.epochs):
                 with seed_scope(derive(seed, "epoch", epoch)):
                     self._epoch(model, split, loss, optimizer, recipe, seed, epoch, advance)

@@ -114,7 +114,7 @@ def test_compressors(choice: Choice, trained_net: nn.Module, tiny_data: Any) -> 
     from copy import deepcopy
 
     compressor: Compressor = made(choice)
-    model = compressor.prepare(deepcopy(trained_net))
+    model = compressor.prepare(deepcopy(trained_net), tiny_data.shape)
     system: System = compressor.finish(model.eval(), tiny_data)
     images = tiny_data.test.float_images()
     labels = system.deployed.predict(images)
@@ -138,7 +138,7 @@ def test_compressors_save_what_ships(trained_net: nn.Module, tiny_data: Any, tmp
         folder.mkdir()
         from copy import deepcopy
 
-        model = compressor.prepare(deepcopy(trained_net)).eval()
+        model = compressor.prepare(deepcopy(trained_net), tiny_data.shape).eval()
         compressor.finish(model, tiny_data).deployed.save(folder)
         assert [p for p in folder.iterdir() if p.stat().st_size > 0], choice.name
 

@@ -8,6 +8,7 @@ from robench_defenses.feedback import FeedbackLearning
 from robench_defenses.gaussian import GaussianTraining
 from robench_defenses.mulaw import MuLaw
 from robench_defenses.none import NoDefense
+from robench_defenses.smoothing import FloatRS, IntRS
 
 
 @hookimpl
@@ -18,3 +19,5 @@ def robench_register(register: Register) -> None:
     register("defense", "adversarial_training", AdversarialTraining)
     register("defense", "feedback_learning", FeedbackLearning)
     register("defense", "mulaw", MuLaw)
+    register("defense", "intrs", IntRS)
+    register("defense", "float_rs", FloatRS)

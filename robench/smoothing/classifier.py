@@ -1,0 +1,136 @@
+"""The smoothed classifier as a deployed model, and its differentiable twin."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from robench.smoothing.compiled import CompiledVotes, vote_source
+from robench.smoothing.float_votes import FloatVotes
+from robench.smoothing.noise import Noise
+from robench.smoothing.prediction import predict
+from robench.smoothing.votes import IntegerVotes, VoteSource, require_fixed_function
+
+if TYPE_CHECKING:
+    from robench.integer import IntegerDeployed
+    from robench.system import Deployed
+
+
+@dataclass(frozen=True)
+class SmoothedDeployed:
+    """Majority of the base classifier's votes under noise; abstains when the top two are close.
+
+    Each call of `predict` draws fresh noise, seeded by torch's global generator.
+    """
+
+    base: Deployed
+    noise: Noise
+    classes: int
+    draws: int
+    """Votes behind one prediction."""
+    alpha: float
+    """Probability that a prediction which is given is not the smoothed classifier's."""
+    randomised: bool = True
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Labels or ABSTAIN of float32 images in [0,1], rounded to the nearest of 8 bits first."""
+        seed = int(torch.randint(2**62, ()))
+        source = self.votes(to_pixels(images), seed)
+        found = predict(source, np.arange(len(images)), self.draws, self.alpha)
+        return torch.from_numpy(found)
+
+    def votes(
+        self, pixels: NDArray[np.uint8], seed: int, streams: NDArray[np.int64] | None = None
+    ) -> VoteSource:
+        """Votes on uint8 images (N, C, H, W): compiled where the base has an engine."""
+        shared: dict[str, Any] = {
+            "images": pixels,
+            "classes": self.classes,
+            "noise": self.noise,
+            "seed": seed,
+            "streams": streams,
+        }
+        program = hasattr(self.base, "program")
+        if self.noise.law == "gaussian":
+            return FloatVotes(labels=self._labels_of(_rounded if program else _unit), **shared)
+        if program and getattr(self.base, "engine", None) is not None:
+            library = _library(self.base)  # type: ignore[arg-type]
+            variant = int(library.robench_isa(None))
+            threads = torch.get_num_threads()
+            return CompiledVotes(library=library, variant=variant, threads=threads, **shared)
+        return IntegerVotes(labels=self._labels_of(_same if program else _scaled), **shared)
+
+    def nbytes(self) -> int:
+        """Bytes of the base classifier."""
+        return self.base.nbytes()
+
+    def save(self, folder: Path) -> None:
+        """Write the base classifier into a folder."""
+        self.base.save(folder)
+
+    def check_fixed(self, pixels: NDArray[np.uint8]) -> None:
+        """Refuse a base whose label depends on the batch (UserError): no certificate holds then."""
+        if hasattr(self.base, "program"):
+            require_fixed_function(self._labels_of(_same), pixels.astype(np.int16))
+
+    def _labels_of(self, convert: Callable[[Any], Tensor]) -> Callable[[Any], NDArray[Any]]:
+        base: Any = self.base
+        classify = base.labels if hasattr(base, "program") else base.predict
+        return lambda inputs: np.asarray(classify(convert(inputs)))
+
+
+class SmoothedTwin(nn.Module):
+    """Log of the mean class probability under Gaussian noise, with gradients."""
+
+    def __init__(self, twin: nn.Module, sigma: float, samples: int) -> None:
+        super().__init__()
+        self.twin = twin
+        self.sigma = sigma
+        self.samples = samples
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-probabilities (N, classes); noise comes from torch's global generator."""
+        wide = images.repeat(self.samples, 1, 1, 1)
+        noisy = wide + self.sigma * torch.randn_like(wide)
+        logs = self.twin(noisy).log_softmax(1).view(self.samples, len(images), -1)
+        return torch.logsumexp(logs, 0) - float(np.log(self.samples))
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """8-bit images of float32 ones in [0,1]."""
+    pixels: NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    return pixels
+
+
+def _library(base: IntegerDeployed) -> ctypes.CDLL:
+    """The vote loop and the network in one shared library."""
+    from robench.integer.codegen import generate
+    from robench.integer.engine import compile_library
+
+    return ctypes.CDLL(str(compile_library(vote_source(generate(base.program)))))
+
+
+def _same(inputs: NDArray[np.int16]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(inputs))
+
+
+def _scaled(inputs: NDArray[np.int16]) -> Tensor:
+    """8-bit units to the [0,1] units of a float network."""
+    return torch.from_numpy(inputs.astype(np.float32) / np.float32(255))
+
+
+def _unit(inputs: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(inputs)
+
+
+def _rounded(inputs: NDArray[np.float32]) -> Tensor:
+    """[0,1] units to the 8-bit units of an integer network, not saturated."""
+    return torch.from_numpy(np.rint(inputs * 255).astype(np.int16))
