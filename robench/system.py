@@ -27,8 +27,10 @@ class Deployed(Protocol):
     `export(folder, format)`; callers test for them.
     """
 
-    randomised: bool
-    """Whether two calls on the same images may differ."""
+    @property
+    def randomised(self) -> bool:
+        """Whether two calls on the same images may differ."""
+        ...
 
     def predict(self, images: Tensor) -> Tensor:
         """Classify float32 images in [0,1], shape (N, C, H, W): int64 labels (N,) or ABSTAIN."""

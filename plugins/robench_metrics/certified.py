@@ -116,9 +116,10 @@ def _certify(
 
     from robench.progress import progress
     from robench.smoothing import Certificates
+    from robench.smoothing.classifier import SmoothedDeployed
 
     steps, deployed = evidence.steps, evidence.system.deployed
-    if not hasattr(deployed, "votes"):
+    if not isinstance(deployed, SmoothedDeployed):
         raise robench.ConfigError(
             "expected a smoothed system for metric=certified; use defense=intrs or float_rs"
         )
@@ -133,7 +134,7 @@ def _certify(
             each = (time.perf_counter() - start) / len(chunk)
             seconds += [each] * len(chunk)
             advance(len(chunk))
-    joined = {
+    joined: dict[str, Any] = {
         key: np.concatenate([getattr(part, key) for part in parts])
         for key in ("prediction", "radius2", "hits", "draws")
     }
