@@ -11,9 +11,9 @@ from robench.system import Deployed
 
 DRAWS = 12
 """Answers of a randomised model that decide about one image."""
-SURELY_WRONG = 10
+SURELY_WRONG = 9
 """Wrong answers among them from which a candidate counts as adversarial: were the model right half
-of the time, so many would be wrong by chance in 1.9 % of the cases."""
+of the time, so many would be wrong by chance in 7.3 % of the cases."""
 FIRST, FIRST_WRONG = 4, 3
 """The rest is drawn only where at least so many of the first answers are wrong."""
 

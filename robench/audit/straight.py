@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from robench.system import module_device
+
 LEAK = 0.1
 """Share of the gradient that passes where a clipping or a mask stops it."""
 
@@ -33,6 +35,12 @@ class Straight(nn.Module):
             logits: Tensor = self.twin(images)
         return logits
 
+    def differs(self, images: Tensor) -> bool:
+        """Whether anything stands in the gradient's way in this twin: one forward pass."""
+        leaf = images.to(module_device(self.twin)).requires_grad_()
+        with torch.enable_grad():
+            return any(isinstance(node, _MIXED) for node in _graph(self(leaf)))
+
 
 class _Mixed(torch.autograd.Function):
     """The value of `y`; of its gradient `x` gets the given share, `y` the rest."""
@@ -46,6 +54,21 @@ class _Mixed(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, None]:
         (gradient,) = gradients
         return gradient * ctx.share, gradient * (1 - ctx.share), None
+
+
+_MIXED: Any = _Mixed._backward_cls
+
+
+def _graph(result: Tensor) -> Iterator[Any]:
+    """Every node of the graph behind a result."""
+    waiting, seen = [result.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        yield node
+        waiting += [parent for parent, _ in node.next_functions]
 
 
 def _through(x: Tensor, y: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 BATCH = 100
 """Images searched at once."""
-
-REFERENCE = GradientSearch(steps=10, step=2.5, random_start=True)
-"""The usual attack, PGD on cross-entropy: a system is masked when this fails where adversarial
-examples exist."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,8 @@ class Trial:
     threat: Threat
     seed: int
     sources: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
+    steps: int = 7
+    """Steps of every gradient search, the usual attack's too."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
     tried: dict[str, Tensor] = field(init=False, default_factory=dict)
@@ -87,9 +85,19 @@ class Trial:
         return self.held.nonzero()[:, 0]
 
     @property
-    def samples(self) -> int:
-        """Evaluations that an adaptive gradient averages: several for a randomised model."""
-        return 4 if self.randomised else 1
+    def usual(self) -> GradientSearch:
+        """The usual attack, PGD on cross-entropy: a system is masked when it fails in vain."""
+        return GradientSearch(steps=self.steps, step=2.5, random_start=True)
+
+    def ascent(self, loss: str = "margin") -> GradientSearch:
+        """A search that differs from the usual attack in its loss, and minds randomness.
+
+        For a randomised model momentum averages the gradients of all steps (expectation over
+        transformation), and the last iterate is kept: the best one would be a lucky draw.
+        """
+        if self.randomised:
+            return replace(self.usual, loss=loss, decay=1.0, best=False)
+        return replace(self.usual, loss=loss)
 
     def search(
         self,
@@ -142,10 +150,10 @@ class Trial:
         for part in index.split(BATCH):
             traces.append(Trace())
             twin = self.system.twin
-            found.append(self.search("reference", twin, REFERENCE, part, watch=traces[-1]))
+            found.append(self.search("reference", twin, self.usual, part, watch=traces[-1]))
         candidates = torch.cat(found)
         wrong = self.attempt("reference", candidates, index)
-        empty = [torch.zeros(REFERENCE.steps + 1, 0)]
+        empty = [torch.zeros(self.steps + 1, 0)]
         return Reference(
             index,
             candidates,

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from robench.record import Finding
-from robench.stats import Paired, wilson
+from robench.stats import Paired, paired, wilson
 
 Level = Literal["pass", "suspect", "fail"]
 LEVELS: tuple[Level, ...] = ("pass", "suspect", "fail")
@@ -47,6 +47,28 @@ def share(
         threshold=suspect,
         verdict=level,
         sentence=sentence.format(share=f"{count / n:.0%}" if n else "none", count=count, n=n),
+    )
+
+
+def difference(
+    check: str, before: Tensor, after: Tensor, sentence: str, *, suspect: float, fail: float
+) -> Finding:
+    """A finding about the accuracy that one attack leaves minus another's, on the same images.
+
+    `before` and `after` say which images hold: bool (N,). The verdict looks at the lower end of
+    the paired interval; `{points}` in the sentence is filled in.
+    """
+    pair = paired(before.numpy(), after.numpy())
+    level: Level = "fail" if pair.low > fail else "suspect" if pair.low > suspect else "pass"
+    return Finding(
+        check=check,
+        value=pair.difference,
+        low=pair.low,
+        high=pair.high,
+        n=pair.n,
+        threshold=suspect,
+        verdict=level,
+        sentence=sentence.format(points=f"{100 * pair.difference:.1f} points"),
     )
 
 

@@ -31,7 +31,7 @@ IMAGES, LABELS = torch.zeros(2000, 1, 1, 1), torch.zeros(2000, dtype=torch.int64
 
 def test_one_lucky_draw_never_breaks_an_image() -> None:
     wrong = Judge(Coin(0.5), randomised=True).wrong(IMAGES, LABELS)
-    assert wrong.float().mean() < 0.03
+    assert wrong.float().mean() < 0.1
     assert Judge(Coin(0.8), randomised=True).wrong(IMAGES, LABELS).sum() == 0
 
 
@@ -49,7 +49,7 @@ def test_chance_of_being_sure_by_luck() -> None:
     """The figure in the docstring of SURELY_WRONG."""
     from scipy.stats import binom
 
-    assert round(float(binom.sf(SURELY_WRONG - 1, DRAWS, 0.5)), 3) == 0.019
+    assert round(float(binom.sf(SURELY_WRONG - 1, DRAWS, 0.5)), 3) == 0.073
 
 
 def test_a_deterministic_model_is_asked_once() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +52,7 @@ class Exhibit:
     """Evaluations that the adaptive attack averages: more than 1 for randomised models."""
 
 
-def digits(test: int = 200, eps: float = 0.2) -> Lesson:
+def digits(test: int = 200, eps: float = 0.2, seed: int = 1) -> Lesson:
     """scikit-learn's digits: 8 x 8 pixels."""
     import numpy as np
     from sklearn.datasets import load_digits
@@ -62,9 +63,23 @@ def digits(test: int = 200, eps: float = 0.2) -> Lesson:
     held = stratified(split.labels, 500, np.random.default_rng(0))
     kept = torch.ones(len(split), dtype=torch.bool)
     kept[held] = False
-    judged = stratified(split.labels[held], test, np.random.default_rng(1))
+    judged = stratified(split.labels[held], test, np.random.default_rng(seed))
     return Lesson(
         split.take(kept.nonzero()[:, 0]), split.take(held[judged]), Threat("linf", eps), 25, 8
+    )
+
+
+def mnist(root: Path, test: int = 200, eps: float = 0.2, seed: int = 1) -> Lesson:
+    """MNIST: 10,000 images to train on."""
+    import numpy as np
+
+    from robench_data.mnist import MNIST
+
+    data = MNIST().load(root)
+    taught = stratified(data.train.labels, 10_000, np.random.default_rng(0))
+    judged = stratified(data.test.labels, test, np.random.default_rng(seed))
+    return Lesson(
+        data.train.take(taught), data.test.take(judged), Threat("linf", eps), epochs=4, width=16
     )
 
 
@@ -228,6 +243,17 @@ class Jitter(nn.Module):
         return padded + self.noise * torch.randn_like(padded)
 
 
+class Pruned(nn.Module):
+    """Drops activations at random, in use too (after Dhillon et al., 2018)."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (torch.rand_like(x) > self.share) / (1 - self.share)
+
+
 class Randomised(FloatDeployed):
     """A float network whose answers are random."""
 
@@ -349,8 +375,9 @@ class Zoo:
         return (*MASKED, *HONEST)
 
     def build(self, name: str) -> Exhibit:
-        """One exhibit by its name."""
-        return {**MASKED, **HONEST}[name](self)
+        """One exhibit by its name, the same every time."""
+        with seed_scope(0):
+            return {**MASKED, **HONEST}[name](self)
 
     def base(self, kind: str = "plain") -> nn.Sequential:
         """A trained network: plain, or adversarially trained."""
@@ -397,7 +424,8 @@ def mulaw(zoo: Zoo) -> Exhibit:
 
 
 def winners(zoo: Zoo) -> Exhibit:
-    model = train(network(zoo.lesson, lambda: Winners(0.1)), zoo.lesson)
+    wide = replace(zoo.lesson, width=3 * zoo.lesson.width)
+    model = train(network(wide, lambda: Winners(0.05)), wide)
     return Exhibit("winners", True, _shipped(model), NoisyInput(model, 0.05), None, 8)
 
 
@@ -458,9 +486,23 @@ def distilled(zoo: Zoo) -> Exhibit:
     return _own("distilled", True, student, nn.Sequential(student, Scale(1 / heat)))
 
 
+def random_pruning(zoo: Zoo) -> Exhibit:
+    layers = list(network(zoo.lesson))
+    half = [Pruned(0.5) for _ in range(3)]
+    layers = [Pruned(0.25), *layers[:2], half[0], *layers[2:4], half[1], *layers[4:7], half[2]]
+    model = train(nn.Sequential(*layers, network(zoo.lesson)[-1]), zoo.lesson)
+    return Exhibit("random_pruning", True, _shipped(model, True), model, None, 8)
+
+
 def random_input(zoo: Zoo) -> Exhibit:
-    model = train(nn.Sequential(Jitter(0.2), *network(zoo.lesson)), zoo.lesson)
-    return Exhibit("random_input", True, _shipped(model, True), model, None, 8)
+    """Random resizing, shifts and noise, and a rounding after them."""
+    jitter, base = Jitter(0.1), network(zoo.lesson)
+    train(nn.Sequential(jitter, base), zoo.lesson)
+    hard, soft = (
+        nn.Sequential(jitter, Straight(rounded(8), through), base).eval()
+        for through in (False, True)
+    )
+    return Exhibit("random_input", True, _shipped(hard, True), soft, None, 8)
 
 
 MASKED: dict[str, Callable[[Zoo], Exhibit]] = {
@@ -477,6 +519,7 @@ MASKED: dict[str, Callable[[Zoo], Exhibit]] = {
         scaled_logits,
         extra_softmax,
         distilled,
+        random_pruning,
         random_input,
     )
 }

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
-from robench.audit.trial import REFERENCE, Trial
-from robench.audit.verdict import share
+from robench.audit.contest import contest
+from robench.audit.trial import Trial
 from robench.components import Check
 from robench.record import Finding
+
+NAMES = {"margin": "the margin of the logits", "dlr": "the difference of logits ratio"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Losses(Check):
-    """The margin of the logits, which no scale or saturation hides (Carlini & Wagner, 2017)."""
+    """Losses that no scale or saturation hides (Carlini & Wagner, 2017; Croce & Hein, 2020)."""
+
+    losses: tuple[str, ...] = ("margin",)
+    """margin, dlr or both, in this order."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
-        """Counts images that only the margin breaks, less those that only cross-entropy does."""
-        index = trial.left
-        search = replace(REFERENCE, loss="margin", samples=trial.samples)
-        found = trial.search("margin", trial.system.twin, search, index)
-        broken = trial.attempt("margin", found, index)
-        yield share(
-            "margin_loss",
-            broken,
-            len(trial),
-            "the margin loss breaks {share} of {n} images that cross-entropy leaves right",
-            suspect=0.05,
-            fail=0.15,
-        )
+        """The accuracy that cross-entropy leaves minus each other loss's."""
+        for loss in self.losses:
+            search = partial(trial.search, f"{loss} loss", trial.system.twin, trial.ascent(loss))
+            yield contest(
+                trial,
+                f"{loss}_loss",
+                loss,
+                search,
+                f"maximising {NAMES[loss]} takes {{points}} more accuracy than cross-entropy",
+                probe=False,
+            )

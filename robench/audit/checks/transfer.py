@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
-from robench.audit.trial import REFERENCE, Trial
-from robench.audit.verdict import share
+from robench.audit.contest import contest
+from robench.audit.trial import Trial
 from robench.components import Check
 from robench.record import Finding
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferIn(Check):
-    """Examples made on other models, such as the float parent, on images that still hold."""
+    """Examples made on other models, such as the float parent, judged on this system."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
-        """Counts, for each source, images that hold in white-box and not in transfer."""
-        search = replace(REFERENCE, loss="margin")
+        """For each source the accuracy that white-box attacks leave minus the transfer's."""
         for name, make in trial.sources.items():
-            index = trial.left
-            found = trial.search(name, make(), search, index)
-            yield share(
-                f"transfer_{name}",
-                trial.attempt(name, found, index),
-                len(trial),
-                f"examples made on the {name} break {{share}} of {{n}} images that white-box "
-                "attacks leave right",
-                suspect=0.03,
-                fail=0.1,
+            yield contest(
+                trial,
+                "transfer",
+                name,
+                partial(trial.search, name, make(), trial.ascent()),
+                f"examples made on the {name} take {{points}} more accuracy than white-box attacks",
             )
