@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from robench.agreement import Agreement, agreement
 from robench.checkpoint import remove_checkpoints
 from robench.components import Defense, DeployContext
 from robench.config import Places, RunConfig, only, plain_options
 from robench.data import Data, Split, stratified
+from robench.data_cache import read_data, stamp, write_data
 from robench.digest import code, component_code, digest
-from robench.errors import PluginError
 from robench.seeds import derive, seed_scope
-from robench.system import System, check_output, forward
-from robench.threat import UsualThreat
+from robench.system import System, check_output
 from robench.train import Trainer
 from robench.weights import load_weights, save_weights
 
@@ -43,17 +43,6 @@ def named(component: Component) -> dict[str, Any]:
         "version": cls.version,
         "code": component_code(component),
     }
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How well the twin computes the deployed function, before smoothing."""
-
-    equal_labels: float
-    """Share of test images with the same label, in [0,1]."""
-    logit_gap: float | None
-    """Largest absolute difference of two logits; None when the deployed model has none."""
-    n: int
 
 
 class Steps:
@@ -91,10 +80,10 @@ class Steps:
     def data(self) -> Data:
         """The data set, from the cache when its files did not change."""
         root = self.places.data_root
-        files = [_stamp(path, root) for path in self.dataset.files(root)]
+        files = [stamp(path, root) for path in self.dataset.files(root)]
         inputs = {"dataset": named(self.dataset), "files": files}
         return self.cache.fetch(
-            "data", inputs, lambda folder: _write_data(self.dataset.load(root), folder), _read_data
+            "data", inputs, lambda folder: write_data(self.dataset.load(root), folder), read_data
         )
 
     @cached_property
@@ -230,12 +219,12 @@ class Steps:
             "agreement",
             {"images": digest(self.subset.tolist()), "data": self.data.hash},
             lambda: asdict(self._agree()),
-            _read_agreement,
+            lambda values: Agreement(**values),
         )
 
     def _agree(self) -> Agreement:
         with seed_scope(derive(self.config.seed, "agreement")):
-            return _agreement(self.finished, self.test)
+            return agreement(self.finished, self.test)
 
     def cached(
         self,
@@ -254,57 +243,3 @@ class Steps:
             return read(json.loads((folder / "value.json").read_text(encoding="utf-8")))
 
         return self.cache.fetch(step, {"system": self.system_key, **inputs}, write, load)
-
-
-def _read_agreement(values: dict[str, Any]) -> Agreement:
-    return Agreement(**values)
-
-
-def _agreement(system: System, test: Split) -> Agreement:
-    images = test.float_images()
-    twin = forward(system.twin, images)
-    labels = system.deployed.predict(images)
-    if labels.shape != test.labels.shape or labels.dtype != torch.int64:
-        raise PluginError(
-            f"expected predict to give {len(test)} int64 labels, got {labels.dtype} "
-            f"{tuple(labels.shape)}"
-        )
-    logits = getattr(system.deployed, "logits", None)
-    gap = float((logits(images) - twin).abs().max()) if logits else None
-    return Agreement(float((twin.argmax(1) == labels).double().mean()), gap, len(test))
-
-
-def _stamp(path: Path, root: Path) -> list[Any]:
-    name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-    if not path.exists():
-        return [name, None, None]
-    status = path.stat()
-    return [name, status.st_size, status.st_mtime_ns]
-
-
-def _write_data(data: Data, folder: Path) -> None:
-    from safetensors.torch import save_file
-
-    tensors = {
-        f"{name}_{part}": tensor.contiguous()
-        for name, split in (("train", data.train), ("test", data.test))
-        for part, tensor in (("images", split.images), ("labels", split.labels))
-    }
-    save_file(tensors, folder / "data.safetensors")
-    about = {"classes": data.classes, "threat": asdict(data.threat), "hash": data.hash}
-    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
-
-
-def _read_data(folder: Path) -> Data:
-    from safetensors.torch import load_file
-
-    tensors = load_file(folder / "data.safetensors")
-    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    levels = {norm: tuple(eps) for norm, eps in about["threat"]["levels"].items()}
-    return Data(
-        train=Split(tensors["train_images"], tensors["train_labels"]),
-        test=Split(tensors["test_images"], tensors["test_labels"]),
-        classes=tuple(about["classes"]),
-        threat=UsualThreat(levels, about["threat"]["noise"]),
-        hash=about["hash"],
-    )
