@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from robench.audit.checks import CHECKS
-from robench.audit.trial import Trial
+from robench.audit.checks.examples import PLANTED
+from robench.audit.examination import Examined, examine, rejudged, subset
 from robench.audit.verdict import above_clean, worst
-from robench.components import Check
-from robench.data import stratified
-from robench.digest import code, digest
 from robench.outcomes import CLEAN, Score, clean_score, scores
-from robench.plugins import registry
 from robench.record import Audit, Finding, Value, WeakAttack
-from robench.seeds import derive, seed_scope
 from robench.stats import Paired, paired, wilson
-from robench.steps import Steps, named
 from robench.threat import Threat
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
-    from torch import nn
 
+    from robench.attacking import Crafted
+    from robench.components import Attack
+    from robench.crafting import Row
     from robench.evidence import Evidence
 
-FLOAT_PARENT = "float parent"
-
-
-@dataclass(frozen=True)
-class Examined:
-    """What the checks found out about a system under one threat, its rows left aside."""
-
-    findings: tuple[Finding, ...]
-    held: NDArray[np.bool_]
-    """Which audited images are right clean and after everything tried."""
-    randomised: bool
+MISSED = 0.1
+"""Share of planted examples, at the interval's lower end, from which on a row is weak."""
 
 
 def audits(evidence: Evidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]:
@@ -70,9 +56,10 @@ def _one(evidence: Evidence, norm: str, eps: float, rows: list[Score]) -> tuple[
     steps = evidence.steps
     threat = Threat(norm, eps, steps.config.threat.grid)
     index = subset(steps)
-    examined = examine(steps, threat, index)
-    held = np.logical_and.reduce([examined.held, *(row.right[index] for row in rows)])
-    gained = [(row, paired(row.right[index], held)) for row in rows]
+    examined = examine(steps, threat, index, _attacks(evidence, threat))
+    right = [_right(evidence, row, examined, index) for row in rows]
+    held = np.logical_and.reduce([examined.held, *right])
+    gained = [(row, paired(mine, held)) for row, mine in zip(rows, right, strict=True)]
     findings = (*examined.findings, *_above_clean(evidence, threat))
     audit = Audit(
         norm=norm,
@@ -81,19 +68,51 @@ def _one(evidence: Evidence, norm: str, eps: float, rows: list[Score]) -> tuple[
         n=len(held),
         verdict=worst(finding.verdict for finding in findings),
         findings=findings,
-        weak_attacks=tuple(
-            WeakAttack(
+        weak_attacks=tuple(_weak(gained, findings)),
+    )
+    return audit, [_audited(held, norm, eps), *(_gained(row, pair) for row, pair in gained)]
+
+
+def _examples(evidence: Evidence, threat: Threat) -> Iterator[tuple[Row, Crafted]]:
+    """The run's attacks inside the ball of a threat, with their candidates."""
+    for row, crafted in evidence.examples:
+        inside = row.component.search == "ball"
+        if inside and (row.threat.norm, row.threat.eps) == (threat.norm, threat.eps):
+            yield row, crafted
+
+
+def _attacks(evidence: Evidence, threat: Threat) -> dict[str, Attack]:
+    found = _examples(evidence, threat)
+    return {row.attack: row.component for row, _ in found if row.access == "white_box"}
+
+
+def _right(
+    evidence: Evidence, row: Score, examined: Examined, index: torch.Tensor
+) -> NDArray[np.bool_]:
+    """Which audited images a row leaves right; a randomised model answers anew, many times."""
+    if examined.randomised and row.eps is not None:
+        for made, crafted in _examples(evidence, Threat(row.norm, row.eps)):
+            if (made.attack, made.access) == (row.attack, row.access):
+                return examined.clean & ~rejudged(evidence.steps, crafted, index)
+    result: NDArray[np.bool_] = row.right[index.numpy()]
+    return result
+
+
+def _weak(
+    gained: list[tuple[Score, Paired]], findings: tuple[Finding, ...]
+) -> Iterator[WeakAttack]:
+    planted = {finding.check: finding for finding in findings}
+    for row, pair in gained:
+        own = planted.get(f"{PLANTED}_{row.attack}") if row.access == "white_box" else None
+        if pair.low > 0 or (own is not None and (own.low or 0.0) > MISSED):
+            yield WeakAttack(
                 attack=row.attack,
                 access=row.access,
                 gained=pair.difference,
                 low=pair.low,
                 high=pair.high,
+                missed=own.value if own is not None else None,
             )
-            for row, pair in gained
-            if pair.low > 0
-        ),
-    )
-    return audit, [_audited(held, norm, eps), *(_gained(row, pair) for row, pair in gained)]
 
 
 def _audited(held: NDArray[np.bool_], norm: str, eps: float) -> Value:
@@ -120,59 +139,6 @@ def _gained(row: Score, pair: Paired) -> Value:
         better="lower",
         axes={"attack": row.attack, "access": row.access, "norm": row.norm, "eps": row.eps},
     )
-
-
-def subset(steps: Steps) -> torch.Tensor:
-    """Which of the run's judged images are audited: positions, int64, seeded and stratified."""
-    labels, count = steps.test.labels, steps.config.audit.count
-    if count >= len(labels):
-        return torch.arange(len(labels))
-    return stratified(labels, count, np.random.default_rng(derive(steps.config.seed, "audit")))
-
-
-def examine(steps: Steps, threat: Threat, index: torch.Tensor) -> Examined:
-    """Run the level's checks, and those of plugins, on one system under one threat; cached."""
-    checks = _checks(steps)
-    inputs = {
-        "data": steps.data.hash,
-        "images": digest(steps.subset[index].tolist()),
-        "threat": asdict(threat),
-        "checks": [named(check) for check in checks],
-        "seed": steps.config.seed,
-        "code": code("robench.auditing"),
-    }
-    return steps.cached("audit", inputs, lambda: _examine(steps, threat, index, checks), _read)
-
-
-def _checks(steps: Steps) -> tuple[Check, ...]:
-    chosen = steps.config.audit
-    foreign = [registry().get("check", name).make() for name in chosen.checks]
-    return (*CHECKS[chosen.level], *(check for check in foreign if isinstance(check, Check)))
-
-
-def _examine(
-    steps: Steps, threat: Threat, index: torch.Tensor, checks: tuple[Check, ...]
-) -> dict[str, Any]:
-    test, seed = steps.test.take(index), derive(steps.config.seed, "audit", threat)
-    with seed_scope(seed):
-        trial = Trial(steps.system, test.float_images(), test.labels, threat, seed, _sources(steps))
-        findings = [finding for check in checks for finding in check.look(trial)]
-    return {
-        "findings": [finding.model_dump() for finding in findings],
-        "held": trial.held.tolist(),
-        "randomised": trial.randomised,
-    }
-
-
-def _read(stored: dict[str, Any]) -> Examined:
-    findings = tuple(Finding.model_validate(finding) for finding in stored["findings"])
-    return Examined(findings, np.array(stored["held"], dtype=bool), stored["randomised"])
-
-
-def _sources(steps: Steps) -> dict[str, Callable[[], nn.Module]]:
-    if steps.system.twin is steps.trained:
-        return {}
-    return {FLOAT_PARENT: lambda: steps.trained}
 
 
 def _above_clean(evidence: Evidence, threat: Threat) -> Iterator[Finding]:

@@ -83,6 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("record")
     verify.set_defaults(command=_verify)
 
+    audit = commands.add_parser(
+        "audit", help="the full audit of a stored run, or of your own model"
+    )
+    audit.add_argument("record", nargs="?", help="its folder or the beginning of its id")
+    audit.add_argument("--model", metavar="MODULE:FUNCTION", help="your own trained network")
+    audit.add_argument("overrides", nargs="*", help="with --model: dataset=mnist attack=pgd ...")
+    audit.set_defaults(command=_audit)
+
     study = commands.add_parser("study", help="records beside a paper's numbers and claims")
     study.add_argument("name", help="its preset's name: song2021_mnist, ...")
     study.add_argument("--records", type=Path, help="the folder that holds them")
@@ -156,6 +164,23 @@ def _compare(options: argparse.Namespace) -> int:
 
     first, second = (find(name, _results()) for name in (options.first, options.second))
     print_comparison(compare(first, second))
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    if options.model:
+        given = [options.record] * bool(options.record) + options.overrides
+        chosen = ["model=python", f"model.python.spec={options.model}", "audit=full"]
+        return _run(chosen + given)
+    if not options.record or options.overrides:
+        raise UserError("expected one RECORD, or --model MODULE:FUNCTION; see robench audit --help")
+    from robench.audit.again import audit_record
+    from robench.config import Places
+    from robench.results import find
+    from robench.show import print_record
+
+    _report_broken()
+    print_record(*audit_record(find(options.record, _results()), Places.from_environment()))
     return 0
 
 

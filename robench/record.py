@@ -66,7 +66,7 @@ class Finding(Frozen):
 
 
 class WeakAttack(Frozen):
-    """A row whose attack misses adversarial examples that the audit found; n images, paired."""
+    """A row whose attack misses adversarial examples that the audit found or planted."""
 
     attack: str
     access: str
@@ -74,6 +74,9 @@ class WeakAttack(Frozen):
     """The row's robust accuracy minus the audited one."""
     low: float
     high: float
+    """Paired 95 % interval of what it gained, on the audit's images."""
+    missed: float | None = None
+    """Share of planted examples that the attack did not find; None where none were planted."""
 
 
 class Audit(Frozen):

@@ -21,7 +21,7 @@ MATERIAL = 0.02
 SUSPECT, FAIL = 0.02, 0.05
 """What the lower end of the paired difference of two attacks must exceed."""
 PROBE = 30
-"""Images on which a search is tried first; the others follow if two of them or more fall."""
+"""Images on which a cheap audit tries a search first; the others follow if two of them fall."""
 
 
 def contest(
@@ -36,7 +36,7 @@ def contest(
     """
     before = trial.held.clone()
     left = trial.left
-    size = PROBE if probe else len(left)
+    size = PROBE if probe and trial.thrifty else len(left)
     rng = generator(trial.seed, "audit", "probe", name)
     left = left[torch.randperm(len(left), generator=rng)]
     first, rest = left[:size], left[size:]

@@ -23,10 +23,13 @@ def audit_lines(record: Record) -> Iterator[tuple[str, str]]:
                 yield COLOURS[finding.verdict], f"  {finding.verdict}: {finding.sentence}"
         for weak in audit.weak_attacks:
             interval = f"[{100 * weak.low:.1f}, {100 * weak.high:.1f}]"
+            missed = (
+                "" if weak.missed is None else f", misses {weak.missed:.0%} of planted examples"
+            )
             yield (
                 "yellow",
                 f"  weak attack: {weak.attack} ({weak.access}) leaves {100 * weak.gained:.1f} "
-                f"{interval} points more than the audit",
+                f"{interval} points more than the audit{missed}",
             )
 
 

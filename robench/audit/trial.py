@@ -17,6 +17,7 @@ from robench.system import System, module_device
 from robench.threat import Threat
 
 if TYPE_CHECKING:
+    from robench.components import Attack
     from robench.search import Watch
 
 BATCH = 100
@@ -58,6 +59,10 @@ class Trial:
     sources: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
     steps: int = 7
     """Steps of every gradient search, the usual attack's too."""
+    thrifty: bool = True
+    """Whether a search that breaks next to nothing may stop early."""
+    attacks: Mapping[str, Attack] = field(default_factory=dict)
+    """The run's own white-box attacks under this threat, by row name."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
     tried: dict[str, Tensor] = field(init=False, default_factory=dict)

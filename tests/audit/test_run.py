@@ -52,12 +52,12 @@ def test_an_honest_weak_row_is_weak_not_masked(zoo: Zoo, places: Places) -> None
 def test_same_record_again_from_the_cache(
     masked: Record, zoo: Zoo, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import robench.auditing
+    import robench.audit.examination
 
     def never(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(robench.auditing, "_examine", never)
+    monkeypatch.setattr(robench.audit.examination, "_run", never)
     again = audited(zoo, nn.Sequential(zoo.base(), Scale(1000.0)), places)
     assert again.audit == masked.audit
     assert again.values == masked.values

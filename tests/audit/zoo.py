@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robench.audit.checks import CHECKS
+from robench.audit.checks import CHECKS, LEVELS
 from robench.audit.trial import Trial
 from robench.audit.verdict import worst
 from robench.data import Split, stratified
@@ -348,7 +348,16 @@ def examined(exhibit: Exhibit, lesson: Lesson, level: str = "quick", seed: int =
         sources["float parent"] = lambda: parent
     images, labels = lesson.test.float_images(), lesson.test.labels
     with seed_scope(seed):
-        trial = Trial(exhibit.system, images, labels, lesson.threat, seed, sources)
+        trial = Trial(
+            exhibit.system,
+            images,
+            labels,
+            lesson.threat,
+            seed,
+            sources,
+            steps=LEVELS[level],
+            thrifty=level == "quick",
+        )
         findings = tuple(f for check in CHECKS[level] for f in check.look(trial))
     return Result(trial, findings, worst(f.verdict for f in findings))
 

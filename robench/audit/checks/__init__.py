@@ -7,6 +7,9 @@ still hold, cheap ones first. Checks of plugins follow.
 from __future__ import annotations
 
 from robench.audit.checks.agreement import Agreement
+from robench.audit.checks.effort import Effort
+from robench.audit.checks.examples import PlantedExamples
+from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
 from robench.audit.checks.losses import Losses
 from robench.audit.checks.noise import Noise
@@ -15,23 +18,44 @@ from robench.audit.checks.queries import Queries
 from robench.audit.checks.randomness import Randomness
 from robench.audit.checks.saturation import Saturation
 from robench.audit.checks.smoother import Smoother
+from robench.audit.checks.temperature import Temperature
 from robench.audit.checks.transfer import TransferIn
 from robench.audit.checks.unbounded import Unbounded
 from robench.components import Check
 
-_QUICK: tuple[Check, ...] = (
-    Randomness(),
-    Gradients(),
-    Saturation(),
-    Progress(),
-    Agreement(),
-    Noise(),
-    Unbounded(),
-    Losses(),
-    Smoother(),
-    TransferIn(),
-    Queries(),
-)
+LEVELS: dict[str, int] = {"quick": 7, "full": 40}
+"""Steps of every gradient search, by level."""
 
-CHECKS: dict[str, tuple[Check, ...]] = {"quick": _QUICK, "full": _QUICK}
-"""The checks of each level; `quick` costs at most what PGD with 40 steps does."""
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "quick": (
+        Randomness(),
+        Gradients(),
+        Saturation(),
+        Progress(),
+        Agreement(),
+        Noise(),
+        Unbounded(),
+        Losses(),
+        Smoother(),
+        TransferIn(),
+        Queries(),
+    ),
+    "full": (
+        Randomness(),
+        Gradients(),
+        Saturation(),
+        Progress(),
+        Agreement(),
+        Noise(),
+        Unbounded(images=50),
+        Falling(),
+        PlantedExamples(),
+        Losses(losses=("margin", "dlr")),
+        Temperature(),
+        Smoother(),
+        TransferIn(),
+        Queries(images=100, queries=30),
+        Effort(),
+    ),
+}
+"""The checks of each level; `quick` costs about what PGD with 40 steps does, or less."""

@@ -1,0 +1,84 @@
+"""Do the attacks find an adversarial example that is known to be there?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from robench.audit.planted import Features, Plant, features_of, plant
+from robench.audit.trial import Trial
+from robench.audit.verdict import share
+from robench.components import Attack, Check
+from robench.record import Finding
+from robench.seeds import generator, seed_scope
+from robench.system import forward, module_device
+
+PLANTED = "planted"
+"""The check's name for the usual attack; a row's own is `planted_` and the attack's name."""
+
+Attacker = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""A planted twin, an image of shape (1, C, H, W) and its label 0 -> a candidate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantedExamples(Check):
+    """The active test of Zimmermann et al. (2022), for the usual attack and the run's own rows."""
+
+    images: int = 20
+    """Images in whose balls an example is planted."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """The system is suspect where the usual attack misses most; a row that does is weak."""
+        features = features_of(trial.system.twin)
+        if features is None or trial.randomised:
+            return
+        plants = self._plants(trial, features)
+        if len(plants) < self.images / 2:
+            return
+        yield _finding(trial, plants, PLANTED, "the usual attack", _usual(trial), 0.5)
+        for name, attack in trial.attacks.items():
+            yield _finding(trial, plants, f"{PLANTED}_{name}", name, _row(trial, attack), 1.0)
+
+    def _plants(self, trial: Trial, features: Features) -> list[tuple[Tensor, Plant]]:
+        rng = generator(trial.seed, "audit", "planted")
+        images = trial.images[trial.reference.index[: self.images]].split(1)
+        tries = [(image, plant(features, image, trial.threat, rng)) for image in images]
+        return [(image, planted) for image, planted in tries if planted is not None]
+
+
+def _finding(
+    trial: Trial,
+    plants: list[tuple[Tensor, Plant]],
+    check: str,
+    name: str,
+    attack: Attacker,
+    suspect: float,
+) -> Finding:
+    missed, label = 0, torch.zeros(1, dtype=torch.int64)
+    for image, planted in plants:
+        device = module_device(planted.twin)
+        raw = attack(planted.twin, image.to(device), label.to(device))
+        found = trial.threat.project(raw.detach().float().cpu(), image)
+        missed += int(forward(planted.twin, found).argmax(1) == 0)
+    sentence = f"{name} misses {{count}} of {{n}} adversarial examples planted in the twin"
+    return share(check, missed, len(plants), sentence, suspect=suspect)
+
+
+def _usual(trial: Trial) -> Attacker:
+    def attack(twin: nn.Module, image: Tensor, label: Tensor) -> Tensor:
+        rng = generator(trial.seed, "audit", "planted", "usual")
+        return trial.usual.run(twin, image, label, trial.threat, rng)
+
+    return attack
+
+
+def _row(trial: Trial, component: Attack) -> Attacker:
+    def attack(twin: nn.Module, image: Tensor, label: Tensor) -> Tensor:
+        rng = generator(trial.seed, "audit", "planted", type(component).__name__)
+        with seed_scope(trial.seed):
+            return component.run(twin, image, label, trial.threat, rng)
+
+    return attack

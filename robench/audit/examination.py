@@ -1,0 +1,144 @@
+"""The checks on one system of a run under one threat, cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from robench.audit.checks import CHECKS, LEVELS
+from robench.audit.judge import Judge
+from robench.audit.trial import Trial
+from robench.components import Attack, Check
+from robench.config import Transfer
+from robench.data import stratified
+from robench.digest import code, digest
+from robench.plugins import registry
+from robench.record import Finding
+from robench.seeds import derive, seed_scope
+from robench.steps import Steps, named
+from robench.threat import Threat
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from robench.attacking import Crafted
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the checks found out about a system under one threat, its rows left aside."""
+
+    findings: tuple[Finding, ...]
+    clean: NDArray[np.bool_]
+    """Which audited images are right clean."""
+    held: NDArray[np.bool_]
+    """Which are right after everything tried, too."""
+    randomised: bool
+
+
+def subset(steps: Steps) -> torch.Tensor:
+    """Which of the run's judged images are audited: positions, int64, seeded and stratified."""
+    labels, count = steps.test.labels, steps.config.audit.count
+    if count >= len(labels):
+        return torch.arange(len(labels))
+    return stratified(labels, count, np.random.default_rng(derive(steps.config.seed, "audit")))
+
+
+def examine(
+    steps: Steps, threat: Threat, index: torch.Tensor, attacks: Mapping[str, Attack]
+) -> Examined:
+    """Run the level's checks and those of plugins; `attacks` are the run's own, by row name."""
+    checks = _checks(steps)
+    tested = attacks if steps.config.audit.level == "full" else {}
+    inputs = {
+        **_inputs(steps, index),
+        "threat": asdict(threat),
+        "checks": [named(check) for check in checks],
+        "attacks": {name: named(attack) for name, attack in tested.items()},
+        "seed": steps.config.seed,
+        "code": code("robench.audit.examination"),
+    }
+
+    def make() -> dict[str, Any]:
+        with seed_scope(derive(steps.config.seed, "audit", threat)):
+            return _run(_trial(steps, threat, index, tested), checks)
+
+    return steps.cached("audit", inputs, make, _read)
+
+
+def rejudged(steps: Steps, crafted: Crafted, index: torch.Tensor) -> NDArray[np.bool_]:
+    """Which candidates of a row a randomised model surely gets wrong, by many draws; cached."""
+
+    def make() -> list[bool]:
+        images, labels = crafted.images[index], steps.test.labels[index]
+        with seed_scope(derive(steps.config.seed, "rejudge", crafted.key)):
+            wrong: list[bool] = Judge(steps.system.deployed, True).wrong(images, labels).tolist()
+        return wrong
+
+    inputs = {
+        **_inputs(steps, index),
+        "crafted": crafted.key,
+        "code": code("robench.audit.judge"),
+    }
+    return steps.cached("rejudge", inputs, make, lambda wrong: np.array(wrong, dtype=bool))
+
+
+def _inputs(steps: Steps, index: torch.Tensor) -> dict[str, Any]:
+    return {"data": steps.data.hash, "images": digest(steps.subset[index].tolist())}
+
+
+def _checks(steps: Steps) -> tuple[Check, ...]:
+    chosen = steps.config.audit
+    foreign = [registry().get("check", name).make() for name in chosen.checks]
+    return (*CHECKS[chosen.level], *(check for check in foreign if isinstance(check, Check)))
+
+
+def _trial(
+    steps: Steps, threat: Threat, index: torch.Tensor, attacks: Mapping[str, Attack]
+) -> Trial:
+    level, test = steps.config.audit.level, steps.test.take(index)
+    return Trial(
+        steps.system,
+        test.float_images(),
+        test.labels,
+        threat,
+        derive(steps.config.seed, "audit", threat),
+        sources=_sources(steps),
+        steps=LEVELS[level],
+        thrifty=level == "quick",
+        attacks=attacks,
+    )
+
+
+def _run(trial: Trial, checks: tuple[Check, ...]) -> dict[str, Any]:
+    findings = [finding for check in checks for finding in check.look(trial)]
+    return {
+        "findings": [finding.model_dump() for finding in findings],
+        "clean": trial.clean.tolist(),
+        "held": trial.held.tolist(),
+        "randomised": trial.randomised,
+    }
+
+
+def _read(stored: dict[str, Any]) -> Examined:
+    findings = tuple(Finding.model_validate(finding) for finding in stored["findings"])
+    clean, held = (np.array(stored[name], dtype=bool) for name in ("clean", "held"))
+    return Examined(findings, clean, held, stored["randomised"])
+
+
+def _sources(steps: Steps) -> dict[str, Callable[[], nn.Module]]:
+    """The float network behind the system, and in a full audit a plainly trained one."""
+    found: dict[str, Callable[[], nn.Module]] = {}
+    if steps.system.twin is not steps.trained:
+        found["float parent"] = lambda: steps.trained
+    if steps.config.audit.level == "full":
+        # A network that came trained would be its own surrogate.
+        other = Transfer(source={"model": "small_cnn"} if steps.model.pretrained else {})
+        surrogate = Steps(steps.config.source(other), steps.places, steps.cache)
+        found["plainly trained surrogate"] = lambda: surrogate.trained
+    return found
