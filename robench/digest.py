@@ -53,7 +53,7 @@ def code(module: str) -> str:
             continue
         path = _source(name)
         if path is None or path.suffix != ".py":
-            continue
+            continue  # a name inside a module, or compiled code
         tree = _without_docs(ast.parse(path.read_text(encoding="utf-8")))
         seen[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
         waiting += _imports(tree, name, path)
@@ -66,13 +66,19 @@ def component_code(component: object) -> str:
 
 
 def _source(module: str) -> Path | None:
-    try:
-        spec = find_spec(module)
-    except (ModuleNotFoundError, ValueError):
+    """A module's file, found without importing anything: `find_spec` imports parent packages."""
+    root, *rest = module.split(".")
+    spec = find_spec(root)
+    if spec is None:
         return None
-    if spec is None or not spec.origin or spec.origin == "built-in":
-        return None
-    return Path(spec.origin)
+    if not rest:
+        return Path(spec.origin) if spec.origin else None
+    for location in spec.submodule_search_locations or ():
+        base = Path(location, *rest)
+        for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
+            if path.is_file():
+                return path
+    return None
 
 
 def _without_docs(tree: ast.Module) -> ast.Module:

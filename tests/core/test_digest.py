@@ -79,3 +79,12 @@ def test_relative_imports_are_followed(package: Path) -> None:
     before = code_of_a()
     (package / "b.py").write_text("def two():\n    return 9\n")
     assert code_of_a() != before
+
+
+def test_looking_for_code_imports_nothing(package: Path) -> None:
+    (package / "heavy.py").write_text("raise AssertionError('imported')\nthing = 1\n")
+    (package / "a.py").write_text("def one():\n    from pkg_for_digest.heavy import thing\n")
+    before = code_of_a()
+    (package / "heavy.py").write_text("raise AssertionError('imported')\nthing = 2\n")
+    assert code_of_a() != before
+    assert "pkg_for_digest.heavy" not in sys.modules
