@@ -102,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("--check", action="store_true", help="check the records, make no page")
     page.set_defaults(command=_leaderboard)
 
+    new = commands.add_parser("new-plugin", help="write a plugin package to start from")
+    new.add_argument("name", help="robench-mine, for instance")
+    new.add_argument("--kinds", nargs="+", metavar="KIND", help="attack, metric, ...")
+    new.add_argument("--out", type=Path, default=Path(), help="where the package goes")
+    new.set_defaults(command=_new_plugin)
+
     cache = commands.add_parser("cache", help="list or prune cached steps")
     cache.add_argument("action", choices=("list", "prune"))
     cache.add_argument(
@@ -209,6 +215,14 @@ def _study(options: argparse.Namespace) -> int:
 
     study = find(options.name)
     print(report(study, Runs(options.records or _results(), study.systems)))  # noqa: T201
+    return 0
+
+
+def _new_plugin(options: argparse.Namespace) -> int:
+    from robench.scaffold import USUAL, new_plugin
+
+    folder = new_plugin(options.name, options.kinds or USUAL, options.out)
+    print(f"{folder}: pip install -e '{folder}[test]', then pytest {folder}")  # noqa: T201
     return 0
 
 
