@@ -55,7 +55,7 @@ ISAS = (
         machine="X86",
         target="avx2",
         supported='__builtin_cpu_supports("avx2")',
-        registers=8,
+        registers=6,
         widened=True,
     ),
     Isa(

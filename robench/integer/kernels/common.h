@@ -28,6 +28,8 @@
 #else
 #define UNROLL(n) PRAGMA(GCC unroll n)
 #endif
+/* Keeps gcc from spreading one pointer over sixteen registers, where constant offsets do. */
+#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
 /* The shape of a convolution (or, as one row of images, of a fully connected layer); always a constant.
  * Pitches and steps are bytes: in_pitch between kernel rows, in_row between output rows, in_step between

@@ -13,11 +13,13 @@ INLINE void ISA(tile)(const uint8_t *in, uint8_t *out, const uint8_t *res, const
         const uint8_t *row = in + y * g.in_pitch;
         for (int k = 0; k < g.steps; k++, w += 64) {
             ISA(taps) taps[8];
+            const uint8_t *pixel = row + 4 * k;
+            OPAQUE(pixel);
             UNROLL(8)
             for (int b = 0; b < g.nb; b++) taps[b] = ISA(load_taps)(w + (size_t)b * 64 * g.steps * g.rows);
             UNROLL(32)
             for (int p = 0; p < g.px; p++) {
-                ISA(act) a = ISA(broadcast)(row + 4 * k + p * g.in_step);
+                ISA(act) a = ISA(broadcast)(pixel + p * g.in_step);
                 UNROLL(8)
                 for (int b = 0; b < g.nb; b++) acc[b * g.px + p] = ISA(dot)(acc[b * g.px + p], a, taps[b]);
             }
@@ -27,7 +29,7 @@ INLINE void ISA(tile)(const uint8_t *in, uint8_t *out, const uint8_t *res, const
     UNROLL(8)
     for (int b = 0; b < g.nb; b++) {
         UNROLL(32)
-        for (int p = 0; p < g.px; p++) ((volatile ISA(vec) *)spilled)[b * g.px + p] = acc[b * g.px + p];
+        for (int p = 0; p < g.px; p++) spilled[b * g.px + p] = acc[b * g.px + p];
     }
     UNROLL(1)
     for (int b = 0; b < g.nb; b++) {

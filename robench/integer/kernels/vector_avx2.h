@@ -27,6 +27,7 @@ INLINE ISA(vec) ISA(dot)(ISA(vec) acc, ISA(act) a, ISA(taps) w) {
     acc.hi = _mm256_add_epi32(acc.hi, _mm256_madd_epi16(a.even, _mm256_load_si256(w + 1)));
     acc.lo = _mm256_add_epi32(acc.lo, _mm256_madd_epi16(a.odd, _mm256_load_si256(w + 2)));
     acc.hi = _mm256_add_epi32(acc.hi, _mm256_madd_epi16(a.odd, _mm256_load_si256(w + 3)));
+    __asm__("" : "+x"(acc.lo), "+x"(acc.hi)); /* or gcc keeps the sums in memory */
     return acc;
 }
 /* The low half of a logical 64-bit shift by at most 32 equals that of the arithmetic one. */
