@@ -23,7 +23,13 @@ class MNIST(Dataset):
     Read from MNIST/raw below the data root, gzipped or not; downloaded when absent.
     """
 
-    recipe: ClassVar[Mapping[str, Any]] = {"epochs": 8, "batch": 128, "optimizer": "adam"}
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "epochs": 8,
+        "batch": 128,
+        "optimizer": "adam",
+        "lr": 0.002,
+        "warmup": 1.0,
+    }
 
     def load(self, root: Path) -> Data:
         """Read the data set; raises DataError when files are missing, damaged or truncated."""
