@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -68,6 +69,11 @@ def _bars(count: int, seed: int) -> Split:
 
 def tiny_network() -> nn.Module:
     """A small network, trained on `tiny_data` to high accuracy, in eval mode."""
+    return deepcopy(_trained())
+
+
+@cache
+def _trained() -> nn.Module:
     return _train(_untrained())
 
 
