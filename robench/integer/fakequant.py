@@ -61,7 +61,7 @@ class ActivationQuant(nn.Module):
         return out
 
     def _observe(self, x: Tensor) -> None:
-        seen = torch.stack(torch.aminmax(x))
+        seen = torch.stack((x.new_zeros(()), x.amax()) if self.relu else torch.aminmax(x))
         if self.range.isnan().any():
             self.range.copy_(seen)
         else:
@@ -102,6 +102,8 @@ class InputQuant(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Float images (N, C, H, W) in [0,1] to centred, quantised values in the same unit."""
         pixels: Tensor = _Quantize.apply(images, 1 / 255, self.low, self.high, False)
+        if (self.low, self.high) == (0, 255):
+            return pixels - self.mean_code / 255
         codes: Tensor = _Quantize.apply(pixels - self.low / 255, self.scale / 255, 0, 255, False)
         return codes - self.mean_code * (self.scale / 255)
 
