@@ -1,4 +1,4 @@
-"""Feedback learning: retraining on examples just beyond the boundaries that are too near."""
+"""Feedback learning: training on examples just beyond the boundaries that are too near."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from robench.threat import check_norm, parse_eps, resolve_eps
 if TYPE_CHECKING:
     from torch import nn
 
-    from robench import Data, Split, Trainer
+    from robench import Data, Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,21 +19,22 @@ class FeedbackLearning(Defense):
     """Boundary-based training in rounds (Song et al., 2021): evaluate, generate, retrain.
 
     A round measures how far images of each class lie from the decision boundary, ranks the classes
-    by their mean margin, takes images of each class by its level's quota, moves them beyond the
-    boundary along their directions of smallest margin, and trains on with these examples, which
-    keep their labels, beside the training images. A class with fewer images than its quota gives
-    what it has; an image that is already wrong has margin 0 and is repeated as it is.
+    by their mean margin and takes images of each class by its level's quota. Retraining moves them
+    beyond the boundary along their directions of smallest margin; these examples keep their labels,
+    and as many training images stand beside them. Margins are those of the network as it trains:
+    examples made once for a whole round teach it to know their patterns, not to move its boundary.
+    A class with fewer images than its quota gives what it has; an image that is already wrong has
+    margin 0 and is repeated as it is.
     """
 
     trains: ClassVar[bool] = True
 
-    rounds: int = 20
+    rounds: int = 12
     """Rounds after the plain training."""
     epochs: int = 1
-    """Epochs of each round's retraining."""
-    memory: int = 2
-    """Rounds whose examples are trained on, the current one included; beside them stand as many
-    training images."""
+    """Times each round goes over its images."""
+    batch: int = 16
+    """Images whose examples make one training step."""
     high_share: float = 0.2
     """Share of the classes, the most robust ones, that form the high level."""
     low_share: float = 0.5
@@ -72,7 +73,7 @@ class FeedbackLearning(Defense):
         require(single, f"expected one limit > 0, got {self.limit!r}")
         require_positive(
             epochs=self.epochs,
-            memory=self.memory,
+            batch=self.batch,
             high_images=self.high_images,
             medium_images=self.medium_images,
             low_images=self.low_images,
@@ -98,28 +99,20 @@ class FeedbackLearning(Defense):
 
     def fit(self, model: nn.Module, data: Data, trainer: Trainer) -> nn.Module:
         """Train plainly, then evaluate, generate and retrain in rounds; notes keep every round."""
-        import torch
-
         from robench.seeds import generator
-        from robench_defenses.feedback_round import Round, together
+        from robench_defenses.feedback_round import Round
 
         norm = self.norm or data.threat.norm
         limit = resolve_eps(self.limit, data.threat, norm)[0]
         model = trainer.fit(model, data.train, self.loss)
-        notes = trainer.notes.setdefault("feedback_learning", [])
-        kept: list[Split] = []
+        rounds = trainer.notes.setdefault("feedback_learning", [])
         for number in range(self.rounds):
-            rng = generator(trainer.seed, "feedback", number)
-            examples, found = Round(self, norm, limit, rng).run(model, data)
-            notes.append(found)
-            if examples is None:
-                break
-            kept = [*kept, examples][-self.memory :]
-            made = together(*kept)
-            beside = torch.randperm(len(data.train), generator=rng)[: len(made)]
-            split = together(data.train.take(beside), made)
-            # Trained weights need no warm-up; over one epoch it would never end.
-            model = trainer.fit(model, split, self.loss, epochs=self.epochs, warmup=0.0)
+            current = Round(self, data, norm, limit, generator(trainer.seed, "feedback", number))
+            images, notes = current.select(model)
+            # Trained weights need no warm-up.
+            changes = {"epochs": self.epochs, "batch": self.batch, "warmup": 0.0}
+            model = trainer.fit(model, images, current.loss, **changes)
+            rounds.append(notes | {"examples": current.examples})
         return model
 
     @property
@@ -131,6 +124,11 @@ class FeedbackLearning(Defense):
     def largest_quota(self) -> int:
         """Images of a class that a round examines at most."""
         return max(self.high_images, self.medium_images, self.low_images)
+
+    @property
+    def bank(self) -> int:
+        """Directions tried for each image, at most."""
+        return self.targets * self.gradient_steps + self.random_directions
 
     def quota(self, level: str) -> int:
         """Images taken of each class of a level."""

@@ -144,34 +144,58 @@ def trained(options: FeedbackLearning, data: Data, rounds: int) -> tuple[nn.Modu
     return replace(options, rounds=rounds).fit(model, data, trainer), trainer
 
 
-def test_examples_lie_beyond_the_boundary_and_keep_their_labels() -> None:
+def round_of(options: FeedbackLearning, data: Data) -> Round:
+    return Round(options, data, "linf", 0.5, torch.Generator().manual_seed(0))
+
+
+def examples_of(current: Round, model: nn.Module, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(1)
+    return current.generate(model, data.train.float_images(), data.train.labels, rng)
+
+
+def test_each_level_gives_its_quota() -> None:
     data = blobs()
     model, _ = trained(SMALL, data, 0)
-    rng = torch.Generator().manual_seed(0)
-    examples, notes = Round(SMALL, "linf", 0.5, rng).run(model, data)
-    assert examples is not None
-    labels = model(examples.float_images()).argmax(1)
-    # Beyond the first change, a boundary further out may bring the label back; rarely.
-    assert (labels != examples.labels).double().mean() > 0.9
-    assert notes["images"] == 2 * 1 + 3 * 2 + 4 * 2
-    assert notes["examples"] == len(examples)
+    chosen, notes = round_of(SMALL, data).select(model)
+    assert len(chosen) == notes["images"] == 2 * 1 + 3 * 2 + 4 * 2
     assert sorted(notes["levels"]) == ["high", "low", "low", "medium", "medium"]
+    quota = {"high": 2, "medium": 3, "low": 4}
+    count = torch.bincount(chosen.labels, minlength=5).tolist()
+    assert count == [quota[level] for level in notes["levels"]]
+    least = min(notes["class_margins"])
+    assert notes["levels"][notes["class_margins"].index(least)] == "low"
+
+
+def test_examples_lie_beyond_the_boundary_on_the_8_bit_grid_and_keep_their_labels() -> None:
+    data = blobs()
+    model, _ = trained(SMALL, data, 0)
+    current = round_of(SMALL, data)
+    images, labels = examples_of(current, model, data)
+    assert current.examples == len(images) == len(labels)
+    torch.testing.assert_close(images * 255, (images * 255).round())
+    # Beyond the first change, a boundary further out may bring the label back; rarely.
+    assert (model(images).argmax(1) != labels).double().mean() > 0.9
 
 
 def test_the_control_makes_as_many_examples_of_noise() -> None:
     data = blobs()
     model, _ = trained(SMALL, data, 0)
-    made = {}
+    wrong = {}
     for control in (False, True):
-        options, rng = replace(SMALL, control=control), torch.Generator().manual_seed(0)
-        examples, _ = Round(options, "linf", 0.5, rng).run(model, data)
-        assert examples is not None
-        made[control] = examples
-    assert len(made[True]) == len(made[False])
-    right = {
-        c: (model(s.float_images()).argmax(1) == s.labels).double().mean() for c, s in made.items()
-    }
-    assert right[True] > right[False] + 0.3
+        current = round_of(replace(SMALL, control=control), data)
+        images, labels = examples_of(current, model, data)
+        wrong[control] = (len(images), (model(images).argmax(1) != labels).double().mean())
+    assert wrong[True][0] == wrong[False][0]
+    assert wrong[True][1] < wrong[False][1] - 0.3
+
+
+def test_generating_leaves_the_training_mode_and_batch_statistics_alone() -> None:
+    data = blobs()
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(36, 5)).train()
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    examples_of(round_of(SMALL, data), model, data)
+    assert model.training
+    assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
 
 
 def test_every_round_is_noted_and_the_same_seed_gives_the_same_weights() -> None:
@@ -197,7 +221,7 @@ def strong_and_weak(count: int = 400) -> Data:
 
 
 def test_margins_grow() -> None:
-    data, options = strong_and_weak(), FeedbackLearning(rounds=5, epochs=5)
+    data, options = strong_and_weak(), FeedbackLearning(rounds=5, epochs=3)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
     trainer = Trainer(Recipe(epochs=10, batch=20, lr=0.01), 0, torch.device("cpu"))
@@ -209,28 +233,26 @@ def test_margins_grow() -> None:
 def test_a_class_never_right_is_least_robust_and_its_images_are_repeated() -> None:
     data = blobs()
     model = linear(torch.zeros(5, 36), torch.tensor([1.0, 0, 0, 0, 0]))
-    rng = torch.Generator().manual_seed(0)
-    examples, notes = Round(SMALL, "linf", 0.5, rng).run(model, data)
-    assert examples is not None
+    _, notes = round_of(SMALL, data).select(model)
     assert notes["class_margins"][1:] == [0.0] * 4
-    assert set(examples.labels.tolist()) == {1, 2, 3, 4}
+    images, labels = examples_of(round_of(SMALL, data), model, data)
+    assert set(labels.tolist()) == {1, 2, 3, 4}
     known = {tuple(image.flatten().tolist()) for image in data.train.images}
-    assert all(tuple(image.flatten().tolist()) in known for image in examples.images)
+    found = (images * 255).round().int()
+    assert all(tuple(image.flatten().tolist()) in known for image in found)
 
 
-def test_the_rounds_end_when_no_boundary_lies_within_the_limit() -> None:
+def test_without_a_boundary_within_the_limit_training_images_remain() -> None:
     data = blobs()
-    near = replace(SMALL, limit=1e-5)
-    model, trainer = trained(near, data, 3)
-    rounds = trainer.notes["feedback_learning"]
-    assert [r["examples"] for r in rounds] == [0]
-    assert (model(data.train.float_images()).argmax(1) == data.train.labels).all()
+    _, trainer = trained(replace(SMALL, limit=1e-5), data, 1)
+    (only,) = trainer.notes["feedback_learning"]
+    assert only["examples"] == 0
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"memory": 0}, "memory > 0"),
+        ({"batch": 0}, "batch > 0"),
         ({"rounds": -1}, "rounds >= 0"),
         ({"epochs": 0}, "epochs > 0"),
         ({"low_images": 0}, "low_images > 0"),
