@@ -27,7 +27,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def collect(folder: Path, out: Path) -> Row:
     """Check a record, copy its files to `out`/<id> and make its row; raises UserError."""
     record, parts = take(folder)
+    picture = _picture(folder / PREVIEW)
     scores = list(robust_scores(parts, budgets(record)))
+    row = make_row(record, parts, scores, folder, picture=picture is not None)
     place = out / record.id
     try:
         place.mkdir()
@@ -35,18 +37,18 @@ def collect(folder: Path, out: Path) -> Row:
         raise UserError(f"expected each run once, got {record.id} twice") from None
     shutil.copyfile(folder / RECORD, place / RECORD)
     (place / "outcomes.js").write_text(_outcomes(record, scores), encoding="utf-8")
-    picture = _copy_picture(folder / PREVIEW, place / PREVIEW)
-    return make_row(record, parts, scores, folder, picture=picture)
+    if picture is not None:
+        (place / PREVIEW).write_bytes(picture)
+    return row
 
 
-def _copy_picture(source: Path, target: Path) -> bool:
-    if not source.is_file():
-        return False
-    data = source.read_bytes() if source.stat().st_size <= MAX_PICTURE else b""
+def _picture(path: Path) -> bytes | None:
+    if not path.is_file():
+        return None
+    data = path.read_bytes() if path.stat().st_size <= MAX_PICTURE else b""
     if not data.startswith(PNG):
-        raise UserError(f"expected a PNG of at most {MAX_PICTURE} bytes in {source.name}")
-    target.write_bytes(data)
-    return True
+        raise UserError(f"expected a PNG of at most {MAX_PICTURE} bytes in {path.name}")
+    return data
 
 
 def _outcomes(record: Record, scores: Sequence[tuple[Part, Score]]) -> str:

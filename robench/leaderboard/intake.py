@@ -11,7 +11,7 @@ from robench.digest import digest
 from robench.errors import UserError
 from robench.leaderboard.parts import Part, read_parts
 from robench.outcomes import CLEAN
-from robench.record import Record
+from robench.record import SCHEMA_VERSION, Record
 from robench.results import CHOSEN, RECORD, folders, read
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
@@ -53,6 +53,8 @@ def take(folder: Path) -> tuple[Record, list[Part]]:
         if file.is_symlink():
             raise UserError(f"expected plain files, got the link {file.name!r}")
     record = read(folder)
+    if record.schema_version != SCHEMA_VERSION:
+        raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
     _check_names(record)
     _check_texts(folder)
     _check_values(record)

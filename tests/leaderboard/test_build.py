@@ -1,0 +1,214 @@
+"""Records to a page: complete, the same bytes each time, hostile records left out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from robench import results
+from robench.cli import main
+from robench.errors import UserError
+from robench.leaderboard.build import build
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_same_records_same_bytes(records: Path, page: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere" / "records"
+    shutil.copytree(records, moved)
+    # Other names and another order of the folders are no part of the records.
+    for number, folder in enumerate(sorted(moved.iterdir(), reverse=True)):
+        folder.rename(moved / f"{number}-{folder.name}")
+    build([moved], tmp_path / "page")
+    assert files(tmp_path / "page") == files(page)
+
+
+def test_each_record_has_a_page_with_its_values(records: Path, page: Path) -> None:
+    for folder in results.folders(records):
+        record = results.read(folder)
+        text = (page / "rows" / record.id / "index.html").read_text()
+        clean = record.find("clean_accuracy")
+        assert clean is not None
+        assert clean.value is not None
+        assert f"{100 * clean.value:.1f}" in text
+        assert record.protocol in text
+        copy = page / "rows" / record.id / results.RECORD
+        assert copy.read_bytes() == (folder / results.RECORD).read_bytes()
+
+
+def test_messages_are_text_not_markup(page: Path) -> None:
+    texts = [path.read_text() for path in page.rglob("*.html")]
+    assert any("&lt;b&gt;out of memory" in text for text in texts)
+    assert not any("<b>out of memory" in text for text in texts)
+
+
+def test_downloads_are_what_load_gives(records: Path, page: Path) -> None:
+    wanted = results.load(records).drop(columns="path").dropna(axis=1, how="all")
+    parquet = pd.read_parquet(page / "data/values.parquet")
+    csv = pd.read_csv(page / "data/values.csv")
+    flat = pd.DataFrame(json.loads((page / "data/values.json").read_text()))
+    keys = ["record", "metric", "attack", "access", "norm", "eps"]
+    for found in (parquet, csv, flat):
+        assert len(found) == len(wanted)
+        columns = [*keys, "value", "low", "high", "n"]
+        left, right = (
+            frame[columns]
+            .astype(dict.fromkeys(keys[:5], str))
+            .replace({"nan": "", "None": "", "<NA>": ""})
+            .sort_values(keys)
+            .reset_index(drop=True)
+            for frame in (found, wanted)
+        )
+        pd.testing.assert_frame_equal(left, right, check_dtype=False)
+
+
+def test_an_invalid_attack_is_no_number(page: Path) -> None:
+    table = (page / "data/table.js").read_text()
+    assert '[null,null,null,"invalid"]' in table
+
+
+def test_protocols_are_apart(records: Path, page: Path) -> None:
+    table = json.loads((page / "data/table.js").read_text().partition("robench.table = ")[2][:-2])
+    protocols = {results.read(folder).protocol for folder in results.folders(records)}
+    assert len(table["protocols"]) == len(protocols) == 3
+    ranks: dict[int, list[Any]] = {}
+    for row in table["rows"]:
+        ranks.setdefault(row[2], []).append(row[3])
+    assert all(found[0] in (1, None) for found in ranks.values())
+
+
+def _set(path: str, value: Any) -> Callable[[Path], None]:
+    """Change one place of a record's JSON."""
+
+    def change(folder: Path) -> None:
+        file = folder / results.RECORD
+        record = json.loads(file.read_text())
+        place = record
+        *before, last = [int(p) if p.isdigit() else p for p in path.split(".")]
+        for part in before:
+            place = place[part]
+        place[last] = value
+        file.write_text(json.dumps(record))
+
+    return change
+
+
+def _text(name: str, text: bytes) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / name).write_bytes(text)
+
+    return change
+
+
+def _link(folder: Path) -> None:
+    (folder / "examples.npz").unlink(missing_ok=True)
+    (folder / "examples.npz").symlink_to("/etc/passwd")
+
+
+def _rename_attack(folder: Path) -> None:
+    frame = pd.read_parquet(folder / results.OUTCOMES)
+    frame.loc[frame.attack == "pgd", "attack"] = "other"
+    frame.to_parquet(folder / results.OUTCOMES, index=False)
+
+
+HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "wrong_type": (_set("seed", "none"), "seed"),
+    "nan": (_set("values.0.value", float("nan")), "values.0.value"),
+    "infinite": (_set("values.0.high", float("inf")), "values.0.high"),
+    "script_in_metric": (_set("values.0.metric", "<script>alert(1)</script>"), "name"),
+    "script_in_attack": (_set("rows.0.attack", "<script>alert(1)</script>"), "name"),
+    "script_in_data": (_set("data.name", "<img src=x onerror=alert(1)>"), "name"),
+    "formula_in_unit": (_set("values.0.unit", "=cmd()"), "unit"),
+    "path_in_id": (_set("id", "../../../../tmp/evil"), "hexadecimal"),
+    "quote_in_protocol": (_set("protocol", '"</script>'), "hexadecimal"),
+    "ten_megabytes": (_set("notes", {"x": "y" * 10_000_000}), "bytes"),
+    "long_text": (_set("provenance.machine", "y" * 100_000), "texts"),
+    "unknown_field": (_set("extra", 1), "extra"),
+    "no_kinds": (_set("config.model", "small_cnn"), "config.model"),
+    "interval_upside_down": (_set("values.0.high", 0.0), "low"),
+    "share_above_one": (_set("values.0.high", 2.0), "expected"),
+    "future_schema": (_set("schema_version", 99), "schema"),
+    "no_json": (_text("record.json", b"\x00\xff"), "record"),
+    "no_table": (_text("outcomes.parquet", b"PAR1 not a table PAR1"), "outcomes"),
+    "no_picture": (_text("preview.png", b"<svg onload=alert(1)>"), "PNG"),
+    "link": (_link, "link"),
+    "other_attack": (_rename_attack, "rows"),
+    "other_images": (_set("data.images", 7), "7 outcomes"),
+    "other_subset": (_set("data.subset", "0" * 16), "images"),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(records: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], Path]:
+    """Every hostile record beside the sound ones: why each is refused, and the page."""
+    root = tmp_path_factory.mktemp("hostile")
+    mixed, out = root / "records", root / "page"
+    shutil.copytree(records, mixed)
+    source = next(f for f in results.folders(records) if len(results.read(f).rows) == 4)
+    for name, (change, _) in HOSTILE.items():
+        shutil.copytree(source, mixed / name)
+        change(mixed / name)
+    site = build([mixed], out)
+    assert len(site.rows) == 4
+    return {one.name: one.reason for one in site.refused}, out
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_records_are_refused_by_name(
+    name: str, refused: tuple[dict[str, str], Path]
+) -> None:
+    assert HOSTILE[name][1] in refused[0][name]
+
+
+def test_nothing_of_a_hostile_record_reaches_the_page(
+    refused: tuple[dict[str, str], Path], page: Path
+) -> None:
+    built = files(refused[1])
+    assert built.keys() == files(page).keys()
+    assert not any(b"alert(1)<" in data or b"<script>alert" in data for data in built.values())
+    assert b"script_in_metric" in built["index.html"]
+
+
+def test_the_same_record_twice_is_refused(records: Path, tmp_path: Path) -> None:
+    first = next(results.folders(records))
+    shutil.copytree(first, tmp_path / "records" / "a")
+    shutil.copytree(first, tmp_path / "records" / "b")
+    site = build([tmp_path / "records"], tmp_path / "page")
+    assert (len(site.rows), [one.name for one in site.refused]) == (1, ["b"])
+
+
+def test_a_folder_of_something_else_is_not_replaced(records: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="expected an empty folder"):
+        build([records], tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_failed_build_leaves_the_old_page(records: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page"
+    build([records], out)
+    before = files(out)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="sound record"):
+        build([tmp_path / "none"], out)
+    assert files(out) == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_command(records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", str(records), "--out", str(tmp_path / "page")]) == 0
+    assert "4 rows" in capsys.readouterr().out
+    assert main(["leaderboard", str(records)]) == 2
+    assert main(["leaderboard", str(tmp_path / "missing"), "--out", str(tmp_path / "p")]) == 2
