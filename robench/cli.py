@@ -108,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--out", type=Path, default=Path(), help="where the package goes")
     new.set_defaults(command=_new_plugin)
 
+    ship = commands.add_parser("export", help="the deployed model as a file to ship")
+    ship.add_argument("record", help="its folder or the beginning of its id")
+    ship.add_argument("--format", choices=("c", "onnx"), default="c")
+    ship.add_argument("--out", type=Path, default=Path(), help="where the file goes")
+    ship.set_defaults(command=_export)
+
     cache = commands.add_parser("cache", help="list or prune cached steps")
     cache.add_argument("action", choices=("list", "prune"))
     cache.add_argument(
@@ -223,6 +229,18 @@ def _new_plugin(options: argparse.Namespace) -> int:
 
     folder = new_plugin(options.name, options.kinds or USUAL, options.out)
     print(f"{folder}: pip install -e '{folder}[test]', then pytest {folder}")  # noqa: T201
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from robench.config import Places
+    from robench.export import export
+    from robench.results import find
+
+    _report_broken()
+    record = find(options.record, _results())
+    path = export(record, options.format, options.out, Places.from_environment())
+    print(path)  # noqa: T201
     return 0
 
 
