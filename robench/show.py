@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -34,6 +34,8 @@ def print_record(record: Record, folder: Path) -> None:
     other = [v for v in record.values if v.metric not in ATTACK_METRICS]
     if other:
         out.print(_value_table(other))
+    for name, note in record.notes.items():
+        out.print(_note_table(name, note))
     for colour, line in audit_lines(record):
         out.print(f"[{colour}]{escape(line)}[/{colour}]")
     for warning in warnings(record):
@@ -137,6 +139,22 @@ def _value_table(values: Iterable[Value]) -> Table:
         interval = "" if value.low is None else f"{value.low:.4g} to {value.high:.4g}"
         table.add_row(value.metric, escape(axes), escape(number), interval)
     return table
+
+
+def _note_table(name: str, note: Any) -> Table:
+    """What a training reported: a row for each entry of a list, else the value itself."""
+    rows = note if isinstance(note, list) and all(isinstance(r, dict) for r in note) else []
+    columns = list(rows[0]) if rows else ["value"]
+    table = Table(title=name)
+    for column in ("", *columns):
+        table.add_column(escape(column))
+    for number, row in enumerate(rows or [{"value": note}]):
+        table.add_row(str(number), *(escape(_short(row.get(column))) for column in columns))
+    return table
+
+
+def _short(value: Any) -> str:
+    return " ".join(map(_short, value)) if isinstance(value, list) else str(value)
 
 
 def print_sweep(jobs: list[Job]) -> None:

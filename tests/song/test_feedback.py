@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from robench import ConfigError, Data, Split, UsualThreat
-from robench.recipe import Recipe
+from robench import ConfigError, Data, Split, UsualThreat, evaluate
+from robench.config import Places
+from robench.recipe import Recipe, TrainConfig
+from robench.show import print_record
 from robench.train import Trainer
 from robench_defenses.feedback import FeedbackLearning
 from robench_defenses.feedback_directions import gradient_bank, random_bank
@@ -270,3 +273,26 @@ def test_without_a_boundary_within_the_limit_training_images_remain() -> None:
 def test_bad_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         FeedbackLearning(**options)  # type: ignore[arg-type]
+
+
+def test_show_prints_the_margins_and_levels_of_every_round(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = Places(results=tmp_path / "results", cache=tmp_path / "cache")
+    record = evaluate(
+        "small_cnn",
+        "digits",
+        defense=[replace(SMALL, limit=None)],
+        attack=["fgsm"],
+        train=TrainConfig(epochs=1),
+        images=20,
+        places=places,
+    )
+    print_record(record, tmp_path)
+    shown = capsys.readouterr().out
+    assert "feedback_learning" in shown
+    first = record.notes["feedback_learning"][0]
+    assert len(record.notes["feedback_learning"]) == 2
+    for margin in first["class_margins"]:
+        assert str(margin) in shown
+    assert "medium" in shown
