@@ -7,6 +7,7 @@ still hold, cheap ones first. Checks of plugins follow.
 from __future__ import annotations
 
 from robench.audit.checks.agreement import Agreement
+from robench.audit.checks.black_box import BlackBox
 from robench.audit.checks.effort import Effort
 from robench.audit.checks.examples import PlantedExamples
 from robench.audit.checks.falling import Falling
@@ -54,6 +55,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Temperature(),
         Smoother(),
         TransferIn(),
+        BlackBox(),
         Queries(images=100, queries=30),
         Effort(),
     ),

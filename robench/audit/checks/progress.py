@@ -30,6 +30,6 @@ class Progress(Check):
             round(float(stuck.sum())),
             len(stuck),
             f"{{share}} of the usual attack's first {self.steps} steps do not raise its loss",
-            suspect=0.35,
+            suspect=0.33,
             fail=0.6,
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from robench.audit.trial import Trial
 from robench.audit.verdict import share
@@ -27,27 +28,29 @@ class Queries(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that hold under gradients and not under random search."""
-        rng = generator(trial.seed, "audit", "queries")
-        left = trial.left
+        left, rng = trial.left, generator(trial.seed, "audit", "drawn")
         index = left[torch.randperm(len(left), generator=rng)[: self.images]]
-        queries = self.queries * max(trial.images.shape[-2:])
-        search = SquareSearch(queries=queries)
-        images, labels = trial.images[index], trial.labels[index]
-        found = search.run(scores(trial), images, labels, trial.threat, rng)
         # The drawn images stand for their part of all images, those that fell before included.
         part = round(len(trial) * len(index) / max(len(left), 1))
         yield share(
             "square",
-            trial.attempt("square", found, index),
+            square(trial, index, self.queries),
             part,
-            f"Square with {queries} queries breaks {{count}} of {len(index)} images that "
-            "gradients leave right",
+            f"Square breaks {{count}} of {len(index)} images that gradients leave right",
             suspect=0.0125,
             fail=0.05,
         )
 
 
-def scores(trial: Trial) -> Scores:
-    """The deployed model's logits, or its twin's where it gives none."""
+def square(trial: Trial, index: Tensor, queries: int) -> Tensor:
+    """Attack the images at `index` with Square; says which it breaks, bool of the same shape.
+
+    It reads the deployed model's logits, or its twin's where that gives none; `queries` count for
+    each pixel of the longer side.
+    """
     logits = getattr(trial.system.deployed, "logits", None)
-    return logits or (lambda images: forward(trial.system.twin, images))
+    scores: Scores = logits or (lambda images: forward(trial.system.twin, images))
+    search = SquareSearch(queries=queries * max(trial.images.shape[-2:]))
+    rng = generator(trial.seed, "audit", "queries")
+    images, labels = trial.images[index], trial.labels[index]
+    return trial.attempt("square", search.run(scores, images, labels, trial.threat, rng), index)

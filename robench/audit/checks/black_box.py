@@ -1,0 +1,38 @@
+"""Does random search alone beat the usual attack?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from robench.audit.checks.queries import square
+from robench.audit.trial import Trial
+from robench.audit.verdict import difference
+from robench.components import Check
+from robench.record import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlackBox(Check):
+    """Square against the usual attack on the same images, each on its own."""
+
+    images: int = 100
+    """Images tried, the first that are right clean."""
+    queries: int = 50
+    """Queries of each image, for each pixel of its longer side."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """The accuracy that the usual attack leaves minus the one that Square leaves."""
+        reference = trial.reference
+        index = reference.index[: self.images]
+        if len(index) == 0:
+            return
+        broken = square(trial, index, self.queries)
+        yield difference(
+            "black_box",
+            ~reference.wrong[: self.images],
+            ~broken,
+            "Square, which uses no gradient, takes {points} more accuracy than the usual attack",
+            suspect=0.02,
+            fail=0.05,
+        )
