@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -57,6 +58,17 @@ FAST: dict[str, dict[str, Any]] = {
     "art_autoattack": {"steps": 3, "queries": 20},
     "pgd": {"steps": 5},
     "cw": {"steps": 10, "search_steps": 2},
+    "adversarial_training": {"steps": 2},
+    "feedback_learning": {
+        "rounds": 1,
+        "high_images": 1,
+        "medium_images": 2,
+        "low_images": 2,
+        "directions": 2,
+        "gradient_steps": 1,
+    },
+    "intrs": {"draws": 20, "samples": 2},
+    "float_rs": {"draws": 20, "samples": 2},
 }
 
 
@@ -109,14 +121,19 @@ def test_models(choice: Choice) -> None:
     assert all(isinstance(t, torch.Tensor) for t in state.values())
 
 
+def prepared(compressor: Compressor, net: nn.Module, data: Any) -> nn.Module:
+    """A trained network as training leaves it: observers have seen the images."""
+    model = compressor.prepare(deepcopy(net), data.shape).train()
+    with torch.no_grad():
+        model(data.train.float_images())
+    return model.eval()
+
+
 @pytest.mark.parametrize("choice", of("compressor"))
 def test_compressors(choice: Choice, trained_net: nn.Module, tiny_data: Any) -> None:
-    from copy import deepcopy
-
     compressor: Compressor = made(choice)
-    model = compressor.prepare(deepcopy(trained_net), tiny_data.shape)
-    system: System = compressor.finish(model.eval(), tiny_data)
     images = tiny_data.test.float_images()
+    system: System = compressor.finish(prepared(compressor, trained_net, tiny_data), tiny_data)
     labels = system.deployed.predict(images)
     assert labels.dtype == torch.int64
     assert labels.shape == tiny_data.test.labels.shape
@@ -136,9 +153,7 @@ def test_compressors_save_what_ships(trained_net: nn.Module, tiny_data: Any, tmp
         compressor: Compressor = choice.make()  # type: ignore[assignment]
         folder = tmp_path / choice.name
         folder.mkdir()
-        from copy import deepcopy
-
-        model = compressor.prepare(deepcopy(trained_net), tiny_data.shape).eval()
+        model = prepared(compressor, trained_net, tiny_data)
         compressor.finish(model, tiny_data).deployed.save(folder)
         assert [p for p in folder.iterdir() if p.stat().st_size > 0], choice.name
 
@@ -150,7 +165,7 @@ def test_every_defense_composes_with_every_compressor(
 ) -> None:
     """A short run on the embedded data: trains, compresses, attacks, judges, measures."""
     known = registry()
-    defense: Defense = made(choice)
+    defense: Defense = choice.make(**FAST.get(choice.name, {}))  # type: ignore[assignment]
     parts: dict[str, Any] = {
         "dataset": {"digits": known.get("dataset", "digits").make()},
         "model": {"small_cnn": known.get("model", "small_cnn").make()},

@@ -100,7 +100,8 @@ class SmoothedTwin(nn.Module):
         """Log-probabilities (N, classes); noise comes from torch's global generator."""
         wide = images.repeat(self.samples, 1, 1, 1)
         noisy = wide + self.sigma * torch.randn_like(wide)
-        logs = self.twin(noisy).log_softmax(1).view(self.samples, len(images), -1)
+        logs = self.twin(noisy).log_softmax(1)
+        logs = logs.view(self.samples, len(images), logs.shape[1])
         return torch.logsumexp(logs, 0) - float(np.log(self.samples))
 
 
