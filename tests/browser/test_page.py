@@ -1,0 +1,218 @@
+"""The page in a real browser, from disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from robench import results
+from robench.stats import paired
+
+
+def data(page: Path) -> dict[str, Any]:
+    text = (page / "data/table.js").read_text().partition("robench.table = ")[2]
+    table: dict[str, Any] = json.loads(text.rstrip().rstrip(";"))
+    return table
+
+
+def column(tab: Any, name: str) -> list[str]:
+    """The texts of a column of the shown rows, by the beginning of its heading."""
+    found: list[str] = tab.evaluate(
+        """(name) => {
+          const heads = [...document.querySelectorAll("table.board thead th")];
+          const at = heads.findIndex((one) => one.textContent.trim().startsWith(name));
+          return [...document.querySelectorAll("table.board tbody tr:not(.dtrg-group)")]
+            .map((row) => row.children[at].innerText.trim());
+        }""",
+        name,
+    )
+    return found
+
+
+def heading(tab: Any, name: str) -> Any:
+    return tab.locator("table.board thead th").filter(has_text=name).first
+
+
+def test_opens_from_disk_sorts_and_follows_a_link(tab: Any, page: Path) -> None:
+    first = data(page)["protocols"][0]["label"]
+    assert first in tab.inner_text("#count")
+    # Less is better, so the first click brings the quickest up.
+    for direction in ("asc", "desc"):
+        heading(tab, "latency").click()
+        tab.wait_for_function(f"location.hash.includes('{direction}')")
+        shown = [float(text.split()[0]) for text in column(tab, "latency")]
+        assert shown == sorted(shown, reverse=direction == "desc")
+        assert shown[0] != shown[1]
+    name = column(tab, "system")[0]
+    tab.locator("table.board tbody a").first.click()
+    assert tab.inner_text("h1") == name
+
+
+slow = pytest.mark.slow
+
+
+@slow
+def test_scripts_write_what_the_server_wrote(browser: Any, page: Path) -> None:
+    texts = []
+    for scripts in (True, False):
+        context = browser.new_context(java_script_enabled=scripts)
+        tab = context.new_page()
+        tab.goto(f"file://{page}/index.html")
+        if scripts:
+            tab.wait_for_selector("#filters:not([hidden])")
+        cells = tab.locator("table.board tbody td.number").all_inner_texts()
+        texts.append([text.split() for text in cells if text.strip()])
+        context.close()
+    assert texts[0] == texts[1]
+
+
+@slow
+def test_filters_narrow_and_the_address_keeps_them(tab: Any, page: Path) -> None:
+    tab.select_option("select[name=protocol]", label="all, apart")
+    assert tab.locator("tr.dtrg-group").count() == 3
+    assert "4 rows" in tab.inner_text("#count")
+    tab.select_option("select[name=verdict]", "invalid")
+    assert "1 rows" in tab.inner_text("#count")
+    assert "verdict=invalid" in tab.url
+    again = tab.context.new_page()
+    again.goto(tab.url)
+    again.wait_for_selector("#filters:not([hidden])")
+    assert "1 rows" in again.inner_text("#count")
+    assert again.input_value("select[name=verdict]") == "invalid"
+    again.click("button[type=reset]")
+    assert "verdict" not in again.url
+
+
+@slow
+def test_search_and_columns(tab: Any) -> None:
+    tab.fill("#search", "no such row")
+    assert "0 rows" in tab.inner_text("#count")
+    tab.fill("#search", "")
+    tab.click("#chooser summary")
+    tab.uncheck("#chooser input[value=clean_accuracy]")
+    assert heading(tab, "clean").count() == 0
+    assert "columns=" in tab.url
+
+
+@slow
+def test_protocols_never_mix_when_sorted(tab: Any, page: Path) -> None:
+    tab.select_option("select[name=protocol]", label="all, apart")
+    place = {row[0]: row[2] for row in data(page)["rows"]}
+    for _ in range(2):
+        heading(tab, "clean").click()
+        links = tab.locator("table.board tbody a").evaluate_all(
+            "(all) => all.map((one) => one.getAttribute('href').split('/')[1])"
+        )
+        protocols = [place[name] for name in links]
+        assert protocols == sorted(protocols)
+
+
+@slow
+def test_badges_are_those_of_the_records(tab: Any, records: Path) -> None:
+    tab.select_option("select[name=protocol]", label="all, apart")
+    shown = dict(
+        zip(
+            tab.locator("table.board tbody a").evaluate_all(
+                "(all) => all.map((one) => one.getAttribute('href').split('/')[1])"
+            ),
+            column(tab, "audit"),
+            strict=True,
+        )
+    )
+    for folder in results.folders(records):
+        record = results.read(folder)
+        verdict = shown[record.id].split(maxsplit=1)[1]
+        if any(row.status == "invalid" for row in record.rows):
+            assert verdict == "invalid"
+        elif record.audit:
+            assert verdict in {audit.verdict for audit in record.audit}
+        else:
+            assert verdict == "not audited"
+
+
+@slow
+def test_two_rows_compare_as_in_python(tab: Any, page: Path) -> None:
+    for box in tab.locator("table.board tbody input[type=checkbox]").all()[:2]:
+        box.check()
+    tab.click("#compare")
+    tab.wait_for_selector("#comparison:not([hidden])")
+    assert tab.locator("#comparison tbody tr").count() >= 4
+    rng = np.random.default_rng(0)
+    for n, share in ((60, 0.5), (1000, 0.1), (1000, 0.999), (9, 0.0)):
+        left, right = rng.random(n) < 0.7, rng.random(n) < 0.7 * share
+        wanted = paired(left, right)
+        arrays = [np.packbits(one).tolist() for one in (left, right)]
+        found = tab.evaluate("([a, b, n]) => robench.paired(a, b, n)", [*arrays, n])
+        assert found["p"] == pytest.approx(wanted.p_value, rel=1e-9, abs=1e-12)
+        for name in ("difference", "low", "high"):
+            assert found[name] == pytest.approx(getattr(wanted, name), abs=1e-12)
+
+
+@slow
+def test_pictures_follow_the_rows(tab: Any) -> None:
+    tab.locator("#pictures").scroll_into_view_if_needed()
+    tab.wait_for_selector("figure[data-chart=eps] svg")
+    assert tab.locator("figure[data-chart=eps] .still").is_hidden()
+    tab.emulate_media(media="print")
+    assert tab.locator("figure[data-chart=eps] .still").is_visible()
+    tab.emulate_media(media="screen")
+    tab.fill("#search", "no such row")
+    assert tab.locator("figure[data-chart=eps] .empty").is_visible()
+
+
+@slow
+def test_numbers_are_written_alike(tab: Any) -> None:
+    from robench.leaderboard.formats import number
+
+    rng = np.random.default_rng(1)
+    values = [
+        0.0,
+        1.0,
+        0.5,
+        0.12345,
+        1e-7,
+        999.96,
+        1234567.0,
+        *rng.random(50),
+        *10 ** rng.uniform(-6, 9, 50),
+    ]
+    for unit in ("share", "s", "bytes", "img/s"):
+        for value in map(float, values):
+            wanted = number(value, unit)
+            assert tab.evaluate("([v, u]) => robench.number(v, u)", [value, unit]) == wanted
+
+
+@slow
+@pytest.mark.parametrize("width", [1440, 420])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_accessible_and_inside_the_window(
+    browser: Any, page: Path, width: int, theme: str, tmp_path: Path
+) -> None:
+    axe = Path(__file__).parent / "axe.min.js"
+    rows = sorted(path.name for path in (page / "rows").iterdir())
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=theme, bypass_csp=True
+    )
+    for name in (
+        "index.html",
+        f"compare.html?a={rows[0]}&b={rows[1]}",
+        f"rows/{rows[0]}/index.html",
+    ):
+        tab = context.new_page()
+        tab.goto(f"file://{page}/{name}")
+        tab.wait_for_load_state("load")
+        picture = tab.screenshot(path=tmp_path / "page.png", full_page=True)
+        assert len(picture) > 10_000
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        tab.add_script_tag(path=axe)
+        found = tab.evaluate(
+            "axe.run().then((all) => all.violations.map((one) => "
+            "one.id + ': ' + one.nodes.map((n) => n.target.join(' ')).join(', ')))"
+        )
+        assert found == [], name
+        tab.close()
+    context.close()
