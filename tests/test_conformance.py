@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from robench.components import Attack, Compressor, Defense
-from robench.config import RunConfig
+from robench.config import AuditConfig, RunConfig
 from robench.digest import canonical
 from robench.errors import ConfigError
 from robench.options import options, summary
@@ -175,6 +175,7 @@ def test_every_defense_composes_with_every_compressor(
         "metric": {"accuracy": known.get("metric", "accuracy").make()},
         "train": TrainConfig(epochs=2),
         "images": 40,
+        "audit": AuditConfig(level="off"),
     }
     maps = type(defense).transform is not Defense.transform
     if maps and parts["compressor"][compressor.name].trains_with:

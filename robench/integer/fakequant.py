@@ -56,6 +56,9 @@ class ActivationQuant(nn.Module):
             return x
         if self.training:
             self._observe(x.detach())
+        elif self.range[0].isnan():
+            # Before the first training step: adversarial training searches in evaluation mode.
+            return x.relu() if self.relu else x
         scale, zero_point = self.scale_and_zero_point()
         out: Tensor = _Quantize.apply(x, scale, -zero_point, 255 - zero_point, self.relu)
         return out
