@@ -97,16 +97,17 @@ class Run:
 
 
 class Runs:
-    """The records of a folder, by the systems of a study.
+    """The records of a folder, or given ones, by the systems of a study.
 
     All are of the same test images, so that differences can be paired: the largest subset with
     most systems. Where several records match a system, the one that finished last counts.
     """
 
-    def __init__(self, root: Path, systems: Sequence[System]) -> None:
+    def __init__(self, root: Path | Sequence[Path], systems: Sequence[System]) -> None:
+        found = folders(root) if isinstance(root, Path) else root
         matching = [
             (system, run)
-            for run in (Run(folder, read(folder)) for folder in folders(root))
+            for run in (Run(folder, read(folder)) for folder in found)
             for system in systems
             if system.matches(run.record)
         ]
