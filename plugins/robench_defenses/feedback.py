@@ -29,11 +29,11 @@ class FeedbackLearning(Defense):
 
     trains: ClassVar[bool] = True
 
-    rounds: int = 12
+    rounds: int = 30
     """Rounds after the plain training."""
     epochs: int = 1
     """Times each round goes over its images."""
-    batch: int = 16
+    batch: int = 8
     """Images whose examples make one training step."""
     high_share: float = 0.2
     """Share of the classes, the most robust ones, that form the high level."""
@@ -55,11 +55,11 @@ class FeedbackLearning(Defense):
     """Norm in which directions have length 1: linf or l2; none given: the data set's."""
     limit: Any = None
     """How far margins are followed, in [0,1] pixels as an eps; none given: the usual eps."""
-    random_directions: int = 2
+    random_directions: int = 1
     """Random orthonormal directions tried for each image."""
-    targets: int = 3
+    targets: int = 2
     """Other classes, the likeliest first, towards which gradient directions are tried."""
-    gradient_steps: int = 5
+    gradient_steps: int = 4
     """Steps of the path towards a class; each gives a direction, the first is the gradient. With
     one step the network learns to hide its gradient: PGD then finds what the margins do not."""
     control: bool = False

@@ -8,10 +8,13 @@ import torch
 
 from robench.search.gradient import finite, input_gradient, searching, unit
 from robench.system import forward, module_device
-from robench.threat import distance
+from robench.threat import distance, project_ball
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+STEP = 2.0
+"""Length of a path, were it straight, in radii of its ball: more finds nearer boundaries."""
 
 
 def random_bank(shape: tuple[int, ...], count: int, norm: str, rng: torch.Generator) -> Tensor:
@@ -35,9 +38,10 @@ def gradient_bank(
 ) -> Tensor:
     """Directions from images (N, C, H, W) towards their likeliest other classes: (N, D, C, H, W).
 
-    For each of `targets` classes j, `steps` steps of steepest ascent of logit j minus the label's,
-    together of length `reach` in `norm`; the way covered after each step is one direction, so that
-    the first is the gradient's own. D = steps * targets, with as many targets as there are.
+    For each of `targets` classes j, `steps` steps of projected ascent of logit j minus the label's
+    inside the ball of radius `reach` in `norm`, each of STEP reach/steps; the way covered after
+    each is one direction, so that the first is the gradient's own. D = steps * targets, with as
+    many targets as there are.
     """
     logits = forward(model, images)
     others = logits.scatter(1, labels[:, None], float("-inf"))
@@ -48,7 +52,8 @@ def gradient_bank(
     x, found = start, []
     for _ in range(steps):
         ascent = unit(_gradient(model, x, towards, own), norm)
-        x = (x + ascent * (reach / steps)).clamp(0, 1)
+        moved = project_ball(x - start + ascent * (STEP * reach / steps), norm, reach)
+        x = (start + moved).clamp(0, 1)
         found.append(scaled(x - start, norm))
     bank = torch.stack(found, 1)
     return bank.view(len(images), count * steps, *images.shape[1:])
