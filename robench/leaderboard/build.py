@@ -15,6 +15,7 @@ from robench.leaderboard.parallel import each
 from robench.leaderboard.row import Row
 from robench.leaderboard.rowpage import write_rows
 from robench.leaderboard.site import Site, make_site
+from robench.leaderboard.studies import write_studies
 from robench.leaderboard.tabledata import TABLE
 from robench.paths import shipped
 
@@ -38,7 +39,7 @@ def build(roots: Iterable[Path], out: Path) -> Site:
         template = shipped("leaderboard/template")
         for name in ("assets", "vendor"):
             shutil.copytree(template / name, work / name)
-        write_index(site, work)
+        write_index(site, write_studies(site, work), work)
         write_rows(site, work)
         shutil.rmtree(out, ignore_errors=True)
         work.rename(out)

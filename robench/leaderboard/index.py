@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,20 @@ from robench.leaderboard.pages import script, write_page
 from robench.leaderboard.points import points
 from robench.leaderboard.site import Site
 from robench.leaderboard.stills import compiled, still
+from robench.study.studies import Study
 
 FIRST_ROWS = 25
 """Rows that stand in the page itself; scripts bring the others."""
 
 
-def write_index(site: Site, out: Path) -> None:
+def write_index(site: Site, studies: Sequence[Study], out: Path) -> None:
     """Write the first page, the comparison page, and the pictures' data."""
     drawn = _write_charts(site, out)
-    write_page("index.html", out / "index.html", **_first_page(site, drawn))
+    write_page("index.html", out / "index.html", **_first_page(site, studies, drawn, out))
     write_page("compare.html", out / "compare.html")
 
 
-def _first_page(site: Site, drawn: set[str]) -> dict[str, Any]:
+def _first_page(site: Site, studies: Sequence[Study], drawn: set[str], out: Path) -> dict[str, Any]:
     first = site.protocols[0]
     wanted = first.at_first
     return {
@@ -32,11 +34,13 @@ def _first_page(site: Site, drawn: set[str]) -> dict[str, Any]:
         "columns": [(column, *heading(column)) for column in site.columns if column in wanted],
         "first_rows": first.rows[:FIRST_ROWS],
         "charts": [chart for chart in CHARTS if chart.name in drawn],
+        "stills": {chart.name for chart in CHARTS if (out / f"charts/{chart.name}.svg").exists()},
         "varies": {
             "model": len({row.names("model") for row in site.rows}) > 1,
             "bits": len({row.bits for row in site.rows}) > 1,
+            "seed": len({row.seed for row in site.rows}) > 1,
         },
-        "studies": (),
+        "studies": studies,
     }
 
 

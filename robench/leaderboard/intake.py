@@ -16,7 +16,7 @@ from robench.results import CHOSEN, RECORD, folders, read
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""
-UNIT = re.compile(r"(?:[A-Za-z0-9%][A-Za-z0-9%/*^. -]{0,23})?")
+UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 KINDS = (*CHOSEN, "attack", "metric", "access")
@@ -77,6 +77,8 @@ def _names(record: Record) -> Iterator[str]:
         if not isinstance(chosen, dict) or not all(isinstance(v, dict) for v in chosen.values()):
             raise UserError(f"expected config.{kind} to map choices to options")
         yield from chosen
+    if not isinstance(record.config.get("train"), dict):
+        raise UserError("expected config.train to hold options")
     yield record.data.name
     yield record.data.subset
     yield record.data.hash

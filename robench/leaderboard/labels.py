@@ -9,13 +9,16 @@ from robench.leaderboard.cells import Column
 from robench.leaderboard.formats import NORMS, eps_text
 from robench.leaderboard.row import Row
 
+Place = tuple[str, str, str]
+"""Kind, choice and option; kind and choice of the training recipe are both `train`."""
 
-def varying(rows: Iterable[Row]) -> set[tuple[str, str, str]]:
-    """(kind, choice, option) of every option that two rows set differently."""
-    first: dict[tuple[str, str, str], Any] = {}
+
+def varying(rows: Iterable[Row]) -> set[Place]:
+    """Every option that two rows set differently."""
+    first: dict[Place, Any] = {}
     found = set()
     for row in rows:
-        for kind, choices in row.chosen.items():
+        for kind, choices in {**row.chosen, "train": {"train": row.train}}.items():
             for choice, options in choices.items():
                 for name, value in options.items():
                     if first.setdefault((kind, choice, name), value) != value:
@@ -23,7 +26,7 @@ def varying(rows: Iterable[Row]) -> set[tuple[str, str, str]]:
     return found
 
 
-def chosen_label(row: Row, kind: str, different: set[tuple[str, str, str]]) -> str:
+def chosen_label(row: Row, kind: str, different: set[Place]) -> str:
     """The choices of a kind with the options in which rows differ: `ptq(bits=4)`."""
     parts = []
     for choice, options in row.chosen[kind].items():
@@ -32,11 +35,16 @@ def chosen_label(row: Row, kind: str, different: set[tuple[str, str, str]]) -> s
     return " + ".join(parts)
 
 
-def row_label(row: Row, different: set[tuple[str, str, str]]) -> str:
-    """A row's name: its defense and compressor; what is plain goes without saying."""
+def row_label(row: Row, different: set[Place]) -> str:
+    """A row's name: its defense, compressor and changed recipe; what is plain goes unsaid."""
     parts = [chosen_label(row, kind, different) for kind in ("defense", "compressor")]
-    named = [part for part in parts if part != "none"]
-    return " · ".join(named) or "plain"
+    named = [part for part in parts if part != "none"] or ["plain"]
+    changed = [
+        f"{name} {value}"
+        for name, value in row.train.items()
+        if ("train", "train", name) in different and value is not None
+    ]
+    return " · ".join(named + changed)
 
 
 def protocol_label(rows: Sequence[Row]) -> str:

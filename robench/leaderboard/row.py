@@ -50,6 +50,8 @@ class Row:
     images: int
     chosen: dict[str, dict[str, dict[str, Any]]]
     """kind -> choice -> options, for data set, model, compressor and defense."""
+    train: dict[str, Any]
+    """What the run changes of the usual training recipe."""
     access: str
     seed: int
     bits: int
@@ -92,6 +94,7 @@ def make_row(
         protocol=record.protocol,
         images=record.data.images,
         chosen={kind: record.config[kind] for kind in CHOSEN},
+        train=record.config["train"],
         access=" + ".join(record.config["access"]),
         seed=record.seed,
         bits=_bits(record),

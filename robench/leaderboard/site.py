@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from robench.leaderboard.cells import Column, at_first, ordered
 from robench.leaderboard.intake import Refused
-from robench.leaderboard.labels import protocol_label, row_label, varying
+from robench.leaderboard.labels import Place, protocol_label, row_label, varying
 from robench.leaderboard.ranking import ranks
 from robench.leaderboard.row import Row
 
@@ -35,8 +36,8 @@ class Site:
     columns: tuple[Column, ...]
     labels: dict[str, str]
     ranks: dict[str, int | None]
-    varying: set[tuple[str, str, str]]
-    """(kind, choice, option) of the options in which rows differ."""
+    varying: set[Place]
+    """The options in which rows differ."""
     refused: tuple[Refused, ...]
 
     @property
@@ -62,5 +63,12 @@ def make_site(rows: Sequence[Row], refused: Sequence[Refused]) -> Site:
 def _protocols(rows: Sequence[Row]) -> tuple[Protocol, ...]:
     best_first = sorted(rows, key=lambda row: (row.protocol, -row.score, row.id))
     groups = [tuple(group) for _, group in groupby(best_first, key=lambda row: row.protocol)]
-    found = [Protocol(group[0].protocol, protocol_label(group), group) for group in groups]
+    labels = Counter(protocol_label(group) for group in groups)
+    found = [Protocol(group[0].protocol, _label(group, labels), group) for group in groups]
     return tuple(sorted(found, key=lambda p: (-len(p.rows), p.label, p.key)))
+
+
+def _label(rows: Sequence[Row], labels: Counter[str]) -> str:
+    """The label of a protocol; where two read alike, with the beginning of its digest."""
+    label = protocol_label(rows)
+    return label if labels[label] == 1 else f"{label} · {rows[0].protocol[:6]}"

@@ -23,6 +23,7 @@ def row(name: str, right: Any, verdict: Any = "pass", protocol: str = "a") -> Ro
         protocol=protocol,
         images=len(bits),
         chosen={},
+        train={},
         access="white_box",
         seed=0,
         bits=32,

@@ -60,7 +60,8 @@
     const chosen = points.filter((point) => kept.has(point.id));
     chosen.sort((a, b) => place.get(a.id) - place.get(b.id));
     const live = figure.querySelector(".live");
-    figure.querySelector(".still").hidden = true;
+    const still = figure.querySelector(".still");
+    if (still) still.hidden = true;
     figure.querySelector(".empty").hidden = chosen.length > 0;
     live.hidden = chosen.length === 0;
     views.get(name)?.finalize();

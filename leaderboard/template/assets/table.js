@@ -19,7 +19,7 @@
     { key: "compressor", title: "compressor", at: COMPRESSOR, hidden: true },
     { key: "bits", title: "bits", at: BITS, number: true, telling: true },
     { key: "access", title: "access", at: ACCESS, hidden: true },
-    { key: "seed", title: "seed", at: SEED, number: true, hidden: true },
+    { key: "seed", title: "seed", at: SEED, number: true, telling: true },
     { key: "verdict", title: "audit", at: VERDICT },
   ];
   const filters = new Map();
