@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from test_export import FLOATING, OBJDUMP, X86
+from test_certifier_export import FLOATING, OBJDUMP, X86
 from torch import nn
 
 from robench.integer import prepare_qat, run_reference, to_program
