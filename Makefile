@@ -18,6 +18,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mkdocs build -q
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs serve
 
 clean:
 	rm -rf $(VENV) results cache site
@@ -28,5 +32,5 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,lint]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,lint,docs]'
 	touch $@

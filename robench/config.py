@@ -96,6 +96,13 @@ class Places:
         )
 
 
+def usual_certifier() -> dict[str, Any]:
+    """The certifier of a run that names none."""
+    from robench.smoothing import Sequential
+
+    return {"sequential": Sequential()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything that decides a run's numbers, each kind a mapping from choice to component.
@@ -111,7 +118,7 @@ class RunConfig:
     metric: Mapping[str, Metric]
     train: TrainConfig = field(default_factory=TrainConfig)
     threat: ThreatConfig = field(default_factory=ThreatConfig)
-    certifier: Mapping[str, Any] = field(default_factory=dict)
+    certifier: Mapping[str, Any] = field(default_factory=usual_certifier)
     access: Mapping[str, Access] = field(default_factory=lambda: {"white_box": WhiteBox()})
     audit: AuditConfig = field(default_factory=AuditConfig)
     seed: int = 0
