@@ -44,7 +44,8 @@ class PlantedExamples(Check):
 
     def _plants(self, trial: Trial, features: Features) -> list[tuple[Tensor, Plant]]:
         rng = generator(trial.seed, "audit", "planted")
-        images = trial.images[trial.reference.index[: self.images]].split(1)
+        chosen = trial.reference.index[: self.images].tolist()
+        images = [trial.images[i : i + 1] for i in chosen]
         tries = [(image, plant(features, image, trial.threat, rng)) for image in images]
         return [(image, planted) for image, planted in tries if planted is not None]
 

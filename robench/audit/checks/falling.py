@@ -23,6 +23,8 @@ class Falling(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """The largest rise of accuracy from one radius to the next."""
         index = trial.reference.index
+        if len(index) == 0:
+            return
         holds = [self._holds(trial, index, factor) for factor in self.factors]
         rises = [
             difference(
@@ -37,8 +39,7 @@ class Falling(Check):
                 self.factors, self.factors[1:], holds, holds[1:], strict=False
             )
         ]
-        if len(index):
-            yield max(rises, key=lambda finding: finding.value or 0.0)
+        yield max(rises, key=lambda finding: finding.value or 0.0)
 
     @staticmethod
     def _holds(trial: Trial, index: torch.Tensor, factor: float) -> torch.Tensor:

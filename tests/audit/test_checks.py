@@ -1,0 +1,153 @@
+"""Single checks against systems in which one thing is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.audit.checks.agreement import Agreement
+from robench.audit.checks.black_box import BlackBox
+from robench.audit.checks.falling import Falling
+from robench.audit.checks.gradients import Gradients
+from robench.audit.checks.noise import Noise
+from robench.audit.checks.randomness import Randomness
+from robench.audit.checks.saturation import Saturation
+from robench.audit.checks.temperature import Temperature
+from robench.audit.checks.transfer import TransferIn
+from robench.audit.checks.unbounded import Unbounded
+from robench.audit.trial import Trial
+from robench.audit.verdict import share, worst
+from robench.components import Check
+from robench.record import Finding
+from robench.system import FloatDeployed, System
+from tests.audit.zoo import Scale, Straight, Zoo
+
+
+def trial(zoo: Zoo, twin: nn.Module, deployed: nn.Module | None = None, **more: object) -> Trial:
+    lesson = zoo.lesson
+    images, labels = lesson.test.float_images()[:60], lesson.test.labels[:60]
+    system = System(FloatDeployed(deployed or twin), twin)
+    return Trial(system, images, labels, lesson.threat, 0, **more)  # type: ignore[arg-type]
+
+
+def only(check: Check, made: Trial, name: str) -> Finding:
+    (finding,) = [f for f in check.look(made) if f.check == name]
+    return finding
+
+
+class NotANumber(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + (x - x.detach()).sqrt() * 0
+
+
+class Undeclared(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 5 * torch.randn_like(x)
+
+
+def test_nonfinite_gradients(zoo: Zoo) -> None:
+    made = trial(zoo, nn.Sequential(NotANumber(), zoo.base()))
+    finding = only(Gradients(), made, "nonfinite_gradients")
+    assert (finding.value, finding.verdict) == (1.0, "fail")
+
+
+def test_saturated_logits(zoo: Zoo) -> None:
+    broken = trial(zoo, nn.Sequential(zoo.base(), Scale(1000.0)))
+    assert only(Saturation(), broken, "saturated_logits").verdict == "suspect"
+    assert only(Saturation(), trial(zoo, zoo.base()), "saturated_logits").value == 0
+
+
+def test_undeclared_randomness(zoo: Zoo) -> None:
+    made = trial(zoo, nn.Sequential(zoo.base(), Undeclared()))
+    assert made.randomised
+    assert only(Randomness(), made, "random_prediction").verdict == "suspect"
+
+
+def test_a_twin_of_another_function(zoo: Zoo) -> None:
+    """The twin falls for its own gradient; what is deployed sees black and white alone."""
+    made = trial(zoo, zoo.base(), nn.Sequential(Straight(torch.round, False), zoo.base()))
+    assert only(Agreement(), made, "twin_disagrees").verdict == "suspect"
+    assert only(Agreement(), trial(zoo, zoo.base()), "twin_disagrees").value == 0
+
+
+def test_unbounded_eps(zoo: Zoo) -> None:
+    assert only(Unbounded(), trial(zoo, zoo.base()), "unbounded_eps").value == 0
+    masked = zoo.build("scaled_logits").system.twin
+    assert only(Unbounded(), trial(zoo, masked), "unbounded_eps").verdict == "suspect"
+
+
+def test_noise_beats_a_useless_attack(zoo: Zoo) -> None:
+    fragile = nn.Sequential(Scale(3.0), zoo.build("gradient_stop").system.twin)
+    finding = only(Noise(), trial(zoo, fragile), "noise")
+    assert finding.value is not None
+    assert finding.value > only(Noise(), trial(zoo, zoo.base()), "noise").value  # type: ignore[operator]
+
+
+def test_transfer_from_the_parent(zoo: Zoo) -> None:
+    masked = zoo.build("gradient_stop").system.twin
+    made = trial(zoo, masked, sources={"float parent": zoo.base})
+    assert only(TransferIn(), made, "transfer").verdict == "fail"
+
+
+def test_temperature_brings_cross_entropy_back(zoo: Zoo) -> None:
+    made = trial(zoo, zoo.build("scaled_logits").system.twin)
+    assert only(Temperature(), made, "temperature").verdict == "fail"
+
+
+def test_random_search_beats_a_shattered_gradient(zoo: Zoo) -> None:
+    finding = only(BlackBox(images=25), trial(zoo, zoo.build("shattered").system.twin), "black_box")
+    assert finding.verdict == "fail"
+    honest = only(BlackBox(images=25, queries=10), trial(zoo, zoo.base()), "black_box")
+    assert honest.verdict == "pass"
+
+
+def test_honest_accuracy_falls_with_eps(zoo: Zoo) -> None:
+    assert only(Falling(), trial(zoo, zoo.base()), "rises_with_eps").verdict == "pass"
+
+
+def test_nothing_right_nothing_to_say(zoo: Zoo) -> None:
+    """A model that is always wrong: every check copes without images."""
+    from robench.audit.checks import CHECKS
+
+    made = trial(zoo, zoo.base())
+    made = Trial(made.system, made.images, (made.labels + 1) % 10, made.threat, 0)
+    wrong = Trial(made.system, made.images[~made.clean], made.labels[~made.clean], made.threat, 0)
+    assert not wrong.clean.any()
+    findings = [f for check in CHECKS["full"] for f in check.look(wrong)]
+    assert worst(f.verdict for f in findings) == "pass"
+
+
+def test_share_needs_evidence_not_a_single_image() -> None:
+    assert share("x", 1, 1, "", suspect=0.3).verdict == "pass"
+    assert share("x", 30, 100, "{share} of {n}", suspect=0.1, fail=0.2).verdict == "fail"
+    assert share("x", 0, 0, "{share}", suspect=0.0).value is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign(Check):
+    """A check of somebody else's."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        yield share("foreign", trial.clean, len(trial), "{share} are right", suspect=0.5)
+
+
+def test_a_plugin_brings_a_check(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    from robench.audit.examination import _checks
+    from robench.config import AuditConfig
+    from robench.plugins import Choice, registry
+
+    choice = Choice("check", "foreign", Foreign, "test", "test", "0")
+    monkeypatch.setitem(registry().choices["check"], "foreign", choice)
+
+    class Steps:
+        class config:
+            audit = AuditConfig(level="quick", checks="foreign")
+
+    checks = _checks(Steps)  # type: ignore[arg-type]
+    assert isinstance(checks[-1], Foreign)
+    (finding,) = checks[-1].look(trial(zoo, zoo.base()))
+    assert finding.verdict == "suspect"

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from robench.audit.planted import features_of, plant
+from robench.search import GradientSearch
+from robench.seeds import generator
+from robench.threat import Threat
+from tests.audit.zoo import Zoo
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_the_planted_point_is_legal_and_no_random_point_is_found(zoo: Zoo, norm: str) -> None:
+    threat = Threat(norm, 0.15 if norm == "linf" else 0.8)
+    features = features_of(zoo.base())
+    assert features is not None
+    image = zoo.lesson.test.float_images()[:1]
+    planted = plant(features, image, threat, generator(0, "plant"))
+    assert planted is not None
+    assert threat.contains(planted.example, image).all()
+    with torch.no_grad():
+        assert planted.twin(planted.example).argmax(1) == 1
+        near = image + 0.2 * (planted.example - image)
+        assert planted.twin(torch.cat([image, near])).argmax(1).tolist() == [0, 0]
+
+
+def test_a_gradient_finds_it_and_masking_hides_it(zoo: Zoo) -> None:
+    """An honest network's planted examples are found; a layer that cuts gradients hides them."""
+    threat, images = zoo.lesson.threat, zoo.lesson.test.float_images()
+    search = GradientSearch(steps=40, step=2.5, random_start=True)
+    label = torch.zeros(1, dtype=torch.int64)
+
+    def found(name: str) -> int:
+        features = features_of(zoo.build(name).system.twin)
+        assert features is not None
+        count = 0
+        for image in images[:10].split(1):
+            planted = plant(features, image, threat, generator(0, "plant"))
+            assert planted is not None
+            candidate = search.run(planted.twin, image, label, threat, generator(0, "search"))
+            with torch.no_grad():
+                count += int(planted.twin(threat.project(candidate, image)).argmax(1) == 1)
+        return count
+
+    assert found("plain") >= 8
+    assert found("activation_rounding") <= 2
+
+
+def test_no_linear_layer_no_features() -> None:
+    assert features_of(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3))) is None
