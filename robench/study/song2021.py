@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from robench.study.claims import Claim
+from robench.study.song2021_ablations import bits_study, layers_study, mu_study
 from robench.study.song2021_claims import cifar10_claims, mnist_claims
 from robench.study.song2021_extras import headline, norms_table
 from robench.study.song2021_grid import Grid
@@ -27,13 +29,28 @@ MNIST = Grid("mnist", "cnn4", budget=1.5)
 CIFAR10 = Grid("cifar10", "wide_resnet32", budget=0.5)
 
 
-def _study(
-    name: str, title: str, grid: Grid, tables: tuple[str, str], settings: dict[str, str]
+ON_MNIST = {
+    "model": "cnn4: convolutions 5x5x32 and 5x5x64, each max-pooled, fc 512, fc 10",
+    "eps (Linf): FGSM weak / medium / strong; PGD, BIM, MIM": "0.1 / 0.2 / 0.3; 0.3",
+    "CW-L2 column": "accuracy at L2 1.5, at most 150 steps",
+    "noise": "normal with sd 0.3, uniform with half-width 0.3",
+    "adversarial training": "PGD with 3 steps, Linf 0.3, eps rising over a fifth of it",
+} | SHARED
+ON_CIFAR10 = {
+    "model": "wide ResNet-32: 3 stages of 5 blocks; the width stands in the records",
+    "eps (Linf): FGSM weak / medium / strong; PGD, BIM, MIM": "2 / 4 / 8; 8, over 255",
+    "CW-L2 column": "accuracy at L2 0.5, at most 150 steps",
+    "noise": "normal with sd 0.1, uniform with half-width 0.1",
+    "adversarial training": "PGD with 3 steps, Linf 8/255, eps rising over a fifth of it",
+} | SHARED
+
+
+def _tables(
+    grid: Grid, tables: tuple[str, str], claims: list[Claim], settings: dict[str, str]
 ) -> Study:
-    claims = mnist_claims(grid) if grid is MNIST else cifar10_claims(grid)
     return Study(
-        name=name,
-        title=title,
+        name=f"song2021_{grid.dataset}",
+        title=f"Song et al. 2021 on {grid.dataset}",
         source=SOURCE,
         systems=list(grid.systems.values()),
         tables={
@@ -42,7 +59,7 @@ def _study(
         },
         cells=list(grid.cells()),
         claims=claims,
-        settings=settings | SHARED,
+        settings=settings,
         extra=(partial(headline, grid), partial(norms_table, grid)),
     )
 
@@ -50,31 +67,10 @@ def _study(
 STUDIES = {
     study.name: study
     for study in (
-        _study(
-            "song2021_mnist",
-            "Song et al. 2021 on MNIST",
-            MNIST,
-            ("1", "2"),
-            {
-                "model": "cnn4: convolutions 5x5x32 and 5x5x64, each max-pooled, fc 512, fc 10",
-                "eps (Linf): FGSM weak / medium / strong, PGD, BIM, MIM": "0.1 / 0.2 / 0.3, 0.3",
-                "CW-L2 column": "accuracy at L2 1.5, 5 constants of 30 steps",
-                "noise": "normal with sd 0.3, uniform with half-width 0.3",
-                "adversarial training": "PGD with 3 steps, Linf 0.3, eps rising over a fifth",
-            },
-        ),
-        _study(
-            "song2021_cifar10",
-            "Song et al. 2021 on CIFAR-10",
-            CIFAR10,
-            ("3", "4"),
-            {
-                "model": "wide ResNet-32: 3 stages of 5 blocks; the width stands in the records",
-                "eps (Linf): FGSM weak / medium / strong, PGD, BIM, MIM": "2 / 4 / 8, 8, over 255",
-                "CW-L2 column": "accuracy at L2 0.5, 5 constants of 30 steps",
-                "noise": "normal with sd 0.1, uniform with half-width 0.1",
-                "adversarial training": "PGD with 3 steps, Linf 8/255, eps rising over a fifth",
-            },
-        ),
+        _tables(MNIST, ("1", "2"), mnist_claims(MNIST), ON_MNIST),
+        _tables(CIFAR10, ("3", "4"), cifar10_claims(CIFAR10), ON_CIFAR10),
+        bits_study(MNIST, SOURCE, ON_MNIST),
+        layers_study(MNIST, SOURCE, ON_MNIST),
+        mu_study(CIFAR10, SOURCE, ON_CIFAR10),
     )
 }

@@ -10,14 +10,27 @@ from robench.study.paper import read_cells
 
 TRAININGS = {"Orig.": (), "Adv.": ("adversarial_training",), "F.L.": ("feedback_learning",)}
 NAMES = {"none": "Orig.", "adversarial_training": "Adv.", "feedback_learning": "F.L."}
+MU = 255.0
+"""Of the 12-model tables."""
 
 
-def system(dataset: str, model: str, training: str, mapped: bool, bits: int) -> System:
-    """One of the 12 models of a table: a training, mapped or not, at 32 (float) or n bits."""
-    defenses = (*TRAININGS[training], *(("mulaw",) if mapped else ()))
+def system(
+    dataset: str,
+    model: str,
+    training: str,
+    *,
+    mu: float | None = None,
+    layers: int | str = 1,
+    bits: int = 32,
+    label: str = "",
+) -> System:
+    """A model of the paper: a training, mapped with `mu` or not, in float (32) or n bits.
+
+    `label` stands in place of the paper's name for it.
+    """
     options: dict[str, object] = {}
-    if mapped:
-        options |= {"defense.mulaw.mu": 255.0, "defense.mulaw.layers": 1}
+    if mu is not None:
+        options |= {"defense.mulaw.mu": mu, "defense.mulaw.layers": layers}
     if training == "F.L.":
         options["defense.feedback_learning.control"] = False
     if bits < 32:
@@ -26,8 +39,10 @@ def system(dataset: str, model: str, training: str, mapped: bool, bits: int) -> 
             "compressor.ptq.per_channel": False,
             "compressor.ptq.scale": "max",
         }
+    defenses = (*TRAININGS[training], *(() if mu is None else ("mulaw",)))
+    name = training + ("" if mu is None else "+mu") + (" (Q)" if bits < 32 else "")
     return System(
-        label=training + ("+mu" if mapped else "") + (" (Q)" if bits < 32 else ""),
+        label=label or name,
         chosen={
             "dataset": (dataset,),
             "model": (model,),
@@ -58,9 +73,12 @@ class Grid:
 
     def __init__(self, dataset: str, model: str, budget: float) -> None:
         self.dataset = dataset
+        self.model = model
         self.budget = budget
         self.systems = {
-            (training, mapped, bits): system(dataset, model, training, mapped, bits)
+            (training, mapped, bits): system(
+                dataset, model, training, mu=MU if mapped else None, bits=bits
+            )
             for mapped in (False, True)
             for training in TRAININGS
             for bits in (32, 3)

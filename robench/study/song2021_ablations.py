@@ -1,0 +1,103 @@
+"""The studies of Song et al. (2021) whose numbers stand only in figures: ours alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from robench.study.cells import Column, System
+from robench.study.claims import Check, Claim, Difference
+from robench.study.song2021_claims import SAME
+from robench.study.song2021_grid import CLEAN, MARGIN, MU, TRAININGS, Grid, system
+from robench.study.studies import Study
+
+MUS = (1, 4, 16, 64, 255, 1024)
+LAYERS: tuple[int | str, ...] = (1, 2, 3, 4, "conv", "linear")
+ATTACKED = ("CW-L2", "FGSM (w)", "FGSM (s)", "PGD", "BIM", "MIM")
+
+
+def mu_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
+    """Every column against mu, the last layer mapped; mu 0 is no map."""
+    dataset, model = grid.dataset, grid.model
+    systems = {
+        (training, mu): system(
+            dataset, model, training, mu=float(mu) if mu else None, label=f"{training}, mu {mu}"
+        )
+        for training in TRAININGS
+        for mu in (0, *MUS)
+    }
+    words = (
+        "Accuracy under attack rises with mu (CIFAR-10, last layer) while clean and noise columns "
+        "may fall a little."
+    )
+    checks: list[Check] = []
+    for training in ("Orig.", "F.L."):
+        most, off = systems[training, MUS[-1]], systems[training, 0]
+        raised = [grid.column(label) for label in ATTACKED]
+        checks += [Difference((most, column), (off, column), least=0.0) for column in raised]
+        kept = [grid.column(label) for label in ("Clean", "Normal", "Uniform")]
+        checks += [Difference((most, column), (off, column), least=-SAME) for column in kept]
+    return _ablation(
+        "song2021_mu",
+        f"Song et al. 2021: accuracy against mu on {dataset}",
+        source,
+        list(systems.values()),
+        {"White box": grid.white_box, "Black box and noise": grid.black_box},
+        [Claim("S6", words, checks)],
+        settings,
+    )
+
+
+def bits_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
+    """Clean and attacked accuracy against the bits of a weight, for the three trainings."""
+    systems = [
+        system(grid.dataset, grid.model, training, bits=bits, label=f"{training}, {bits} bits")
+        for training in TRAININGS
+        for bits in (32, 8, 7, 6, 5, 4, 3, 2)
+    ]
+    columns = [CLEAN, grid.column("FGSM (s)"), grid.column("PGD"), MARGIN]
+    title = f"Song et al. 2021: accuracy against bits on {grid.dataset}"
+    return _ablation("song2021_bits", title, source, systems, {"White box": columns}, [], settings)
+
+
+def layers_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
+    """Which layers to map: convolutions against linear layers, one to all."""
+    mapped = {
+        (training, layers): system(
+            grid.dataset,
+            grid.model,
+            training,
+            mu=MU,
+            layers=layers,
+            label=f"{training}, {_words(layers)}",
+        )
+        for training in TRAININGS
+        for layers in LAYERS
+    }
+    claim = Claim(
+        "layers",
+        "Mapping convolutions costs more accuracy than mapping fully connected layers.",
+        [
+            Difference((mapped[training, "linear"], CLEAN), (mapped[training, "conv"], CLEAN), 0.0)
+            for training in TRAININGS
+        ],
+    )
+    title = f"Song et al. 2021: which layers to map on {grid.dataset}"
+    tables = {"White box": grid.white_box}
+    systems = list(mapped.values())
+    return _ablation("song2021_layers", title, source, systems, tables, [claim], settings)
+
+
+def _words(layers: int | str) -> str:
+    return f"last {layers}" if isinstance(layers, int) else f"all {layers}"
+
+
+def _ablation(
+    name: str,
+    title: str,
+    source: str,
+    systems: Sequence[System],
+    tables: dict[str, list[Column]],
+    claims: Sequence[Claim],
+    settings: dict[str, str],
+) -> Study:
+    return Study(name, title, source, systems, tables, (), claims, settings)
