@@ -182,7 +182,8 @@ def _compare(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     if options.model:
         given = [options.record] * bool(options.record) + options.overrides
-        chosen = ["model=python", f"model.python.spec={options.model}", "audit=full"]
+        own = [f"model.python.spec={options.model}", "model.python.pretrained=true"]
+        chosen = ["model=python", *own, "audit=full"]
         return _run(chosen + given)
     if not options.record or options.overrides:
         raise UserError("expected one RECORD, or --model MODULE:FUNCTION; see robench audit --help")

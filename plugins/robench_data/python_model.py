@@ -31,6 +31,8 @@ class PythonModel(Model):
 
     spec: str = ""
     """module:function, for example my_nets:make."""
+    pretrained: bool = False  # type: ignore[misc]  # here the user says it, not the class
+    """Whether the function returns a trained network, to be left as it is."""
 
     def __post_init__(self) -> None:
         require(
