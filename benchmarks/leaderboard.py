@@ -93,7 +93,8 @@ def browse(page: Path, chromium: str) -> None:
 SORT = """async (name) => {
   const heads = [...document.querySelectorAll("table.board thead th")];
   const head = heads.find((one) => one.textContent.startsWith(name));
-  const drawn = new Promise((done) => document.addEventListener("rowschange", done, { once: true }));
+  const drawn = new Promise((done) =>
+    document.addEventListener("rowschange", done, { once: true }));
   const start = performance.now();
   (head.querySelector("[role=button]") || head).click();
   await drawn;
