@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.installed
 	$(BIN)/robench run defense=adversarial_training 'attack=[fgsm,pgd,cw]' 'metric=[accuracy,latency,size]'
+	$(BIN)/robench leaderboard results --out page
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 -q
@@ -24,7 +25,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs serve
 
 clean:
-	rm -rf $(VENV) results cache site
+	rm -rf $(VENV) results cache site page
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
