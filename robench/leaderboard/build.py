@@ -11,7 +11,7 @@ from robench.errors import UserError
 from robench.leaderboard.collect import collect
 from robench.leaderboard.index import write_index
 from robench.leaderboard.intake import Refused, find_records
-from robench.leaderboard.parallel import each
+from robench.leaderboard.parallel import Each, workers
 from robench.leaderboard.row import Row
 from robench.leaderboard.rowpage import write_rows
 from robench.leaderboard.site import Site, make_site
@@ -34,13 +34,15 @@ def build(roots: Iterable[Path], out: Path) -> Site:
     shutil.rmtree(work, ignore_errors=True)
     for name in ("data", "rows", "charts"):
         (work / name).mkdir(parents=True)
+    found = find_records(roots)
     try:
-        site = _gather(find_records(roots), work / "rows")
-        template = shipped("leaderboard/template")
-        for name in ("assets", "vendor"):
-            shutil.copytree(template / name, work / name)
-        write_index(site, write_studies(site, work), work)
-        write_rows(site, work)
+        with workers(len(found)) as each:
+            site = _gather(found, work / "rows", each)
+            template = shipped("leaderboard/template")
+            for name in ("assets", "vendor"):
+                shutil.copytree(template / name, work / name)
+            write_index(site, write_studies(site, work), work)
+            write_rows(site, work, each)
         shutil.rmtree(out, ignore_errors=True)
         work.rename(out)
     finally:
@@ -48,7 +50,7 @@ def build(roots: Iterable[Path], out: Path) -> Site:
     return site
 
 
-def _gather(found: list[tuple[str, Path]], out: Path) -> Site:
+def _gather(found: list[tuple[str, Path]], out: Path, each: Each) -> Site:
     rows: list[Row] = []
     refused: list[Refused] = []
     for (name, _), result in zip(found, each(partial(_take, out), found), strict=True):

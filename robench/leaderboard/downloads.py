@@ -49,15 +49,26 @@ def lines(record: Record, columns: Sequence[str]) -> tuple[str, str]:
     return text.getvalue(), ",\n".join(objects)
 
 
-def write(header: Sequence[str], rows: Sequence[Lines], out: Path) -> None:
-    """Write values.csv, values.json and values.parquet of all rows."""
-    table = out / "values.csv"
-    with table.open("w", encoding="utf-8") as file:
-        file.write(",".join(header) + "\n")
-        file.writelines(row.csv for row in rows)
-    with (out / "values.json").open("w", encoding="utf-8") as file:
-        file.write("[\n" + ",\n".join(row.json for row in rows if row.json) + "\n]\n")
-    _write_parquet(table, out / "values.parquet")
+def write(header: Sequence[str], rows: Iterable[Lines], out: Path) -> list[str]:
+    """Write values.csv, values.json and values.parquet as the rows come.
+
+    Returns their lines of the main table's data.
+    """
+    table = []
+    with (
+        (out / "values.csv").open("w", encoding="utf-8") as csv_file,
+        (out / "values.json").open("w", encoding="utf-8") as json_file,
+    ):
+        csv_file.write(",".join(header) + "\n")
+        end = "[\n"
+        for row in rows:
+            csv_file.write(row.csv)
+            json_file.write(end + row.json if row.json else "")
+            end = ",\n" if row.json else end
+            table.append(row.table)
+        json_file.write("\n]\n")
+    _write_parquet(out / "values.csv", out / "values.parquet")
+    return table
 
 
 def _write_parquet(table: Path, out: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -14,11 +15,36 @@ FEW = 200
 CHUNK = 50
 
 
-def each(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Yield `function(item)` in the order of the items; the function is one of a module's own."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if len(items) < FEW or workers == 1:
-        yield from map(function, items)
+class Each(Protocol):
+    """Yields `function(item)` in the order of the items; the function is a module's own."""
+
+    def __call__(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[Result]:
+        """Apply the function."""
+        ...
+
+
+def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """In this process."""
+    return map(function, items)
+
+
+@contextmanager
+def workers(count: int) -> Iterator[Each]:
+    """A way through `count` items: processes when there are many items and processors.
+
+    Open it early: processes that start late copy all that this one holds by then.
+    """
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if count < FEW or processors == 1:
+        yield one_by_one
         return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(function, items, chunksize=CHUNK)
+    with ProcessPoolExecutor(processors) as pool:
+        # The first task makes the pool start its processes, now, while they are small.
+        pool.submit(os.getpid).result()
+
+        def each(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+            return pool.map(function, items, chunksize=CHUNK)
+
+        yield each

@@ -12,7 +12,7 @@ from robench.leaderboard.cells import Column
 from robench.leaderboard.formats import NORMS, attack_text, interval, number, short
 from robench.leaderboard.labels import SMALL_UNITS, chosen_label
 from robench.leaderboard.pages import command, write_page
-from robench.leaderboard.parallel import each
+from robench.leaderboard.parallel import Each
 from robench.leaderboard.row import Row
 from robench.leaderboard.site import Site
 from robench.leaderboard.tabledata import row_text, write_table
@@ -38,7 +38,7 @@ class Job:
     folder: Path
 
 
-def write_rows(site: Site, out: Path) -> None:
+def write_rows(site: Site, out: Path, each: Each) -> None:
     """Write every row's page, the main table's data, and all values to download."""
     header = downloads.header({axis for row in site.rows for axis in row.axes})
     jobs = [
@@ -57,9 +57,8 @@ def write_rows(site: Site, out: Path) -> None:
         for place, protocol in enumerate(site.protocols)
         for row in protocol.rows
     ]
-    lines = list(each(write_row, jobs))
-    write_table(site, (line.table for line in lines), out)
-    downloads.write(header, lines, out / "data")
+    table = downloads.write(header, each(write_row, jobs), out / "data")
+    write_table(site, table, out)
 
 
 def write_row(job: Job) -> downloads.Lines:

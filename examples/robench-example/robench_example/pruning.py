@@ -37,8 +37,10 @@ class MagnitudePruning(robench.Compressor):
 def prune(weights: Tensor, sparsity: float) -> None:
     """Set the smallest `sparsity` of the weights to zero, in place."""
     count = int(sparsity * weights.numel())
-    smallest = weights.abs().flatten().argsort()[:count]
-    weights.view(-1)[smallest] = 0
+    kept = weights.new_ones(weights.numel())
+    kept[weights.abs().flatten().argsort()[:count]] = 0
+    # Trained weights may lie in channels-last order, so no view of them is flat.
+    weights.mul_(kept.reshape(weights.shape))
 
 
 class PrunedDeployed(robench.FloatDeployed):
