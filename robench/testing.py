@@ -235,7 +235,7 @@ class CompressorContract(ComponentContract):
         with seed_scope(0):
             model = _train(self.component.prepare(_untrained(), data.shape))
             # As the pipeline hands it over; a flat view of such weights fails.
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model.to(memory_format=torch.channels_last)
             return self.component.finish(model, data)
 
     def test_deployed_and_twin_agree(self) -> None:

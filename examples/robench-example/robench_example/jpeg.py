@@ -43,6 +43,8 @@ class JpegDeployed:
         self.inner = inner
         self.quality = quality
         self.randomised = inner.randomised
+        if hasattr(inner, "logits"):
+            self.logits = lambda images: inner.logits(compress(images, quality))
 
     def predict(self, images: Tensor) -> Tensor:
         """Labels of the compressed images."""
