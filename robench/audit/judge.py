@@ -39,7 +39,12 @@ class Judge:
         likely = (count >= FIRST_WRONG).nonzero()[:, 0]
         if len(likely):
             count[likely] += self._wrong_answers(images[likely], labels[likely], DRAWS - FIRST)
-        return count >= SURELY_WRONG
+        sure = (count >= SURELY_WRONG).nonzero()[:, 0]
+        wrong = torch.zeros_like(labels, dtype=torch.bool)
+        if len(sure):
+            # Of many candidates tried some pass by chance: fresh answers must agree.
+            wrong[sure] = self._wrong_answers(images[sure], labels[sure], DRAWS) * 2 > DRAWS
+        return wrong
 
     def _wrong_answers(self, images: Tensor, labels: Tensor, draws: int) -> Tensor:
         answers = [self.deployed.predict(images) != labels for _ in range(draws)]
