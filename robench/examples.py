@@ -42,7 +42,8 @@ def load_examples(path: Path, index: int, clean: Tensor) -> Tensor:
     Raises UserError when the file is missing, damaged or of another shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # A damaged archive makes numpy leave a file open that it opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             stored = torch.from_numpy(arrays[row_name(index)])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"expected examples of row {index} in {path}, got: {error}") from error
