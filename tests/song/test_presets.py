@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from robench import evaluate
+from robench.cache import Cache
+from robench.config import Places
+from robench.paths import shipped
+from robench.recipe import TrainConfig
+from robench.study.song2021 import STUDIES
+from robench_compressors.ptq import PTQ
+from robench_defenses.adversarial import AdversarialTraining
+from robench_defenses.feedback import FeedbackLearning
+from robench_defenses.mulaw import MuLaw
+
+PRESETS = sorted((shipped("conf") / "experiment").glob("song2021_*.yaml"))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_starts_with_the_command_that_runs_it(preset: Path) -> None:
+    lines = preset.read_text(encoding="utf-8").splitlines()
+    assert lines[:2] == ["# @package _global_", f"# robench run experiment={preset.stem}"]
+
+
+def test_every_study_has_its_preset() -> None:
+    assert {*STUDIES} <= {preset.stem for preset in PRESETS}
+
+
+def test_twelve_models_are_trained_three_times_and_the_surrogate_once(tmp_path: Path) -> None:
+    feedback = FeedbackLearning(
+        rounds=1, high_images=1, medium_images=1, low_images=1, gradient_steps=1
+    )
+    trainings = [[], [AdversarialTraining(steps=1)], [feedback]]
+    places = Places(results=tmp_path / "results", cache=tmp_path / "cache")
+    for training in trainings:
+        for maps in ([], [MuLaw()]):
+            for compressor in ("none", PTQ(bits=3)):
+                evaluate(
+                    "small_cnn",
+                    "digits",
+                    defense=[*training, *maps] or "none",
+                    compressor=compressor,
+                    attack=["fgsm"],
+                    access=("white_box", "transfer"),
+                    train=TrainConfig(epochs=1),
+                    images=20,
+                    places=places,
+                )
+    steps = [entry.step for entry in Cache(places.cache).entries()]
+    assert steps.count("train") == 4
+    assert steps.count("craft") == 12 + 1
+    assert len(list((tmp_path / "results").glob("*/record.json"))) == 12

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robench.cli import main
+from robench.errors import ConfigError
+from robench.outcomes import CLEAN, COLUMNS
+from robench.record import DataInfo, Provenance, Record, TwinAgreement, Value
+from robench.study.cells import Column, Runs, System
+from robench.study.claims import Claim, Difference
+from robench.study.report import report
+from robench.study.song2021 import MNIST, STUDIES
+from robench.study.song2021_extras import headline, largest_norm, norms_table
+from robench.study.studies import find
+
+N = 200
+
+
+def put(
+    root: Path,
+    name: str,
+    system: System,
+    shares: dict[tuple[str, str, float], float],
+    clean: float = 1.0,
+    finished: float = 1.0,
+    subset: str = "s",
+    values: tuple[Value, ...] = (),
+) -> None:
+    """Write a record whose first images are right: a share of them for each row."""
+    config: dict[str, dict[str, dict[str, object]]] = {
+        kind: {choice: {} for choice in chosen} for kind, chosen in system.chosen.items()
+    }
+    for path, value in system.options.items():
+        kind, choice, option = path.split(".")
+        config[kind][choice][option] = value
+    record = Record(
+        id=name,
+        config=config,
+        seed=0,
+        data=DataInfo(name="mnist", hash="h", images=N, subset=subset),
+        values=values,
+        rows=(),
+        agreement=TwinAgreement(equal_labels=1.0, logit_gap=0.0, n=N, flagged=False),
+        protocol="p",
+        provenance=Provenance(
+            robench="0",
+            distributions={},
+            components={},
+            python="3",
+            machine="m",
+            device="cpu",
+            threads=1,
+        ),
+        timings={"finished": finished},
+    )
+    folder = root / name
+    folder.mkdir()
+    (folder / "record.json").write_text(record.model_dump_json())
+    frames = [_rows(CLEAN, "none", np.nan, clean, clean)]
+    frames += [_rows(*row, share, clean) for row, share in shares.items()]
+    pd.concat(frames).to_parquet(folder / "outcomes.parquet", index=False)
+
+
+def _rows(attack: str, access: str, eps: float, share: float, clean: float) -> pd.DataFrame:
+    place = np.arange(N)
+    frame = pd.DataFrame(
+        {
+            "image": place,
+            "label": 1,
+            "attack": attack,
+            "access": access,
+            "search": "ball",
+            "norm": "linf",
+            "eps": eps,
+            "clean_prediction": (place < clean * N).astype(int),
+            "prediction": (place < share * N).astype(int),
+            "linf": 0.0,
+            "l2": 0.0,
+            "valid": True,
+        }
+    )
+    return frame.astype(COLUMNS)
+
+
+PLAIN, FEEDBACK = MNIST.systems["Orig.", False, 32], MNIST.systems["F.L.", False, 32]
+PGD = Column("PGD", "pgd")
+
+
+def test_a_difference_is_paired_and_bounded(tmp_path: Path) -> None:
+    put(tmp_path, "a", PLAIN, {("pgd", "white_box", 0.3): 0.1})
+    put(tmp_path, "b", FEEDBACK, {("pgd", "white_box", 0.3): 0.4})
+    runs = Runs(tmp_path, [PLAIN, FEEDBACK])
+    better = Difference((FEEDBACK, PGD), (PLAIN, PGD), least=0.0)(runs)
+    assert better.holds
+    assert "+30.0" in better.text
+    assert not Difference((PLAIN, PGD), (FEEDBACK, PGD), least=0.0)(runs).holds
+    assert not Difference((FEEDBACK, PGD), (PLAIN, PGD), most=0.05)(runs).holds
+    missing = Difference((FEEDBACK, Column("BIM", "bim")), (PLAIN, PGD), least=0.0)(runs)
+    assert missing.holds is None
+
+
+def test_a_claim_needs_all_its_checks(tmp_path: Path) -> None:
+    put(tmp_path, "a", PLAIN, {("pgd", "white_box", 0.3): 0.1})
+    put(tmp_path, "b", FEEDBACK, {("pgd", "white_box", 0.3): 0.4})
+    runs = Runs(tmp_path, [PLAIN, FEEDBACK])
+    holds = Difference((FEEDBACK, PGD), (PLAIN, PGD), least=0.0)
+    fails = Difference((PLAIN, PGD), (FEEDBACK, PGD), least=0.0)
+    unknown = Difference((PLAIN, Column("BIM", "bim")), (FEEDBACK, PGD), least=0.0)
+    assert Claim("X", "", [holds]).judge(runs)[0] == "reproduced"
+    assert Claim("X", "", [holds, fails, unknown]).judge(runs)[0] == "not reproduced"
+    assert Claim("X", "", [holds, unknown]).judge(runs)[0] == "not comparable"
+
+
+def test_records_are_matched_by_their_options(tmp_path: Path) -> None:
+    other = System("x", PLAIN.chosen | {"compressor": ("ptq",)}, {"compressor.ptq.bits": 4})
+    put(tmp_path, "a", other, {})
+    three = MNIST.systems["Orig.", False, 3]
+    assert list(Runs(tmp_path, [PLAIN, three])) == []
+
+
+def test_of_several_records_the_last_of_the_commonest_images_counts(tmp_path: Path) -> None:
+    put(tmp_path, "old", PLAIN, {}, clean=0.5, finished=1.0)
+    put(tmp_path, "new", PLAIN, {}, clean=0.9, finished=2.0)
+    put(tmp_path, "fl", FEEDBACK, {})
+    put(tmp_path, "others", PLAIN, {}, clean=0.1, finished=3.0, subset="t")
+    runs = Runs(tmp_path, [PLAIN, FEEDBACK])
+    score = runs.score(PLAIN, Column("Clean"))
+    assert score is not None
+    assert score.value == pytest.approx(0.9)
+
+
+def test_the_paper_has_312_cells_and_none_is_lost() -> None:
+    cells = [cell for study in STUDIES.values() for cell in study.cells]
+    assert len(cells) == 312
+    assert len({(c.table, c.system.label, c.column) for c in cells}) == 312
+    table_1 = [c for c in cells if c.table == "1" and c.system.label == "F.L.+mu (Q)"]
+    assert {c.column.label: c.value for c in table_1}["PGD"] == pytest.approx(0.5524)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("song2021_mnist", 7.67), ("song2021_cifar10", 27.84)]
+)
+def test_the_headline_recomputed_from_the_papers_tables(name: str, expected: float) -> None:
+    cells = {(c.system.label, c.column): c.value for c in STUDIES[name].cells}
+    columns = {column for label, column in cells if label == "F.L. (Q)"}
+    gains = [cells["F.L.+mu (Q)", column] - cells["F.L. (Q)", column] for column in columns]
+    assert len(gains) == 13
+    assert 100 * np.mean(gains) == pytest.approx(expected, abs=0.01)
+
+
+def test_headline_naive_and_audited(tmp_path: Path) -> None:
+    rows = dict.fromkeys(_every_row(), 0.2)
+    mapped = rows | {("pgd", "white_box", 0.3): 0.8, ("pgd_margin", "white_box", 0.3): 0.0}
+    put(tmp_path, "a", MNIST.systems["F.L.", False, 3], rows)
+    put(tmp_path, "b", MNIST.systems["F.L.", True, 3], mapped)
+    runs = Runs(tmp_path, list(MNIST.systems.values()))
+    text = headline(MNIST, runs)
+    assert "| all 13 | +4.62" in text  # one column of thirteen gains 60 points
+    assert "-" in text.splitlines()[-1].split("|")[3]  # PGD on the margin leaves nothing
+
+
+def _every_row() -> list[tuple[str, str, float]]:
+    ball = ("fgsm_weak", "fgsm_medium", "fgsm_strong", "pgd", "pgd_margin", "bim", "mim")
+    accesses = ("white_box", "transfer")
+    rows = [(attack, access, 0.3) for attack in ball for access in accesses]
+    rows += [("cw", access, 1.5) for access in accesses]
+    return [*rows, ("normal_noise", "none", 0.3), ("uniform_noise", "none", 0.3)]
+
+
+def norm(layer: str, value: float) -> Value:
+    axes = {"layer": layer, "step": "mapped -> quantized", "view": "matrix", "p": "2"}
+    return Value(metric="weight_perturbation", value=value, axes=axes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("adversarial", "holds"), [(3.0, True), (1.5, False)])
+def test_whose_norm_is_largest(tmp_path: Path, adversarial: float, holds: bool) -> None:
+    for training, value in (("Orig.", 1.0), ("Adv.", adversarial), ("F.L.", 2.0)):
+        values = (norm("1", value), norm("2", value))
+        put(tmp_path, training, MNIST.systems[training, False, 3], {}, values=values)
+    runs = Runs(tmp_path, list(MNIST.systems.values()))
+    assert largest_norm(MNIST, runs).holds is holds
+    assert "| Orig. | 1.000 | 1.000 |" in norms_table(MNIST, runs)
+
+
+def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
+    study = find("song2021_mnist")
+    text = report(study, Runs(tmp_path, study.systems))
+    assert "Not run: Orig., Orig. (Q), Adv." in text
+    assert text.count("not comparable") == len(study.claims)
+
+
+def test_the_command_prints_ours_beside_the_papers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path, "a", PLAIN, {("pgd", "white_box", 0.3): 0.1}, clean=0.99)
+    assert main(["study", "song2021_mnist", "--records", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "99.0 [96.4, 99.7] / 99.2 / -0.2" in shown
+    assert "10.0 [6.6, 14.9] / 4.4 / +5.6" in shown
+
+
+def test_an_unknown_study() -> None:
+    with pytest.raises(ConfigError, match="song2021_mnist"):
+        find("song2020")
