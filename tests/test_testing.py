@@ -25,10 +25,9 @@ FAST: dict[str, dict[str, Any]] = {
     "cw": {"steps": 10, "search_steps": 2},
 }
 CONTRACTS = {kind: getattr(testing, f"{base.__name__}Contract") for kind, base in KINDS.items()}
-NEEDS_OPTION = {"npz", "image_folder", "python", "checkpoint", "torchvision"}
-"""They need a file of the user's, or load weights; their own tests cover them."""
+NEEDS_OPTION = {"certified", "npz", "image_folder", "python", "checkpoint", "torchvision"}
+"""They need a certifier, a file of the user's, or weights; their own tests cover them."""
 MORE: dict[str, dict[str, Any]] = {
-    "certified": {"run": {"defense": "intrs"}},
     **{name: {"root": Path(os.environ.get("ROBENCH_DATA", ""))} for name in REAL_DATA},
 }
 """What else a contract needs."""
