@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 
 from robench.study.claims import Claim
-from robench.study.song2021_ablations import bits_study, layers_study, mu_study
+from robench.study.song2021_ablations import bits_study, layers_study, mu_study, scales_study
 from robench.study.song2021_claims import cifar10_claims, mnist_claims
 from robench.study.song2021_extras import headline, norms_table
 from robench.study.song2021_grid import Grid
@@ -70,6 +70,7 @@ STUDIES = {
         _tables(MNIST, ("1", "2"), mnist_claims(MNIST), ON_MNIST),
         _tables(CIFAR10, ("3", "4"), cifar10_claims(CIFAR10), ON_CIFAR10),
         bits_study(MNIST, SOURCE, ON_MNIST),
+        scales_study(MNIST, SOURCE, ON_MNIST),
         layers_study(MNIST, SOURCE, ON_MNIST),
         mu_study(CIFAR10, SOURCE, ON_CIFAR10),
     )

@@ -59,6 +59,29 @@ def bits_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
     return _ablation("song2021_bits", title, source, systems, {"White box": columns}, [], settings)
 
 
+def scales_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
+    """What makes adversarially trained weights collapse at 3 bits: the rule of the scale."""
+    systems = [
+        system(
+            grid.dataset,
+            grid.model,
+            training,
+            bits=3,
+            per_channel=per_channel,
+            scale=scale,
+            label=f"{training}, a scale per {'channel' if per_channel else 'layer'} by {scale}",
+        )
+        for training in TRAININGS
+        for per_channel in (False, True)
+        for scale in ("max", "mse")
+    ]
+    columns = [CLEAN, grid.column("FGSM (s)"), grid.column("PGD"), MARGIN]
+    title = f"Song et al. 2021: the scale of 3-bit weights on {grid.dataset}"
+    return _ablation(
+        "song2021_scales", title, source, systems, {"White box": columns}, [], settings
+    )
+
+
 def layers_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
     """Which layers to map: convolutions against linear layers, one to all."""
     mapped = {

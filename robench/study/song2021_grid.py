@@ -22,6 +22,8 @@ def system(
     mu: float | None = None,
     layers: int | str = 1,
     bits: int = 32,
+    per_channel: bool = False,
+    scale: str = "max",
     label: str = "",
 ) -> System:
     """A model of the paper: a training, mapped with `mu` or not, in float (32) or n bits.
@@ -36,8 +38,8 @@ def system(
     if bits < 32:
         options |= {
             "compressor.ptq.bits": bits,
-            "compressor.ptq.per_channel": False,
-            "compressor.ptq.scale": "max",
+            "compressor.ptq.per_channel": per_channel,
+            "compressor.ptq.scale": scale,
         }
     defenses = (*TRAININGS[training], *(() if mu is None else ("mulaw",)))
     name = training + ("" if mu is None else "+mu") + (" (Q)" if bits < 32 else "")
