@@ -81,8 +81,12 @@ def _without_layers(values: Iterable[Value]) -> Iterable[Value]:
     return (value for value in values if "layer" not in value.axes)
 
 
+WHOLE = {"step": "trained -> deployed", "view": "matrix"}
+"""Of a layer's several ||dW||: all that was done to it, as a matrix."""
+
+
 def layers(values: Iterable[Value]) -> list[Value]:
-    """The ||dW||_2 of each layer."""
+    """The ||dW||_2 of each layer, from training to what ships."""
     return [
         value
         for value in values
@@ -90,6 +94,7 @@ def layers(values: Iterable[Value]) -> list[Value]:
         and str(value.axes.get("p")) in ("2", "2.0")
         and "layer" in value.axes
         and value.value is not None
+        and all(value.axes.get(name, only) == only for name, only in WHOLE.items())
     ]
 
 

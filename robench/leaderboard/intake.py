@@ -16,6 +16,8 @@ from robench.results import CHOSEN, RECORD, folders, read
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""
+AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
+"""Words that an axis may have, layers and steps among them."""
 UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
 ID = re.compile(r"[0-9a-f]{8,64}")
@@ -88,8 +90,8 @@ def _names(record: Record) -> Iterator[str]:
         yield value.metric
         for name, axis in value.axes.items():
             yield name
-            if isinstance(axis, str) and axis:
-                yield axis
+            if isinstance(axis, str) and axis and not AXIS.fullmatch(axis):
+                raise UserError(f"expected plain words for {name[:80]}, got {axis[:80]!r}")
 
 
 def _check_texts(folder: Path) -> None:
