@@ -112,8 +112,7 @@ def _attack_table(record: Record) -> Table:
             "no limit" if axes["eps"] is None else f"{axes['eps']:.4g}",
             percent(attacked),
             percent(value),
-            *[percent(record.find("audited_accuracy", norm=axes["norm"], eps=axes["eps"]))]
-            * audited,
+            *[percent(_audited(record, axes))] * audited,
             f"{seconds[key]:.1f}" if key in seconds else "",
         )
     for row in record.rows:
@@ -124,6 +123,9 @@ def _attack_table(record: Record) -> Table:
 
 
 def _audited(record: Record, axes: dict[str, Axis]) -> Value | None:
+    """The audited accuracy of a row's threat; noise rows have no threat to audit."""
+    if axes["access"] == "none":
+        return None
     return record.find("audited_accuracy", norm=axes["norm"], eps=axes["eps"])
 
 
