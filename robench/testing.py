@@ -221,7 +221,9 @@ class DefenseContract(ComponentContract):
 
     def test_runs_from_training_to_record(self) -> None:
         """The whole pipeline accepts it."""
-        record = evaluate("small_cnn", tiny_data(), defense=self.component, train=SHORT, attack=())
+        record = evaluate(
+            "small_cnn", tiny_data(), defense=self.component, train=SHORT, attack=(), audit="off"
+        )
         assert record.find("clean_accuracy") is not None
 
 
@@ -287,7 +289,9 @@ class AttackContract(ComponentContract):
 
     def test_is_judged_inside_the_threat(self) -> None:
         """The core accepts its candidates; a row that is invalid fails here."""
-        record = evaluate(tiny_network(), tiny_data(), attack=self.component, images=30)
+        record = evaluate(
+            tiny_network(), tiny_data(), attack=self.component, images=30, audit="off"
+        )
         assert [row.message for row in record.rows if row.status == "invalid"] == []
 
 
@@ -299,7 +303,7 @@ class MetricContract(ComponentContract):
     """What else the measured run has: arguments of `robench.evaluate`."""
 
     def _record(self) -> Record:
-        given: dict[str, Any] = {"metric": self.component, "images": 30, **self.run}
+        given: dict[str, Any] = {"metric": self.component, "images": 30, "audit": "off", **self.run}
         return evaluate(tiny_network(), tiny_data(), **given)
 
     def test_values_lie_in_their_intervals(self) -> None:

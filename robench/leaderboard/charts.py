@@ -177,8 +177,9 @@ def _layer_layers() -> list[Spec]:
     ]
 
 
-EPS = _number("ε (largest change of a pixel, or L2 length; pixels in [0,1])", "eps")
-RADIUS = _number("certified radius (L2, pixels in [0,1])", "radius")
+FEW_TICKS = {"tickCount": 6}
+EPS = _number("ε (largest change of a pixel, or L2 length; pixels in [0,1])", "eps", axis=FEW_TICKS)
+RADIUS = _number("certified radius (L2, pixels in [0,1])", "radius", axis=FEW_TICKS)
 
 CHARTS = (
     Chart(
