@@ -73,7 +73,7 @@ def evaluate(
     access: Iterable[str] = ("white_box",),
     threat: ThreatConfig | None = None,
     train: TrainConfig | None = None,
-    audit: str = "off",
+    audit: str = "quick",
     images: int | None = None,
     seed: int = 0,
     places: Places | None = None,
