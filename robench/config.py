@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Optional, TypeVar
 
 from robench.components import Attack, Compressor, Dataset, Defense, Metric, Model
-from robench.digest import digest
+from robench.digest import canonical, digest
 from robench.errors import ConfigError
 from robench.recipe import Recipe, TrainConfig
 from robench.threat import ThreatConfig
@@ -138,7 +139,9 @@ class RunConfig:
         kinds = (*CHOSEN, "access", "certifier")
         chosen = {kind: _plain(getattr(self, kind)) for kind in kinds}
         settings = {name: asdict(getattr(self, name)) for name in ("train", "threat", "audit")}
-        return {**chosen, **settings, "seed": self.seed, "images": self.images}
+        given = {**chosen, **settings, "seed": self.seed, "images": self.images}
+        plain: dict[str, Any] = json.loads(canonical(given))
+        return plain
 
     @property
     def id(self) -> str:

@@ -10,7 +10,7 @@ from robench.config import Places
 from robench.errors import UserError
 from robench.integer import Program, export_c, export_onnx
 from robench.integer.codegen import generate
-from robench.pipeline import prepare_machine
+from robench.pipeline import prepare_machine, same_machine
 from robench.results import read
 from robench.smoothing import Cohen, certifier_source
 from robench.smoothing.classifier import SmoothedDeployed
@@ -24,8 +24,9 @@ def export(folder: Path, form: str, out: Path, places: Places) -> Path:
     the complete certifier without floating point. `onnx` is QDQ and not bit-exact. Raises UserError
     for a model that is no integer program.
     """
-    prepare_machine(places)
     record = read(folder)
+    places = same_machine(record, places)
+    prepare_machine(places)
     steps = Steps(from_plain(record.config), places, Cache(places.cache))
     deployed = steps.system.deployed
     smoothed = isinstance(deployed, SmoothedDeployed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,6 +69,11 @@ def prepare_machine(places: Places) -> None:
     keep_memory()
     if places.threads is not None:
         torch.set_num_threads(places.threads)
+
+
+def same_machine(record: Record, places: Places) -> Places:
+    """Places with a record's number of threads: trained bits depend on it."""
+    return replace(places, threads=record.provenance.threads)
 
 
 def gather(steps: Steps) -> tuple[Evidence, tuple[AttackRow, ...]]:

@@ -11,7 +11,7 @@ from robench.compose import from_plain
 from robench.config import Places
 from robench.errors import UserError
 from robench.examples import load_examples
-from robench.pipeline import prepare_machine
+from robench.pipeline import prepare_machine, same_machine
 from robench.record import AttackRow
 from robench.results import EXAMPLES, read, read_outcomes
 from robench.steps import Steps
@@ -41,8 +41,9 @@ def verify(folder: Path, places: Places) -> list[Check]:
 
     Raises UserError when the data differ or the record has no examples.
     """
-    prepare_machine(places)
     record, outcomes = read(folder), read_outcomes(folder)
+    places = same_machine(record, places)
+    prepare_machine(places)
     steps = Steps(from_plain(record.config), places, Cache(places.cache))
     if steps.data.hash != record.data.hash:
         raise UserError(f"expected data {record.data.hash}, got {steps.data.hash} in this folder")
