@@ -91,7 +91,8 @@ def heading(column: Column) -> tuple[str, str]:
     small += [f"{name} {_axis_text(value)}" for name, value in axes.items() if value is not None]
     if column.unit in SMALL_UNITS and column.unit != "share":
         small.insert(0, SMALL_UNITS[column.unit])
-    return title, " · ".join(small)
+    # A heading may break between its parts, not inside one.
+    return title, " · ".join(part.replace(" ", "\u00a0") for part in small)
 
 
 def _axis_text(value: object) -> str:
