@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Optional, TypeVar
 
 from robench.components import Attack, Compressor, Dataset, Defense, Metric, Model
-from robench.digest import canonical, digest
+from robench.digest import digest
 from robench.errors import ConfigError
 from robench.recipe import Recipe, TrainConfig
 from robench.threat import ThreatConfig
@@ -140,13 +140,14 @@ class RunConfig:
         chosen = {kind: _plain(getattr(self, kind)) for kind in kinds}
         settings = {name: asdict(getattr(self, name)) for name in ("train", "threat", "audit")}
         given = {**chosen, **settings, "seed": self.seed, "images": self.images}
-        plain: dict[str, Any] = json.loads(canonical(given))
+        # Through JSON, so that what a record holds equals what it was made from.
+        plain: dict[str, Any] = json.loads(json.dumps(given, allow_nan=False))
         return plain
 
     @property
     def id(self) -> str:
-        """The run's id: a digest of its plain form."""
-        return digest(self.plain())
+        """The run's id: a digest of its plain form and the order of its defenses."""
+        return digest([self.plain(), list(self.defense)])
 
     @property
     def recipe(self) -> Recipe:

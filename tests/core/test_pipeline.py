@@ -310,3 +310,11 @@ def test_a_randomised_model_still_gives_the_same_record_for_a_seed(
     again = Places(results=tmp_path / "r2", cache=tmp_path / "c2", threads=1)
     second = robench.evaluate(shaky, tiny_data, places=again, defense={"none": Plain()}, **parts)
     assert untimed(first) == untimed(second)
+
+
+def test_the_order_of_defenses_is_part_of_the_id() -> None:
+    one, two = Plain(), Other()
+    first = config(defense={"a": one, "b": two})
+    second = config(defense={"b": two, "a": one})
+    assert list(first.plain()["defense"]) == ["a", "b"]
+    assert first.id != second.id
