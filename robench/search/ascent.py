@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -107,7 +108,7 @@ class Ball:
             delta = torch.rand(images.shape, generator=rng) * 2 - 1
         else:
             direction = unit(torch.randn(images.shape, generator=rng), "l2")
-            radius = torch.rand(len(images), generator=rng) ** (1 / images[0].numel())
+            radius = torch.rand(len(images), generator=rng) ** (1 / math.prod(images.shape[1:]))
             delta = direction * radius.view(-1, *[1] * (images.dim() - 1))
         return (images + delta.to(images.device) * self.eps).clamp_(0, 1)
 

@@ -241,3 +241,12 @@ def test_a_threat_without_eps_is_refused() -> None:
         GradientSearch(steps=1).run(
             Linear(), middle(), torch.zeros(4, dtype=torch.int64), Threat("linf", None), rng()
         )
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_no_images_give_no_candidates(norm: str) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    search = GradientSearch(steps=2, random_start=True, restarts=2)
+    images, labels = torch.zeros(0, 1, 4, 4), torch.zeros(0, dtype=torch.int64)
+    found = search.run(net, images, labels, Threat(norm, 0.1), torch.Generator())
+    assert found.shape == images.shape
