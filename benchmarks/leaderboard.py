@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from robench.config import run_id
 from robench.digest import digest
 from robench.outcomes import COLUMNS
 from robench.preview import PREVIEW, save_png, strip
@@ -125,7 +126,7 @@ def make_records(root: Path, count: int) -> None:
 
 def _make_one(root: Path, number: int, rng: np.random.Generator, png: bytes) -> None:
     config = _config(number)
-    folder = root / digest(config)
+    folder = root / run_id(config)
     folder.mkdir()
     labels = rng.integers(0, 10, IMAGES).astype(np.int16)
     skill = rng.uniform(0.1, 0.9)
@@ -225,7 +226,7 @@ def _record(
     audit = {"norm": "linf", "eps": EPS, "level": "quick", "n": IMAGES, "verdict": verdict}
     return {
         "schema_version": SCHEMA_VERSION,
-        "id": digest(config),
+        "id": run_id(config),
         "config": config,
         "overrides": [],
         "seed": config["seed"],

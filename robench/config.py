@@ -146,8 +146,8 @@ class RunConfig:
 
     @property
     def id(self) -> str:
-        """The run's id: a digest of its plain form and the order of its defenses."""
-        return digest([self.plain(), list(self.defense)])
+        """The run's id."""
+        return run_id(self.plain())
 
     @property
     def recipe(self) -> Recipe:
@@ -167,6 +167,11 @@ class RunConfig:
             kind: _choose(registry(), kind, value) for kind, value in chosen.items()
         }
         return replace(self, **changed, seed=seed, attack={}, metric={})
+
+
+def run_id(plain: Mapping[str, Any]) -> str:
+    """The id of a run from its plain form: a digest that sees the order of the defenses."""
+    return digest([plain, list(plain["defense"])])
 
 
 def only(kind: str, chosen: Mapping[str, C]) -> C:

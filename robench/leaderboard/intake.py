@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from robench.config import run_id
 from robench.digest import digest
 from robench.errors import UserError
 from robench.leaderboard.parts import Part, read_parts
@@ -131,7 +132,7 @@ def _check_parts(record: Record, parts: list[Part]) -> None:
 
 def check_hash(record: Record) -> None:
     """Raise UserError unless the id is the digest of the configuration."""
-    if digest(record.config) != record.id:
+    if run_id(record.config) != record.id:
         raise UserError(
-            f"expected id {digest(record.config)} for this configuration, got {record.id}"
+            f"expected id {run_id(record.config)} for this configuration, got {record.id}"
         )
