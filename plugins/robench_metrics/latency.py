@@ -41,6 +41,7 @@ class Latency(robench.Metric):
         low, median, high = (float(np.quantile(seconds, q)) for q in (0.05, 0.5, 0.95))
         axes = {
             "batch": self.batch,
+            "warmup": self.warmup,
             "threads": torch.get_num_threads(),
             "device": evidence.steps.device.type,
         }
