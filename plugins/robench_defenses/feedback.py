@@ -22,7 +22,7 @@ class FeedbackLearning(Defense):
     by their mean margin and takes images of each class by its level's quota. Retraining moves them
     beyond the boundary along their directions of smallest margin; these examples keep their labels,
     and as many training images stand beside them. Margins are those of the network as it trains:
-    examples made once for a whole round teach it to know their patterns, not to move its boundary.
+    in trials, examples made once for a whole round raised accuracy under FGSM and not under PGD.
     A class with fewer images than its quota gives what it has; an image that is already wrong has
     margin 0 and is repeated as it is.
     """
@@ -60,8 +60,8 @@ class FeedbackLearning(Defense):
     targets: int = 2
     """Other classes, the likeliest first, towards which gradient directions are tried."""
     gradient_steps: int = 4
-    """Steps of the path towards a class; each gives a direction, the first is the gradient. With
-    one step the network learns to hide its gradient: PGD then finds what the margins do not."""
+    """Steps of the path towards a class; each gives a direction, the first is the gradient. In
+    trials with one step, PGD went on to find what the margins did not."""
     control: bool = False
     """Put random noise of the same size in place of the directions: what the same number of
     examples gives without feedback."""
