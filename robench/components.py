@@ -91,6 +91,13 @@ class Defense(Component):
         """Whether it trains with its options as they are."""
         return self.trains
 
+    def as_trained(self) -> Defense:
+        """This defense with the options that only act after training at their defaults.
+
+        It names the trained weights, so that changing those options retrains nothing.
+        """
+        return self
+
     def adapt(self, compressor: Compressor) -> Compressor:
         """The compressor with options that this defense needs; default: unchanged."""
         return compressor

@@ -123,7 +123,7 @@ class Steps:
         return {
             "data": self.data.hash,
             "model": named(self.model) | {"identity": self.model.identity()},
-            "defense": named(defense) if defense.changes_training else "plain",
+            "defense": named(defense.as_trained()) if defense.changes_training else "plain",
             "compressor": named(self.compressor) if self.compressor.trains_with else "none",
             "recipe": None if self.pretrained else asdict(self.config.recipe),
             "seed": self.config.seed,

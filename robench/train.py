@@ -85,7 +85,10 @@ class Trainer:
             images = split.images[index].to(self.device).float() / 255
             images = augment(images, recipe, rng).contiguous(memory_format=torch.channels_last)
             model.train()
-            value = loss(model, images, split.labels[index].to(self.device), rng)
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"
+            ):
+                value = loss(model, images, split.labels[index].to(self.device), rng)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             optimizer.step()

@@ -64,8 +64,15 @@ class FloatRS(robench.Defense):
         names = {field.name for field in fields(compressor)}
         if not self.wide or "input_range" not in names or compressor.input_range is not None:  # type: ignore[attr-defined]
             return compressor
-        reach = round(COVERED * 255 * max(self.sigma, self.train_sigma or 0))
+        # A network trained under fake quantization keeps the map that it was trained with.
+        trained = (self.train_sigma or self.sigma) if compressor.trains_with else 0.0
+        reach = round(COVERED * 255 * (trained or max(self.sigma, self.train_sigma or 0)))
         return replace(compressor, input_range=[-reach, 255 + reach])  # type: ignore[call-arg]
+
+    def as_trained(self) -> FloatRS:
+        """The smoothing that trains alike: noise of the training, nothing of the votes."""
+        sigma = self.sigma if self.train_sigma is None else self.train_sigma
+        return type(self)(sigma=sigma or self.sigma, law=self.law, consistency=self.consistency)
 
     def loss(
         self, model: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generator

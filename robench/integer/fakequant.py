@@ -64,7 +64,7 @@ class ActivationQuant(nn.Module):
         return out
 
     def _observe(self, x: Tensor) -> None:
-        seen = torch.stack((x.new_zeros(()), x.amax()) if self.relu else torch.aminmax(x))
+        seen = torch.stack((x.new_zeros(()), x.amax()) if self.relu else torch.aminmax(x)).float()
         if self.range.isnan().any():
             self.range.copy_(seen)
         else:
