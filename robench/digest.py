@@ -38,11 +38,16 @@ NUMBERLESS = {"robench", "robench.components", "robench.errors", "robench.progre
 """Modules that cannot change a number: names, contracts, messages."""
 
 
+AFTER_TRAINING = ("adapt", "as_trained", "transform", "finish", "deploy")
+"""Methods of components that act once the weights are trained, or on nothing but options."""
+
+
 @cache
-def code(module: str) -> str:
+def code(module: str, without: tuple[str, ...] = ()) -> str:
     """Digest of a module's code and of all code it imports from its own package or robench.
 
-    Comments and docstrings do not count, so that a clearer text retrains nothing.
+    Comments and docstrings do not count, so that a clearer text retrains nothing; neither do
+    methods of the module whose names are in `without`, nor what only they import.
     """
     roots = {"robench", module.partition(".")[0]}
     seen: dict[str, str] = {}
@@ -55,14 +60,16 @@ def code(module: str) -> str:
         if path is None or path.suffix != ".py":
             continue  # a name inside a module, or compiled code
         tree = _without_docs(ast.parse(path.read_text(encoding="utf-8")))
+        if name == module:
+            tree = _without_methods(tree, without)
         seen[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
         waiting += _imports(tree, name, path)
     return digest(seen)
 
 
-def component_code(component: object) -> str:
-    """Digest of the code behind a component: its class's module and what that imports."""
-    return code(type(component).__module__)
+def component_code(component: object, training: bool = False) -> str:
+    """Digest of a component's module and all it imports, or of what of them trains."""
+    return code(type(component).__module__, AFTER_TRAINING if training else ())
 
 
 def _source(module: str) -> Path | None:
@@ -87,6 +94,13 @@ def _without_docs(tree: ast.Module) -> ast.Module:
         if isinstance(body, list):
             kept = [line for line in body if not _is_text(line)]
             node.body = kept  # type: ignore[attr-defined]
+    return tree
+
+
+def _without_methods(tree: ast.Module, names: tuple[str, ...]) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            node.body = [line for line in node.body if getattr(line, "name", None) not in names]
     return tree
 
 

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def named(component: Component) -> dict[str, Any]:
-    """What a step's hash holds of a component: its class, options, version and code."""
+def named(component: Component, training: bool = False) -> dict[str, Any]:
+    """What a step's hash holds of a component: its class, options, version and (training) code."""
     cls = type(component)
     return {
         "class": f"{cls.__module__}.{cls.__qualname__}",
         "options": plain_options(component),
         "version": cls.version,
-        "code": component_code(component),
+        "code": component_code(component, training),
     }
 
 
@@ -119,12 +119,13 @@ class Steps:
 
     @cached_property
     def _train_inputs(self) -> dict[str, Any]:
-        defense = self.trainer_defense
+        defense = self.trainer_defense.as_trained()
+        trains, prepares = defense.changes_training, self.compressor.trains_with
         return {
             "data": self.data.hash,
             "model": named(self.model) | {"identity": self.model.identity()},
-            "defense": named(defense.as_trained()) if defense.changes_training else "plain",
-            "compressor": named(self.compressor) if self.compressor.trains_with else "none",
+            "defense": named(defense, training=True) if trains else "plain",
+            "compressor": named(self.compressor, training=True) if prepares else "none",
             "recipe": None if self.pretrained else asdict(self.config.recipe),
             "seed": self.config.seed,
             "code": code("robench.train"),

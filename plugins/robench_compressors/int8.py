@@ -28,13 +28,15 @@ class QATInt8(robench.Compressor):
 
     def prepare(self, model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
         """Insert fake quantization: the module that is trained is the twin."""
-        from robench.integer import prepare_qat
+        from robench.integer.trace import prepare_qat
 
         return prepare_qat(model, shape, input_range=covered(self.input_range))
 
     def finish(self, model: nn.Module, data: robench.Data) -> robench.System:
         """Fold the trained twin into an integer program."""
         del data
+        from robench.integer.deployed import integer_system
+
         return integer_system(model)
 
 
@@ -62,18 +64,11 @@ class PTQInt8(robench.Compressor):
     def finish(self, model: nn.Module, data: robench.Data) -> robench.System:
         """Calibrate on the first training images, then fold into an integer program."""
         from robench.integer import quantize
+        from robench.integer.deployed import integer_system
 
         images = data.train.float_images()[: self.images]
         twin = quantize(model.cpu(), images, self.method, input_range=covered(self.input_range))  # type: ignore[arg-type]
         return integer_system(twin)
-
-
-def integer_system(twin: nn.Module) -> robench.System:
-    """The system of a fake-quantised twin: its program on the engine, itself as twin."""
-    from robench.integer import IntegerDeployed, Twin, to_program
-
-    assert isinstance(twin, Twin)
-    return robench.System(deployed=IntegerDeployed(to_program(twin.cpu().eval())), twin=twin)
 
 
 def check_range(given: list[int] | None) -> None:

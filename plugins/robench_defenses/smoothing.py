@@ -98,7 +98,7 @@ class FloatRS(robench.Defense):
         return robench.System(deployed, SmoothedTwin(system.twin, self.sigma, self.samples))
 
     def _law(self, sigma: float) -> Noise:
-        from robench.smoothing import Noise
+        from robench.smoothing.noise import Noise
 
         return Noise(sigma=Fraction(str(sigma)), law=self.law)
 
@@ -110,7 +110,8 @@ class FloatRS(robench.Defense):
         if self.law == "gaussian":
             drawn = sigma * torch.randn(images.shape, generator=rng)
         else:
-            from robench.smoothing import noise_table, training_noise
+            from robench.smoothing.noise import noise_table
+            from robench.smoothing.sampling import training_noise
 
             drawn = training_noise(noise_table(self._law(sigma)), images.shape, rng) / 255
         return drawn.to(images.device)

@@ -6,13 +6,16 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robench.errors import UserError
+from robench.integer.build import to_program
 from robench.integer.engine import Engine
 from robench.integer.file import program_bytes, save_program
 from robench.integer.program import Program
 from robench.integer.reference import run_reference
+from robench.integer.twin import Twin
+from robench.system import System
 
 FILE = "program.robench"
 
@@ -56,3 +59,9 @@ def engine_or_none(program: Program) -> Engine | None:
     except UserError as error:
         warnings.warn(str(error), stacklevel=2)
         return None
+
+
+def integer_system(twin: nn.Module) -> System:
+    """The system of a fake-quantised twin: its program on the engine, itself as twin."""
+    assert isinstance(twin, Twin)
+    return System(deployed=IntegerDeployed(to_program(twin.cpu().eval())), twin=twin)

@@ -88,3 +88,20 @@ def test_looking_for_code_imports_nothing(package: Path) -> None:
     (package / "heavy.py").write_text("raise AssertionError('imported')\nthing = 2\n")
     assert code_of_a() != before
     assert "pkg_for_digest.heavy" not in sys.modules
+
+
+def test_methods_that_act_after_training_do_not_count(package: Path) -> None:
+    def text(fit: int, module: str) -> str:
+        deploy = f"    def deploy(self):\n        from pkg_for_digest.{module} import two\n"
+        return f"class D:\n    def fit(self):\n        return {fit}\n{deploy}"
+
+    def both(fit: int, module: str) -> tuple[str, str]:
+        (package / "a.py").write_text(text(fit, module))
+        digest.code.cache_clear()
+        name = "pkg_for_digest.a"
+        return digest.code(name, digest.AFTER_TRAINING), digest.code(name)
+
+    training, whole = both(1, "b")
+    assert both(1, "c")[0] == training
+    assert both(1, "c")[1] != whole
+    assert both(2, "b")[0] != training

@@ -1,4 +1,4 @@
-"""Smoothing defenses: what of their options decides the training, and the input map they ask for."""
+"""Smoothing defenses: what of their options decides the training, and the input map."""
 
 from __future__ import annotations
 
