@@ -167,7 +167,8 @@ def print_sweep(jobs: list[Job]) -> None:
     table.add_column("what")
     table.add_column("record or error", overflow="fold")
     for job in jobs:
-        end = f"[red]failed: {escape(job.error)}[/red]" if job.error else escape(str(job.record))
+        end = f"[red]failed: {escape(job.error)}[/red]" if job.error else ""
+        end = end or escape(job.record or "planned, not run")
         table.add_row(str(job.number), escape(" ".join(job.overrides)), end)
     out.print(table)
 

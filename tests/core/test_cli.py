@@ -62,6 +62,13 @@ def test_dry_run_and_cfg_run_nothing(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (tmp_path / "results").exists()
 
 
+def test_a_planned_sweep_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(["run", "-m", "--dry-run", "attack=fgsm,pgd"], capsys)
+    assert status == 0
+    assert out.count("planned, not run") == 2
+    assert not (tmp_path / "results" / "records").exists()
+
+
 def test_lists_keep_their_order_and_presets_their_numbers(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
