@@ -55,8 +55,7 @@ class Cache:
         the folder it is given: after a crash it gets the same one. A result whose files do not
         match their SHA-256 is made again. Raises CacheError when the disk refuses.
         """
-        key = self.key(step, inputs)
-        folder = self.root / step / key[:2] / key
+        folder = self._folder(step, inputs)
         try:
             if not _intact(folder):
                 self._make(step, inputs, folder, make)
@@ -70,9 +69,17 @@ class Cache:
                 "free some space or set cache= to another folder"
             ) from error
 
+    def holds(self, step: str, inputs: Mapping[str, Any]) -> bool:
+        """Whether the result of a step with these inputs is here, intact."""
+        return _intact(self._folder(step, inputs))
+
     def key(self, step: str, inputs: Mapping[str, Any]) -> str:
         """The hash under which a step with these inputs is kept."""
         return digest({"step": step, **inputs})
+
+    def _folder(self, step: str, inputs: Mapping[str, Any]) -> Path:
+        key = self.key(step, inputs)
+        return self.root / step / key[:2] / key
 
     def entries(self) -> Iterator[Entry]:
         """All finished results, in order of step and key."""

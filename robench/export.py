@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from robench.cache import Cache
-from robench.compose import from_plain
 from robench.config import Places
 from robench.errors import UserError
 from robench.integer import Program, export_c, export_onnx
 from robench.integer.codegen import generate
-from robench.pipeline import prepare_machine, same_machine
-from robench.results import read
+from robench.rebuild import rebuild
 from robench.smoothing import Cohen, certifier_source
 from robench.smoothing.classifier import SmoothedDeployed
 from robench.steps import Steps
@@ -24,10 +21,7 @@ def export(folder: Path, form: str, out: Path, places: Places) -> Path:
     the complete certifier without floating point. `onnx` is QDQ and not bit-exact. Raises UserError
     for a model that is no integer program.
     """
-    record = read(folder)
-    places = same_machine(record, places)
-    prepare_machine(places)
-    steps = Steps(from_plain(record.config), places, Cache(places.cache))
+    record, steps = rebuild(folder, places)
     deployed = steps.system.deployed
     smoothed = isinstance(deployed, SmoothedDeployed)
     base = deployed.base if isinstance(deployed, SmoothedDeployed) else deployed

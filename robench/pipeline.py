@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,11 +33,16 @@ AGREEMENT_EXPECTED = 0.99
 """Share of equal labels below which the twin is flagged as not computing the deployed function."""
 
 
-def run(config: RunConfig, places: Places, overrides: Sequence[str] = ()) -> tuple[Record, Path]:
-    """Train, transform, compress, attack, judge, measure; returns the record and its folder."""
+def run(
+    config: RunConfig, places: Places, overrides: Sequence[str] = (), stored: Path | None = None
+) -> tuple[Record, Path]:
+    """Train, transform, compress, attack, judge, measure; returns the record and its folder.
+
+    stored: the file of an integer program that stands for training and compression.
+    """
     start = time.perf_counter()
     prepare_machine(places)
-    steps = Steps(config, places, Cache(places.cache))
+    steps = Steps(config, places, Cache(places.cache), stored)
     evidence, attacked = gather(steps)
     values = measure(evidence)
     status: Literal["ok", "at_chance"] = (
@@ -69,11 +74,6 @@ def prepare_machine(places: Places) -> None:
     keep_memory()
     if places.threads is not None:
         torch.set_num_threads(places.threads)
-
-
-def same_machine(record: Record, places: Places) -> Places:
-    """Places with a record's number of threads: trained bits depend on it."""
-    return replace(places, threads=record.provenance.threads)
 
 
 def gather(steps: Steps) -> tuple[Evidence, tuple[AttackRow, ...]]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from robench.evidence import Evidence
 
 RECORD, OUTCOMES, EXAMPLES = "record.json", "outcomes.parquet", "examples.npz"
+PROGRAM = "program.robench"
+"""The integer program that a record judged; records of float networks have none."""
 MAX_RECORD_BYTES = 8 * 2**20
 
 
@@ -38,6 +40,8 @@ def write(record: Record, evidence: Evidence, results: Path) -> Path:
         (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
         evidence.outcomes.to_parquet(work / OUTCOMES, index=False)
         save_examples(evidence, work / EXAMPLES)
+        if evidence.steps.program:
+            shutil.copyfile(evidence.steps.program, work / PROGRAM)
         for name, table in evidence.tables.items():
             table.to_parquet(inside(work, f"{name}.parquet"), index=False)
         save_preview(evidence, work)
@@ -135,7 +139,8 @@ def value_rows(record: Record) -> Iterator[dict[str, object]]:
     }
     about |= {kind: "+".join(record.config[kind]) for kind in CHOSEN}
     for value in record.values:
-        row = {**about, **value.model_dump(exclude={"axes"})}
+        row = {**about, **dict(value)}
+        del row["axes"]
         yield {**row, **_axes(value.axes, row)}
 
 

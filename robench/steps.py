@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+STORED = "the network is the integer program that was kept with a record"
 
 
 def named(component: Component, training: bool = False) -> dict[str, Any]:
@@ -48,17 +50,21 @@ def named(component: Component, training: bool = False) -> dict[str, Any]:
 class Steps:
     """The data, models and system of one configuration, made when first asked for."""
 
-    def __init__(self, config: RunConfig, places: Places, cache: Cache) -> None:
+    def __init__(
+        self, config: RunConfig, places: Places, cache: Cache, stored: Path | None = None
+    ) -> None:
         self.config = config
         self.places = places
         self.cache = cache
+        self.stored = stored
+        """The file of an integer program that stands for training and compression, or None."""
         self.dataset = only("dataset", config.dataset)
         self.model = only("model", config.model)
         self.defenses: tuple[Defense, ...] = tuple(config.defense.values())
         self.compressor = only("compressor", config.compressor)
         for defense in self.defenses:
             self.compressor = defense.adapt(self.compressor)
-        self.notes: dict[str, Any] = {}
+        self.notes: dict[str, Any] = {"stored": STORED} if stored else {}
 
     @property
     def device(self) -> torch.device:
@@ -114,7 +120,9 @@ class Steps:
 
     @cached_property
     def trained_key(self) -> str:
-        """The hash of the trained weights."""
+        """The hash of the trained weights, or of the stored program."""
+        if self.stored is not None:
+            return digest({"stored": hashlib.sha256(self.stored.read_bytes()).hexdigest()})
         return self.cache.key("train", self._train_inputs)
 
     @cached_property
@@ -132,6 +140,11 @@ class Steps:
             **self.machine,
         }
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether the trained network is in the cache."""
+        return self.cache.holds("train", self._train_inputs)
+
     def architecture(self) -> nn.Module:
         """The untrained network, prepared by the compressor; initial weights follow the seed."""
 
@@ -144,7 +157,12 @@ class Steps:
 
     @cached_property
     def trained(self) -> nn.Module:
-        """The trained network, in eval mode on the device; raises PluginError when it is broken."""
+        """The trained network, in eval mode on the device; raises PluginError when it is broken.
+
+        A stored program's twin stands for it where there is one.
+        """
+        if self.stored is not None:
+            return self.finished.twin.to(self.device)
 
         def read(folder: Path) -> nn.Module:
             self.notes.update(json.loads((folder / "notes.json").read_text(encoding="utf-8")))
@@ -194,6 +212,10 @@ class Steps:
     @cached_property
     def finished(self) -> System:
         """The compressor's system, before any defense wraps it."""
+        if self.stored is not None:
+            from robench.integer.deployed import stored_system
+
+            return stored_system(self.stored)
         with seed_scope(derive(self.config.seed, "finish")):
             system = self.compressor.finish(self.mapped, self.data)
         system.twin.eval()
@@ -207,6 +229,20 @@ class Steps:
         for defense in self.defenses:
             system = defense.deploy(system, context)
         return system
+
+    @cached_property
+    def program(self) -> Path | None:
+        """The file of the integer program that ships; None where a float network does."""
+
+        def make(folder: Path) -> None:
+            deployed = self.finished.deployed
+            if hasattr(deployed, "program"):
+                deployed.save(folder)
+
+        def find(folder: Path) -> Path | None:
+            return next(folder.glob("*.robench"), None)
+
+        return self.cache.fetch("program", {"system": self.system_key}, make, find)
 
     @property
     def certify_seed(self) -> int:

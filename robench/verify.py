@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.attacking import rows
-from robench.cache import Cache
-from robench.compose import from_plain
 from robench.config import Places
 from robench.errors import UserError
 from robench.examples import load_examples
-from robench.pipeline import prepare_machine, same_machine
+from robench.rebuild import rebuild
 from robench.record import AttackRow
-from robench.results import EXAMPLES, read, read_outcomes
-from robench.steps import Steps
+from robench.results import EXAMPLES, read_outcomes
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,14 @@ class Check:
 
 
 def verify(folder: Path, places: Places) -> list[Check]:
-    """Re-score every valid row of a record; the model comes from the cache or is trained again.
+    """Re-score every valid row of a record on its integer program.
+
+    A float model comes from the cache or is trained again, which is said.
 
     Raises UserError when the data differ or the record has no examples.
     """
-    record, outcomes = read(folder), read_outcomes(folder)
-    places = same_machine(record, places)
-    prepare_machine(places)
-    steps = Steps(from_plain(record.config), places, Cache(places.cache))
+    outcomes = read_outcomes(folder)
+    record, steps = rebuild(folder, places)
     if steps.data.hash != record.data.hash:
         raise UserError(f"expected data {record.data.hash}, got {steps.data.hash} in this folder")
     made = {(r.attack, r.access, r.threat.norm, r.threat.eps): r for r in rows(steps)}

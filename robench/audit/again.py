@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from robench.compose import from_plain
 from robench.config import Places
 from robench.pipeline import run
+from robench.rebuild import rebuild_trained
 from robench.record import Record
-from robench.results import read
 
 
 def audit_record(folder: Path, places: Places) -> tuple[Record, Path]:
     """Run a record's configuration again with audit=full; what is cached is not computed again.
 
+    Where the network is not in the cache, the program kept with the record stands for it, attacked
+    on a twin made from it; without a program it is trained again, which is said.
+
     Returns the new record, which stands beside the old one, and its folder. Raises UserError for a
     record whose components are not installed.
     """
-    record = read(folder)
-    config = from_plain(record.config)
-    return run(replace(config, audit=replace(config.audit, level="full")), places, record.overrides)
+    record, steps = rebuild_trained(folder, places)
+    full = replace(steps.config, audit=replace(steps.config.audit, level="full"))
+    return run(full, steps.places, record.overrides, steps.stored)

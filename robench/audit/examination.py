@@ -137,8 +137,9 @@ def _sources(steps: Steps) -> dict[str, Callable[[], nn.Module]]:
     if steps.system.twin is not steps.trained:
         found["float parent"] = lambda: steps.trained
     if steps.config.audit.level == "full":
-        # A network that came trained would be its own surrogate.
-        other = Transfer(source={"model": "small_cnn"} if steps.model.pretrained else {})
+        # A network that came trained would be its own surrogate, or may take long to train.
+        comes_trained = steps.model.pretrained or steps.stored
+        other = Transfer(source={"model": "small_cnn"} if comes_trained else {})
         surrogate = Steps(steps.config.source(other), steps.places, steps.cache)
         found["plainly trained surrogate"] = lambda: surrogate.trained
     return found

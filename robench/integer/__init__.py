@@ -14,6 +14,7 @@ self-contained C99, `export_onnx` as QDQ ONNX (not bit-exact). The library knows
 from robench.integer.build import to_program
 from robench.integer.calibrate import Method, calibrate, quantize
 from robench.integer.deployed import IntegerDeployed
+from robench.integer.differentiable import ProgramTwin
 from robench.integer.engine import NO_COMPILER, Engine
 from robench.integer.export import export_c
 from robench.integer.file import load_program, save_program
@@ -29,6 +30,7 @@ __all__ = [
     "IntegerDeployed",
     "Method",
     "Program",
+    "ProgramTwin",
     "Twin",
     "calibrate",
     "export_c",

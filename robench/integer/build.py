@@ -151,10 +151,17 @@ def _linear(layer: QuantLinear, x: int, source: _Code) -> tuple[Op, _Code]:
     kernel, bias, scale = _kernel(layer, source)
     bias = bias - source.zero * kernel.astype(np.int64).sum(1)
     if layer.quant is None:
-        unit = 2 * scale.max()
+        unit = float(2 * scale.max())
         multiplier, shift = _requant(scale / unit)
-        logits = Logits(x=x, weight=kernel, bias=_int32(bias), multiplier=multiplier, shift=shift)
-        return logits, _Code(float(unit), np.zeros(1, np.uint8))
+        logits = Logits(
+            x=x,
+            weight=kernel,
+            bias=_int32(bias),
+            multiplier=multiplier,
+            shift=shift,
+            unit=max(1, round(unit * 2**32)),
+        )
+        return logits, _Code(unit, np.zeros(1, np.uint8))
     code, zero_point = _code(layer.quant, len(kernel))
     multiplier, shift = _requant(scale / code.scale)
     op = Linear(

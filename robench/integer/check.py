@@ -129,6 +129,8 @@ class _Checker:
             raise refuse(self.index, self.op, "a flattened input (features, 1, 1)", shape)
         self._array("weight", op.weight, np.int8, (*op.weight.shape[:1], shape[0]), 2)
         self._accumulator(op)
+        if isinstance(op, Logits):
+            self._within("unit", op.unit, 1, 2**62)
         return op.weight.shape[0], 1, 1
 
     def _add(self, op: Add, inputs: list[Shape]) -> Shape:

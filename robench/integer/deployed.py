@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from robench.errors import UserError
 from robench.integer.build import to_program
+from robench.integer.differentiable import ProgramTwin
 from robench.integer.engine import Engine
-from robench.integer.file import program_bytes, save_program
+from robench.integer.file import load_program, program_bytes, save_program
 from robench.integer.program import Program
 from robench.integer.reference import run_reference
 from robench.integer.twin import Twin
@@ -59,6 +60,15 @@ def engine_or_none(program: Program) -> Engine | None:
     except UserError as error:
         warnings.warn(str(error), stacklevel=2)
         return None
+
+
+def stored_system(path: Path) -> System:
+    """The system of a program's file: the engine, and a twin made from the program alone.
+
+    Raises: UserError when the file is not an intact program.
+    """
+    program = load_program(path)
+    return System(deployed=IntegerDeployed(program), twin=ProgramTwin(program))
 
 
 def integer_system(twin: nn.Module) -> System:

@@ -34,7 +34,7 @@ from robench.integer.ops import (
 from robench.integer.program import Program
 
 MAGIC = b"RBIP"
-VERSION = 1
+VERSION = 2
 _HEADER = struct.Struct("<4sIQ32s")
 _KINDS: tuple[type[Op], ...] = (
     Input, Conv, Linear, Add, Affine, MaxPool, AvgPool, Flatten, Logits,

@@ -129,7 +129,8 @@ class Flatten:
 class Logits:
     """The last operation: rshift(acc * multiplier, shift) as s32, all classes on one scale.
 
-    The label is the argmax, the lowest class on ties.
+    The label is the argmax, the lowest class on ties. `unit` decides no label: it is the real size
+    of one logit in 2**-32, for those who take the logits for a softmax.
     """
 
     x: int
@@ -137,6 +138,7 @@ class Logits:
     bias: Int32  # (classes,)
     multiplier: Int32  # (classes,)
     shift: int
+    unit: int = 2**32
 
 
 Op = Input | Conv | Linear | Add | Affine | MaxPool | AvgPool | Flatten | Logits

@@ -59,7 +59,12 @@ class RandomProgram:
         weight, bias, multiplier, shift = self._weighted(out, (self.shapes[-1][0],))
         self._put(
             Logits(
-                x=len(self.ops) - 1, weight=weight, bias=bias, multiplier=multiplier, shift=shift
+                x=len(self.ops) - 1,
+                weight=weight,
+                bias=bias,
+                multiplier=multiplier,
+                shift=shift,
+                unit=self.number(1, 2**34),
             ),
             (out, 1, 1),
         )

@@ -19,7 +19,7 @@ from integer_programs import RandomProgram, programs
 
 from robench.errors import UserError
 from robench.integer import Program, load_program, quantize, save_program, to_program
-from robench.integer.file import _HEADER, parse_program, program_bytes
+from robench.integer.file import _HEADER, VERSION, parse_program, program_bytes
 
 
 def example() -> bytes:
@@ -32,7 +32,7 @@ CONTENT = example()
 
 def resealed(body: bytes) -> bytes:
     """A file whose checksum is right although its body was tampered with."""
-    return _HEADER.pack(b"RBIP", 1, len(body), hashlib.sha256(body).digest()) + body
+    return _HEADER.pack(b"RBIP", VERSION, len(body), hashlib.sha256(body).digest()) + body
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
