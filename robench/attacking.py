@@ -13,6 +13,7 @@ import torch
 from robench.config import Transfer
 from robench.crafting import Row, search
 from robench.digest import code, digest
+from robench.protocol import NO_ACCESS
 from robench.seeds import derive, seed_scope
 from robench.steps import Steps, named
 from robench.threat import Threat, distance, resolve_eps
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from robench.components import Attack
-
-NO_ACCESS = "none"
-"""The access of rows that read no model: noise."""
 
 
 @dataclass(frozen=True)

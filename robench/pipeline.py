@@ -20,7 +20,8 @@ from robench.digest import digest
 from robench.evidence import Evidence
 from robench.machine import keep_memory
 from robench.outcomes import clean_score, outcome_rows
-from robench.provenance import component_versions, provenance
+from robench.protocol import protocol
+from robench.provenance import provenance
 from robench.record import AttackRow, DataInfo, Record, TwinAgreement, Value
 from robench.results import write
 from robench.seeds import derive, seed_scope
@@ -50,20 +51,21 @@ def run(
     )
     # Nothing is claimed of a model at chance, so there is nothing to audit.
     audit, audited = audits(evidence) if status == "ok" else ((), ())
+    data, plain, made = _data_info(steps), config.plain(), provenance(config, steps)
     record = Record(
         id=config.id,
         status=status,
-        config=config.plain(),
+        config=plain,
         overrides=tuple(overrides),
         seed=config.seed,
-        data=_data_info(steps),
+        data=data,
         values=values + audited,
         rows=attacked,
         agreement=_agreement(steps),
         audit=audit,
         notes=steps.notes,
-        protocol=protocol(steps, [row for row, _ in evidence.examples]),
-        provenance=provenance(config, steps),
+        protocol=protocol(data, attacked, plain, made.components),
+        provenance=made,
         timings={"run": time.perf_counter() - start, "finished": time.time()},
     )
     return record, write(record, evidence, places.results)
@@ -154,14 +156,3 @@ def _data_info(steps: Steps) -> DataInfo:
         images=len(steps.test),
         subset=digest(steps.subset.tolist()),
     )
-
-
-def protocol(steps: Steps, judged: list[Row]) -> str:
-    """The digest under which rows may be ranked together: images, attacks, threats, versions."""
-    attacks = [
-        [named(row.component)["options"], row.component.version, row.access, asdict(row.threat)]
-        for row in judged
-    ]
-    versions = component_versions(steps.config)
-    measured = {k: v for k, v in versions.items() if k.startswith(("attack.", "metric."))}
-    return digest([steps.data.hash, steps.subset.tolist(), attacks, measured])

@@ -11,6 +11,7 @@ from robench.errors import UserError
 from robench.leaderboard.collect import collect
 from robench.leaderboard.index import write_index
 from robench.leaderboard.intake import Refused, find_records
+from robench.leaderboard.merge import groups
 from robench.leaderboard.parallel import Each, workers
 from robench.leaderboard.row import Row
 from robench.leaderboard.rowpage import write_rows
@@ -60,12 +61,26 @@ def _gather(found: list[tuple[str, Path]], out: Path, each: Each) -> Site:
             refused.append(Refused(name, result))
     if not rows:
         raise UserError(f"expected at least one sound record, got none of {len(found)}")
-    return make_site(rows, refused)
+    return make_site([_one_row(same, out) for same in _by_system(rows)], refused)
+
+
+def _by_system(rows: list[Row]) -> list[list[Row]]:
+    by_id = sorted(rows, key=lambda row: row.id)
+    return groups((row, row.system, row.settings) for row in by_id)
+
+
+def _one_row(same: list[Row], out: Path) -> Row:
+    """The row of several records of one system; their files move together."""
+    if len(same) == 1:
+        return same[0]
+    for row in same:
+        shutil.rmtree(out / row.id)
+    return collect([folder for row in same for folder in row.folders], out)
 
 
 def _take(out: Path, found: tuple[str, Path]) -> Row | str:
     """The row, or why there is none."""
     try:
-        return collect(found[1], out)
+        return collect([found[1]], out)
     except UserError as error:
         return str(error)

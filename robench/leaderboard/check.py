@@ -93,24 +93,23 @@ def _same(record: Record, metric: str, score: Score) -> None:
 
 def _protocol(folder: Path, places: Places) -> None:
     """The protocol is the one that the configuration and the data give here."""
-    from robench.attacking import rows
     from robench.cache import Cache
     from robench.compose import from_plain
-    from robench.pipeline import protocol
+    from robench.protocol import protocol
+    from robench.provenance import component_versions
     from robench.steps import Steps
 
     record = read(folder)
     with _possible():
         steps = Steps(from_plain(record.config), places, Cache(places.cache))
-        hash_here = steps.data.hash
+        hash_here, versions = steps.data.hash, component_versions(steps.config)
     if hash_here != record.data.hash:
         raise UserError(f"expected data {hash_here}, got {record.data.hash}")
-    valid = {(r.attack, r.access, r.norm, r.eps) for r in record.rows if r.status != "invalid"}
-    judged = [r for r in rows(steps) if (r.attack, r.access, r.threat.norm, r.threat.eps) in valid]
-    if protocol(steps, judged) != record.protocol:
+    here = protocol(record.data, record.rows, record.config, versions)
+    if here != record.protocol:
         raise UserError(
-            f"expected protocol {protocol(steps, judged)} for this configuration and these "
-            f"versions, got {record.protocol}"
+            f"expected protocol {here} for this configuration and these versions, got "
+            f"{record.protocol}"
         )
 
 

@@ -1,4 +1,4 @@
-"""First pass over a record: everything of its row that needs no other row."""
+"""First pass over the records of a row: everything of it that needs no other row."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 from robench.compare import budgets
 from robench.errors import UserError
 from robench.leaderboard.intake import take
+from robench.leaderboard.merge import merged
 from robench.leaderboard.pages import script
 from robench.leaderboard.parts import Part, robust_scores
-from robench.leaderboard.row import Row, make_row
+from robench.leaderboard.row import Row, Strip, make_row, strips
 from robench.outcomes import Score
 from robench.preview import PREVIEW
 from robench.record import Record
@@ -24,22 +25,32 @@ MAX_PICTURE = 8 * 2**20
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def collect(folder: Path, out: Path) -> Row:
-    """Check a record, copy its files to `out`/<id> and make its row; raises UserError."""
-    record, parts = take(folder)
-    picture = _picture(folder / PREVIEW)
-    scores = list(robust_scores(parts, budgets(record)))
-    row = make_row(record, parts, scores, folder, picture=picture is not None)
+def collect(folders: Sequence[Path], out: Path) -> Row:
+    """Check the records of one row, write their files to `out`/<id> and make the row.
+
+    Raises UserError.
+    """
+    taken = [take(folder) for folder in folders]
+    pictures = [_picture(folder / PREVIEW) for folder in folders]
+    record, parts = merged(taken)
     place = out / record.id
     try:
         place.mkdir()
     except FileExistsError:
         raise UserError(f"expected each run once, got {record.id} twice") from None
-    shutil.copyfile(folder / RECORD, place / RECORD)
+    drawn: list[Strip] = []
+    for (one, its), folder, picture in zip(taken, folders, pictures, strict=True):
+        shutil.copyfile(folder / RECORD, place / (f"{one.id}.json" if len(taken) > 1 else RECORD))
+        if picture is not None:
+            name = f"{one.id}.png"
+            (place / name).write_bytes(picture)
+            drawn += strips(name, its)
+    scores = list(robust_scores(parts, budgets(record)))
     (place / "outcomes.js").write_text(_outcomes(record, scores), encoding="utf-8")
-    if picture is not None:
-        (place / PREVIEW).write_bytes(picture)
-    return row
+    if len(taken) > 1:
+        (place / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    named = {one.id: folder for (one, _), folder in zip(taken, folders, strict=True)}
+    return make_row(record, parts, scores, named, drawn)
 
 
 def _picture(path: Path) -> bytes | None:

@@ -37,16 +37,21 @@ def header(axes: Iterable[str]) -> tuple[str, ...]:
     return (*ABOUT, *NUMBERS, *sorted(axes))
 
 
-def lines(record: Record, columns: Sequence[str]) -> tuple[str, str]:
-    """A record's values as lines of CSV, and as JSON objects a line without what is missing."""
+def lines(records: Iterable[Record], columns: Sequence[str]) -> tuple[str, str]:
+    """Records' values as lines of CSV, and as JSON objects a line without what is missing."""
+    rows = [row for record in records for row in value_rows(record)]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    objects = []
-    for row in value_rows(record):
-        writer.writerow([row.get(name) for name in columns])
-        kept = {name: value for name, value in row.items() if value is not None and value != ""}
-        objects.append(json.dumps(kept, ensure_ascii=False))
-    return text.getvalue(), ",\n".join(objects)
+    csv.writer(text, lineterminator="\n").writerows(map(row.get, columns) for row in rows)
+    return text.getvalue(), ",\n".join(map(_object, rows))
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _object(row: dict[str, object]) -> str:
+    return _encode(
+        {name: value for name, value in row.items() if value is not None and value != ""}
+    )
 
 
 def write(header: Sequence[str], rows: Iterable[Lines], out: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +13,11 @@ import numpy as np
 from robench.leaderboard.cells import Cell, Column, cells, layers
 from robench.leaderboard.downloads import axis_names
 from robench.leaderboard.formats import attack_text
+from robench.leaderboard.merge import settings, system
 from robench.leaderboard.parts import Part, worst_right
 from robench.outcomes import Score
 from robench.preview import shown
+from robench.protocol import protocol
 from robench.record import Record
 from robench.results import CHOSEN
 
@@ -34,8 +36,13 @@ class Threat:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One strip of the preview picture: its attack, and (label, clean, attacked) per image."""
+    """One strip of a preview picture: its attack, and (label, clean, attacked) per image."""
 
+    picture: str
+    """The picture's file."""
+    place: int
+    of: int
+    """Which of the picture's strips it is, and how many there are."""
     title: str
     captions: tuple[tuple[int, int, int], ...]
 
@@ -45,8 +52,16 @@ class Row:
     """One evaluated model."""
 
     id: str
-    folder: Path
+    folders: tuple[Path, ...]
+    """Of its records, the first found first."""
+    members: tuple[str, ...]
+    """Their ids."""
+    system: str
+    settings: dict[tuple[str, str], str]
+    """What each attack means, by attack and access: see `merge`."""
     protocol: str
+    versions: dict[str, str]
+    """Metric -> the version that measured it."""
     images: int
     chosen: dict[str, dict[str, dict[str, Any]]]
     """kind -> choice -> options, for data set, model, compressor and defense."""
@@ -64,7 +79,7 @@ class Row:
     """Per image whether it counts for the score, packed."""
     attacks: tuple[str, ...]
     strips: tuple[Strip, ...]
-    """What its preview picture shows; empty without one."""
+    """What its preview pictures show; empty without one."""
     axes: frozenset[str]
     """Names of the columns that its values' axes need in a table of values."""
     layers: tuple[tuple[str, float], ...]
@@ -79,19 +94,23 @@ def make_row(
     record: Record,
     parts: Sequence[Part],
     scores: Sequence[tuple[Part, Score]],
-    folder: Path,
-    *,
-    picture: bool,
+    folders: Mapping[str, Path],
+    strips: Sequence[Strip],
 ) -> Row:
-    """The row of a record."""
+    """The row of a record, made of those in `folders`, by id."""
     found = cells(record)
     threat = _threat(found)
     worst = worst_right(scores, threat.norm, threat.eps) if threat else None
     right = parts[0].right if worst is None else worst
+    components = record.provenance.components
     return Row(
         id=record.id,
-        folder=folder,
-        protocol=record.protocol,
+        folders=tuple(folders.values()),
+        members=tuple(folders),
+        system=system(record, parts),
+        settings=settings(record),
+        protocol=protocol(record.data, record.rows, record.config, components),
+        versions=_versions(components),
         images=record.data.images,
         chosen={kind: record.config[kind] for kind in CHOSEN},
         train=record.config["train"],
@@ -104,18 +123,21 @@ def make_row(
         score=float(right.mean()),
         right=np.packbits(right).tobytes(),
         attacks=tuple(dict.fromkeys(row.attack for row in record.rows)),
-        strips=tuple(_strip(part) for part in parts[1:] if part.valid) if picture else (),
+        strips=tuple(strips),
         axes=axis_names(record),
         layers=tuple((str(v.axes["layer"]), v.value or 0.0) for v in layers(record.values)),
     )
 
 
-def _strip(part: Part) -> Strip:
-    """The same images, in the same order, as `robench.preview` drew."""
-    columns = [part.columns[name] for name in ("label", "clean_prediction", "prediction")]
-    at = shown(*columns)
-    captions = zip(*(column[at].tolist() for column in columns), strict=True)
-    return Strip(attack_text(part.attack, part.access, part.norm, part.eps), tuple(captions))
+def strips(picture: str, parts: Sequence[Part]) -> Iterator[Strip]:
+    """The same images, in the same order, as `robench.preview` drew into a record's picture."""
+    drawn = [part for part in parts[1:] if part.valid]
+    for place, part in enumerate(drawn):
+        columns = [part.columns[name] for name in ("label", "clean_prediction", "prediction")]
+        at = shown(*columns)
+        captions = zip(*(column[at].tolist() for column in columns), strict=True)
+        title = attack_text(part.attack, part.access, part.norm, part.eps)
+        yield Strip(picture, place, len(drawn), title, tuple(captions))
 
 
 def _threat(found: dict[Column, Cell]) -> Threat | None:
@@ -146,3 +168,8 @@ def _bits(record: Record) -> int:
     if isinstance(bits, int):
         return bits
     return int(number.group(1)) if number else 32
+
+
+def _versions(components: Mapping[str, str]) -> dict[str, str]:
+    """Metric -> its component's own version, the last word of `distribution version / version`."""
+    return {k: v.rpartition(" ")[2] for k, v in components.items() if k.startswith("metric.")}

@@ -16,8 +16,8 @@ from robench.leaderboard.parallel import Each
 from robench.leaderboard.row import Row
 from robench.leaderboard.site import Site
 from robench.leaderboard.tabledata import row_text, write_table
-from robench.record import Value
-from robench.results import read
+from robench.record import Record, Value
+from robench.results import RECORD, read
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def write_rows(site: Site, out: Path, each: Each) -> None:
 
 def write_row(job: Job) -> downloads.Lines:
     """Write a row's page; returns its lines of the files that hold all rows."""
-    record = read(job.row.folder)
-    csv, json = downloads.lines(record, job.header)
+    record, raw = _records(job)
+    csv, json = downloads.lines(raw.values(), job.header)
     whole = ",".join(job.header) + "\n" + csv
     write_page(
         "row.html",
@@ -73,13 +73,23 @@ def write_row(job: Job) -> downloads.Lines:
         job=job,
         row=job.row,
         record=record,
-        command=command(record),
+        raw=raw,
+        commands=[command(one) for one in raw.values()],
         values=[_value(value) for value in record.values],
         csv=base64.b64encode(whole.encode()).decode(),
     )
     return downloads.Lines(
         csv, json, row_text(job.row, job.label, job.rank, job.place, job.columns)
     )
+
+
+def _records(job: Job) -> tuple[Record, dict[str, Record]]:
+    """The row's record, and by file name those that it was merged from."""
+    record = read(job.folder)
+    if len(job.row.members) == 1:
+        return record, {RECORD: record}
+    pairs = zip(job.row.members, job.row.folders, strict=True)
+    return record, {f"{name}.json": read(folder) for name, folder in pairs}
 
 
 def _value(value: Value) -> tuple[str, ...]:

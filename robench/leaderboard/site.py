@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
+from robench.digest import digest
 from robench.leaderboard.cells import Column, at_first, ordered
 from robench.leaderboard.intake import Refused
 from robench.leaderboard.labels import Place, protocol_label, row_label, varying
@@ -48,7 +49,7 @@ class Site:
 
 def make_site(rows: Sequence[Row], refused: Sequence[Refused]) -> Site:
     """Group, order, rank and name the rows."""
-    different = varying(rows)
+    different, rows = varying(rows), _apart(rows)
     protocols = _protocols(rows)
     return Site(
         protocols=protocols,
@@ -58,6 +59,25 @@ def make_site(rows: Sequence[Row], refused: Sequence[Refused]) -> Site:
         varying=different,
         refused=tuple(refused),
     )
+
+
+def _apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows, where two of a protocol were measured by other versions of a metric set apart."""
+    newest: dict[tuple[str, str], str] = {}
+    for row in rows:
+        for metric, version in row.versions.items():
+            key = row.protocol, metric
+            newest[key] = max(newest.get(key, ""), version, key=_age)
+    found = []
+    for row in rows:
+        old = {m: v for m, v in row.versions.items() if v != newest[row.protocol, m]}
+        found.append(replace(row, protocol=digest([row.protocol, old])) if old else row)
+    return found
+
+
+def _age(version: str) -> tuple[int, str]:
+    """Orders 2 before 10."""
+    return len(version), version
 
 
 def _protocols(rows: Sequence[Row]) -> tuple[Protocol, ...]:

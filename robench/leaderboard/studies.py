@@ -36,7 +36,8 @@ def write_studies(site: Site, out: Path) -> list[Study]:
 
     written = []
     for study in STUDIES.values():
-        folders = [row.folder for row in site.rows if _may_match(row, study.systems)]
+        found = (row for row in site.rows if _may_match(row, study.systems))
+        folders = [folder for row in found for folder in row.folders]
         runs = Runs(folders, study.systems)
         if folders and any(runs.get(system) for system in study.systems):
             (out / "studies").mkdir(exist_ok=True)

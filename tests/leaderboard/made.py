@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,8 +51,11 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shared = {"metric": metrics, "places": places, "audit": "off"}
     for model in (tiny_network(), blurred()):
         robench.evaluate(model, data, attack=attacks, **shared)  # type: ignore[arg-type]
-    robench.evaluate(tiny_network(), data, attack=("fgsm", "pgd"), audit="quick", places=places)
-    robench.evaluate(tiny_network(), data, attack=("fgsm", Crashing()), audit="off", places=places)
+    # Other seeds, so that they are other rows.
+    audited: dict[str, Any] = {"attack": ("fgsm", "pgd"), "audit": "quick", "seed": 1}
+    crashed: dict[str, Any] = {"attack": ("fgsm", Crashing()), "audit": "off", "seed": 2}
+    for given in (audited, crashed):
+        robench.evaluate(tiny_network(), data, places=places, **given)
     return root / "results"
 
 

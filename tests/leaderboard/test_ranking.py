@@ -19,7 +19,11 @@ def row(name: str, right: Any, verdict: Any = "pass", protocol: str = "a") -> Ro
     bits = np.asarray(right, dtype=bool)
     return Row(
         id=name,
-        folder=Path(),
+        folders=(Path(),),
+        members=(name,),
+        system=name,
+        settings={},
+        versions={},
         protocol=protocol,
         images=len(bits),
         chosen={},

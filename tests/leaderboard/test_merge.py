@@ -1,0 +1,79 @@
+"""Several records of one system are one row; what merely looks alike stays apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import robench
+from robench import results
+from robench.config import Places
+from robench.leaderboard.build import build
+from robench.leaderboard.merge import groups, merged
+from robench.leaderboard.parts import read_parts
+from robench.protocol import protocol
+from robench.record import Record
+from robench.testing import tiny_data, tiny_network
+from robench_attacks.gradient import PGD
+from tests.leaderboard.made import blurred
+
+
+def made(root: Path, model: Any = None, **given: Any) -> Record:
+    places = Places(results=root / "results", cache=root / "cache", threads=1)
+    shared = {"audit": "off", "places": places, **given}
+    return robench.evaluate(model or tiny_network(), tiny_data(), **shared)
+
+
+def test_records_of_one_system_are_the_row_that_one_run_gives(tmp_path: Path) -> None:
+    """Worst cases, values and protocol are those of all attacks in one record."""
+    whole = made(tmp_path / "whole", attack=("fgsm", "pgd", "cw"), metric=("accuracy", "size"))
+    first = made(tmp_path / "apart", attack="pgd", metric="accuracy")
+    made(tmp_path / "apart", attack=("fgsm", "cw"), metric=("accuracy", "size"))
+    folders = list(results.folders(tmp_path / "apart"))
+    record, parts = merged([(results.read(f), read_parts(f)) for f in folders])
+    assert len(parts) == 4
+
+    def numbers(one: Record) -> dict[Any, Any]:
+        return {(v.metric, *sorted(v.axes.items())): v.value for v in one.values}
+
+    assert numbers(record) == numbers(whole)
+    made_by = record.provenance.components
+    assert protocol(record.data, record.rows, record.config, made_by) == whole.protocol
+    assert first.protocol != whole.protocol
+    site = build([tmp_path / "apart", tmp_path / "whole"], tmp_path / "page")
+    (row,) = site.rows
+    assert len(row.members) == 3
+    page = tmp_path / "page" / "rows" / row.id
+    for folder in results.folders(tmp_path / "apart"):
+        raw = (page / f"{folder.name}.json").read_bytes()
+        assert raw == (folder / results.RECORD).read_bytes()
+    assert {path.name for path in (tmp_path / "page/rows").iterdir()} == {row.id}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"attack": {"pgd": PGD(steps=3)}},
+        {"images": 30},
+        {"model": blurred()},
+    ],
+)
+def test_what_merely_looks_alike_stays_apart(other: dict[str, Any], tmp_path: Path) -> None:
+    made(tmp_path, attack="pgd")
+    made(tmp_path, **{"attack": "pgd", "metric": ("accuracy", "size"), **other})
+    assert len(build([tmp_path / "results"], tmp_path / "page").rows) == 2
+
+
+def test_another_metric_keeps_the_protocol(tmp_path: Path) -> None:
+    plain = made(tmp_path, attack="fgsm", metric="accuracy")
+    more = made(tmp_path, attack="fgsm", metric=("accuracy", "size", "latency"))
+    noise = made(tmp_path, attack=("uniform_noise", "fgsm"), metric="accuracy")
+    assert plain.protocol == more.protocol == noise.protocol
+
+
+def test_groups_agree_on_every_attack_they_share() -> None:
+    pgd, other, fgsm = ({("pgd", "w"): "1"}, {("pgd", "w"): "2"}, {("fgsm", "w"): "1"})
+    given = [("a", "s", pgd), ("b", "s", other), ("c", "s", fgsm), ("d", "t", pgd)]
+    assert sorted(groups(given)) == [["a", "c"], ["b"], ["d"]]
