@@ -237,11 +237,11 @@ def _export(options: argparse.Namespace) -> int:
     from robench.config import Places
     from robench.export import export
     from robench.results import find
+    from robench.show import print_export
 
     _report_broken()
     record = find(options.record, _results())
-    path = export(record, options.format, options.out, Places.from_environment())
-    print(path)  # noqa: T201
+    print_export(export(record, options.format, options.out, Places.from_environment()))
     return 0
 
 

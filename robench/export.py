@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from robench.config import Places
 from robench.errors import UserError
-from robench.integer import Program, export_c, export_onnx
+from robench.integer import IntegerDeployed, Program, export_c, export_onnx
 from robench.integer.codegen import generate
+from robench.integer.runtimes import agreements
 from robench.rebuild import rebuild
 from robench.smoothing import Cohen, certifier_source
 from robench.smoothing.classifier import SmoothedDeployed
 from robench.steps import Steps
 
 
-def export(folder: Path, form: str, out: Path, places: Places) -> Path:
-    """Write a record's deployed model below `out` and return the file.
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and for ONNX how far installed runtimes agree with the program."""
+
+    path: Path
+    images: int
+    """Judged test images that were compared."""
+    agreement: dict[str, float] = field(default_factory=dict)
+    """Share of equal labels by runtime, in [0,1]."""
+
+
+def export(folder: Path, form: str, out: Path, places: Places) -> Exported:
+    """Write a record's deployed model below `out`.
 
     `c` is one C99 file without dependencies: a classifier of 8-bit images, or for a smoothed model
-    the complete certifier without floating point. `onnx` is QDQ and not bit-exact. Raises UserError
-    for a model that is no integer program.
+    the complete certifier without floating point. `onnx` is QDQ and not bit-exact; installed
+    runtimes are compared with the program on the record's images. Raises UserError for a model that
+    is no integer program.
     """
     record, steps = rebuild(folder, places)
     deployed = steps.system.deployed
     smoothed = isinstance(deployed, SmoothedDeployed)
     base = deployed.base if isinstance(deployed, SmoothedDeployed) else deployed
-    program = getattr(base, "program", None)
-    if not isinstance(program, Program):
+    if not isinstance(base, IntegerDeployed):
         raise UserError(
             f"expected an integer program to export, got {type(base).__name__}; "
             "run with compressor=qat_int8 or ptq_int8"
         )
+    program = base.program
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{record.id}.{form}"
+    agreement: dict[str, float] = {}
     if form == "onnx":
         export_onnx(program, path)
+        pixels = steps.test.images
+        agreement = agreements(program, pixels, base.labels(pixels), torch.get_num_threads())
     elif smoothed:
         path.write_text(_certifier(deployed, program, steps), encoding="utf-8")  # type: ignore[arg-type]
     else:
         export_c(program, path)
-    return path
+    return Exported(path, len(steps.test), agreement)
 
 
 def _certifier(deployed: SmoothedDeployed, program: Program, steps: Steps) -> str:

@@ -16,6 +16,7 @@ from robench.record import Axis, Record, Value
 if TYPE_CHECKING:
     from robench.cache import Cache
     from robench.compare import Comparison
+    from robench.export import Exported
     from robench.sweep import Job
     from robench.verify import Check
 
@@ -207,6 +208,17 @@ def print_verification(checks: list[Check]) -> None:
         eps = "" if check.eps is None else f"{check.eps:.4g}"
         table.add_row(check.attack, check.access, eps, str(check.n), inside, result)
     console().print(table)
+
+
+def print_export(found: Exported) -> None:
+    """Print the file's path, and how far ONNX runtimes agree with the program."""
+    out = console()
+    out.print(str(found.path), markup=False, soft_wrap=True)
+    if found.path.suffix != ".onnx":
+        return
+    out.print("not bit-exact: runtimes requantise in floats, the integer program does not")
+    for runtime, share in found.agreement.items():
+        out.print(f"{runtime}: the program's label on {share:.2%} of {found.images:,} images")
 
 
 def print_cache(cache: Cache) -> None:

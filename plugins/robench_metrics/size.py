@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import robench
+from robench_metrics.runtimes import check_runtimes, runtimes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,13 +17,27 @@ if TYPE_CHECKING:
 class Size(robench.Metric):
     """Bytes of the deployed model as it ships, its parameters and operations per image."""
 
+    beside: list[str] = field(default_factory=list)
+    """Other runtimes' bytes: eager (the float network), onnxruntime, openvino (the ONNX file)."""
+
+    def __post_init__(self) -> None:
+        check_runtimes(self.beside)
+
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
-        """Three exact numbers."""
+        """Exact numbers; those of other runtimes carry the axis `runtime`."""
         model = evidence.trained
         parameters = sum(p.numel() for p in model.parameters())
         deployed = evidence.system.deployed
         bytes_shipped = deployed.nbytes()
         yield robench.Value(metric="size", value=bytes_shipped, unit="bytes", better="lower")
+        for name, other in runtimes(self.beside, evidence).items():
+            yield robench.Value(
+                metric="size",
+                value=other.nbytes(),
+                unit="bytes",
+                better="lower",
+                axes={"runtime": name},
+            )
         yield robench.Value(metric="parameters", value=parameters, unit="", better="lower")
         counted = getattr(deployed, "macs", None)
         macs = counted() if counted else multiply_accumulates(model, evidence.data.shape)

@@ -10,7 +10,9 @@ import torch
 from integer_networks import CifarResNet, WideResNet, cnn4, settle
 from torch import nn
 
+from robench.errors import UserError
 from robench.integer import Program, export_onnx, quantize, run_reference, to_program
+from robench.integer.runtimes import agreements, classifier
 
 NETWORKS = {
     "resnet option A": (lambda: CifarResNet(1, 8, "A"), (3, 32, 32)),
@@ -54,3 +56,18 @@ def test_openvino_agrees(tmp_path: Path) -> None:
     compiled = openvino.Core().compile_model(tmp_path / "net.onnx", "CPU")
     logits = compiled(pixels.float().numpy())[0]
     assert_close(program, pixels, torch.from_numpy(logits))
+
+
+def test_runtimes_are_classifiers_and_their_agreement_is_measured() -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pixels = torch.randint(0, 256, (50, 3, 32, 32), dtype=torch.uint8)
+    program = to_program(quantize(settle(CifarResNet(1, 8), (3, 32, 32)), pixels / 255))
+    labels = run_reference(program, pixels)[0]
+    found = classifier(program, "onnxruntime", 1)
+    assert torch.equal(found.predict(pixels / 255), found.labels(pixels))
+    shares = agreements(program, pixels, labels, 1)
+    assert shares["onnxruntime"] == (found.labels(pixels) == labels).double().mean() > 0.9
+    assert agreements(program, pixels, (labels + 1) % 10, 1)["onnxruntime"] < 0.1
+    with pytest.raises(UserError, match="onnxruntime, openvino"):
+        classifier(program, "tensorflow", 1)
