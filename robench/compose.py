@@ -72,7 +72,7 @@ def store_nodes(known: Registry) -> None:
         "train": {"usual": TrainConfig()},
         "threat": {
             "usual": ThreatConfig(),
-            "l2_radii": ThreatConfig(norm="l2", eps=[0.25, 0.5, 0.75, 1.0]),
+            "l2_radii": ThreatConfig(norm="l2", eps=[0.25, 0.5, 0.75]),
         },
         "audit": {level: AuditConfig(level=level) for level in ("off", "quick", "full")},
     }

@@ -37,8 +37,8 @@ class FloatRS(robench.Defense):
     """Weight of consistency regularisation (Jeong & Shin, 2020) between two noisy copies."""
     wide: bool = True
     """Let an integer network's input map cover the noisy range; false: 0 to 255, saturating."""
-    draws: int = 100
-    """Votes behind each prediction of an attacked image."""
+    draws: int = 1000
+    """Votes behind each prediction of an attacked image, at most."""
     alpha: float = 0.001
     """Probability that a prediction which is given is wrong about the smoothed classifier."""
     samples: int = 8

@@ -24,7 +24,7 @@ CHUNK = 25
 class Certified(robench.Metric):
     """Certified accuracy at radii, certified percentage, average radius, abstention."""
 
-    radii: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75, 1.0])
+    radii: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75])
     """L2 radii in [0,1] pixels."""
     images: int = 500
     """Judged images to certify, evenly spaced."""

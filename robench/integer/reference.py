@@ -1,7 +1,8 @@
 """The reference executor: the definition of an integer program, bit by bit, in int64.
 
-Convolutions run in float64, which is exact here: every partial sum is an integer below 2**31, far
-under 2**53, whatever the order of summation. All the rest is int64.
+Convolutions run in floats, which is exact here: every partial sum is an integer, below 2**24 where
+they are float32, else below 2**31 in float64, whatever the order of summation. Winograd's transform
+would not be exact, so NNPACK, which uses it, is off. All the rest is int64.
 """
 
 from __future__ import annotations
@@ -51,11 +52,12 @@ def _execute(op: Op, x: Tensor, y: Tensor | None = None) -> Tensor:
             return _u8(_rshift(scaled, op.shift))
         case Conv():
             codes = _bordered(x, op)
-            weight = torch.from_numpy(op.weight)
-            acc = F.conv2d(codes.double(), weight.double(), stride=op.stride).long()
-            return _u8(_requantised(acc, op) + op.zero_point)
+            weight, exact = torch.from_numpy(op.weight), _exact_float(op)
+            with torch.backends.nnpack.flags(enabled=False):
+                acc = F.conv2d(codes.to(exact), weight.to(exact), stride=op.stride).long()
+            return _u8(_requantised(acc, op).add_(op.zero_point))
         case Linear():
-            return _u8(_requantised(_matmul(x, op), op) + op.zero_point)
+            return _u8(_requantised(_matmul(x, op), op).add_(op.zero_point))
         case Logits():
             return _requantised(_matmul(x, op), op).flatten(1)
         case Add():
@@ -65,7 +67,7 @@ def _execute(op: Op, x: Tensor, y: Tensor | None = None) -> Tensor:
             scaled = x * _per_channel(op.multiplier) + _per_channel(op.bias)
             return _u8(scaled >> op.shift)
         case MaxPool():
-            return F.max_pool2d(x.double(), op.kernel, op.stride, op.padding).long()
+            return F.max_pool2d(x.float(), op.kernel, op.stride, op.padding).long()
         case AvgPool():
             windows = x.unfold(2, op.kernel_h, op.stride).unfold(3, op.kernel_w, op.stride)
             return _u8((windows.sum((4, 5)) * op.multiplier + op.bias) >> op.shift)
@@ -81,13 +83,21 @@ def _bordered(x: Tensor, op: Conv) -> Tensor:
     return out
 
 
+def _exact_float(op: Conv) -> torch.dtype:
+    """The fastest float type that holds every partial sum of 8-bit codes."""
+    largest = 255 * abs(op.weight.astype("int64")).sum(axis=(1, 2, 3)).max()
+    return torch.float32 if largest < 2**24 else torch.float64
+
+
 def _matmul(x: Tensor, op: Linear | Logits) -> Tensor:
     acc = x.flatten(1).double() @ torch.from_numpy(op.weight).double().T
     return acc.long()[:, :, None, None]
 
 
 def _requantised(acc: Tensor, op: Conv | Linear | Logits) -> Tensor:
-    return _rshift((acc + _per_channel(op.bias)) * _per_channel(op.multiplier), op.shift)
+    """Scaled sums; changes `acc`."""
+    acc.add_(_per_channel(op.bias)).mul_(_per_channel(op.multiplier))
+    return acc.add_(1 << (op.shift - 1)).bitwise_right_shift_(op.shift)
 
 
 def _per_channel(values: object) -> Tensor:
@@ -99,4 +109,4 @@ def _rshift(v: Tensor, shift: int) -> Tensor:
 
 
 def _u8(v: Tensor) -> Tensor:
-    return v.clamp(0, 255)
+    return v.clamp_(0, 255)

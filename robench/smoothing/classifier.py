@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from robench.smoothing.compiled import CompiledVotes, vote_source
 from robench.smoothing.float_votes import FloatVotes
 from robench.smoothing.noise import Noise
-from robench.smoothing.prediction import predict
+from robench.smoothing.prediction import predict_early
 from robench.smoothing.votes import IntegerVotes, VoteSource, require_fixed_function
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class SmoothedDeployed:
     noise: Noise
     classes: int
     draws: int
-    """Votes behind one prediction."""
+    """Votes behind one prediction, at most; a clear majority needs few."""
     alpha: float
     """Probability that a prediction which is given is not the smoothed classifier's."""
     randomised: bool = True
@@ -44,7 +44,7 @@ class SmoothedDeployed:
         """Labels or ABSTAIN of float32 images in [0,1], rounded to the nearest of 8 bits first."""
         seed = int(torch.randint(2**62, ()))
         source = self.votes(to_pixels(images), seed)
-        found = predict(source, np.arange(len(images)), self.draws, self.alpha)
+        found = predict_early(source, np.arange(len(images)), self.draws, self.alpha)
         return torch.from_numpy(found)
 
     def votes(

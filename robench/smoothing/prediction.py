@@ -55,6 +55,37 @@ def predict(
     """Labels by majority of `draws` votes, ABSTAIN where the top two are too close at alpha."""
     least = prediction_table(draws, alpha)
     counts = source.votes(images, first_draw, draws)
+    return _decide(counts, least)
+
+
+LOOKS = (27, 9, 3, 1)
+"""`predict_early` looks after these fractions of its draws, 1/27 first."""
+
+
+def predict_early(
+    source: VoteSource, images: NDArray[np.int64], draws: int, alpha: float
+) -> NDArray[np.int64]:
+    """Labels or ABSTAIN as `predict`, at the same alpha but with far fewer draws where it is clear.
+
+    Algorithm 2 at alpha / 4 after each of four growing numbers of draws, at most `draws`: a wrong
+    label needs one of the four tests to err (union bound).
+    """
+    least = prediction_table(draws, alpha / len(LOOKS))
+    counts: NDArray[np.int64] | None = None
+    found, open_, seen = np.full(len(images), ABSTAIN, dtype=np.int64), np.arange(len(images)), 0
+    for upto in sorted({max(draws // part, 1) for part in LOOKS}):
+        fresh = source.votes(images[open_], seen, upto - seen)
+        counts, seen = fresh if counts is None else counts + fresh, upto
+        found[open_] = _decide(counts, least)
+        undecided = found[open_] == ABSTAIN
+        open_, counts = open_[undecided], counts[undecided]
+        if not len(open_):
+            break
+    return found
+
+
+def _decide(counts: NDArray[np.int64], least: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The label with most votes where there are enough of them, else ABSTAIN."""
     top = counts.argmax(1)
     rows = np.arange(len(counts))
     most = counts[rows, top]

@@ -39,11 +39,12 @@ class Sequential:
 
     `radii` in [0,1] units, increasing. Half of alpha goes to an e-process (Jeffreys' mixture,
     Ville's inequality; radii in order, so no union bound), half to Clopper-Pearson at `n2` draws,
-    used only by images that get there. Raises UserError when the first radius is out of reach.
+    used only by images that get there: the papers' budget is 100,000. Raises UserError when the
+    first radius is out of reach.
     """
 
     n1: int = 100
-    n2: int = 100_000
+    n2: int = 10_000
     alpha: float = 0.001
     radii: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
     radius: str = "exact"

@@ -12,7 +12,7 @@ from robench.errors import UserError
 from robench.smoothing.certificates import Certificates, write_tsv
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.noise import Noise
-from robench.smoothing.prediction import predict, prediction_table
+from robench.smoothing.prediction import predict, predict_early, prediction_table
 from robench.smoothing.radius import ABSTAIN, radius_table
 
 NOISE = Noise(sigma="0.25")
@@ -108,6 +108,21 @@ def test_prediction_abstains_when_close():
     labels = predict(source, np.arange(4), 1000, 0.001, first_draw=5)
     assert labels.tolist() == [ABSTAIN, 0, 2, ABSTAIN]
     assert source.asked == [(5, 1000)]
+
+
+def test_early_prediction_asks_only_what_it_needs():
+    source = BernoulliVotes([1.0, 0.0, 0.5, 0.6], NOISE)
+    labels = predict_early(source, np.arange(4), 1000, 0.001)
+    assert labels.tolist() == [0, 1, ABSTAIN, 0]
+    assert source.draws.tolist()[:3] == [37, 37, 1000]
+    assert 37 < source.draws[3] <= 1000
+
+
+def test_early_prediction_errs_as_seldom_as_it_says():
+    """At a tie every label given is wrong."""
+    source = BernoulliVotes(np.full(20_000, 0.5), NOISE, seed=1)
+    given = (predict_early(source, np.arange(20_000), 300, 0.05) != ABSTAIN).mean()
+    assert 0.01 < given < 0.05
 
 
 # Cohen's file format.

@@ -128,8 +128,8 @@ def test_type_one_error_of_adaptive(radius):
 @pytest.mark.parametrize(
     ("certifier", "gain"),
     [
-        (Sequential(radii=RADII_GRID), 5),
-        (Sequential(radii=(0.5,)), 20),
+        (Sequential(n2=100_000, radii=RADII_GRID), 5),
+        (Sequential(n2=100_000, radii=(0.5,)), 20),
         (Adaptive(radii=RADII_GRID), 3),
     ],
 )
