@@ -39,9 +39,9 @@ def gradient_bank(
     """Directions from images (N, C, H, W) towards their likeliest other classes: (N, D, C, H, W).
 
     For each of `targets` classes j, `steps` steps of projected ascent of logit j minus the label's
-    inside the ball of radius `reach` in `norm`, each of STEP reach/steps; the way covered after
-    each is one direction, so that the first is the gradient's own. D = steps * targets, with as
-    many targets as there are.
+    inside the ball of radius `reach` in `norm`, each of STEP reach/steps; the way from the image
+    to the end is the direction, with one step the gradient's own. D = targets, as many as there
+    are.
     """
     logits = forward(model, images)
     others = logits.scatter(1, labels[:, None], float("-inf"))
@@ -49,14 +49,12 @@ def gradient_bank(
     towards = others.topk(count, dim=1).indices.flatten()
     start = images.repeat_interleave(count, 0)
     own = labels.repeat_interleave(count)
-    x, found = start, []
+    x = start
     for _ in range(steps):
         ascent = unit(_gradient(model, x, towards, own), norm)
         moved = project_ball(x - start + ascent * (STEP * reach / steps), norm, reach)
         x = (start + moved).clamp(0, 1)
-        found.append(scaled(x - start, norm))
-    bank = torch.stack(found, 1)
-    return bank.view(len(images), count * steps, *images.shape[1:])
+    return scaled(x - start, norm).view(len(images), count, *images.shape[1:])
 
 
 def scaled(directions: Tensor, norm: str) -> Tensor:

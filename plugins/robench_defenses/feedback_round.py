@@ -104,7 +104,9 @@ class Round:
         factor = torch.empty(len(owner)).uniform_(
             options.factor_low, options.factor_high, generator=rng
         )
-        moved = move(images[owner], directions, least.values[owner, place] * factor)
+        # Beyond the limit an image may lose its class: from half the pixel range on, all are grey.
+        distance = (least.values[owner, place] * factor).clamp_max(self.limit)
+        moved = move(images[owner], directions, distance)
         self.examples += len(owner)
         return (moved * 255).round() / 255, labels[owner]
 
