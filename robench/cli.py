@@ -221,7 +221,7 @@ def _study(options: argparse.Namespace) -> int:
     from robench.study.studies import find
 
     study = find(options.name)
-    print(report(study, Runs(options.records or _results(), study.systems)))  # noqa: T201
+    print(report(study, Runs(options.records or _results(), study.systems, study.columns)))  # noqa: T201
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +58,11 @@ class Column:
     eps: float | None = None
     """A minimum-norm attack's budget in [0,1] pixels; None for attacks of one eps."""
 
+    def stands_in(self, record: Record) -> bool:
+        """Whether a record has the column's row, at whatever eps."""
+        rows = {(row.attack, row.access) for row in record.rows}
+        return not self.attack or (self.attack, self.access) in rows
+
     def score(self, run: Run) -> Score | None:
         """The images that are right in a run; None when it has no such row."""
         if not self.attack:
@@ -100,10 +105,16 @@ class Runs:
     """The records of a folder, or given ones, by the systems of a study.
 
     All are of the same test images, so that differences can be paired: the largest subset with
-    most systems. Where several records match a system, the one that finished last counts.
+    most systems. Where several records match a system, the one with most of the `columns` counts,
+    of equal ones the one that finished last.
     """
 
-    def __init__(self, root: Path | Sequence[Path], systems: Sequence[System]) -> None:
+    def __init__(
+        self,
+        root: Path | Sequence[Path],
+        systems: Sequence[System],
+        columns: Collection[Column] = (),
+    ) -> None:
         found = folders(root) if isinstance(root, Path) else root
         matching = [
             (system, run)
@@ -115,9 +126,13 @@ class Runs:
         self.ignored = len({run.folder for _, run in matching}) - len(
             {run.folder for _, run in chosen}
         )
-        self._runs: dict[str, Run] = {}
-        for system, run in sorted(chosen, key=lambda pair: pair[1].record.timings["finished"]):
-            self._runs[system.label] = run
+
+        def rank(pair: tuple[System, Run]) -> tuple[int, float]:
+            record = pair[1].record
+            covered = sum(column.stands_in(record) for column in columns)
+            return covered, record.timings["finished"]
+
+        self._runs = {system.label: run for system, run in sorted(chosen, key=rank)}
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs.values())

@@ -31,7 +31,7 @@ class Claim:
     words: str
     checks: Sequence[Check]
     reason: str = ""
-    """Why it is not reproduced, where that was found out."""
+    """Why it is not reproduced or not comparable, where that is known."""
 
     def judge(self, runs: Runs) -> tuple[Verdict, list[Finding]]:
         """Run every check: one that fails decides; else one that cannot be told."""

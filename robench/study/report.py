@@ -47,7 +47,10 @@ def _about(study: Study, runs: Runs) -> Iterator[str]:
     if missing:
         yield f"Not run: {', '.join(missing)}."
     if runs.ignored:
-        yield f"{runs.ignored} other records match, of other images or older; they are left out."
+        yield (
+            f"{runs.ignored} other records match, of other images, with fewer columns or older; "
+            "they are left out."
+        )
     for system in study.systems:
         run = runs.get(system)
         if run and run.record.status == "at_chance":
@@ -78,8 +81,8 @@ def _cell(ours: Score | None, paper: float | None) -> str:
 def _claim(claim: Claim, runs: Runs) -> Iterator[str]:
     verdict, findings = claim.judge(runs)
     yield f"**{claim.name}: {verdict}.** {claim.words}\n"
-    if verdict == "not reproduced" and claim.reason:
-        yield f"Reason found: {claim.reason}\n"
+    if verdict != "reproduced" and claim.reason:
+        yield f"Reason: {claim.reason}\n"
     marks = {True: "holds", False: "does not hold", None: "cannot be told"}
     for finding in findings:
         yield f"- {marks[finding.holds]}: {finding.text}"

@@ -6,10 +6,18 @@ from __future__ import annotations
 from functools import partial
 
 from robench.study.claims import Claim
-from robench.study.song2021_ablations import bits_study, layers_study, mu_study, scales_study
+from robench.study.song2021_ablations import (
+    bits_study,
+    dw_study,
+    layers_study,
+    mu_study,
+    qat_study,
+    scales_study,
+)
 from robench.study.song2021_claims import cifar10_claims, mnist_claims
-from robench.study.song2021_extras import headline, norms_table
+from robench.study.song2021_extras import headline
 from robench.study.song2021_grid import Grid
+from robench.study.song2021_norms import norms_table
 from robench.study.studies import Study
 
 SOURCE = (
@@ -52,7 +60,7 @@ def _tables(
         name=f"song2021_{grid.dataset}",
         title=f"Song et al. 2021 on {grid.dataset}",
         source=SOURCE,
-        systems=list(grid.systems.values()),
+        systems=[*grid.systems.values(), grid.control],
         tables={
             f"Table {tables[0]}: white box": grid.white_box,
             f"Table {tables[1]}: black box and noise": grid.black_box,
@@ -72,6 +80,8 @@ STUDIES = {
         bits_study(MNIST, SOURCE, ON_MNIST),
         scales_study(MNIST, SOURCE, ON_MNIST),
         layers_study(MNIST, SOURCE, ON_MNIST),
+        dw_study(MNIST, SOURCE, ON_MNIST),
+        qat_study(MNIST, SOURCE, ON_MNIST),
         mu_study(CIFAR10, SOURCE, ON_CIFAR10),
     )
 }

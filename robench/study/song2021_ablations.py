@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from robench.study.cells import Column, System
 from robench.study.claims import Check, Claim, Difference
 from robench.study.song2021_claims import SAME
 from robench.study.song2021_grid import CLEAN, MARGIN, MU, TRAININGS, Grid, system
+from robench.study.song2021_norms import all_norms, amplification, largest_norm
 from robench.study.studies import Study
 
 MUS = (1, 4, 16, 64, 255, 1024)
@@ -108,6 +111,45 @@ def layers_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
     tables = {"White box": grid.white_box}
     systems = list(mapped.values())
     return _ablation("song2021_layers", title, source, systems, tables, [claim], settings)
+
+
+def dw_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
+    """The norms of dW of every layer at 3 bits, and what the layers make of adversarial images."""
+    systems = [s for (_, _, bits), s in grid.systems.items() if bits == 3]
+    claim = Claim("S7", "The ||dW|| of Adv. models is the largest.", [partial(largest_norm, grid)])
+    title = f"Song et al. 2021: the norms of dW on {grid.dataset}"
+    tables = {"White box": [CLEAN, grid.column("PGD")]}
+    study = _ablation("song2021_dw", title, source, systems, tables, [claim], settings)
+    return replace(study, extra=(partial(all_norms, systems), partial(amplification, systems)))
+
+
+def qat_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
+    """Training with and without quantization; transferred examples of growing eps."""
+    floats = {training: grid.systems[training, False, 32] for training in ("Adv.", "F.L.")}
+    systems = [
+        replace(
+            grid.systems[training, False, bits] if compressor == "ptq" else float_,
+            label=f"{training}, {words}",
+            chosen={**float_.chosen, "compressor": (compressor,)},
+        )
+        for training, float_ in floats.items()
+        for compressor, bits, words in (
+            ("none", 32, "float"),
+            ("ptq", 3, "3 bits after training"),
+            ("qat_int8", 32, "8 bits in training"),
+        )
+    ]
+    columns = {
+        words: [
+            CLEAN,
+            *(Column(f"FGSM {eps}", "fgsm", access, eps) for eps in (0.1, 0.2, 0.3, 0.4)),
+            Column("PGD", "pgd", access),
+            Column("PGD, margin loss", "pgd_margin", access),
+        ]
+        for words, access in (("White box", "white_box"), ("Transferred", "transfer"))
+    }
+    title = f"Song et al. 2021: quantization in training on {grid.dataset}"
+    return _ablation("song2021_qat", title, source, systems, columns, [], settings)
 
 
 def _words(layers: int | str) -> str:

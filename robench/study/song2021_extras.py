@@ -1,4 +1,4 @@
-"""What the tables of Song et al. (2021) are summed up in: the headline and the norms of dW."""
+"""What the tables of Song et al. (2021) are summed up in: the headline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from robench.outcomes import worst_cases
 from robench.stats import Z95
 from robench.study.cells import Column, Run, Runs
 from robench.study.claims import Finding
-from robench.study.song2021_grid import MARGIN, TRAININGS, Grid
+from robench.study.song2021_grid import MARGIN, Grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,46 +84,3 @@ def _right(run: Run, column: Column, audited: bool) -> NDArray[np.bool_] | None:
 
 def _points(mean: float, low: float, high: float) -> str:
     return f"{100 * mean:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
-
-
-def largest_norm(grid: Grid, runs: Runs) -> Finding:
-    """Whether in every layer the quantization error of Adv. has the largest spectral norm."""
-    norms = {training: _norms(grid, runs, training) for training in TRAININGS}
-    if not all(norms.values()):
-        return Finding("||dW||_2 of all three trainings: not measured", None)
-    largest = [
-        layer
-        for layer, value in norms["Adv."].items()
-        if value >= max(norms[training][layer] for training in TRAININGS)
-    ]
-    text = f"||dW||_2 of Adv. is the largest in {len(largest)} of {len(norms['Adv.'])} layers"
-    return Finding(text, len(largest) == len(norms["Adv."]))
-
-
-def norms_table(grid: Grid, runs: Runs) -> str:
-    """||dW||_2 of each layer, of the quantization error, for the three trainings."""
-    norms = {training: _norms(grid, runs, training) for training in TRAININGS}
-    if not any(norms.values()):
-        return ""
-    layers = list(next(values for values in norms.values() if values))
-    lines = [
-        "## ||dW||_2, quantization error at 3 bits, weights as matrices\n",
-        f"| training | {' | '.join(layers)} |",
-        "|---" * (len(layers) + 1) + "|",
-    ]
-    for training, values in norms.items():
-        cells = (f"{values[layer]:.3f}" if layer in values else "not run" for layer in layers)
-        lines.append(f"| {training} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _norms(grid: Grid, runs: Runs, training: str) -> dict[str, float]:
-    run = runs.get(grid.systems[training, False, 3])
-    wanted = {"step": "mapped -> quantized", "view": "matrix", "p": "2"}
-    return {
-        str(value.axes["layer"]): value.value
-        for value in (run.record.values if run else ())
-        if value.metric == "weight_perturbation"
-        and value.value is not None
-        and wanted.items() <= value.axes.items()
-    }

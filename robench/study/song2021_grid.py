@@ -24,17 +24,18 @@ def system(
     bits: int = 32,
     per_channel: bool = False,
     scale: str = "max",
+    control: bool = False,
     label: str = "",
 ) -> System:
     """A model of the paper: a training, mapped with `mu` or not, in float (32) or n bits.
 
-    `label` stands in place of the paper's name for it.
+    `control` is feedback learning's, trained on noise; `label` stands in place of the paper's name.
     """
     options: dict[str, object] = {}
     if mu is not None:
         options |= {"defense.mulaw.mu": mu, "defense.mulaw.layers": layers}
     if training == "F.L.":
-        options["defense.feedback_learning.control"] = False
+        options["defense.feedback_learning.control"] = control
     if bits < 32:
         options |= {
             "compressor.ptq.bits": bits,
@@ -85,6 +86,7 @@ class Grid:
             for training in TRAININGS
             for bits in (32, 3)
         }
+        self.control = system(dataset, model, "F.L.", control=True, label="F.L., control")
 
     def column(self, label: str, access: str = "white_box") -> Column:
         """The paper's column of that name."""

@@ -28,6 +28,11 @@ class Study:
     extra: Sequence[Callable[[Runs], str]] = field(default_factory=tuple)
     """Further sections of the report, each Markdown."""
 
+    @property
+    def columns(self) -> set[Column]:
+        """The columns of all tables."""
+        return {column for columns in self.tables.values() for column in columns}
+
 
 def find(name: str) -> Study:
     """A study by name; raises ConfigError with the known ones."""

@@ -9,12 +9,13 @@ import pytest
 from robench.cli import main
 from robench.errors import ConfigError
 from robench.outcomes import CLEAN, COLUMNS
-from robench.record import DataInfo, Provenance, Record, TwinAgreement, Value
+from robench.record import AttackRow, DataInfo, Provenance, Record, TwinAgreement, Value
 from robench.study.cells import Column, Runs, System
 from robench.study.claims import Claim, Difference
 from robench.study.report import report
 from robench.study.song2021 import MNIST, STUDIES
-from robench.study.song2021_extras import headline, largest_norm, norms_table
+from robench.study.song2021_extras import headline
+from robench.study.song2021_norms import largest_norm, norms_table
 from robench.study.studies import find
 
 N = 200
@@ -43,7 +44,7 @@ def put(
         seed=0,
         data=DataInfo(name="mnist", hash="h", images=N, subset=subset),
         values=values,
-        rows=(),
+        rows=tuple(_attack_row(*row) for row in shares),
         agreement=TwinAgreement(equal_labels=1.0, logit_gap=0.0, n=N, flagged=False),
         protocol="p",
         provenance=Provenance(
@@ -63,6 +64,11 @@ def put(
     frames = [_rows(CLEAN, "none", np.nan, clean, clean)]
     frames += [_rows(*row, share, clean) for row, share in shares.items()]
     pd.concat(frames).to_parquet(folder / "outcomes.parquet", index=False)
+
+
+def _attack_row(attack: str, access: str, eps: float) -> AttackRow:
+    norm = "linf"
+    return AttackRow(attack=attack, access=access, norm=norm, eps=eps, status="ok", seconds=0.0)
 
 
 def _rows(attack: str, access: str, eps: float, share: float, clean: float) -> pd.DataFrame:
@@ -116,7 +122,7 @@ def test_a_claim_needs_all_its_checks(tmp_path: Path) -> None:
 
 
 def test_records_are_matched_by_their_options(tmp_path: Path) -> None:
-    other = System("x", PLAIN.chosen | {"compressor": ("ptq",)}, {"compressor.ptq.bits": 4})
+    other = System("x", {**PLAIN.chosen, "compressor": ("ptq",)}, {"compressor.ptq.bits": 4})
     put(tmp_path, "a", other, {})
     three = MNIST.systems["Orig.", False, 3]
     assert list(Runs(tmp_path, [PLAIN, three])) == []
@@ -183,7 +189,7 @@ def test_whose_norm_is_largest(tmp_path: Path, adversarial: float, holds: bool) 
         put(tmp_path, training, MNIST.systems[training, False, 3], {}, values=values)
     runs = Runs(tmp_path, list(MNIST.systems.values()))
     assert largest_norm(MNIST, runs).holds is holds
-    assert "| Orig. | 1.000 | 1.000 |" in norms_table(MNIST, runs)
+    assert "| Orig. (Q) | 1.000 | 1.000 |" in norms_table(MNIST, runs)
 
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
@@ -206,3 +212,31 @@ def test_the_command_prints_ours_beside_the_papers(
 def test_an_unknown_study() -> None:
     with pytest.raises(ConfigError, match="song2021_mnist"):
         find("song2020")
+
+
+def test_the_record_with_most_of_the_columns_counts(tmp_path: Path) -> None:
+    put(tmp_path, "whole", PLAIN, {("pgd", "white_box", 0.3): 0.1}, clean=0.9, finished=1.0)
+    put(tmp_path, "later", PLAIN, {}, clean=0.5, finished=2.0)
+    run = Runs(tmp_path, [PLAIN], [Column("Clean"), PGD]).get(PLAIN)
+    assert run is not None
+    assert run.record.id == "whole"
+
+
+def test_the_control_is_a_system_of_its_own(tmp_path: Path) -> None:
+    put(tmp_path, "a", MNIST.control, {})
+    runs = Runs(tmp_path, find("song2021_mnist").systems)
+    assert [run.record.id for run in runs] == ["a"]
+    assert runs.get(FEEDBACK) is None
+
+
+def test_every_claim_of_the_paper_stands_in_the_study_of_mnist() -> None:
+    names = {claim.name for claim in find("song2021_mnist").claims}
+    assert {f"S{number}" for number in range(1, 9)} <= names
+
+
+def test_a_claim_about_other_data_is_not_comparable_and_says_why(tmp_path: Path) -> None:
+    put(tmp_path, "a", PLAIN, {})
+    study = find("song2021_mnist")
+    text = report(study, Runs(tmp_path, study.systems))
+    assert "**S6: not comparable.**" in text
+    assert "Reason: the paper claims it of CIFAR-10" in text
