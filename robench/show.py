@@ -92,11 +92,14 @@ def _attack_table(record: Record) -> Table:
     for name in ("attack", "access", "norm", "eps"):
         table.add_column(name)
     audited = bool(record.audit)
+    certified = {v.axes["radius"]: v for v in record.values if v.metric == "certified_accuracy"}
     names = ["attacked accuracy", "robust accuracy"] + ["audited accuracy"] * audited
+    names += ["certified accuracy"] * bool(certified)
     for name in (*names, "seconds"):
         table.add_column(name, justify="right")
     clean = percent(record.find("clean_accuracy"))
-    table.add_row("clean", "", "", "", *[clean] * len(names), "")
+    shares = [clean] * (2 + audited) + [percent(certified.get(0.0))] * bool(certified)
+    table.add_row("clean", "", "", "", *shares, "")
     seconds: dict[tuple[object, ...], float] = {
         (r.attack, r.access, r.norm, r.eps): r.seconds for r in record.rows
     }
@@ -114,6 +117,8 @@ def _attack_table(record: Record) -> Table:
             percent(attacked),
             percent(value),
             *[percent(_audited(record, axes))] * audited,
+            *[percent(certified.get(axes["eps"] if axes["norm"] == "l2" else None))]
+            * bool(certified),
             f"{seconds[key]:.1f}" if key in seconds else "",
         )
     for row in record.rows:

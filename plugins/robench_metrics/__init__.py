@@ -12,6 +12,7 @@ def robench_register(register: Register) -> None:
     from robench_metrics.accuracy import Accuracy
     from robench_metrics.certified import Certified
     from robench_metrics.latency import Latency
+    from robench_metrics.prediction import SmoothedPrediction
     from robench_metrics.size import Size
     from robench_metrics.weight_perturbation import WeightPerturbation
 
@@ -19,4 +20,5 @@ def robench_register(register: Register) -> None:
     register("metric", "certified", Certified)
     register("metric", "latency", Latency)
     register("metric", "size", Size)
+    register("metric", "smoothed_prediction", SmoothedPrediction)
     register("metric", "weight_perturbation", WeightPerturbation)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import robench
+from robench_metrics.smoothed import Chosen, choose, share
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
     from robench.smoothing import Certificates
 
 CHUNK = 25
 """Images certified together: several share a batch, and progress shows between."""
+CONFIDENCE, VOTES = 1e-9, 20_000
+"""An attacked image counts as hit when Algorithm 2 names another label at this alpha, by votes of
+fresh noise, at most so many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,44 +33,34 @@ class Certified(robench.Metric):
     radii: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75])
     """L2 radii in [0,1] pixels."""
     images: int = 500
-    """Judged images to certify, evenly spaced."""
+    """Images to certify at most."""
+    every: Optional[int] = None
+    """Certify every n-th image of the whole test set; none given: judged images, evenly spaced."""
+    attack: bool = False
+    """Attack inside every certified ball; the run fails when more certificates break than may."""
+    attack_steps: int = 20
+    """Gradient steps of that attack."""
 
     def __post_init__(self) -> None:
-        robench.require_positive(images=self.images)
+        robench.require_positive(
+            images=self.images, every=self.every or 1, attack_steps=self.attack_steps
+        )
         robench.require(
             bool(self.radii) and all(radius >= 0 for radius in self.radii),
             f"expected radii >= 0, got {list(self.radii)}",
         )
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
-        """Certify and yield values over all certified points; adds the table `certificates`."""
-        import numpy as np
-        import pandas as pd
+        """Certify and yield values over all certified points; adds the table `certificates`.
 
-        from robench.smoothing.bounds import lower_bound
-
-        rows = np.unique(np.linspace(0, len(evidence.test) - 1, self.images).round().astype(int))
-        labels = evidence.test.labels.numpy()[rows]
-        certificates, seconds, about = _certify(evidence, rows)
-        alpha = float(about["alpha"])
-        evidence.tables["certificates"] = pd.DataFrame(
-            {
-                "image": evidence.steps.subset.numpy()[rows],
-                "label": labels,
-                "prediction": certificates.prediction,
-                "radius2": certificates.radius2,
-                "hits": certificates.hits,
-                "draws": certificates.draws,
-                "p_lower": [
-                    float(lower_bound(int(hits), int(draws), alpha))
-                    for hits, draws in zip(certificates.hits, certificates.draws, strict=True)
-                ],
-                "seconds": seconds,
-                "seed": about["seed"],
-            }
-        )
-        del about["seed"]
-        yield from self._values(certificates, labels, about)
+        Raises CertificateViolated when `attack` refutes them.
+        """
+        chosen = choose(evidence, self.images, self.every)
+        certificates, seconds, about = _certify(evidence, chosen)
+        evidence.tables["certificates"] = _table(chosen, certificates, seconds, about["alpha"])
+        yield from self._values(certificates, chosen.labels, about)
+        if self.attack:
+            yield from self._cross_check(evidence, chosen, certificates, about)
 
     def _values(
         self, certificates: Certificates, labels: NDArray[np.int64], about: dict[str, Any]
@@ -74,9 +70,9 @@ class Certified(robench.Metric):
         n = len(labels)
         for radius in self.radii:
             axes = {**about, "radius": radius}
-            share = metrics.certified_accuracy(certificates, labels, radius)
-            yield _share("certified_accuracy", share, n, axes)
-            yield _share(
+            right = metrics.certified_accuracy(certificates, labels, radius)
+            yield share("certified_accuracy", right, n, axes)
+            yield share(
                 "certified_percentage_at",
                 metrics.certified_percentage(certificates, radius),
                 n,
@@ -89,9 +85,9 @@ class Certified(robench.Metric):
                 unit="share",
                 axes=axes,
             )
-        yield _share("certified_percentage", metrics.certified_percentage(certificates), n, about)
+        yield share("certified_percentage", metrics.certified_percentage(certificates), n, about)
         abstained = metrics.abstention(certificates)
-        yield _share("certificate_abstention", abstained, n, about, better="lower")
+        yield share("certificate_abstention", abstained, n, about, better="lower")
         yield robench.Value(
             metric="average_certified_radius",
             value=metrics.average_certified_radius(certificates, labels),
@@ -107,28 +103,80 @@ class Certified(robench.Metric):
             axes=about,
         )
 
+    def _cross_check(
+        self,
+        evidence: robench.Evidence,
+        chosen: Chosen,
+        certificates: Certificates,
+        about: dict[str, Any],
+    ) -> Iterator[robench.Value]:
+        """Attack every certified ball and judge by fresh votes; prints every hit."""
+        import numpy as np
+
+        from robench.seeds import derive, generator
+        from robench.smoothing import crosscheck
+        from robench.smoothing.prediction import predict_early
+
+        seed = derive(chosen.seed, "cross-check")
+        rows, rng = (certificates.radius2 > 0).nonzero()[0], generator(seed)
+        hits = []
+        for part in (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)):
+            images, radius2 = chosen.pixels[part], certificates.radius2[part]
+            labels, twin = certificates.prediction[part], evidence.system.twin
+            found = crosscheck.attack_balls(twin, images, labels, radius2, rng, self.attack_steps)
+            source = chosen.deployed.votes(found, seed, chosen.numbers[part])
+            now = predict_early(source, np.arange(len(part)), VOTES, CONFIDENCE)
+            hits += crosscheck.hits(chosen.numbers[part], images, found, labels, now, radius2)
+        for hit in hits:
+            print(hit, file=sys.stderr)  # noqa: T201
+        crosscheck.judge(hits, len(rows), about["alpha"])
+        limit = crosscheck.allowed(len(rows), about["alpha"])
+        yield robench.Value(
+            metric="broken_certificates",
+            value=len(hits),
+            n=len(rows),
+            better="lower",
+            axes={**about, "allowed": limit, "steps": self.attack_steps},
+        )
+
+
+def _table(
+    chosen: Chosen, certificates: Certificates, seconds: list[float], alpha: float
+) -> pd.DataFrame:
+    """A row an image."""
+    import pandas as pd
+
+    from robench.smoothing.bounds import lower_bound
+
+    return pd.DataFrame(
+        {
+            "image": chosen.numbers,
+            "label": chosen.labels,
+            "prediction": certificates.prediction,
+            "radius2": certificates.radius2,
+            "hits": certificates.hits,
+            "draws": certificates.draws,
+            "p_lower": lower_bound(certificates.hits, certificates.draws, alpha),
+            "seconds": seconds,
+            "seed": chosen.seed,
+        }
+    )
+
 
 def _certify(
-    evidence: robench.Evidence, rows: NDArray[np.int64]
+    evidence: robench.Evidence, chosen: Chosen
 ) -> tuple[Certificates, list[float], dict[str, Any]]:
-    """Certificates of the test images at `rows`, seconds of each, and what they hold under."""
+    """Certificates, seconds of each image, and what they hold under."""
     import numpy as np
 
     from robench.progress import progress
     from robench.smoothing import Certificates
-    from robench.smoothing.classifier import SmoothedDeployed
 
-    steps, deployed = evidence.steps, evidence.system.deployed
-    if not isinstance(deployed, SmoothedDeployed):
-        raise robench.ConfigError(
-            "expected a smoothed system for metric=certified; use defense=intrs or float_rs"
-        )
-    name, certifier = next(iter(steps.config.certifier.items()))
-    seed = steps.certify_seed
-    source = deployed.votes(evidence.test.images.numpy()[rows], seed, steps.subset.numpy()[rows])
+    name, certifier = next(iter(evidence.steps.config.certifier.items()))
+    source, rows = chosen.source, np.arange(len(chosen.labels))
     parts, seconds = [], []
     with progress("certify", len(rows)) as advance:
-        for chunk in np.array_split(np.arange(len(rows)), math.ceil(len(rows) / CHUNK)):
+        for chunk in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
             start = time.perf_counter()
             parts.append(certifier.certify(source, chunk))
             each = (time.perf_counter() - start) / len(chunk)
@@ -138,24 +186,12 @@ def _certify(
         key: np.concatenate([getattr(part, key) for part in parts])
         for key in ("prediction", "radius2", "hits", "draws")
     }
-    noise = deployed.noise
+    noise = chosen.deployed.noise
     about = {
         "certifier": name,
-        "alpha": certifier.alpha,
+        "alpha": float(certifier.alpha),
         "sigma": float(noise.sigma),
         "law": noise.law,
-        "exact": noise.law != "gaussian" and hasattr(deployed.base, "program"),
-        "seed": seed,
+        "exact": noise.law != "gaussian" and hasattr(chosen.deployed.base, "program"),
     }
     return Certificates(**joined, selection=parts[0].selection), seconds, about
-
-
-def _share(
-    metric: str, share: float, n: int, axes: dict[str, Any], better: Any = "higher"
-) -> robench.Value:
-    from robench.stats import wilson
-
-    low, high = wilson(round(share * n), n)
-    return robench.Value(
-        metric=metric, value=share, low=low, high=high, n=n, unit="share", better=better, axes=axes
-    )

@@ -55,7 +55,7 @@ def predict(
     """Labels by majority of `draws` votes, ABSTAIN where the top two are too close at alpha."""
     least = prediction_table(draws, alpha)
     counts = source.votes(images, first_draw, draws)
-    return _decide(counts, least)
+    return decide(counts, least)
 
 
 LOOKS = (27, 9, 3, 1)
@@ -76,7 +76,7 @@ def predict_early(
     for upto in sorted({max(draws // part, 1) for part in LOOKS}):
         fresh = source.votes(images[open_], seen, upto - seen)
         counts, seen = fresh if counts is None else counts + fresh, upto
-        found[open_] = _decide(counts, least)
+        found[open_] = decide(counts, least)
         undecided = found[open_] == ABSTAIN
         open_, counts = open_[undecided], counts[undecided]
         if not len(open_):
@@ -84,7 +84,7 @@ def predict_early(
     return found
 
 
-def _decide(counts: NDArray[np.int64], least: NDArray[np.int64]) -> NDArray[np.int64]:
+def decide(counts: NDArray[np.int64], least: NDArray[np.int64]) -> NDArray[np.int64]:
     """The label with most votes where there are enough of them, else ABSTAIN."""
     top = counts.argmax(1)
     rows = np.arange(len(counts))

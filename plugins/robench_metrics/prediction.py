@@ -1,0 +1,79 @@
+"""Prediction by vote (Algorithm 2) at several numbers of draws: right, abstained, seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar, Optional
+
+import robench
+from robench_metrics.smoothed import choose, share
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothedPrediction(robench.Metric):
+    """Accuracy and abstention of a smoothed system against draws (IntRS, Table 1 and Fig. 7)."""
+
+    timed: ClassVar[bool] = True
+
+    draws: list[int] = field(default_factory=lambda: [100, 1000, 10_000])
+    """Votes behind each prediction; the larger numbers include the votes of the smaller ones."""
+    alpha: float = 0.001
+    """Probability that a prediction which is given is wrong about the smoothed classifier."""
+    images: int = 500
+    """Images at most."""
+    every: Optional[int] = None
+    """Predict every n-th image of the whole test set; none given: judged images."""
+
+    def __post_init__(self) -> None:
+        robench.require_positive(images=self.images, every=self.every or 1)
+        robench.require(
+            bool(self.draws) and min(self.draws) > 0, f"expected draws > 0, got {list(self.draws)}"
+        )
+        robench.require(0 < self.alpha < 0.5, f"expected 0 < alpha < 0.5, got {self.alpha}")
+
+    def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
+        """Yield values at each number of draws; adds the table `predictions`."""
+        import numpy as np
+        import pandas as pd
+
+        from robench.smoothing.prediction import decide, prediction_table
+        from robench.smoothing.radius import ABSTAIN
+
+        chosen = choose(evidence, self.images, self.every)
+        rows, n = np.arange(len(chosen.labels)), len(chosen.labels)
+        counts, seen, start = np.zeros((n, 1), dtype=np.int64), 0, time.perf_counter()
+        found = []
+        for draws in sorted(self.draws):
+            counts, seen = counts + chosen.source.votes(rows, seen, draws - seen), draws
+            seconds = (time.perf_counter() - start) / n
+            labels = decide(counts, prediction_table(draws, self.alpha))
+            found.append(
+                pd.DataFrame(
+                    {
+                        "image": chosen.numbers,
+                        "label": chosen.labels,
+                        "draws": draws,
+                        "prediction": labels,
+                        "seconds": seconds,
+                    }
+                )
+            )
+            axes: dict[str, object] = {
+                "draws": draws,
+                "alpha": self.alpha,
+                "sigma": float(chosen.deployed.noise.sigma),
+            }
+            right, abstained = (labels == chosen.labels).mean(), (labels == ABSTAIN).mean()
+            yield share("prediction_accuracy", float(right), n, axes)
+            yield share("prediction_abstention", float(abstained), n, axes, "lower")
+            yield robench.Value(
+                metric="prediction_seconds",
+                value=seconds,
+                n=n,
+                unit="s per image",
+                better="lower",
+                axes=axes,  # type: ignore[arg-type]
+            )
+        evidence.tables["predictions"] = pd.concat(found, ignore_index=True)

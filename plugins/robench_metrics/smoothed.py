@@ -1,0 +1,77 @@
+"""What the metrics of smoothed systems share: which images, and whose votes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import robench
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from robench.smoothing.classifier import SmoothedDeployed
+    from robench.smoothing.votes import VoteSource
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Test images by number, with their labels and their votes."""
+
+    numbers: NDArray[np.int64]
+    """Numbers in the whole test set: they name the images' noise."""
+    pixels: NDArray[np.uint8]
+    """Shape (N, C, H, W)."""
+    labels: NDArray[np.int64]
+    seed: int
+    deployed: SmoothedDeployed
+
+    @property
+    def source(self) -> VoteSource:
+        """The images' votes under certification's noise."""
+        return self.deployed.votes(self.pixels, self.seed, self.numbers)
+
+
+def choose(evidence: robench.Evidence, images: int, every: int | None) -> Chosen:
+    """Every n-th of the whole test set or, without `every`, judged images, evenly spaced.
+
+    At most `images`. Raises ConfigError when the system is not smoothed.
+    """
+    import numpy as np
+
+    from robench.smoothing.classifier import SmoothedDeployed
+
+    deployed = evidence.system.deployed
+    if not isinstance(deployed, SmoothedDeployed):
+        raise robench.ConfigError(
+            "expected a smoothed system for this metric; use defense=intrs or float_rs"
+        )
+    steps = evidence.steps
+    if every is None:
+        judged = steps.subset.numpy()
+        count = min(images, len(judged))
+        numbers = judged[np.arange(count) * len(judged) // count]
+    else:
+        numbers = np.arange(len(steps.data.test))[::every][:images]
+    test = steps.data.test.take(steps.data.test.labels.new_tensor(numbers))
+    return Chosen(numbers, test.images.numpy(), test.labels.numpy(), steps.certify_seed, deployed)
+
+
+def share(
+    metric: str, value: float, n: int, axes: dict[str, object], better: str = "higher"
+) -> robench.Value:
+    """A share of n images with its Wilson interval."""
+    from robench.stats import wilson
+
+    low, high = wilson(round(value * n), n)
+    return robench.Value(
+        metric=metric,
+        value=value,
+        low=low,
+        high=high,
+        n=n,
+        unit="share",
+        better=better,  # type: ignore[arg-type]
+        axes=axes,  # type: ignore[arg-type]
+    )
