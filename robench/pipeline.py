@@ -20,7 +20,7 @@ from robench.digest import digest
 from robench.evidence import Evidence
 from robench.machine import keep_memory
 from robench.outcomes import clean_score, outcome_rows
-from robench.protocol import protocol
+from robench.protocol import protocol, settings
 from robench.provenance import provenance
 from robench.record import AttackRow, DataInfo, Record, TwinAgreement, Value
 from robench.results import write
@@ -64,7 +64,7 @@ def run(
         agreement=_agreement(steps),
         audit=audit,
         notes=steps.notes,
-        protocol=protocol(data, attacked, plain, made.components),
+        protocol=protocol(data, attacked, settings(attacked, plain, made.components)),
         provenance=made,
         timings={"run": time.perf_counter() - start, "finished": time.time()},
     )

@@ -14,7 +14,7 @@ from robench.leaderboard.intake import Refused, find_records
 from robench.leaderboard.merge import groups
 from robench.leaderboard.parallel import Each, workers
 from robench.leaderboard.row import Row
-from robench.leaderboard.rowpage import write_rows
+from robench.leaderboard.rowpage import finish_rows, start_rows
 from robench.leaderboard.site import Site, make_site
 from robench.leaderboard.studies import write_studies
 from robench.leaderboard.tabledata import TABLE
@@ -42,8 +42,9 @@ def build(roots: Iterable[Path], out: Path) -> Site:
             template = shipped("leaderboard/template")
             for name in ("assets", "vendor"):
                 shutil.copytree(template / name, work / name)
+            written = start_rows(site, work, each)
             write_index(site, write_studies(site, work), work)
-            write_rows(site, work, each)
+            finish_rows(site, written, work)
         shutil.rmtree(out, ignore_errors=True)
         work.rename(out)
     finally:

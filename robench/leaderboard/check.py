@@ -95,7 +95,7 @@ def _protocol(folder: Path, places: Places) -> None:
     """The protocol is the one that the configuration and the data give here."""
     from robench.cache import Cache
     from robench.compose import from_plain
-    from robench.protocol import protocol
+    from robench.protocol import protocol, settings
     from robench.provenance import component_versions
     from robench.steps import Steps
 
@@ -105,7 +105,7 @@ def _protocol(folder: Path, places: Places) -> None:
         hash_here, versions = steps.data.hash, component_versions(steps.config)
     if hash_here != record.data.hash:
         raise UserError(f"expected data {hash_here}, got {record.data.hash}")
-    here = protocol(record.data, record.rows, record.config, versions)
+    here = protocol(record.data, record.rows, settings(record.rows, record.config, versions))
     if here != record.protocol:
         raise UserError(
             f"expected protocol {here} for this configuration and these versions, got "

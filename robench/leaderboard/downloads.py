@@ -41,7 +41,7 @@ def lines(records: Iterable[Record], columns: Sequence[str]) -> tuple[str, str]:
     """Records' values as lines of CSV, and as JSON objects a line without what is missing."""
     rows = [row for record in records for row in value_rows(record)]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(map(row.get, columns) for row in rows)
+    csv.writer(text, lineterminator="\n").writerows([*map(row.get, columns)] for row in rows)
     return text.getvalue(), ",\n".join(map(_object, rows))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from robench.compare import budgets
 from robench.digest import digest
 from robench.leaderboard.parts import Part, robust_scores, worst_right
 from robench.outcomes import Score
-from robench.protocol import setting
+from robench.protocol import Settings
 from robench.record import Audit, Provenance, Record, Value
 
 SYSTEM = ("dataset", "model", "compressor", "defense")
@@ -22,21 +23,15 @@ def system(record: Record, parts: Sequence[Part]) -> str:
     """The digest of what answers: the configuration up to the attacks, and its clean answers."""
     config = {kind: record.config.get(kind) for kind in (*SYSTEM, "train", "certifier")}
     made = {k: v for k, v in record.provenance.components.items() if k.startswith(SYSTEM)}
-    answers = parts[0].columns["prediction"].tolist()
+    answers = hashlib.sha256(parts[0].columns["prediction"].tobytes()).hexdigest()
     machine = record.provenance.device, record.provenance.threads
     order = list(record.config["defense"])
     data = record.data.hash, record.data.subset
     return digest([config, order, made, answers, machine, data, record.seed])
 
 
-def settings(record: Record) -> dict[tuple[str, str], str]:
-    """What each attack of a record means, by attack and access."""
-    found = (setting(row, record.config, record.provenance.components) for row in record.rows)
-    return {(attack, access): meaning for attack, access, meaning in found}
-
-
 def groups(
-    records: Iterable[tuple[T, str, dict[tuple[str, str], str]]],
+    records: Iterable[tuple[T, str, Settings]],
 ) -> list[list[T]]:
     """Items whose systems are one and whose attacks, where both have them, mean the same.
 

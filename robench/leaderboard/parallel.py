@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -31,6 +32,15 @@ def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> Ite
 
 
 @contextmanager
+def _uncollected() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@contextmanager
 def workers(count: int) -> Iterator[Each]:
     """A way through `count` items: processes when there are many items and processors.
 
@@ -40,7 +50,8 @@ def workers(count: int) -> Iterator[Each]:
     if count < FEW or processors == 1:
         yield one_by_one
         return
-    with ProcessPoolExecutor(processors) as pool:
+    # What is made here is freed by reference counts; looking for cycles costs a fifth of the time.
+    with _uncollected(), ProcessPoolExecutor(processors, initializer=gc.disable) as pool:
         # The first task makes the pool start its processes, now, while they are small.
         pool.submit(os.getpid).result()
 

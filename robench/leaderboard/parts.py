@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 256 * 2**20
 MAX_ROWS = 20_000_000
 WORDS = ("attack", "access", "search", "norm")
-NUMBERS = ("eps", "image", "label", "clean_prediction", "prediction", "linf", "l2", "valid")
+NUMBERS = ("eps", "image", "label", "clean_prediction", "prediction", "valid")
+DISTANCES = ("linf", "l2")
+"""Read only where an attack is judged by its distance."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ def read_parts(folder: Path) -> list[Part]:
         codes = {name: column.indices.to_numpy() for name, column in words.items()}
         names = {name: column.dictionary.to_pylist() for name, column in words.items()}
         numbers = {name: table[name].to_numpy() for name in NUMBERS}
+        if "minimal" in names["search"]:
+            table = file.read(list(DISTANCES), use_threads=False)
+            numbers |= {name: table[name].to_numpy() for name in DISTANCES}
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"expected an outcomes table in {path.name}, got: {error}") from error
     return [_part(codes, names, numbers, at) for at in _blocks(codes, numbers["eps"])]

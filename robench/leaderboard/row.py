@@ -13,11 +13,11 @@ import numpy as np
 from robench.leaderboard.cells import Cell, Column, cells, layers
 from robench.leaderboard.downloads import axis_names
 from robench.leaderboard.formats import attack_text
-from robench.leaderboard.merge import settings, system
+from robench.leaderboard.merge import system
 from robench.leaderboard.parts import Part, worst_right
 from robench.outcomes import Score
 from robench.preview import shown
-from robench.protocol import protocol
+from robench.protocol import Settings, protocol, settings
 from robench.record import Record
 from robench.results import CHOSEN
 
@@ -57,8 +57,7 @@ class Row:
     members: tuple[str, ...]
     """Their ids."""
     system: str
-    settings: dict[tuple[str, str], str]
-    """What each attack means, by attack and access: see `merge`."""
+    settings: Settings
     protocol: str
     versions: dict[str, str]
     """Metric -> the version that measured it."""
@@ -103,13 +102,14 @@ def make_row(
     worst = worst_right(scores, threat.norm, threat.eps) if threat else None
     right = parts[0].right if worst is None else worst
     components = record.provenance.components
+    known = settings(record.rows, record.config, components)
     return Row(
         id=record.id,
         folders=tuple(folders.values()),
         members=tuple(folders),
         system=system(record, parts),
-        settings=settings(record),
-        protocol=protocol(record.data, record.rows, record.config, components),
+        settings=known,
+        protocol=protocol(record.data, record.rows, known),
         versions=_versions(components),
         images=record.data.images,
         chosen={kind: record.config[kind] for kind in CHOSEN},

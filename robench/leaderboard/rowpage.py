@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,16 @@ class Job:
     folder: Path
 
 
-def write_rows(site: Site, out: Path, each: Each) -> None:
-    """Write every row's page, the main table's data, and all values to download."""
+@dataclass(frozen=True)
+class Written:
+    """What the rows' pages give to the files that hold all rows, as they are written."""
+
+    header: tuple[str, ...]
+    lines: Iterator[downloads.Lines]
+
+
+def start_rows(site: Site, out: Path, each: Each) -> Written:
+    """Begin to write every row's page."""
     header = downloads.header({axis for row in site.rows for axis in row.axes})
     jobs = [
         Job(
@@ -57,7 +66,12 @@ def write_rows(site: Site, out: Path, each: Each) -> None:
         for place, protocol in enumerate(site.protocols)
         for row in protocol.rows
     ]
-    table = downloads.write(header, each(write_row, jobs), out / "data")
+    return Written(header, each(write_row, jobs))
+
+
+def finish_rows(site: Site, written: Written, out: Path) -> None:
+    """Write the main table's data and all values to download, once the pages are there."""
+    table = downloads.write(written.header, written.lines, out / "data")
     write_table(site, table, out)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from robench.leaderboard.formats import interval, number
 from robench.leaderboard.pages import write_page
-from robench.leaderboard.row import Row
 from robench.leaderboard.site import Site
 from robench.outcomes import Score
+from robench.results import CHOSEN
 from robench.study.cells import Column, Runs, System
 from robench.study.studies import Study
 
@@ -36,8 +36,7 @@ def write_studies(site: Site, out: Path) -> list[Study]:
 
     written = []
     for study in STUDIES.values():
-        found = (row for row in site.rows if _may_match(row, study.systems))
-        folders = [folder for row in found for folder in row.folders]
+        folders = _folders(site, study)
         runs = Runs(folders, study.systems)
         if folders and any(runs.get(system) for system in study.systems):
             (out / "studies").mkdir(exist_ok=True)
@@ -47,15 +46,23 @@ def write_studies(site: Site, out: Path) -> list[Study]:
     return written
 
 
-def _may_match(row: Row, systems: Sequence[System]) -> bool:
-    return any(
-        all(
-            tuple(row.chosen[kind]) == names
-            for kind, names in system.chosen.items()
-            if kind in row.chosen
-        )
-        for system in systems
-    )
+def _chosen(study: Study) -> set[frozenset[tuple[str, tuple[str, ...]]]]:
+    """The choices that a row must have to be one of the study's systems, each set once."""
+    return {
+        frozenset((k, tuple(v)) for k, v in system.chosen.items() if k in CHOSEN)
+        for system in study.systems
+    }
+
+
+def _folders(site: Site, study: Study) -> list[Path]:
+    """Records that may be one of the study's, told by their choices without opening them."""
+    wanted = _chosen(study)
+    found: list[Path] = []
+    for row in site.rows:
+        chosen = {(kind, tuple(names)) for kind, names in row.chosen.items()}
+        if any(chosen >= one for one in wanted):
+            found += row.folders
+    return found
 
 
 def _page(study: Study, runs: Runs) -> dict[str, object]:

@@ -13,7 +13,7 @@ from robench.config import Places
 from robench.leaderboard.build import build
 from robench.leaderboard.merge import groups, merged
 from robench.leaderboard.parts import read_parts
-from robench.protocol import protocol
+from robench.protocol import protocol, settings
 from robench.record import Record
 from robench.testing import tiny_data, tiny_network
 from robench_attacks.gradient import PGD
@@ -40,7 +40,8 @@ def test_records_of_one_system_are_the_row_that_one_run_gives(tmp_path: Path) ->
 
     assert numbers(record) == numbers(whole)
     made_by = record.provenance.components
-    assert protocol(record.data, record.rows, record.config, made_by) == whole.protocol
+    known = settings(record.rows, record.config, made_by)
+    assert protocol(record.data, record.rows, known) == whole.protocol
     assert first.protocol != whole.protocol
     site = build([tmp_path / "apart", tmp_path / "whole"], tmp_path / "page")
     (row,) = site.rows
