@@ -16,6 +16,7 @@ import robench
 from robench import testing
 from robench.components import KINDS
 from robench.plugins import registry
+from robench.recipe import TrainConfig
 
 REAL_DATA = {"mnist", "cifar10", "caltech101"}
 FAST: dict[str, dict[str, Any]] = {
@@ -23,11 +24,16 @@ FAST: dict[str, dict[str, Any]] = {
     "art_autoattack": {"steps": 3, "queries": 20},
     "pgd": {"steps": 5},
     "cw": {"steps": 10, "search_steps": 2},
+    "certified": {"images": 4},
+    "smoothed_prediction": {"images": 4, "draws": [10, 100]},
 }
 CONTRACTS = {kind: getattr(testing, f"{base.__name__}Contract") for kind, base in KINDS.items()}
-NEEDS_OPTION = {"certified", "npz", "image_folder", "python", "checkpoint", "torchvision"}
-"""They need a certifier, a file of the user's, or weights; their own tests cover them."""
+NEEDS_OPTION = {"npz", "image_folder", "python", "checkpoint", "torchvision"}
+"""They need a file of the user's, or weights; their own tests cover them."""
+SMOOTHED = {"attack": "fgsm", "defense": "float_rs", "train": TrainConfig(epochs=1)}
 MORE: dict[str, dict[str, Any]] = {
+    "certified": {"run": SMOOTHED},
+    "smoothed_prediction": {"run": SMOOTHED},
     **{name: {"root": Path(os.environ.get("ROBENCH_DATA", ""))} for name in REAL_DATA},
 }
 """What else a contract needs."""
@@ -44,7 +50,9 @@ def _contracts() -> list[Any]:
                 continue
             component = choice.make(**FAST.get(name, {}))
             contract = type(
-                name, (CONTRACTS[kind],), {"component": component, "root": Path("/none")}
+                name,
+                (CONTRACTS[kind],),
+                {"component": component, "root": Path("/none")} | MORE.get(name, {}),
             )
             for test in sorted(t for t in dir(contract) if t.startswith("test_")):
                 marks = [pytest.mark.slow] if name in SLOW else []
