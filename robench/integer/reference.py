@@ -51,10 +51,10 @@ def _execute(op: Op, x: Tensor, y: Tensor | None = None) -> Tensor:
             scaled = (x.clamp(op.low, op.high) - op.low) * op.multiplier
             return _u8(_rshift(scaled, op.shift))
         case Conv():
-            codes = _bordered(x, op)
             weight, exact = torch.from_numpy(op.weight), _exact_float(op)
+            codes = _bordered(x.to(exact), op)
             with torch.backends.nnpack.flags(enabled=False):
-                acc = F.conv2d(codes.to(exact), weight.to(exact), stride=op.stride).long()
+                acc = F.conv2d(codes, weight.to(exact), stride=op.stride).long()
             return _u8(_requantised(acc, op).add_(op.zero_point))
         case Linear():
             return _u8(_requantised(_matmul(x, op), op).add_(op.zero_point))
@@ -78,7 +78,9 @@ def _execute(op: Op, x: Tensor, y: Tensor | None = None) -> Tensor:
 def _bordered(x: Tensor, op: Conv) -> Tensor:
     n, c, h, w = x.shape
     p = op.padding
-    out = _per_channel(op.border).expand(n, c, h + 2 * p, w + 2 * p).clone()
+    if not p:
+        return x
+    out = _per_channel(op.border).to(x.dtype).expand(n, c, h + 2 * p, w + 2 * p).clone()
     out[:, :, p : p + h, p : p + w] = x
     return out
 
