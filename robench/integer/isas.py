@@ -32,7 +32,7 @@ HAS_AVX512 = " && ".join(f'__builtin_cpu_supports("{name}")' for name in AVX512.
 ISAS = (
     Isa(
         name="amx",
-        headers=("vector_avx512.h", "finish.h", "conv_amx.h"),
+        headers=("vector_avx512.h", "finish.h", "finish_row_avx512.h", "conv_amx.h"),
         machine="X86",
         target=f"{AVX512},amx-tile,amx-int8",
         supported=f"{HAS_AVX512} && amx_allowed()",
@@ -42,7 +42,7 @@ ISAS = (
     ),
     Isa(
         name="avx512vnni",
-        headers=("vector_avx512.h", "finish.h", "conv.h"),
+        headers=("vector_avx512.h", "finish.h", "finish_row_avx512.h", "conv.h"),
         machine="X86",
         target=AVX512,
         supported=HAS_AVX512,
@@ -51,7 +51,7 @@ ISAS = (
     ),
     Isa(
         name="avx2",
-        headers=("vector_avx2.h", "finish.h", "conv.h"),
+        headers=("vector_avx2.h", "finish.h", "finish_row.h", "conv.h"),
         machine="X86",
         target="avx2",
         supported='__builtin_cpu_supports("avx2")',
@@ -60,7 +60,7 @@ ISAS = (
     ),
     Isa(
         name="dotprod",
-        headers=("vector_dotprod.h", "vector_neon_common.h", "finish.h", "conv.h"),
+        headers=("vector_dotprod.h", "vector_neon_common.h", "finish.h", "finish_row.h", "conv.h"),
         machine="ARM64",
         target="arch=armv8.2-a+dotprod",
         supported="(getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0",
@@ -69,10 +69,15 @@ ISAS = (
     ),
     Isa(
         name="neon",
-        headers=("vector_neon.h", "vector_neon_common.h", "finish.h", "conv.h"),
+        headers=("vector_neon.h", "vector_neon_common.h", "finish.h", "finish_row.h", "conv.h"),
         machine="ARM64",
         registers=8,
         widened=True,
     ),
-    Isa(name="c", headers=("vector_c.h", "finish.h", "conv.h"), registers=3, widened=True),
+    Isa(
+        name="c",
+        headers=("vector_c.h", "finish.h", "finish_row.h", "conv.h"),
+        registers=3,
+        widened=True,
+    ),
 )

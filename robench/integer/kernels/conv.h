@@ -32,11 +32,7 @@ INLINE void ISA(tile)(const uint8_t *in, uint8_t *out, const uint8_t *res, const
         for (int p = 0; p < g.px; p++) spilled[b * g.px + p] = acc[b * g.px + p];
     }
     UNROLL(1)
-    for (int b = 0; b < g.nb; b++) {
-        UNROLL(1)
-        for (int p = 0; p < g.px; p++)
-            ISA(finish)(spilled[b * g.px + p], out + p * g.out_step, res + p * g.res_step, l, channel + 16 * b, g);
-    }
+    for (int b = 0; b < g.nb; b++) ISA(finish_row)(spilled + b * g.px, g.px, out, res, l, channel + 16 * b, g);
 }
 
 /* All pixels of one group of channels; the last tile of a row overlaps the one before it. */

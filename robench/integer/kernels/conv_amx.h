@@ -32,10 +32,11 @@ INLINE void ISA(products)(const uint8_t *const in[2], const int8_t *w, Geometry 
 INLINE void ISA(pair)(const uint8_t *const in[2], uint8_t *const out[2], const uint8_t *const res[2],
                       const int8_t *w, const int32_t *bias, const Layer *l, int channel, Geometry g) {
     int32_t sums[4][256] __attribute__((aligned(64)));
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    const int32_t *second = bias + channel + (g.nb == 2 ? 16 : 0);
+    _tile_loadd(0, bias + channel, 0); /* the bias in every row */
+    _tile_loadd(1, bias + channel, 0);
+    _tile_loadd(2, second, 0);
+    _tile_loadd(3, second, 0);
     ISA(products)(in, w, g);
     _tile_stored(0, sums[0], 64);
     _tile_stored(1, sums[1], 64);
@@ -43,13 +44,9 @@ INLINE void ISA(pair)(const uint8_t *const in[2], uint8_t *const out[2], const u
         _tile_stored(2, sums[2], 64);
         _tile_stored(3, sums[3], 64);
     }
-    for (int t = 0; t < 2 * g.nb; t++) {
-        const int at = channel + 16 * (t / 2);
-        const ISA(vec) start = ISA(load)(bias + at);
-        for (int p = 0; p < g.px; p++)
-            ISA(finish)(_mm512_add_epi32(start, ISA(load)(sums[t] + 16 * p)), out[t % 2] + p * g.out_step,
-                        res[t % 2] + p * g.res_step, l, at, g);
-    }
+    UNROLL(1)
+    for (int t = 0; t < 2 * g.nb; t++)
+        ISA(finish_row)((const ISA(vec) *)sums[t], g.px, out[t % 2], res[t % 2], l, channel + 16 * (t / 2), g);
 }
 
 /* All pixels of one or two blocks; an odd group of pixels at the end is computed twice. */

@@ -23,8 +23,8 @@ INLINE ISA(vec) ISA(requant)(ISA(vec) v, const int32_t *multiplier, int shift, i
     __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, m), offset);
     __m512i odd =
         _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), _mm512_srli_epi64(m, 32)), offset);
-    even = _mm512_srli_epi64(even, shift);
-    return _mm512_mask_blend_epi32(0xAAAA, even, shift == 32 ? odd : _mm512_slli_epi64(odd, 32 - shift));
+    if (shift == 32) return _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+    return _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, shift), _mm512_slli_epi64(odd, 32 - shift));
 }
 INLINE ISA(vec) ISA(add)(ISA(vec) v, const uint8_t *res, const Layer *l) {
     __m512i r = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)res));
