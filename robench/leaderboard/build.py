@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from robench.leaderboard.index import write_index
 from robench.leaderboard.intake import Refused, find_records
 from robench.leaderboard.merge import groups
 from robench.leaderboard.parallel import Each, workers
+from robench.leaderboard.refusals import Refusal, find_refusals
 from robench.leaderboard.row import Row
 from robench.leaderboard.rowpage import finish_rows, start_rows
 from robench.leaderboard.site import Site, make_site
@@ -35,10 +36,11 @@ def build(roots: Iterable[Path], out: Path) -> Site:
     shutil.rmtree(work, ignore_errors=True)
     for name in ("data", "rows", "charts"):
         (work / name).mkdir(parents=True)
-    found = find_records(roots)
+    roots = list(roots)
+    found, refusals = find_records(roots), find_refusals(roots)
     try:
         with workers(len(found)) as each:
-            site = _gather(found, work / "rows", each)
+            site = _gather(found, refusals, work / "rows", each)
             template = shipped("leaderboard/template")
             for name in ("assets", "vendor"):
                 shutil.copytree(template / name, work / name)
@@ -52,7 +54,9 @@ def build(roots: Iterable[Path], out: Path) -> Site:
     return site
 
 
-def _gather(found: list[tuple[str, Path]], out: Path, each: Each) -> Site:
+def _gather(
+    found: list[tuple[str, Path]], refusals: Sequence[Refusal], out: Path, each: Each
+) -> Site:
     rows: list[Row] = []
     refused: list[Refused] = []
     for (name, _), result in zip(found, each(partial(_take, out), found), strict=True):
@@ -62,7 +66,7 @@ def _gather(found: list[tuple[str, Path]], out: Path, each: Each) -> Site:
             refused.append(Refused(name, result))
     if not rows:
         raise UserError(f"expected at least one sound record, got none of {len(found)}")
-    return make_site([_one_row(same, out) for same in _by_system(rows)], refused)
+    return make_site([_one_row(same, out) for same in _by_system(rows)], refused, refusals)
 
 
 def _by_system(rows: list[Row]) -> list[list[Row]]:

@@ -12,6 +12,7 @@ from robench.leaderboard.cells import Column, at_first, ordered
 from robench.leaderboard.intake import Refused
 from robench.leaderboard.labels import Place, protocol_label, row_label, varying
 from robench.leaderboard.ranking import ranks
+from robench.leaderboard.refusals import Refusal
 from robench.leaderboard.row import Row
 
 
@@ -40,6 +41,8 @@ class Site:
     varying: set[Place]
     """The options in which rows differ."""
     refused: tuple[Refused, ...]
+    refusals: tuple[Refusal, ...]
+    """What the sweeps behind the records could not run."""
 
     @property
     def rows(self) -> list[Row]:
@@ -47,7 +50,9 @@ class Site:
         return [row for protocol in self.protocols for row in protocol.rows]
 
 
-def make_site(rows: Sequence[Row], refused: Sequence[Refused]) -> Site:
+def make_site(
+    rows: Sequence[Row], refused: Sequence[Refused], refusals: Sequence[Refusal] = ()
+) -> Site:
     """Group, order, rank and name the rows."""
     different, rows = varying(rows), _apart(rows)
     protocols = _protocols(rows)
@@ -58,6 +63,7 @@ def make_site(rows: Sequence[Row], refused: Sequence[Refused]) -> Site:
         ranks=ranks(rows),
         varying=different,
         refused=tuple(refused),
+        refusals=tuple(refusals),
     )
 
 

@@ -12,7 +12,7 @@ from robench.leaderboard.site import Site
 from robench.outcomes import Score
 from robench.results import CHOSEN
 from robench.study.cells import Column, Runs, System
-from robench.study.studies import Study
+from robench.study.studies import Study, studies
 
 NEAR, FAR = 0.02, 0.10
 """Differences up to the first are near the paper, above the second far from it; shares."""
@@ -32,10 +32,8 @@ class StudyCell:
 
 def write_studies(site: Site, out: Path) -> list[Study]:
     """Write a page for every study with a record; returns these studies."""
-    from robench.study.song2021 import STUDIES
-
     written = []
-    for study in STUDIES.values():
+    for study in studies().values():
         folders = _folders(site, study)
         runs = Runs(folders, study.systems)
         if folders and any(runs.get(system) for system in study.systems):

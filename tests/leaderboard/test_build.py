@@ -212,3 +212,21 @@ def test_the_command(records: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "4 rows" in capsys.readouterr().out
     assert main(["leaderboard", str(records)]) == 2
     assert main(["leaderboard", str(tmp_path / "missing"), "--out", str(tmp_path / "p")]) == 2
+
+
+def test_what_a_sweep_refused_is_stated(records: Path, tmp_path: Path) -> None:
+    """The last end of a combination counts; what is no note is left alone."""
+    shutil.copytree(records, tmp_path / "records")
+    notes = {
+        "1/0": {"overrides": ["defense=<i>a</i>"], "record": None, "error": "expected <b>b</b>"},
+        "1/1": {"overrides": ["defense=c"], "record": None, "error": "expected d"},
+        "2/0": {"overrides": ["defense=c"], "record": "x", "error": None},
+        "2/1": {"overrides": 7},
+    }
+    for name, note in notes.items():
+        path = tmp_path / "records/sweeps" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(note))
+    (found,) = build([tmp_path / "records"], tmp_path / "page").refusals
+    assert (found.asked, found.reason) == ("defense=<i>a</i>", "expected <b>b</b>")
+    assert "expected &lt;b&gt;b" in (tmp_path / "page/index.html").read_text()
