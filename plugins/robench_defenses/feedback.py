@@ -31,7 +31,7 @@ class FeedbackLearning(Defense):
 
     trains: ClassVar[bool] = True
 
-    rounds: int = 40
+    rounds: int = 20
     """Rounds after the plain training."""
     epochs: int = 1
     """Times each round goes over its images."""
