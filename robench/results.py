@@ -110,6 +110,17 @@ def read_outcomes(folder: Path) -> pd.DataFrame:
         raise UserError(f"expected an outcomes table in {folder}, got: {error}") from error
 
 
+def read_table(folder: Path, name: str) -> pd.DataFrame | None:
+    """A table that a metric added to a record, or None; raises UserError for a damaged one."""
+    path = inside(folder, f"{name}.parquet")
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"expected a table at {path}, got: {error}") from error
+
+
 def folders(root: Path) -> Iterator[Path]:
     """Every folder below `root` (itself included) that holds a record, sorted."""
     for path in sorted(root.rglob(RECORD)):

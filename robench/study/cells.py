@@ -9,12 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from robench.compare import budgets
-from robench.outcomes import Score, clean_score, scores
-from robench.results import folders, read, read_outcomes
+from robench.outcomes import CLEAN, Score, clean_score, scores
+from robench.results import folders, read, read_outcomes, read_table
 from robench.stats import Paired, paired
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from robench.record import Record
 
 
@@ -72,6 +76,11 @@ class Column:
             found = [s for s in found if s.eps is not None and math.isclose(s.eps, self.eps)]
         return found[0] if found else None
 
+    def images(self, run: Run) -> NDArray[np.int64]:
+        """The numbers of the images that `score` is about, in its order."""
+        numbers: NDArray[np.int64] = run.outcomes.image[run.outcomes.attack == CLEAN].to_numpy()
+        return numbers
+
 
 @dataclass(frozen=True)
 class PaperCell:
@@ -94,6 +103,10 @@ class Run:
     def outcomes(self) -> Any:
         """The outcomes table."""
         return read_outcomes(self.folder)
+
+    def table(self, name: str) -> Any:
+        """A table that a metric added, or None."""
+        return read_table(self.folder, name)
 
     @cached_property
     def scores(self) -> list[Score]:
@@ -149,11 +162,20 @@ class Runs:
     def difference(
         self, first: tuple[System, Column], second: tuple[System, Column]
     ) -> Paired | None:
-        """First minus second on the same images, if both cells were run."""
-        scores = self.score(*first), self.score(*second)
-        if scores[0] is None or scores[1] is None:
+        """First minus second on the images they share, if both cells were run."""
+        cells = [self._right(*cell) for cell in (first, second)]
+        if cells[0] is None or cells[1] is None:
             return None
-        return paired(scores[0].right, scores[1].right)
+        (numbers, right), (others, also) = cells[0], cells[1]
+        _, mine, theirs = np.intersect1d(numbers, others, assume_unique=True, return_indices=True)
+        return paired(right[mine], also[theirs]) if len(mine) else None
+
+    def _right(
+        self, system: System, column: Column
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
+        """Numbers of a cell's images, and which are right."""
+        run, score = self.get(system), self.score(system, column)
+        return None if run is None or score is None else (column.images(run), score.right)
 
 
 def _commonest(matching: list[tuple[System, Run]]) -> list[tuple[System, Run]]:

@@ -34,10 +34,16 @@ class Study:
         return {column for columns in self.tables.values() for column in columns}
 
 
+def studies() -> dict[str, Study]:
+    """Every study by name."""
+    from robench.study import intrs2021, song2021
+
+    return {**song2021.STUDIES, **intrs2021.STUDIES}
+
+
 def find(name: str) -> Study:
     """A study by name; raises ConfigError with the known ones."""
-    from robench.study.song2021 import STUDIES
-
-    if name not in STUDIES:
-        raise ConfigError(f"expected a study among {', '.join(STUDIES)}, got {name!r}")
-    return STUDIES[name]
+    known = studies()
+    if name not in known:
+        raise ConfigError(f"expected a study among {', '.join(known)}, got {name!r}")
+    return known[name]
