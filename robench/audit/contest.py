@@ -16,27 +16,25 @@ from robench.stats import wilson
 Search = Callable[[Tensor], Tensor]
 """Indices of images -> their legal candidates."""
 
-MATERIAL = 0.02
-"""Share of images, at the lower end of its interval, that a gain must exceed to be looked into."""
 SUSPECT, FAIL = 0.02, 0.05
 """What the lower end of the paired difference of two attacks must exceed."""
+MATERIAL = FAIL
+"""Share of images, at the lower end of its interval, that a gain must exceed to be looked into."""
 PROBE = 30
 """Images on which a cheap audit tries a search first; the others follow if two of them fall."""
 
 
-def contest(
-    trial: Trial, check: str, name: str, search: Search, sentence: str, *, probe: bool = True
-) -> Finding:
+def contest(trial: Trial, check: str, name: str, search: Search, sentence: str) -> Finding:
     """Run a search on the images that still hold, and compare it with all that came before.
 
     Two attempts together always break more than one of them, so a gain alone says little: where it
     is material, the search also attacks the images that fell before, and both sides stand alone.
-    The finding is the paired difference of accuracies. With `probe` a search that breaks next to
-    nothing stops after PROBE images.
+    The finding is the paired difference of accuracies. In a thrifty audit a search that breaks
+    next to nothing stops after PROBE images.
     """
     before = trial.held.clone()
     left = trial.left
-    size = PROBE if probe and trial.thrifty else len(left)
+    size = PROBE if trial.thrifty else len(left)
     rng = generator(trial.seed, "audit", "probe", name)
     left = left[torch.randperm(len(left), generator=rng)]
     first, rest = left[:size], left[size:]

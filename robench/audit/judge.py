@@ -9,13 +9,13 @@ from torch import Tensor
 
 from robench.system import Deployed
 
-DRAWS = 12
-"""Answers of a randomised model that decide about one image."""
-SURELY_WRONG = 9
-"""Wrong answers among them from which a candidate counts as adversarial: were the model right half
-of the time, so many would be wrong by chance in 7.3 % of the cases."""
-FIRST, FIRST_WRONG = 4, 3
-"""The rest is drawn only where at least so many of the first answers are wrong."""
+FIRST, LIKELY = 4, 3
+"""First answers of a randomised model about one image; wrong ones from which more are drawn."""
+DRAWS, SURELY_WRONG = 12, 9
+"""Answers that decide where the first ones differ, and wrong ones among them that break an image:
+were the model right half of the time, an image would be broken by chance in 9.9 % of the cases."""
+FRESH = 6
+"""Further answers, most of which must be wrong too: of many candidates some pass by chance."""
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,30 @@ class Judge:
         """Whether clean images are classified right, by a randomised model mostly: bool (N,)."""
         if not self.randomised:
             return self.deployed.predict(images) == labels
-        return self._wrong_answers(images, labels, DRAWS) * 2 <= DRAWS
+        count = self._wrong_answers(images, labels, FIRST)
+        unsure = ((count > 0) & (count < FIRST)).nonzero()[:, 0]
+        right = count == 0
+        right[unsure] = self._asked_again(count, images, labels, unsure) * 2 <= DRAWS
+        return right
 
     def wrong(self, images: Tensor, labels: Tensor) -> Tensor:
         """Whether candidates are surely classified wrong, never by one lucky draw: bool (N,)."""
         if not self.randomised:
             return self.deployed.predict(images) != labels
         count = self._wrong_answers(images, labels, FIRST)
-        likely = (count >= FIRST_WRONG).nonzero()[:, 0]
-        if len(likely):
-            count[likely] += self._wrong_answers(images[likely], labels[likely], DRAWS - FIRST)
-        sure = (count >= SURELY_WRONG).nonzero()[:, 0]
-        wrong = torch.zeros_like(labels, dtype=torch.bool)
-        if len(sure):
-            # Of many candidates tried some pass by chance: fresh answers must agree.
-            wrong[sure] = self._wrong_answers(images[sure], labels[sure], DRAWS) * 2 > DRAWS
+        unsure = ((count >= LIKELY) & (count < FIRST)).nonzero()[:, 0]
+        wrong = count == FIRST
+        wrong[unsure] = self._asked_again(count, images, labels, unsure) >= SURELY_WRONG
+        sure = wrong.nonzero()[:, 0]
+        wrong[sure] = self._wrong_answers(images[sure], labels[sure], FRESH) * 2 > FRESH
         return wrong
 
+    def _asked_again(self, count: Tensor, images: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+        """Wrong ones among DRAWS answers, the first of which are counted: shape of `index`."""
+        return count[index] + self._wrong_answers(images[index], labels[index], DRAWS - FIRST)
+
     def _wrong_answers(self, images: Tensor, labels: Tensor, draws: int) -> Tensor:
+        if len(labels) == 0:
+            return torch.zeros_like(labels)
         answers = [self.deployed.predict(images) != labels for _ in range(draws)]
         return torch.stack(answers).sum(0)
-
-
-def answers_differ(deployed: Deployed, images: Tensor) -> Tensor:
-    """Whether two answers to the same images differ: bool (N,)."""
-    return deployed.predict(images) != deployed.predict(images)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robench.audit.judge import Judge, answers_differ
+from robench.audit.judge import Judge
 from robench.search import GradientSearch, Trace
 from robench.seeds import generator
 from robench.system import System, module_device
@@ -65,15 +65,22 @@ class Trial:
     """The run's own white-box attacks under this threat, by row name."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
+    found: Tensor = field(init=False)
+    """What first broke each image, else the image itself: shape of `images`."""
     tried: dict[str, Tensor] = field(init=False, default_factory=dict)
     """By what was tried, the images that it broke: bool (N,)."""
 
     def __post_init__(self) -> None:
-        self.unstable = answers_differ(self.system.deployed, self.images)
-        self.randomised = self.system.deployed.randomised or bool(self.unstable.any())
-        self.judge = Judge(self.system.deployed, self.randomised)
-        self.clean = self.judge.right(self.images, self.labels)
+        deployed = self.system.deployed
+        answers = deployed.predict(self.images)
+        self.unstable = answers != deployed.predict(self.images)
+        self.randomised = deployed.randomised or bool(self.unstable.any())
+        self.judge = Judge(deployed, self.randomised)
+        self.clean = answers == self.labels
+        if self.randomised:
+            self.clean = self.judge.right(self.images, self.labels)
         self.held = self.clean.clone()
+        self.found = self.images.clone()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -91,18 +98,20 @@ class Trial:
 
     @property
     def usual(self) -> GradientSearch:
-        """The usual attack, PGD on cross-entropy: a system is masked when it fails in vain."""
-        return GradientSearch(steps=self.steps, step=2.5, random_start=True)
+        """The usual attack, PGD on cross-entropy: a system is masked when it fails in vain.
+
+        For a randomised model the last iterate is kept: the best one would be a lucky draw.
+        """
+        best = not self.randomised
+        return GradientSearch(steps=self.steps, step=2.5, random_start=True, best=best)
 
     def ascent(self, loss: str = "margin") -> GradientSearch:
         """A search that differs from the usual attack in its loss, and minds randomness.
 
         For a randomised model momentum averages the gradients of all steps (expectation over
-        transformation), and the last iterate is kept: the best one would be a lucky draw.
+        transformation).
         """
-        if self.randomised:
-            return replace(self.usual, loss=loss, decay=1.0, best=False)
-        return replace(self.usual, loss=loss)
+        return replace(self.usual, loss=loss, decay=1.0 if self.randomised else None)
 
     def search(
         self,
@@ -135,6 +144,8 @@ class Trial:
         wrong = self.wrong(candidates, index)
         broken = self.tried.setdefault(name, torch.zeros_like(self.held))
         broken[index[wrong]] = True
+        first = wrong & self.held[index]
+        self.found[index[first]] = candidates[first]
         self.held[index[wrong]] = False
         return wrong
 

@@ -20,6 +20,7 @@ from robench.audit.checks.randomness import Randomness
 from robench.audit.checks.saturation import Saturation
 from robench.audit.checks.smoother import Smoother
 from robench.audit.checks.temperature import Temperature
+from robench.audit.checks.together import Together
 from robench.audit.checks.transfer import TransferIn
 from robench.audit.checks.unbounded import Unbounded
 from robench.components import Check
@@ -40,6 +41,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Smoother(),
         TransferIn(),
         Queries(),
+        Together(),
     ),
     "full": (
         Randomness(),

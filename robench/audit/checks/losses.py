@@ -31,5 +31,4 @@ class Losses(Check):
                 loss,
                 search,
                 f"maximising {NAMES[loss]} takes {{points}} more accuracy than cross-entropy",
-                probe=False,
             )

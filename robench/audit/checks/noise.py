@@ -20,7 +20,8 @@ class Noise(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that noise breaks and the usual attack does not."""
-        index, wrong = trial.reference.index, trial.reference.wrong
+        reference = trial.reference
+        index = reference.index[~reference.wrong]
         images = trial.images[index]
         noise = torch.randn(images.shape, generator=generator(trial.seed, "audit", "noise"))
         if trial.threat.norm == "linf":
@@ -30,8 +31,8 @@ class Noise(Check):
         broken = trial.attempt("noise", trial.threat.project(images + noise, images), index)
         yield share(
             "noise",
-            broken & ~wrong,
-            len(index),
+            broken,
+            len(reference.index),
             "random noise breaks {share} of {n} images that the usual attack leaves right",
             suspect=0.02,
             fail=0.1,

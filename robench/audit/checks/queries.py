@@ -22,14 +22,16 @@ class Queries(Check):
     """Square attack on the scores of the deployed model, where gradients have failed."""
 
     images: int = 20
-    """Images tried at most, drawn from those that still hold."""
+    """Images tried at most, drawn from those that still hold; of a randomised model, whose
+    candidates cost many answers, half as many."""
     queries: int = 5
     """Queries of each image, for each pixel of its longer side."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that hold under gradients and not under random search."""
         left, rng = trial.left, generator(trial.seed, "audit", "drawn")
-        index = left[torch.randperm(len(left), generator=rng)[: self.images]]
+        images = self.images // 2 if trial.randomised else self.images
+        index = left[torch.randperm(len(left), generator=rng)[:images]]
         # The drawn images stand for their part of all images, those that fell before included.
         part = round(len(trial) * len(index) / max(len(left), 1))
         yield share(
@@ -45,10 +47,10 @@ class Queries(Check):
 def square(trial: Trial, index: Tensor, queries: int) -> Tensor:
     """Attack the images at `index` with Square; says which it breaks, bool of the same shape.
 
-    It reads the deployed model's logits, or its twin's where that gives none; `queries` count for
-    each pixel of the longer side.
+    It reads the deployed model's logits, or its twin's where that gives none or random ones;
+    `queries` count for each pixel of the longer side.
     """
-    logits = getattr(trial.system.deployed, "logits", None)
+    logits = None if trial.randomised else getattr(trial.system.deployed, "logits", None)
     scores: Scores = logits or (lambda images: forward(trial.system.twin, images))
     search = SquareSearch(queries=queries * max(trial.images.shape[-2:]))
     rng = generator(trial.seed, "audit", "queries")
