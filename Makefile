@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-slow check docs clean
 
 demo: $(VENV)/.installed
-	$(BIN)/robench run defense=adversarial_training 'attack=[fgsm,pgd,cw]' 'metric=[accuracy,latency,size]'
+	$(BIN)/robench run defense=intrs attack=pgd
 	$(BIN)/robench leaderboard results --out page
 
 test: $(VENV)/.installed-dev
