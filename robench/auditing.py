@@ -9,6 +9,7 @@ import numpy as np
 
 from robench.audit.checks.examples import PLANTED
 from robench.audit.examination import Examined, examine, rejudged, subset
+from robench.audit.saved import keep
 from robench.audit.verdict import above_clean, worst
 from robench.outcomes import CLEAN, Score, clean_score, scores
 from robench.record import Audit, Finding, Value, WeakAttack
@@ -16,6 +17,7 @@ from robench.stats import Paired, paired, wilson
 from robench.threat import Threat
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
     from numpy.typing import NDArray
 
@@ -34,31 +36,36 @@ def audits(evidence: Evidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]:
         return (), ()
     found: list[Audit] = []
     values: list[Value] = []
-    for (norm, eps), rows in _threats(evidence).items():
-        audit, measured = _one(evidence, norm, eps, rows)
+    for (norm, eps), rows in rows_by_threat(evidence.outcomes, evidence.budgets).items():
+        audit, measured = _one(evidence, len(found), norm, eps, rows)
         found.append(audit)
         values += measured
     return tuple(found), tuple(values)
 
 
-def _threats(evidence: Evidence) -> dict[tuple[str, float], list[Score]]:
-    """The rows under each threat; noise and unlimited searches have none."""
-    outcomes = evidence.outcomes
+def rows_by_threat(
+    outcomes: pd.DataFrame, budgets: dict[str, tuple[float, ...]]
+) -> dict[tuple[str, float], list[Score]]:
+    """The rows under each threat (norm, eps); noise and unlimited searches have none."""
     noise = set(outcomes.attack[outcomes["search"] == "noise"])
     together: dict[tuple[str, float], list[Score]] = {}
-    for row in scores(outcomes, evidence.budgets, when_clean_right=True):
+    for row in scores(outcomes, budgets, when_clean_right=True):
         if row.eps and row.attack not in noise:
             together.setdefault((row.norm, row.eps), []).append(row)
     return together
 
 
-def _one(evidence: Evidence, norm: str, eps: float, rows: list[Score]) -> tuple[Audit, list[Value]]:
+def _one(
+    evidence: Evidence, number: int, norm: str, eps: float, rows: list[Score]
+) -> tuple[Audit, list[Value]]:
     steps = evidence.steps
     threat = Threat(norm, eps, steps.config.threat.grid)
     index = subset(steps)
     examined = examine(steps, threat, index, _attacks(evidence, threat))
     right = [_right(evidence, row, examined, index) for row in rows]
-    held = np.logical_and.reduce([examined.held, *right])
+    under_rows = np.logical_and.reduce(right)
+    keep(evidence, number, threat, index, examined, under_rows)
+    held = examined.held & under_rows
     gained = [(row, paired(mine, held)) for row, mine in zip(rows, right, strict=True)]
     findings = (*examined.findings, *_above_clean(evidence, threat))
     audit = Audit(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from robench.attacking import Crafted
@@ -28,7 +29,9 @@ class Evidence:
     examples: tuple[tuple[Row, Crafted], ...]
     """Each valid row with its candidates."""
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """Tables that metrics add by name: each becomes NAME.parquet beside the record."""
+    """Tables that metrics and the audit add: NAME becomes NAME.parquet beside the record."""
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """Arrays that the audit adds by name: they stand among the record's examples."""
 
     @property
     def data(self) -> Data:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from robench.attacking import rows
+from robench.audit.saved import TABLE, held_again, read_table
+from robench.auditing import rows_by_threat
 from robench.config import Places
 from robench.errors import UserError
-from robench.examples import load_examples
+from robench.examples import load_examples, row_name
 from robench.rebuild import rebuild
-from robench.record import AttackRow
+from robench.record import AttackRow, Record
 from robench.results import EXAMPLES, read_outcomes
+from robench.stats import wilson
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from robench.steps import Steps
 
 
 @dataclass(frozen=True)
 class Check:
-    """One row judged again."""
+    """One row, or one audit, judged again."""
 
     attack: str
     access: str
     eps: float | None
     n: int
     different: int
-    """Images whose label is another one now."""
+    """Images whose label, or whose standing after the audit, is another one now."""
     legal: bool
     """Whether all examples lie in the recorded threat model."""
 
@@ -34,7 +46,7 @@ class Check:
 
 
 def verify(folder: Path, places: Places) -> list[Check]:
-    """Re-score every valid row of a record on its integer program.
+    """Re-score every valid row and every audit of a record on its integer program.
 
     A float model comes from the cache or is trained again, which is said.
 
@@ -48,7 +60,7 @@ def verify(folder: Path, places: Places) -> list[Check]:
     valid = [row for row in record.rows if row.status != "invalid"]
     checks = []
     for index, row in enumerate(valid):
-        images = load_examples(folder / EXAMPLES, index, steps.test.images)
+        images = load_examples(folder / EXAMPLES, row_name(index), steps.test.images)
         part = outcomes[_same_row(outcomes, row)]
         labels = steps.system.deployed.predict(images).numpy()
         different = int((labels != part.prediction.to_numpy()).sum())
@@ -57,7 +69,37 @@ def verify(folder: Path, places: Places) -> list[Check]:
         noise = same is not None and same.component.search == "noise"
         legal = noise or (same is not None and bool(same.threat.contains(images, clean).all()))
         checks.append(Check(row.attack, row.access, row.eps, len(labels), different, legal))
+    if record.audit and not (folder / f"{TABLE}.parquet").is_file():
+        text = "was written before audits kept their examples: its audits are not judged again"
+        print(f"robench: {folder.name} {text}", file=sys.stderr)  # noqa: T201
+        return checks
+    budgets = {row.attack: row.budgets for row in made.values() if row.budgets}
+    together = rows_by_threat(outcomes, budgets)
+    for number, audit in enumerate(record.audit):
+        under = [score.right for score in together.get((audit.norm, audit.eps), ())]
+        checks.append(_audit_again(folder, record, number, under, steps))
     return checks
+
+
+def _audit_again(
+    folder: Path, record: Record, number: int, under: list[NDArray[np.bool_]], steps: Steps
+) -> Check:
+    """Judge an audit's examples again, and count its audited accuracy anew."""
+    audit = record.audit[number]
+    table = read_table(folder, number)
+    held, legal = held_again(folder, number, audit, table, steps)
+    recorded = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
+    if not under or recorded is None or recorded.value is None:
+        raise UserError(f"expected rows and an audited accuracy for each audit in {folder}")
+    if table.randomised.iloc[0]:  # new answers: the share is compared, not the images
+        share = float((held & table.rows.to_numpy()).mean())
+        low, high = wilson(int(table.held.sum()), audit.n)
+        different = 0 if low <= share <= high else audit.n
+    else:
+        held &= np.logical_and.reduce([right[table.position.to_numpy()] for right in under])
+        different = int((held != table.held.to_numpy()).sum())
+    different = max(different, abs(round(recorded.value * audit.n) - int(table.held.sum())))
+    return Check(f"audit ({audit.level})", "", audit.eps, audit.n, different, legal)
 
 
 def _same_row(outcomes, row: AttackRow):  # type: ignore[no-untyped-def]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +41,8 @@ class Examined:
     held: NDArray[np.bool_]
     """Which are right after everything tried, too."""
     randomised: bool
+    found: torch.Tensor
+    """What first broke each audited image, else the image: float32 in [0,1], (N, C, H, W)."""
 
 
 def subset(steps: Steps) -> torch.Tensor:
@@ -56,6 +60,7 @@ def examine(
     checks = _checks(steps)
     tested = attacks if steps.config.audit.level == "full" else {}
     inputs = {
+        "system": steps.system_key,
         **_inputs(steps, index),
         "threat": asdict(threat),
         "checks": [named(check) for check in checks],
@@ -64,11 +69,11 @@ def examine(
         "code": code("robench.audit.examination"),
     }
 
-    def make() -> dict[str, Any]:
+    def make(folder: Path) -> None:
         with seed_scope(derive(steps.config.seed, "audit", threat)):
-            return _run(_trial(steps, threat, index, tested), checks)
+            _write(_run(_trial(steps, threat, index, tested), checks), folder)
 
-    return steps.cached("audit", inputs, make, _read)
+    return steps.cache.fetch("audit", inputs, make, _read)
 
 
 def rejudged(steps: Steps, crafted: Crafted, index: torch.Tensor) -> NDArray[np.bool_]:
@@ -115,20 +120,33 @@ def _trial(
     )
 
 
-def _run(trial: Trial, checks: tuple[Check, ...]) -> dict[str, Any]:
-    findings = [finding for check in checks for finding in check.look(trial)]
-    return {
-        "findings": [finding.model_dump() for finding in findings],
-        "clean": trial.clean.tolist(),
-        "held": trial.held.tolist(),
-        "randomised": trial.randomised,
+def _run(trial: Trial, checks: tuple[Check, ...]) -> Examined:
+    findings = tuple(finding for check in checks for finding in check.look(trial))
+    clean, held = trial.clean.numpy(), trial.held.numpy()
+    return Examined(findings, clean, held, trial.randomised, trial.found)
+
+
+def _write(examined: Examined, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    text = {
+        "findings": [finding.model_dump() for finding in examined.findings],
+        "clean": examined.clean.tolist(),
+        "held": examined.held.tolist(),
+        "randomised": examined.randomised,
     }
+    (folder / "value.json").write_text(json.dumps(text, allow_nan=False), encoding="utf-8")
+    save_file({"found": examined.found.contiguous()}, folder / "found.safetensors")
 
 
-def _read(stored: dict[str, Any]) -> Examined:
+def _read(folder: Path) -> Examined:
+    from safetensors.torch import load_file
+
+    stored = json.loads((folder / "value.json").read_text(encoding="utf-8"))
     findings = tuple(Finding.model_validate(finding) for finding in stored["findings"])
     clean, held = (np.array(stored[name], dtype=bool) for name in ("clean", "held"))
-    return Examined(findings, clean, held, stored["randomised"])
+    found = load_file(folder / "found.safetensors")["found"]
+    return Examined(findings, clean, held, stored["randomised"], found)
 
 
 def _sources(steps: Steps) -> dict[str, Callable[[], nn.Module]]:

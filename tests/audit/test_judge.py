@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robench.audit.judge import DRAWS, SURELY_WRONG, Judge
+from robench.audit.judge import DRAWS, FIRST, LIKELY, SURELY_WRONG, Judge
 
 
 class Coin:
@@ -49,7 +49,14 @@ def test_chance_of_being_sure_by_luck() -> None:
     """The figure in the docstring of SURELY_WRONG."""
     from scipy.stats import binom
 
-    assert round(float(binom.sf(SURELY_WRONG - 1, DRAWS, 0.5)), 3) == 0.073
+    later = binom.sf(SURELY_WRONG - LIKELY - 1, DRAWS - FIRST, 0.5)
+    chance = binom.pmf(FIRST, FIRST, 0.5) + binom.pmf(LIKELY, FIRST, 0.5) * later
+    assert round(float(chance), 3) == 0.099
+
+
+def test_clean_images_count_when_mostly_right() -> None:
+    assert Judge(Coin(0.9), randomised=True).right(IMAGES, LABELS).float().mean() > 0.97
+    assert Judge(Coin(0.2), randomised=True).right(IMAGES, LABELS).float().mean() < 0.05
 
 
 def test_a_deterministic_model_is_asked_once() -> None:

@@ -15,7 +15,7 @@ from torch import nn
 import robench
 from robench.config import Places, RunConfig, Transfer, WhiteBox
 from robench.errors import ConfigError, PluginError, UserError
-from robench.examples import load_examples
+from robench.examples import load_examples, row_name
 from robench.pipeline import run
 from robench.recipe import TrainConfig
 from robench.results import EXAMPLES, load, read, read_outcomes
@@ -208,7 +208,7 @@ def test_transfer_makes_examples_on_another_seed(
     record, folder = run(config(access=access), places)
     assert [row.access for row in record.rows] == ["white_box", "transfer"]
     clean = Tiny().load(places.data_root).test.images
-    own, foreign = (load_examples(folder / EXAMPLES, row, clean) for row in (0, 1))
+    own, foreign = (load_examples(folder / EXAMPLES, row_name(row), clean) for row in (0, 1))
     assert not torch.equal(own, foreign), "the source's examples are not the target's own"
     assert len(list(places.cache.glob("train/*/*/manifest.json"))) == 2
     assert config().source(Transfer()).seed == core.SOURCE_SEED_STEP
