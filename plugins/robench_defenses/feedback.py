@@ -31,7 +31,7 @@ class FeedbackLearning(Defense):
 
     trains: ClassVar[bool] = True
 
-    rounds: int = 20
+    rounds: int = 12
     """Rounds after the plain training."""
     epochs: int = 1
     """Times each round goes over its images."""
@@ -102,6 +102,8 @@ class FeedbackLearning(Defense):
 
     def fit(self, model: nn.Module, data: Data, trainer: Trainer) -> nn.Module:
         """Train plainly, then evaluate, generate and retrain in rounds; notes keep every round."""
+        import torch
+
         from robench.seeds import generator
         from robench_defenses.feedback_round import Round
 
@@ -111,7 +113,9 @@ class FeedbackLearning(Defense):
         rounds = trainer.notes.setdefault("feedback_learning", [])
         for number in range(self.rounds):
             current = Round(self, data, norm, limit, generator(trainer.seed, "feedback", number))
-            images, notes = current.select(model)
+            bf16 = trainer.recipe.precision == "bf16"
+            with torch.autocast(trainer.device.type, torch.bfloat16, enabled=bf16):
+                images, notes = current.select(model)
             model = trainer.fit(model, images, current.loss, **self.changes(trainer.recipe, number))
             rounds.append(notes | {"examples": current.examples})
         return model

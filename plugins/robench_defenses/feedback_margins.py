@@ -22,8 +22,8 @@ def margins(
     labels: Tensor,
     directions: Tensor,
     limit: float,
-    brackets: int = 4,
-    bisections: int = 3,
+    brackets: int = 3,
+    bisections: int = 2,
 ) -> Tensor:
     """Distance to the first label change along each direction: float32 (N, D), at most `limit`.
 
