@@ -14,19 +14,18 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import median
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robench.integer import Engine, Program, export_onnx, prepare_qat, quantize, to_program
+from robench.errors import UserError
+from robench.integer import Engine, Program, prepare_qat, quantize, to_program
 from robench.integer.engine import compile_library
+from robench.integer.runtimes import RUNTIMES, classifier
 from robench.machine import keep_memory
 from robench_data.cnn4 import CNN4
 from robench_data.resnet20 import ResNet20
@@ -92,7 +91,7 @@ def inference(name: str, rounds: int, threads: int) -> None:
             sides[f"engine {isa}"] = lambda e=engine: e.run(pixels, threads=threads)
     floats = pixels / 255
     sides["eager float32"] = torch.inference_mode()(lambda: model(floats))
-    sides |= dict(_onnx(program, pixels.float(), threads))
+    sides |= dict(_onnx(program, pixels.float().numpy(), threads))
     rates = alternate(sides, rounds, batch, threads)
     ceiling = median(rates.pop("ceiling")) / program.macs()
     _table(f"{name}, {threads} threads, batch {batch}, images/s", rates, ceiling)
@@ -125,27 +124,15 @@ def _step(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Work:
     return step
 
 
-def _onnx(program: Program, pixels: torch.Tensor, threads: int) -> Iterator[tuple[str, Work]]:
+def _onnx(program: Program, pixels: object, threads: int) -> Iterator[tuple[str, Work]]:
     """ONNX Runtime and OpenVINO on the exported program."""
-    images = pixels.numpy()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / "net.onnx"
+    for runtime in RUNTIMES:
         try:
-            import onnxruntime
-
-            export_onnx(program, path)
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads
-            session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-            yield "onnxruntime int8", lambda: session.run(None, {"images": images})
-            import openvino
-
-            settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-            compiled = openvino.Core().compile_model(path, "CPU", settings)
-            yield "openvino int8", lambda: compiled(images)
-        except ImportError as error:
+            other = classifier(program, runtime, threads)
+        except UserError as error:
             print(f"left out: {error}")
+            continue
+        yield f"{runtime} int8", lambda other=other: other.infer(pixels)
 
 
 def alternate(

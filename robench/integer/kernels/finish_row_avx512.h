@@ -41,9 +41,9 @@ INLINE ISA(four) ISA(add4)(ISA(four) codes, ISA(four) res, const Layer *l) {
 }
 INLINE void ISA(finish_row)(const ISA(vec) *sums, int px, uint8_t *out, const uint8_t *res, const Layer *l,
                             int channel, Geometry g) {
-    int p = 0;
+    const int fours = g.mode == LOGITS ? 0 : px / 4 * 4;
     UNROLL(1)
-    for (; g.mode != LOGITS && p + 4 <= px; p += 4) {
+    for (int p = 0; p < fours; p += 4) {
         __m512i v[4];
         UNROLL(4)
         for (int i = 0; i < 4; i++) v[i] = ISA(requant)(sums[p + i], l->multiplier + channel, g.shift, l->zero_point);
@@ -55,5 +55,5 @@ INLINE void ISA(finish_row)(const ISA(vec) *sums, int px, uint8_t *out, const ui
         ISA(store4)(out + p * g.out_step + channel, g.out_step, ISA(transpose)(codes));
     }
     UNROLL(1)
-    for (; p < px; p++) ISA(finish)(sums[p], out + p * g.out_step, res + p * g.res_step, l, channel, g);
+    for (int p = fours; p < px; p++) ISA(finish)(sums[p], out + p * g.out_step, res + p * g.res_step, l, channel, g);
 }
