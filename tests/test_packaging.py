@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import textwrap
 import venv
 import zipfile
 from pathlib import Path
@@ -76,53 +75,30 @@ def test_it_runs_from_any_folder_without_the_checkout(fresh: Path) -> None:
     assert list(fresh.glob("results/*/record.json"))
 
 
-PLUGIN = '''
-from dataclasses import dataclass
-import robench
-
-@dataclass(frozen=True, kw_only=True)
-class Flip(robench.Attack):
-    """Mirrors images."""
-
-    def run(self, twin, images, labels, threat, rng):
-        return images.flip(3)
-
-@robench.hookimpl
-def robench_register(register):
-    register("attack", "flip", Flip)
-'''
+EXAMPLE = ROOT / "examples/robench-example"
+CHOSEN = [
+    "defense=jpeg",
+    "compressor=magnitude_pruning",
+    "attack=[fgsm,deepfool]",
+    "metric=[accuracy,calibration_error]",
+]
+SHORT = ["train.epochs=1", "images=40", "threads=1", "audit=off"]
 
 
-def test_a_foreign_plugin_is_seen_and_gone_again(fresh: Path, tmp_path: Path) -> None:
-    source = tmp_path / "robench-flip"
-    source.mkdir()
-    (source / "robench_flip.py").write_text(PLUGIN)
-    (source / "pyproject.toml").write_text(
-        textwrap.dedent(
-            """
-            [build-system]
-            requires = ["hatchling"]
-            build-backend = "hatchling.build"
-            [project]
-            name = "robench-flip"
-            version = "3.1"
-            [project.entry-points.robench]
-            flip = "robench_flip"
-            [tool.hatch.build.targets.wheel]
-            only-include = ["robench_flip.py"]
-            """
-        )
-    )
-    out = tmp_path / "out"
-    out.mkdir()
+def test_a_foreign_package_joins_runs_and_is_gone_again(fresh: Path, tmp_path: Path) -> None:
+    """The example package: installed, run beside robench's own, on the page, uninstalled."""
     python, robench = fresh / "env/bin/python", fresh / "env/bin/robench"
-    call(python, "-m", "pip", "install", "-q", "--no-deps", build(source, out), cwd=fresh)
-    listed = call(robench, "plugins", "attack", cwd=fresh).stdout
-    assert "Mirrors images." in listed
-    assert "robench-flip 3.1" in listed
-    ran = call(robench, "run", "attack=flip", "train.epochs=1", "images=40", "threads=1", cwd=fresh)
-    assert "flip" in ran.stdout
-    call(python, "-m", "pip", "uninstall", "-q", "-y", "robench-flip", cwd=fresh)
-    assert "Mirrors" not in call(robench, "plugins", "attack", cwd=fresh).stdout
-    gone = call(robench, "run", "attack=flip", cwd=fresh, check=False)
+    call(python, "-m", "pip", "install", "-q", "--no-deps", build(EXAMPLE, tmp_path), cwd=fresh)
+    assert "robench-example 0.1.0" in call(robench, "plugins", "attack", cwd=fresh).stdout
+    assert "deepfool" in call(robench, "run", *CHOSEN, *SHORT, cwd=fresh).stdout
+    call(robench, "run", "attack=[fgsm,deepfool]", *SHORT, cwd=fresh)
+    call(python, "-m", "pip", "uninstall", "-q", "-y", "robench-example", cwd=fresh)
+    assert "deepfool" not in call(robench, "plugins", "attack", cwd=fresh).stdout
+    gone = call(robench, "run", *CHOSEN, cwd=fresh, check=False)
     assert gone.returncode == 2
+    assert "jpeg" in gone.stderr
+    # Its record stays a record, beside that of robench's own network: a page needs no plugin.
+    call(robench, "leaderboard", "results", "--out", "page", cwd=fresh)
+    table = Path(fresh, "page/index.html").read_text()
+    assert "jpeg · magnitude_pruning" in table
+    assert ">plain<" in table

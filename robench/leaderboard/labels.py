@@ -69,6 +69,8 @@ TITLES = {
     "largest_perturbation": "largest ‖ΔW‖₂",
     "attacked_accuracy": "attacked",
 }
+UNTOLD = ("warmup", "p")
+"""Axes that a heading leaves to the page of a row: it says ‖·‖₂ itself."""
 SMALL_UNITS = {"share": "%", "bytes": "kB", "s": "ms"}
 
 
@@ -88,7 +90,8 @@ def heading(column: Column) -> tuple[str, str]:
         small.append(f"{NORMS.get(norm, norm)} {size}")
     if access not in (None, "white_box", "none", "any"):
         small.append(str(access).replace("_", " "))
-    small += [f"{name} {_axis_text(value)}" for name, value in axes.items() if value is not None]
+    told = {name: value for name, value in axes.items() if value is not None and name not in UNTOLD}
+    small += [f"{name} {_axis_text(value)}" for name, value in told.items()]
     if column.unit in SMALL_UNITS and column.unit != "share":
         small.insert(0, SMALL_UNITS[column.unit])
     # A heading may break between its parts, not inside one.

@@ -82,6 +82,8 @@ def compress(images: Tensor, quality: int) -> Tensor:
     import numpy as np
     import torch
 
+    if len(images) == 0:
+        return images
     pixels = (images.detach().cpu() * 255).round().byte().permute(0, 2, 3, 1).numpy()
     found = np.stack([_one(image, quality) for image in pixels])
     return torch.from_numpy(found).permute(0, 3, 1, 2).float().to(images.device) / 255
