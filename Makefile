@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow check docs clean
+.PHONY: demo test test-slow test-arm check docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/robench run defense=intrs attack=pgd
@@ -14,6 +14,11 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -m slow
+
+test-arm: $(VENV)/.installed-dev
+	command -v qemu-aarch64-static aarch64-linux-gnu-gcc >/dev/null || { apt-get update -qq && \
+	  apt-get install -y -qq gcc-aarch64-linux-gnu qemu-user-static; }
+	$(BIN)/pytest -q tests/integer/test_arm.py -m 'slow or not slow'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
