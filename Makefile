@@ -16,7 +16,7 @@ test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -m slow
 
 test-arm: $(VENV)/.installed-dev
-	command -v qemu-aarch64-static aarch64-linux-gnu-gcc >/dev/null || { apt-get update -qq && \
+	{ command -v qemu-aarch64-static && command -v aarch64-linux-gnu-gcc; } >/dev/null || { apt-get update -qq && \
 	  apt-get install -y -qq gcc-aarch64-linux-gnu qemu-user-static; }
 	$(BIN)/pytest -q tests/integer/test_arm.py -m 'slow or not slow'
 
