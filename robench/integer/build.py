@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +20,15 @@ from robench.integer.fakequant import (
     QuantLinear,
     norm_as_affine,
 )
+from robench.integer.fixed_point import (
+    Real,
+    fixed_point,
+    int32,
+    largest_shift,
+    real,
+    rounded_offset,
+)
 from robench.integer.ops import (
-    INT32_MAX,
     Add,
     Affine,
     AvgPool,
@@ -38,7 +44,6 @@ from robench.integer.ops import (
 from robench.integer.program import Program
 from robench.integer.twin import Twin
 
-Real = npt.NDArray[np.float64]
 BIAS_LIMIT = 2.0**27
 """Largest integer bias aimed at: leaves the accumulator room and the multiplier its precision."""
 
@@ -112,7 +117,7 @@ def _build(
 
 
 def _input(layer: InputQuant, shape: tuple[int, int, int]) -> tuple[Op, _Code]:
-    shift = _shift(1 / layer.scale, 255.0 * layer.scale, most=16)
+    shift = largest_shift(1 / layer.scale, 255.0 * layer.scale, most=16)
     channels, height, width = shape
     op = Input(
         channels=channels,
@@ -130,13 +135,13 @@ def _input(layer: InputQuant, shape: tuple[int, int, int]) -> tuple[Op, _Code]:
 def _conv(layer: QuantConv, x: int, source: _Code) -> tuple[Op, _Code]:
     kernel, bias, scale = _kernel(layer, source)
     code, zero_point = _code(layer.quant, len(kernel))
-    multiplier, shift = _requant(scale / code.scale)
+    multiplier, shift = fixed_point(scale / code.scale)
     border = np.broadcast_to(source.zero_point, kernel.shape[1:2]).copy()
     correction = kernel.astype(np.int64).sum((2, 3)) @ border.astype(np.int64)
     op = Conv(
         x=x,
         weight=kernel,
-        bias=_int32(bias - correction),
+        bias=int32(bias - correction),
         border=border,
         stride=layer.stride,
         padding=layer.padding,
@@ -152,22 +157,22 @@ def _linear(layer: QuantLinear, x: int, source: _Code) -> tuple[Op, _Code]:
     bias = bias - source.zero * kernel.astype(np.int64).sum(1)
     if layer.quant is None:
         unit = float(2 * scale.max())
-        multiplier, shift = _requant(scale / unit)
+        multiplier, shift = fixed_point(scale / unit)
         logits = Logits(
             x=x,
             weight=kernel,
-            bias=_int32(bias),
+            bias=int32(bias),
             multiplier=multiplier,
             shift=shift,
             unit=max(1, round(unit * 2**32)),
         )
         return logits, _Code(unit, np.zeros(1, np.uint8))
     code, zero_point = _code(layer.quant, len(kernel))
-    multiplier, shift = _requant(scale / code.scale)
+    multiplier, shift = fixed_point(scale / code.scale)
     op = Linear(
         x=x,
         weight=kernel,
-        bias=_int32(bias),
+        bias=int32(bias),
         multiplier=multiplier,
         shift=shift,
         zero_point=zero_point,
@@ -188,22 +193,23 @@ def _kernel(
     gain, offset = layer.folded()
     per_channel = (-1, *[1] * (codes.dim() - 1))
     signed = codes * gain.sign().view(per_channel)
-    unit = _real(scale * gain.abs()) * source.scale
-    fitting = np.maximum(np.maximum(unit, np.abs(_real(offset)) / BIAS_LIMIT), 1e-30)
+    unit = real(scale * gain.abs()) * source.scale
+    fitting = np.maximum(np.maximum(unit, np.abs(real(offset)) / BIAS_LIMIT), 1e-30)
     shrink = (unit / fitting).reshape(per_channel)
-    kernel = np.rint(_real(signed) * shrink).astype(np.int8)
-    return kernel, np.rint(_real(offset) / fitting), fitting
+    kernel = np.rint(real(signed) * shrink).astype(np.int8)
+    return kernel, np.rint(real(offset) / fitting), fitting
 
 
 def _add(layer: QuantAdd, x: list[int], codes: list[_Code]) -> tuple[Op, _Code]:
     code, zero_point = _code(layer.quant, 1)
     ratios = [c.scale / code.scale for c in codes]
     shift = min(
-        _shift(max(ratios), 1.0, most=30, largest=2**15 - 1), _shift(sum(ratios) + 1, 512.0)
+        largest_shift(max(ratios), 1.0, most=30, largest=2**15 - 1),
+        largest_shift(sum(ratios) + 1, 512.0),
     )
     a, b = (round(r * 2.0**shift) for r in ratios)
     # From the rounded factors, so that real zeros add up to real zero.
-    bias = _offset(zero_point, shift) - a * codes[0].zero - b * codes[1].zero
+    bias = rounded_offset(zero_point, shift) - a * codes[0].zero - b * codes[1].zero
     op = Add(a=x[0], b=x[1], multiplier_a=a, multiplier_b=b, bias=bias, shift=shift)
     return op, code
 
@@ -212,16 +218,16 @@ def _affine(layer: QuantAffine, x: int, source: _Code) -> tuple[Op, _Code]:
     if layer.norm is None:
         gain, offset = np.ones(layer.channels), np.zeros(layer.channels)
     else:
-        gain, offset = (_real(v) for v in norm_as_affine(layer.norm))
+        gain, offset = (real(v) for v in norm_as_affine(layer.norm))
     code, zero_point = _code(layer.quant, 1)
     ratio = gain * source.scale / code.scale
     constant = offset / code.scale - ratio * source.zero + zero_point
     bound = float((np.abs(ratio) * 255 + np.abs(constant) + 1).max())
-    shift = _shift(bound, 1.0, most=24)
+    shift = largest_shift(bound, 1.0, most=24)
     op = Affine(
         x=x,
-        multiplier=_int32(np.rint(ratio * 2.0**shift)),
-        bias=_int32([_offset(c, shift) for c in constant]),
+        multiplier=int32(np.rint(ratio * 2.0**shift)),
+        bias=int32([rounded_offset(c, shift) for c in constant]),
         shift=shift,
     )
     return op, code
@@ -232,14 +238,14 @@ def _avg_pool(layer: QuantAvgPool, x: int, source: _Code) -> tuple[Op, _Code]:
     area = layer.kernel[0] * layer.kernel[1]
     ratio = source.scale / code.scale
     constant = zero_point - ratio * source.zero
-    shift = _shift(ratio * 255 + abs(constant) + 1, 2.0, most=24)
+    shift = largest_shift(ratio * 255 + abs(constant) + 1, 2.0, most=24)
     op = AvgPool(
         x=x,
         kernel_h=layer.kernel[0],
         kernel_w=layer.kernel[1],
         stride=layer.stride,
         multiplier=round(ratio / area * 2.0**shift),
-        bias=_offset(constant, shift),
+        bias=rounded_offset(constant, shift),
         shift=shift,
     )
     return op, code
@@ -248,33 +254,3 @@ def _avg_pool(layer: QuantAvgPool, x: int, source: _Code) -> tuple[Op, _Code]:
 def _code(quant: ActivationQuant, channels: int) -> tuple[_Code, int]:
     scale, zero_point = quant.scale_and_zero_point()
     return _Code(scale, np.full(channels, zero_point, np.uint8)), zero_point
-
-
-def _requant(ratio: Real) -> tuple[npt.NDArray[np.int32], int]:
-    """Multipliers and shift, multiplier / 2**shift = ratio, as finely as int32 allows."""
-    shift = _shift(float(ratio.max()), 1.0, most=32)
-    return _int32(np.rint(ratio * 2.0**shift).clip(max=INT32_MAX)), shift
-
-
-def _shift(ratio: float, times: float, *, most: int = 30, largest: int = INT32_MAX) -> int:
-    """The largest shift, 1..most, at which `ratio * times * 2**shift` stays within `largest`."""
-    return max(1, min(most, math.floor(math.log2(largest / (ratio * times)))))
-
-
-def _offset(constant: float, shift: int) -> int:
-    """A real constant in output codes plus the half that makes the following shift round."""
-    return round(constant * 2.0**shift) + (1 << shift >> 1)
-
-
-def _int32(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
-    wide = np.asarray(values, dtype=np.float64)
-    if np.abs(wide).max() > INT32_MAX:
-        raise UserError(
-            f"integer program: expected constants within int32, got {np.abs(wide).max():.3g}; "
-            "train or calibrate the network on its own data"
-        )
-    return wide.astype(np.int32)
-
-
-def _real(tensor: torch.Tensor) -> Real:
-    return np.asarray(tensor.detach().cpu().double().numpy())
