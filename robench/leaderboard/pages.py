@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 
 from robench.leaderboard import formats
 from robench.paths import shipped
@@ -36,7 +37,11 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     found.filters.update(
-        number=formats.number, interval=formats.interval, short=formats.short, plain=plain_text
+        number=formats.number,
+        interval=formats.interval,
+        short=formats.short,
+        plain=plain_text,
+        breakable=breakable,
     )
     found.globals.update(badges=BADGES)
     return found
@@ -50,6 +55,11 @@ def template(name: str) -> jinja2.Template:
 def write_page(name: str, path: Path, root: str = "", **values: Any) -> None:
     """Fill a template into a file."""
     path.write_text(template(name).render(root=root, **values), encoding="utf-8")
+
+
+def breakable(name: str) -> markupsafe.Markup:
+    """A name that a narrow column may break after an underscore."""
+    return markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>"))
 
 
 def plain_text(value: Any) -> str:

@@ -57,7 +57,7 @@ def start_rows(site: Site, out: Path, each: Each) -> Written:
             rank=site.ranks[row.id],
             protocol=protocol.label,
             ranked=len(protocol.rows),
-            models={kind: chosen_label(row, kind, site.varying) for kind in row.chosen},
+            models={kind: chosen_label(row, kind, protocol.varying) for kind in row.chosen},
             place=place,
             columns=site.columns,
             header=header,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 
 from robench.digest import digest
@@ -24,6 +25,11 @@ class Protocol:
     label: str
     rows: tuple[Row, ...]
 
+    @cached_property
+    def varying(self) -> set[Place]:
+        """The options in which its rows differ: what their names must say."""
+        return varying(self.rows)
+
     @property
     def at_first(self) -> set[Column]:
         """The columns that its table shows at first."""
@@ -38,8 +44,6 @@ class Site:
     columns: tuple[Column, ...]
     labels: dict[str, str]
     ranks: dict[str, int | None]
-    varying: set[Place]
-    """The options in which rows differ."""
     refused: tuple[Refused, ...]
     refusals: tuple[Refusal, ...]
     """What the sweeps behind the records could not run."""
@@ -54,14 +58,13 @@ def make_site(
     rows: Sequence[Row], refused: Sequence[Refused], refusals: Sequence[Refusal] = ()
 ) -> Site:
     """Group, order, rank and name the rows."""
-    different, rows = varying(rows), _apart(rows)
+    rows = _apart(rows)
     protocols = _protocols(rows)
     return Site(
         protocols=protocols,
         columns=tuple(ordered(row.cells for protocol in protocols for row in protocol.rows)),
-        labels={row.id: row_label(row, different) for row in rows},
+        labels={row.id: row_label(row, one.varying) for one in protocols for row in one.rows},
         ranks=ranks(rows),
-        varying=different,
         refused=tuple(refused),
         refusals=tuple(refusals),
     )

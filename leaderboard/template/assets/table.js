@@ -48,7 +48,7 @@
     if (about.key === "system") {
       column.cellType = "th";
       column.render = (v, type, row) => (type === "display"
-        ? `<a href="rows/${robench.escape(row[ID])}/index.html">${robench.escape(v)}</a>` : v);
+        ? `<a href="rows/${robench.escape(row[ID])}/index.html">${robench.escape(v).replaceAll("_", "_<wbr>")}</a>` : v);
       column.createdCell = (cell) => cell.setAttribute("scope", "row");
     } else if (about.key === "verdict") {
       column.render = (v, type) => (type === "display" ? robench.verdictWord(v) : v);

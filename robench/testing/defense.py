@@ -1,0 +1,64 @@
+"""The contract of defenses."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from robench.api import evaluate
+from robench.components import Defense, DeployContext
+from robench.recipe import TrainConfig
+from robench.seeds import generator, seed_scope
+from robench.system import FloatDeployed, System
+from robench.testing.component import ComponentContract
+from robench.testing.systems import check_system
+from robench.testing.tiny import tiny_data, tiny_network
+
+
+class DefenseContract(ComponentContract):
+    """A defense: trains, maps weights or wraps a system without breaking the twin contract."""
+
+    component: ClassVar[Defense]
+
+    def test_loss_is_a_finite_scalar_with_gradients(self) -> None:
+        """For a seed the same one."""
+        train, losses = tiny_data().train.take(torch.arange(12)), []
+        for _ in range(2):
+            model = tiny_network().train()
+            with seed_scope(0):
+                loss = self.component.loss(model, train.float_images(), train.labels, generator(3))
+            assert loss.shape == (), f"expected a scalar loss, got shape {tuple(loss.shape)}"
+            assert bool(torch.isfinite(loss))
+            loss.backward()
+            assert any(p.grad is not None for p in model.parameters()), "expected gradients"
+            losses.append(float(loss.detach()))
+        assert losses[0] == losses[1], f"expected one loss for one seed, got {losses}"
+
+    def test_transform_keeps_the_shape_of_the_output(self) -> None:
+        """And leaves finite logits."""
+        images = tiny_data().test.float_images()
+        model = self.component.transform(tiny_network()).eval()
+        with torch.no_grad():
+            logits = model(images)
+        assert logits.shape == (len(images), 3)
+        assert bool(torch.isfinite(logits).all())
+
+    def test_deploy_wraps_system_and_twin_alike(self) -> None:
+        """Labels as the system contract says, and gradients through the twin."""
+        model, data = tiny_network(), tiny_data()
+        system = System(FloatDeployed(model), model)
+        with seed_scope(0):
+            check_system(self.component.deploy(system, DeployContext(data, 0)), data)
+
+    def test_runs_from_training_to_record(self) -> None:
+        """The whole pipeline accepts it."""
+        record = evaluate(
+            "small_cnn",
+            tiny_data(),
+            defense=self.component,
+            train=TrainConfig(epochs=1),
+            attack=(),
+            audit="off",
+        )
+        assert record.find("clean_accuracy") is not None
