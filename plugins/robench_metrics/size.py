@@ -39,7 +39,7 @@ class Size(robench.Metric):
                 axes={"runtime": name},
             )
         yield robench.Value(metric="parameters", value=parameters, unit="", better="lower")
-        counted = getattr(deployed, "macs", None)
+        counted = getattr(getattr(deployed, "base", deployed), "macs", None)
         macs = counted() if counted else multiply_accumulates(model, evidence.data.shape)
         yield robench.Value(metric="macs", value=macs, unit="MAC/img", better="lower")
 
