@@ -68,7 +68,7 @@ def stored_system(path: Path) -> System:
     Raises: UserError when the file is not an intact program.
     """
     program = load_program(path)
-    return System(deployed=IntegerDeployed(program), twin=ProgramTwin(program))
+    return System(deployed=IntegerDeployed(program), twin=ProgramTwin(program).float())
 
 
 def integer_system(twin: nn.Module) -> System:

@@ -1,8 +1,9 @@
 """A twin made from a program alone, where nothing else of the network is at hand.
 
-It computes the program's operations in float32 on real-valued codes, rounded and saturated like
-the program, with straight-through gradients. Sums beyond 2**24 round, so a code may be off by one
-here and there; labels hardly ever differ.
+It computes the program's operations on real-valued codes, rounded and saturated like the program,
+with straight-through gradients. In float64, as it is made, it gives the program's very codes; in
+float32 sums beyond 2**24 round, so a code may be off by one here and there, and labels hardly ever
+differ.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class ProgramTwin(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes)."""
+        images = images.to(next(self.parameters()).dtype)
         values: dict[int, Tensor] = {}
         for index, op in enumerate(self.program.ops):
             inputs = [values[i] for i in operands(op)] or [images]
@@ -71,14 +73,14 @@ class _Weighted(nn.Module):
         weight, bias = op.weight.astype(np.int64), op.bias.astype(np.int64)
         if isinstance(op, Conv):  # codes are taken relative to their border, so that it is zero
             bias = bias + weight.sum((2, 3)) @ op.border.astype(np.int64)
-            border = torch.from_numpy(op.border.astype(np.float32))
+            border = torch.from_numpy(op.border.astype(np.float64))
             self.register_buffer("border", border[:, None, None])
-        self.weight = nn.Parameter(torch.from_numpy(weight).float())
-        self.bias = nn.Parameter(torch.from_numpy(bias).float())
+        self.weight = nn.Parameter(torch.from_numpy(weight).double())
+        self.bias = nn.Parameter(torch.from_numpy(bias).double())
         gain = op.multiplier / 2.0**op.shift
         if isinstance(op, Logits):
             gain = gain * (op.unit / 2.0**32)
-        self.register_buffer("gain", torch.from_numpy(gain).float()[:, None, None])
+        self.register_buffer("gain", torch.from_numpy(gain)[:, None, None])
 
     def forward(self, codes: Tensor) -> Tensor:
         """u8 codes to u8 codes, or to real logits."""
@@ -103,8 +105,7 @@ def _execute(op: Op, x: Tensor, y: Tensor | None = None) -> Tensor:
             return _floored(x * op.multiplier_a + y * op.multiplier_b + op.bias, op.shift)
         case Affine():
             gain, offset = (
-                torch.from_numpy(v).to(x.device, torch.float32)[:, None, None]
-                for v in (op.multiplier, op.bias)
+                torch.from_numpy(v).to(x)[:, None, None] for v in (op.multiplier, op.bias)
             )
             return _floored(x * gain + offset, op.shift)
         case MaxPool():
@@ -130,6 +131,6 @@ def _u8(codes: Tensor) -> Tensor:
 
 
 def _rounded(x: Tensor, low: int, high: int) -> Tensor:
-    """The nearest integer in [low, high]; gradient 1 inside, else 0."""
+    """The nearest integer in [low, high], halves upwards; gradient 1 inside, else 0."""
     inside = x.clamp(low - 0.5, high + 0.5)
-    return inside + (x.round().clamp(low, high) - inside).detach()
+    return inside + ((x + 0.5).floor().clamp(low, high) - inside).detach()

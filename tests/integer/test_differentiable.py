@@ -32,7 +32,7 @@ def test_it_gives_the_logits_and_the_gradients_of_the_trained_twin(
     pixels = torch.randint(0, 256, (32, *shape), dtype=torch.uint8)
     twin = quantize(settle(build(), shape), pixels / 255, input_range=input_range)
     program = to_program(twin)
-    again = ProgramTwin(program)
+    again = ProgramTwin(program).float()
     labels, logits = run_reference(program, pixels)
     mine = again(pixels / 255).detach()
     unit = program.ops[-1].unit / 2**32
@@ -53,14 +53,14 @@ def gradient(model: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(programs(), st.integers(0, 99))
-def test_random_programs_hardly_differ(program: Program, seed: int) -> None:
-    """Codes may be off by one where a float sum rounds; here logits are compared before that."""
-    batch = torch.from_numpy(images(program, 12, seed, wide=False))
+def test_in_float64_it_gives_the_very_logits_before_their_rounding(
+    program: Program, seed: int
+) -> None:
+    batch = torch.from_numpy(images(program, 8, seed, wide=False))
     _, logits = run_reference(program, batch)
     with torch.no_grad():
-        mine = ProgramTwin(program)(batch / 255) / (program.ops[-1].unit / 2**32)
-    bound = 255.0 * sum(abs(float(op.weight.max())) for op in program.ops if hasattr(op, "weight"))
-    assert (mine - logits).abs().max() <= 1e-3 * (bound + logits.abs().max())
+        mine = ProgramTwin(program)(batch.double() / 255) / (program.ops[-1].unit / 2**32)
+    assert (mine - logits).abs().max() <= 0.5 + 1e-5
 
 
 def test_its_parameters_are_the_weights_and_biases() -> None:
