@@ -1,0 +1,289 @@
+"use strict";
+// The main table: all rows in memory, only the shown page of them in the document.
+(function (robench) {
+  const table = robench.table;
+  const [ID, LABEL, PROTOCOL, RANK, DATASET, MODEL, DEFENSE, COMPRESSOR, BITS, ACCESS, SEED, VERDICT, CELLS] =
+    Array(13).keys();
+  const FILTERS = [
+    ["protocol", PROTOCOL], ["dataset", DATASET], ["model", MODEL], ["defense", DEFENSE],
+    ["compressor", COMPRESSOR], ["bits", BITS], ["access", ACCESS], ["verdict", VERDICT],
+  ];
+  const ABOUT = [
+    { key: "protocol", title: "protocol", at: PROTOCOL, number: true, hidden: true, fixed: true },
+    { key: "pick", title: '<span class="hidden">choose for comparison</span>', at: ID, plain: true, fixed: true },
+    { key: "rank", title: "rank", at: RANK, number: true },
+    { key: "system", title: "system", at: LABEL },
+    { key: "dataset", title: "data", at: DATASET, hidden: true },
+    { key: "model", title: "model", at: MODEL, telling: true },
+    { key: "defense", title: "defense", at: DEFENSE, hidden: true },
+    { key: "compressor", title: "compressor", at: COMPRESSOR, hidden: true },
+    { key: "bits", title: "bits", at: BITS, number: true, telling: true },
+    { key: "access", title: "access", at: ACCESS, hidden: true },
+    { key: "seed", title: "seed", at: SEED, number: true, telling: true },
+    { key: "verdict", title: "audit", at: VERDICT },
+  ];
+  const filters = new Map();
+  const picked = new Set();
+  let chosenColumns = null;
+  let board = null;
+
+  // Cells without a number stand last in either direction.
+  function nullsLast(sign) {
+    return (a, b) => (a === null ? (b === null ? 0 : 1) : b === null ? -1 : sign * (a - b));
+  }
+  DataTable.type("cell", {
+    order: { asc: nullsLast(1), desc: nullsLast(-1) },
+    detect: () => false,
+  });
+
+  function aboutColumn(about) {
+    const column = {
+      name: about.key, title: about.title, orderable: !about.plain, searchable: !about.number && !about.plain,
+      visible: !about.hidden, className: about.number ? "number" : about.key === "system" ? "system" : "",
+      data: (row) => row[about.at],
+    };
+    if (about.number) column.type = "cell";
+    if (about.key === "pick") column.render = renderPick;
+    if (about.key === "rank") column.render = (v, type) => (type === "display" && v === null ? "–" : v);
+    if (about.key === "system") {
+      column.cellType = "th";
+      column.render = (v, type, row) => (type === "display"
+        ? `<a href="rows/${robench.escape(row[ID])}/index.html">${robench.escape(v).replaceAll("_", "_<wbr>")}</a>` : v);
+      column.createdCell = (cell) => cell.setAttribute("scope", "row");
+    } else if (about.key === "verdict") {
+      column.render = (v, type) => (type === "display" ? robench.verdictWord(v) : v);
+    } else if (!about.number && !about.plain) {
+      column.render = (v, type) => (type === "display" ? robench.escape(v) : v);
+    }
+    return column;
+  }
+
+  function renderPick(id, type, row) {
+    if (type !== "display") return id;
+    return `<input type="checkbox" value="${robench.escape(id)}"${picked.has(id) ? " checked" : ""} ` +
+      `aria-label="choose ${robench.escape(row[LABEL])} for comparison">`;
+  }
+
+  function valueColumn(column, place) {
+    const small = column.small ? `<small>${robench.escape(column.small)}</small>` : "";
+    return {
+      name: column.key, title: robench.escape(column.title) + small, type: "cell", className: "number",
+      searchable: false,
+      orderSequence: column.better === "lower" ? ["asc", "desc"] : ["desc", "asc"],
+      data: (row) => row[CELLS][place],
+      render: (cell, type) => (type === "display" ? robench.cell(cell, column.unit) : cell ? cell[0] : null),
+    };
+  }
+
+  // -- filters -------------------------------------------------------------------------------
+
+  function passes(row) {
+    for (const [name, at] of FILTERS) {
+      const wanted = filters.get(name);
+      if (wanted && String(row[at]) !== wanted) return false;
+    }
+    return true;
+  }
+
+  function makeFilters() {
+    const place = document.getElementById("choices");
+    for (const [name, at] of FILTERS) {
+      const values = [...new Set(table.rows.map((row) => row[at]))];
+      if (values.length < 2) continue;
+      values.sort((a, b) => (typeof a === "number" ? a - b : a < b ? -1 : 1));
+      const label = document.createElement("label");
+      const select = document.createElement("select");
+      select.name = name;
+      select.append(new Option(name === "protocol" ? "all, apart" : "all", ""));
+      for (const value of values) {
+        select.append(new Option(name === "protocol" ? table.protocols[value].label : value, String(value)));
+      }
+      label.append(name, select);
+      place.append(label);
+      select.addEventListener("change", () => { filters.set(name, select.value); refresh(); });
+    }
+  }
+
+  function showFilters() {
+    for (const select of document.querySelectorAll("#choices select")) {
+      select.value = filters.get(select.name);
+      if (select.selectedIndex < 0) { select.value = ""; filters.set(select.name, ""); }
+    }
+    document.getElementById("search").value = board.search();
+  }
+
+  // -- columns -------------------------------------------------------------------------------
+
+  // Whether a column tells two rows apart; else it waits in the chooser.
+  function varies(at) {
+    return table.rows.some((row) => row[at] !== table.rows[0][at]);
+  }
+
+  // The columns that the protocols of the shown rows show at first.
+  function usualColumns() {
+    const shown = new Set(table.rows.filter(passes).map((row) => row[PROTOCOL]));
+    return new Set([...shown].flatMap((protocol) => table.protocols[protocol].columns));
+  }
+
+  function showColumns() {
+    const usual = usualColumns();
+    const wanted = (key, otherwise) => (chosenColumns ? chosenColumns.has(key) : otherwise);
+    ABOUT.forEach((about, place) => {
+      const shown = about.fixed ? !about.hidden : wanted(about.key, !about.hidden && (!about.telling || varies(about.at)));
+      board.column(place).visible(shown, false);
+    });
+    table.columns.forEach((column, place) => {
+      const visible = wanted(column.key, usual.has(place));
+      board.column(ABOUT.length + place).visible(visible, false);
+    });
+  }
+
+  function makeChooser() {
+    const menu = document.querySelector("#chooser .menu");
+    const all = [...ABOUT.filter((a) => !a.fixed), ...table.columns];
+    for (const column of all) {
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      box.type = "checkbox";
+      box.value = column.key;
+      label.append(box, ` ${column.title}${column.small ? `, ${column.small}` : ""}`);
+      menu.append(label);
+    }
+    menu.addEventListener("change", () => {
+      chosenColumns = new Set([...menu.querySelectorAll("input:checked")].map((box) => box.value));
+      refresh();
+    });
+    document.getElementById("chooser").addEventListener("toggle", markChooser);
+  }
+
+  function markChooser() {
+    for (const box of document.querySelectorAll("#chooser input")) {
+      box.checked = board.column(`${box.value}:name`).visible();
+    }
+  }
+
+  // -- the view in the address ----------------------------------------------------------------
+
+  function readView() {
+    const view = robench.view.read();
+    filters.clear();
+    for (const [name] of FILTERS) {
+      const value = view.has(name) ? view.get(name) : usual(name);
+      filters.set(name, value === "all" ? "" : value);
+    }
+    chosenColumns = view.has("columns") ? new Set(view.get("columns").split(",")) : null;
+    const [key, direction] = (view.get("order") || "").split(":");
+    const at = key ? board.column(`${key}:name`).index() : undefined;
+    board.order(at === undefined ? [] : [[at, direction === "asc" ? "asc" : "desc"]]);
+    board.search(view.get("search") || "");
+  }
+
+  function writeView() {
+    const entries = [...filters]
+      .filter(([name, value]) => value !== usual(name))
+      .map(([name, value]) => [name, value || "all"]);
+    const order = board.order()[0];
+    if (order) entries.push(["order", `${names[order[0]]}:${order[1]}`]);
+    entries.push(["search", board.search()]);
+    if (chosenColumns) entries.push(["columns", [...chosenColumns].join(",")]);
+    robench.view.write(entries);
+  }
+
+  // At first one protocol is shown: others rank by themselves.
+  function usual(name) {
+    return name === "protocol" && table.protocols.length > 1 ? "0" : "";
+  }
+
+  const names = [...ABOUT.map((a) => a.key), ...table.columns.map((c) => c.key)];
+
+  // -- drawing ---------------------------------------------------------------------------------
+
+  function refresh() {
+    board.rowGroup()[filters.get("protocol") || table.protocols.length === 1 ? "disable" : "enable"]();
+    showColumns();
+    board.draw();
+  }
+
+  function drawn() {
+    const info = board.page.info();
+    const shown = info.recordsDisplay.toLocaleString("en-US");
+    const protocol = filters.get("protocol");
+    const about = protocol ? table.protocols[Number(protocol)].label : "all protocols, each ranked by itself";
+    document.getElementById("count").textContent = `${shown} rows · ${table.protocols.length > 1 ? about : table.protocols[0].label}`;
+    writeView();
+    document.dispatchEvent(new CustomEvent("rowschange"));
+  }
+
+  function shownRows() {
+    return board.rows({ search: "applied", order: "applied" }).data().toArray();
+  }
+
+  function makePicks(element) {
+    const button = document.getElementById("compare");
+    element.addEventListener("change", (event) => {
+      if (event.target.type !== "checkbox") return;
+      if (event.target.checked) picked.add(event.target.value); else picked.delete(event.target.value);
+      button.disabled = picked.size !== 2;
+    });
+    button.addEventListener("click", () => {
+      const [a, b] = picked;
+      location.href = `compare.html?a=${encodeURIComponent(a)}&b=${encodeURIComponent(b)}`;
+    });
+  }
+
+  function start() {
+    const element = document.createElement("table");
+    element.className = "board";
+    const place = document.getElementById("results");
+    board = new DataTable(element, {
+      data: table.rows,
+      columns: [...ABOUT.map(aboutColumn), ...table.columns.map(valueColumn)],
+      order: [],
+      orderFixed: { pre: [[0, "asc"]] },
+      pageLength: 25,
+      lengthMenu: [10, 25, 50, 100],
+      autoWidth: false,
+      layout: { topStart: null, topEnd: null, bottomStart: "pageLength", bottomEnd: "paging" },
+      rowGroup: {
+        dataSrc: (row) => table.protocols[row[PROTOCOL]].label,
+        startRender: (rows, group) => robench.escape(group),
+        enable: false,
+      },
+    });
+    board.search.fixed("filters", (text, row) => passes(row));
+    makeFilters();
+    makeChooser();
+    makePicks(element);
+    readView();
+    showFilters();
+    board.on("draw", drawn);
+    refresh();
+    document.getElementById("static").remove();
+    place.append(board.table().container());
+    document.getElementById("filters").hidden = false;
+    wire();
+  }
+
+  function wire() {
+    const form = document.getElementById("filters");
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("reset", (event) => {
+      event.preventDefault();
+      robench.view.write([]);
+      follow();
+    });
+    document.getElementById("search").addEventListener("input", (event) => {
+      board.search(event.target.value).draw();
+    });
+    window.addEventListener("hashchange", follow);
+  }
+
+  function follow() {
+    readView();
+    showFilters();
+    refresh();
+  }
+
+  start();
+  robench.board = { shownRows, protocol: () => filters.get("protocol") || "0", ID, LABEL, PROTOCOL };
+})(window.robench);
