@@ -61,7 +61,7 @@ def _study(
 
 
 def _prediction() -> Study:
-    systems = {method: system(method) for method in (INT, FLOAT)}
+    systems = {m: system(m, metric=("smoothed_prediction",)) for m in (INT, FLOAT)}
     cells = list(predicted_cells(systems))
     columns = {column.label: column for column in by_draws()}
     fewer: list[Check] = [
@@ -160,7 +160,7 @@ def _percentages() -> Study:
 
 
 def _cost() -> Study:
-    systems = [system(INT), system(FLOAT)]
+    systems = [system(m, metric=("smoothed_prediction", "size")) for m in (INT, FLOAT)]
     right: list[Column] = list(by_draws()[3:4])
     title = "IntRS, Fig. 7: what a robust prediction costs"
     extra = [partial(prediction_cost, systems[0], systems[1])]
@@ -170,9 +170,7 @@ def _cost() -> Study:
 def _alphas() -> Study:
     alphas = (0.05, 0.01, 0.001, 0.0001)
     by_alpha = {
-        (m, a): system(m, label=f"{m}, alpha {a:g}", more={"certifier.sequential.alpha": a})
-        for a in alphas
-        for m in (INT, FLOAT)
+        (m, a): system(m, label=f"{m}, alpha {a:g}", alpha=a) for a in alphas for m in (INT, FLOAT)
     }
     checks: list[Check] = [
         Difference((by_alpha[m, alphas[-1]], c), (by_alpha[m, alphas[0]], c), -CLOSE, CLOSE)

@@ -60,7 +60,7 @@ def transfer_study(source: str, settings: dict[str, str]) -> Study:
 
 def attack_study(source: str, settings: dict[str, str]) -> Study:
     """Fig. 10: L2 PGD with 20 steps on the smoothed classifiers."""
-    systems = [system(INT), system(FLOAT)]
+    systems = [system(m, metric=()) for m in (INT, FLOAT)]
     columns = [Column("clean"), *(Column(f"L2 {e:g}", "pgd", "white_box", e) for e in L2)]
     close: list[Check] = [
         Difference((systems[0], column), (systems[1], column), -0.05, 0.05) for column in columns

@@ -27,11 +27,16 @@ def system(
     dataset: str = "cifar10",
     model: str = "resnet20",
     label: str = "",
-    more: dict[str, object] | None = None,
+    metric: tuple[str, ...] = ("certified",),
+    alpha: float = 0.001,
 ) -> System:
-    """A method at a certification noise, trained at the same unless `train_sigma` is given."""
+    """A method at a certification noise, trained at the same unless `train_sigma` is given.
+
+    Its records are told apart by what they measure and, where they certify, by alpha.
+    """
     defense = "intrs" if method == INT else "float_rs"
     noise = {f"defense.{defense}.sigma": sigma, f"defense.{defense}.train_sigma": train_sigma}
+    certified = {"certifier.sequential.alpha": alpha, "metric.certified.attack": False}
     trained = f", trained at {train_sigma}" if train_sigma else ""
     return System(
         label=label or f"{method}, sigma {sigma}{trained}",
@@ -40,8 +45,13 @@ def system(
             "model": (model,),
             "defense": (defense,),
             "compressor": ("none",) if method == FLOAT else ("qat_int8",),
+            "metric": ("accuracy", *metric),
         },
-        options={**noise, f"defense.{defense}.wide": method != PLAIN, **(more or {})},
+        options={
+            **noise,
+            f"defense.{defense}.wide": method != PLAIN,
+            **(certified if "certified" in metric else {}),
+        },
     )
 
 
