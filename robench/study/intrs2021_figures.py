@@ -34,11 +34,11 @@ def transfer_study(source: str, settings: dict[str, str]) -> Study:
     other = [Column(f"float's, eps {e:g}", "pgd", "transfer", e) for e in LINF]
     robust: list[Check] = [
         Difference((int8, theirs), (float_net, mine), 0.0)
-        for theirs, mine in zip(other, own, strict=True)
+        for theirs, mine in zip(other[1:3], own[1:3], strict=True)
     ]
     weaker: list[Check] = [
         Difference((int8, theirs), (int8, mine), 0.0)
-        for theirs, mine in zip(other, own, strict=True)
+        for theirs, mine in zip(other[1:3], own[1:3], strict=True)
     ]
     claims = [
         Claim("Fig. 1", "The int8 network is more robust to attacks on the float one.", robust),
@@ -54,7 +54,12 @@ def transfer_study(source: str, settings: dict[str, str]) -> Study:
         "PGD with 7 steps on the float network": [Column("clean"), *other],
     }
     title = "IntRS, Fig. 1: PGD on the float network"
-    about = {**settings, "paper's clean accuracy": "93 % float, 91 % int8, on 100 images"}
+    about = {
+        "claims are checked at eps 0.005 and 0.01": "below a step of 8 bits no pixel can change; "
+        "above, next to nothing of either network is left",
+        **settings,
+        "paper's clean accuracy": "93 % float, 91 % int8, on 100 images",
+    }
     return Study("intrs_fig1", title, source, [float_net, int8], tables, [], claims, about)
 
 
