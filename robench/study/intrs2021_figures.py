@@ -26,7 +26,9 @@ def transfer_study(source: str, settings: dict[str, str]) -> Study:
                 "model": ("resnet20",),
                 "defense": ("none",),
                 "compressor": (compressor,),
+                "attack": ("pgd",),
             },
+            {"attack.pgd.steps": 7},
         )
         for label, compressor in (("float", "none"), ("int8", "qat_int8"))
     )
