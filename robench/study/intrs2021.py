@@ -136,7 +136,7 @@ def _mismatched() -> Study:
             "Tables 4, 5",
             "Cell by cell.",
             [Near(cell) for cell in cells if cell.value],
-            "21 epochs and 40 images: the cells that miss are those of much more noise than trained",
+            "21 epochs, 40 images: the cells that miss have much more noise than the training",
         ),
         Claim(
             "(27)",
