@@ -35,7 +35,7 @@ def write_studies(site: Site, out: Path) -> list[Study]:
     written = []
     for study in studies().values():
         folders = _folders(site, study)
-        runs = Runs(folders, study.systems)
+        runs = Runs(folders, study.systems, study.columns)
         if folders and any(runs.get(system) for system in study.systems):
             (out / "studies").mkdir(exist_ok=True)
             path = out / "studies" / f"{study.name}.html"
