@@ -21,6 +21,7 @@ from robench.results import EXAMPLES, read_outcomes
 from robench.stats import wilson
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from robench.steps import Steps
@@ -48,7 +49,8 @@ class Check:
 def verify(folder: Path, places: Places) -> list[Check]:
     """Re-score every valid row and every audit of a record on its integer program.
 
-    A float model comes from the cache or is trained again, which is said.
+    A float model comes from the cache or is trained again, which is said. Rows of a randomised
+    model stand when the accuracy of its new answers lies in the recorded interval.
 
     Raises UserError when the data differ or the record has no examples.
     """
@@ -63,7 +65,7 @@ def verify(folder: Path, places: Places) -> list[Check]:
         images = load_examples(folder / EXAMPLES, row_name(index), steps.test.images)
         part = outcomes[_same_row(outcomes, row)]
         labels = steps.system.deployed.predict(images).numpy()
-        different = int((labels != part.prediction.to_numpy()).sum())
+        different = _different(labels, part, steps.system.deployed.randomised)
         same = made.get((row.attack, row.access, row.norm, row.eps))
         clean = steps.test.float_images()
         noise = same is not None and same.component.search == "noise"
@@ -79,6 +81,19 @@ def verify(folder: Path, places: Places) -> list[Check]:
         under = [score.right for score in together.get((audit.norm, audit.eps), ())]
         checks.append(_audit_again(folder, record, number, under, steps))
     return checks
+
+
+def _different(labels: NDArray[np.int64], part: pd.DataFrame, randomised: bool) -> int:
+    """Labels that are others now; of a randomised model, all when its accuracy left the interval.
+
+    Its answers are new each time, so that only the share of right ones can be compared.
+    """
+    recorded = part.prediction.to_numpy()
+    if not randomised:
+        return int((labels != recorded).sum())
+    truth = part.label.to_numpy()
+    low, high = wilson(int((recorded == truth).sum()), len(truth))
+    return 0 if low <= float((labels == truth).mean()) <= high else len(truth)
 
 
 def _audit_again(
