@@ -71,8 +71,10 @@ class FloatRS(robench.Defense):
 
     def as_trained(self) -> FloatRS:
         """The smoothing that trains alike: noise of the training, nothing of the votes."""
-        sigma = self.sigma if self.train_sigma is None else self.train_sigma
-        return type(self)(sigma=sigma or self.sigma, law=self.law, consistency=self.consistency)
+        if not self.changes_training:
+            return self
+        sigma = self.train_sigma or self.sigma
+        return type(self)(sigma=sigma, law=self.law, consistency=self.consistency)
 
     def loss(
         self, model: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generator

@@ -22,6 +22,12 @@ def test_training_noise_and_consistency_retrain() -> None:
     assert make("defense", "float_rs").as_trained() != usual.as_trained()
 
 
+def test_without_training_noise_it_never_passes_for_one_that_trained() -> None:
+    untrained = make("defense", "float_rs", train_sigma=0.0)
+    assert not untrained.changes_training
+    assert not untrained.as_trained().changes_training
+
+
 def test_a_trained_input_map_follows_the_training_noise() -> None:
     mismatched = make("defense", "intrs", sigma=1.0, train_sigma=0.25)
     matched = make("defense", "intrs", sigma=0.25)

@@ -1,0 +1,21 @@
+"""Rows of a randomised model are verified by their accuracy, others label by label."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from robench.verify import _different
+
+TRUTH = np.zeros(100, np.int64)
+RECORDED = pd.DataFrame({"label": TRUTH, "prediction": np.repeat([0, 1], [90, 10])})
+
+
+def test_a_randomised_row_stands_while_its_accuracy_stays_in_the_interval() -> None:
+    turned = np.repeat([1, 0], [10, 90])
+    assert _different(turned, RECORDED, randomised=False) == 20
+    assert _different(turned, RECORDED, randomised=True) == 0
+
+
+def test_a_randomised_row_falls_with_its_accuracy() -> None:
+    assert _different(np.ones(100, np.int64), RECORDED, randomised=True) == 100
