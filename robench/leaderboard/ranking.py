@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from robench.leaderboard.row import Row
-from robench.stats import mcnemar
+from robench.stats import mcnemar, newcombe_unpaired
 
 ALPHA = 0.05
 """A paired test below it separates two rows."""
@@ -19,13 +19,16 @@ UNRANKED = ("fail", "invalid", "at_chance")
 def ranks(rows: Iterable[Row]) -> dict[str, int | None]:
     """Row id -> rank, counted anew within each protocol; None for rows that make no claim.
 
+    Where a protocol has audited rows the audited accuracy ranks, and the others get no rank.
     From the best score downwards, a row shares the rank of the first row that holds it unless
-    the exact McNemar test on their images separates the two; then it opens the next rank.
+    their images separate the two; then it opens the next rank.
     """
     found: dict[str, int | None] = {}
-    for _, group in groupby(sorted(rows, key=_order), key=lambda row: row.protocol):
+    for _, same in groupby(sorted(rows, key=_order), key=lambda row: row.protocol):
+        group = list(same)
         leader, rank = None, 0
-        for place, row in enumerate(_ranked(group, found), 1):
+        found |= dict.fromkeys(row.id for row in group)
+        for place, row in enumerate(_ranked(group), 1):
             if leader is None or _separated(leader, row):
                 leader, rank = row, place
             found[row.id] = rank
@@ -36,15 +39,19 @@ def _order(row: Row) -> tuple[str, float, str]:
     return row.protocol, -row.score, row.id
 
 
-def _ranked(group: Iterable[Row], found: dict[str, int | None]) -> Iterable[Row]:
-    for row in group:
-        if row.verdict in UNRANKED:
-            found[row.id] = None
-        else:
-            yield row
+def _ranked(group: list[Row]) -> list[Row]:
+    audited = any(row.audited for row in group)
+    return [
+        row
+        for row in group
+        if row.verdict not in UNRANKED and (row.audited is not None or not audited)
+    ]
 
 
 def _separated(first: Row, second: Row) -> bool:
+    """By the exact McNemar test on all images; audits, on fewer, by Newcombe's 95 % interval."""
+    if first.audited is not None:
+        return newcombe_unpaired(*first.counts, *second.counts)[0] > 0
     left, right = (np.frombuffer(row.right, np.uint8) for row in (first, second))
     only_first = int(np.bitwise_count(left & ~right).sum())
     only_second = int(np.bitwise_count(right & ~left).sum())

@@ -72,10 +72,10 @@ class Row:
     verdict: Verdict
     cells: dict[Column, Cell]
     threat: Threat | None
-    score: float
-    """What ranks it: accuracy in the worst case, or clean accuracy without attacks."""
     right: bytes
-    """Per image whether it counts for the score, packed."""
+    """Per image whether it stands the worst case, or is right without attacks; packed."""
+    audited: tuple[int, int] | None
+    """Images that stood the audit under the threat, of how many; None without one."""
     attacks: tuple[str, ...]
     strips: tuple[Strip, ...]
     """What its preview pictures show; empty without one."""
@@ -83,6 +83,19 @@ class Row:
     """Names of the columns that its values' axes need in a table of values."""
     layers: tuple[tuple[str, float], ...]
     """||dW||_2 of each layer, in the network's order."""
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """What ranks it: images right, of how many, as audited or as attacked."""
+        if self.audited is not None:
+            return self.audited
+        return int(np.bitwise_count(np.frombuffer(self.right, np.uint8)).sum()), self.images
+
+    @property
+    def score(self) -> float:
+        """The share that ranks it."""
+        right, of = self.counts
+        return right / of
 
     def names(self, kind: str) -> str:
         """The choices of a kind, joined."""
@@ -120,8 +133,8 @@ def make_row(
         verdict=_verdict(record),
         cells=found,
         threat=threat,
-        score=float(right.mean()),
         right=np.packbits(right).tobytes(),
+        audited=_audited(record, threat),
         attacks=tuple(dict.fromkeys(row.attack for row in record.rows)),
         strips=tuple(strips),
         axes=axis_names(record),
@@ -149,6 +162,13 @@ def _threat(found: dict[Column, Cell]) -> Threat | None:
     ]
     same = [threat for threat in threats if threat.norm == threats[0].norm]
     return max(same, key=lambda threat: threat.eps, default=None)
+
+
+def _audited(record: Record, threat: Threat | None) -> tuple[int, int] | None:
+    value = threat and record.find("audited_accuracy", norm=threat.norm, eps=threat.eps)
+    if not value or value.value is None or not value.n:
+        return None
+    return round(value.value * value.n), value.n
 
 
 def _verdict(record: Record) -> Verdict:

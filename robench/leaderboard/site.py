@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -59,12 +59,13 @@ def make_site(
 ) -> Site:
     """Group, order, rank and name the rows."""
     rows = _apart(rows)
-    protocols = _protocols(rows)
+    ranked = ranks(rows)
+    protocols = _protocols(rows, ranked)
     return Site(
         protocols=protocols,
         columns=tuple(ordered(row.cells for protocol in protocols for row in protocol.rows)),
         labels={row.id: row_label(row, one.varying) for one in protocols for row in one.rows},
-        ranks=ranks(rows),
+        ranks=ranked,
         refused=tuple(refused),
         refusals=tuple(refusals),
     )
@@ -89,8 +90,10 @@ def _age(version: str) -> tuple[int, str]:
     return len(version), version
 
 
-def _protocols(rows: Sequence[Row]) -> tuple[Protocol, ...]:
-    best_first = sorted(rows, key=lambda row: (row.protocol, -row.score, row.id))
+def _protocols(rows: Sequence[Row], ranked: Mapping[str, int | None]) -> tuple[Protocol, ...]:
+    best_first = sorted(
+        rows, key=lambda row: (row.protocol, ranked[row.id] is None, -row.score, row.id)
+    )
     groups = [tuple(group) for _, group in groupby(best_first, key=lambda row: row.protocol)]
     labels = Counter(protocol_label(group) for group in groups)
     found = [Protocol(group[0].protocol, _label(group, labels), group) for group in groups]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.stats import mcnemar, paired, wilson
+from robench.stats import mcnemar, newcombe_unpaired, paired, wilson
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,10 @@ def test_paired_difference_is_antisymmetric_and_refuses_other_images() -> None:
     assert forth.p_value == back.p_value
     with pytest.raises(ValueError, match="one length"):
         paired(first, second[1:])
+
+
+def test_unpaired_newcombe_known_answers() -> None:
+    # Newcombe (1998), Statistics in Medicine 17, table II, method 10.
+    assert newcombe_unpaired(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert newcombe_unpaired(9, 10, 3, 10) == pytest.approx((0.1705, 0.8090), abs=5e-5)
+    assert newcombe_unpaired(10, 10, 0, 20) == pytest.approx((0.6791, 1.0), abs=5e-5)

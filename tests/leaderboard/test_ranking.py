@@ -15,7 +15,13 @@ from robench.leaderboard.row import Row
 from robench.stats import paired
 
 
-def row(name: str, right: Any, verdict: Any = "pass", protocol: str = "a") -> Row:
+def row(
+    name: str,
+    right: Any,
+    verdict: Any = "pass",
+    protocol: str = "a",
+    audited: tuple[int, int] | None = None,
+) -> Row:
     bits = np.asarray(right, dtype=bool)
     return Row(
         id=name,
@@ -34,8 +40,8 @@ def row(name: str, right: Any, verdict: Any = "pass", protocol: str = "a") -> Ro
         verdict=verdict,
         cells={},
         threat=None,
-        score=float(bits.mean()),
         right=np.packbits(bits).tobytes(),
+        audited=audited,
         attacks=(),
         strips=(),
         axes=frozenset(),
@@ -65,6 +71,18 @@ def test_what_makes_no_claim_has_no_rank() -> None:
 def test_each_protocol_counts_by_itself() -> None:
     rows = [row("a", np.ones(50)), row("b", np.zeros(50), protocol="b")]
     assert ranks(rows) == {"a": 1, "b": 1}
+
+
+def test_the_audited_accuracy_ranks_and_rows_without_one_make_no_claim() -> None:
+    full, half = np.ones(50), np.arange(50) < 25
+    rows = [row("a", full, audited=(10, 100)), row("b", half, audited=(40, 100)), row("c", full)]
+    assert ranks(rows) == {"a": 2, "b": 1, "c": None}
+
+
+def test_audits_too_small_to_tell_rows_apart_share_a_rank() -> None:
+    rows = [row(str(n), np.ones(50), audited=(n, 100)) for n in (60, 50, 40)]
+    # Newcombe (1998): 60/100 - 50/100 lies in [-0.037, 0.232], 60/100 - 40/100 in [0.061, 0.328].
+    assert ranks(rows) == {"60": 1, "50": 1, "40": 3}
 
 
 @settings(deadline=None, max_examples=60)
