@@ -14,6 +14,7 @@ from robench.study.song2021_ablations import (
     qat_study,
     scales_study,
 )
+from robench.study.song2021_audited import audited_table
 from robench.study.song2021_claims import cifar10_claims, mnist_claims
 from robench.study.song2021_extras import headline
 from robench.study.song2021_grid import Grid
@@ -68,7 +69,7 @@ def _tables(
         cells=list(grid.cells()),
         claims=claims,
         settings=settings,
-        extra=(partial(headline, grid), partial(norms_table, grid)),
+        extra=(partial(audited_table, grid), partial(headline, grid), partial(norms_table, grid)),
     )
 
 

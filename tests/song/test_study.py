@@ -9,11 +9,21 @@ import pytest
 from robench.cli import main
 from robench.errors import ConfigError
 from robench.outcomes import CLEAN, COLUMNS
-from robench.record import AttackRow, DataInfo, Provenance, Record, TwinAgreement, Value
+from robench.record import (
+    AttackRow,
+    Audit,
+    DataInfo,
+    Finding,
+    Provenance,
+    Record,
+    TwinAgreement,
+    Value,
+)
 from robench.study.cells import Column, Runs, System
 from robench.study.claims import Claim, Difference
 from robench.study.report import report
 from robench.study.song2021 import MNIST, STUDIES
+from robench.study.song2021_audited import audited_table
 from robench.study.song2021_extras import headline
 from robench.study.song2021_norms import largest_norm, norms_table
 from robench.study.studies import find
@@ -30,6 +40,7 @@ def put(
     finished: float = 1.0,
     subset: str = "s",
     values: tuple[Value, ...] = (),
+    audit: tuple[Audit, ...] = (),
 ) -> None:
     """Write a record whose first images are right: a share of them for each row."""
     config: dict[str, dict[str, dict[str, object]]] = {
@@ -44,6 +55,7 @@ def put(
         seed=0,
         data=DataInfo(name="mnist", hash="h", images=N, subset=subset),
         values=values,
+        audit=audit,
         rows=tuple(_attack_row(*row) for row in shares),
         agreement=TwinAgreement(equal_labels=1.0, logit_gap=0.0, n=N, flagged=False),
         protocol="p",
@@ -160,13 +172,50 @@ def test_the_headline_recomputed_from_the_papers_tables(name: str, expected: flo
 
 def test_headline_naive_and_audited(tmp_path: Path) -> None:
     rows = dict.fromkeys(_every_row(), 0.2)
-    mapped = rows | {("pgd", "white_box", 0.3): 0.8, ("pgd_margin", "white_box", 0.3): 0.0}
+    mapped = rows | {("pgd", "white_box", 0.3): 0.8}
     put(tmp_path, "a", MNIST.systems["F.L.", False, 3], rows)
     put(tmp_path, "b", MNIST.systems["F.L.", True, 3], mapped)
     runs = Runs(tmp_path, list(MNIST.systems.values()))
-    text = headline(MNIST, runs)
-    assert "| all 13 | +4.62" in text  # one column of thirteen gains 60 points
-    assert "-" in text.splitlines()[-1].split("|")[3]  # PGD on the margin leaves nothing
+    assert "| all 13 | +4.62" in headline(MNIST, runs)  # one column of thirteen gains 60 points
+    assert headline(MNIST, runs).splitlines()[-1].endswith("| not run |")
+
+    for name, held in (("a", 20), ("b", 10)):
+        _put_audit(tmp_path / name, held)
+    runs = Runs(tmp_path, list(MNIST.systems.values()))
+    # Of 50 images 10 fewer hold in each of the 8 adversarial columns at Linf 0.3 (of 13).
+    assert "| all 13 | +4.62 [+4.09, +5.14] | -12.31" in headline(MNIST, runs)
+
+
+def _put_audit(folder: Path, held: int, n: int = 50) -> None:
+    position = np.arange(n)[::-1]
+    table = pd.DataFrame(
+        {"position": position, "norm": "linf", "eps": 0.3, "held": position < held}
+    )
+    table.to_parquet(folder / "audit.parquet")
+
+
+def test_the_audited_table_stands_beside_the_naive_one(tmp_path: Path) -> None:
+    system = MNIST.systems["Orig.", True, 32]
+    at = {"norm": "linf", "eps": 0.3}
+    values = tuple(
+        Value(metric=metric, value=value, low=low, high=high, axes=at | axes)
+        for metric, value, low, high, axes in (
+            ("robust_accuracy", 0.9, 0.8, 0.95, {"attack": "pgd", "access": "white_box"}),
+            ("robust_accuracy", 0.1, 0.05, 0.2, {"attack": "pgd_margin", "access": "white_box"}),
+            ("robust_accuracy", 0.95, 0.9, 1.0, {"attack": "pgd", "access": "transfer"}),
+            ("audited_accuracy", 0.04, 0.01, 0.1, {}),
+            ("gained_by_masking", 0.86, 0.7, 0.9, {"attack": "pgd", "access": "white_box"}),
+        )
+    )
+    found = Finding(check="margin_loss", value=0.5, verdict="fail", sentence="a sentence")
+    audit = Audit(norm="linf", eps=0.3, level="quick", n=100, verdict="fail", findings=(found,))
+    put(tmp_path, "a", system, {}, values=values, audit=(audit,))
+    text = audited_table(MNIST, Runs(tmp_path, [system]))
+    assert text.splitlines()[-1] == (
+        "| Orig.+mu | Linf 0.3 | 90.0 (pgd) | 10.0 (pgd_margin) | 4.0 [1.0, 10.0] "
+        "| 86.0 [70.0, 90.0] | fail: margin_loss |"
+    )
+    assert audited_table(MNIST, Runs(tmp_path / "none", [system])) == ""
 
 
 def _every_row() -> list[tuple[str, str, float]]:
