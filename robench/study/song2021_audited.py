@@ -21,7 +21,7 @@ def audited_table(grid: Grid, runs: Runs) -> str:
         [
             "## Audited\n",
             "Robust accuracy, in percent of all images, under the white-box attacks that leave "
-            "most and least, PGD on the margin included; what the audit leaves of its own images; the "
+            "most and least, PGD on the margin included; what the audit leaves of its images; the "
             "largest gain by masking of such an attack, paired, in points; the verdict.\n",
             "| model | threat | most | least | audited | gained by masking | verdict |",
             "|---|---|---|---|---|---|---|",
