@@ -36,6 +36,8 @@ class Reference:
     """Whether the deployed model gets them wrong: bool (M,)."""
     losses: Tensor
     """Cross-entropy at each iterate, the start first: (steps + 1, M)."""
+    margins: Tensor
+    """Largest wrong logit minus the label's at each iterate: (steps + 1, M)."""
     zero: Tensor
     """Share of pixels whose gradient was exactly 0, in [0,1]: (steps, M)."""
     nonfinite: Tensor
@@ -175,6 +177,7 @@ class Trial:
             candidates,
             wrong,
             losses=torch.cat([t.losses for t in traces] or empty, 1),
+            margins=torch.cat([t.margins for t in traces] or empty, 1),
             zero=torch.cat([t.zero_gradients for t in traces] or empty, 1),
             nonfinite=torch.cat([t.nonfinite_gradients for t in traces] or empty, 1),
         )

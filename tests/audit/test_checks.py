@@ -14,6 +14,7 @@ from robench.audit.checks.black_box import BlackBox
 from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
 from robench.audit.checks.noise import Noise
+from robench.audit.checks.progress import Progress
 from robench.audit.checks.randomness import Randomness
 from robench.audit.checks.saturation import Saturation
 from robench.audit.checks.temperature import Temperature
@@ -59,6 +60,15 @@ def test_saturated_logits(zoo: Zoo) -> None:
     broken = trial(zoo, nn.Sequential(zoo.base(), Scale(1000.0)))
     assert only(Saturation(), broken, "saturated_logits").verdict == "suspect"
     assert only(Saturation(), trial(zoo, zoo.base()), "saturated_logits").value == 0
+
+
+def test_a_confident_network_still_climbs_where_float32_rounds_its_loss_away(zoo: Zoo) -> None:
+    """Logits 4 times as far apart make cross-entropy 0 in float32, but its gradient is exact."""
+    confident = trial(zoo, nn.Sequential(zoo.base(), Scale(4.0)))
+    assert (confident.reference.losses[0] == 0).float().mean() > 0.5
+    assert only(Progress(), confident, "loss_not_rising").verdict == "pass"
+    lost = trial(zoo, nn.Sequential(zoo.base(), Scale(1000.0)))
+    assert only(Progress(), lost, "loss_not_rising").verdict == "fail"
 
 
 def test_undeclared_randomness(zoo: Zoo) -> None:
