@@ -1,8 +1,7 @@
 """The audit against the zoo of tests/audit: python -m benchmarks.audit.calibrate [--help].
 
 Prints the table and the confusion counts of docs/explanation/audit.md. The truth of every model is
-checked first: a masked one must resist PGD with 40 steps and fall to an attacker who knows its
-trick; an honest one must leave the two about the same.
+measured first (`truth.py`), whatever it was built to be.
 """
 
 from __future__ import annotations
@@ -13,33 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from robench.audit.judge import Judge
-from robench.search import GradientSearch
+from benchmarks.audit.truth import Field, Truth, measured
 from robench.seeds import generator, seed_scope
-from robench.stats import paired
 from robench_attacks.autoattack import ArtAutoAttack
-from tests.audit.zoo import Exhibit, Lesson, Zoo, digits, examined, mnist
-
-APART = 0.1
-"""What PGD must leave more than the adaptive attack, at the interval's lower end, in a masked
-model; and at most, as an estimate, in an honest one."""
+from tests.audit.zoo import MASKED, Zoo
+from tests.audit.zoo.audited import Result, examined
+from tests.audit.zoo.exhibit import Exhibit
+from tests.audit.zoo.lessons import Lesson, digits, mnist
 
 
 @dataclass(frozen=True)
 class Line:
     """One model's row of the table."""
 
-    exhibit: Exhibit
-    clean: float
-    pgd: float
-    adaptive: float
+    name: str
+    truth: Truth
     autoattack: float | None
-    true: bool
-    """Whether the model is what it is meant to be."""
-    audits: dict[str, tuple[str, float]]
-    """Verdict and audited accuracy by level."""
+    """Accuracy that ART's AutoAttack leaves; None where it raises."""
+    audits: dict[str, Result]
+    """By level."""
 
 
 def main() -> None:
@@ -53,14 +45,15 @@ def main() -> None:
     zoo = Zoo(lesson)
     levels = options.levels.split(",")
     lines = []
-    print("| model | truth | clean | PGD-40 | adaptive | ART AutoAttack |", end="")
+    print("| model | built | truth | clean | PGD-40 | adaptive | ART AutoAttack |", end="")
     print("".join(f" {level}: verdict | audited |" for level in levels))
-    print("|---|---|---|---|---|---|" + "---|---|" * len(levels))
+    print("|---|---|---|---|---|---|---|" + "---|---|" * len(levels))
     for name in options.models.split(",") if options.models else zoo.names:
         lines.append(measure(zoo.build(name), lesson, levels, autoattack=not options.no_art))
         print(text(lines[-1]), flush=True)
     for level in levels:
         print("\n" + confusion(lines, level))
+    print("\n" + "\n".join(reasons(line) for line in lines))
 
 
 def _options() -> argparse.Namespace:
@@ -77,79 +70,53 @@ def _options() -> argparse.Namespace:
 
 def measure(exhibit: Exhibit, lesson: Lesson, levels: list[str], *, autoattack: bool) -> Line:
     """Attack one model in every way and audit it."""
-    with seed_scope(0):
-        judge = Judge(exhibit.system.deployed, exhibit.system.deployed.randomised)
-        images, labels = lesson.test.float_images(), lesson.test.labels
-        clean = judge.right(images, labels)
-
-        def holds(candidates: Tensor) -> Tensor:
-            return clean & ~judge.wrong(lesson.threat.project(candidates, images), labels)
-
-        pgd = GradientSearch(steps=40, step=2.5, random_start=True)
-        rng = generator(0, "calibrate")
-        twin = exhibit.system.twin
-        naive = holds(pgd.run(twin, images, labels, lesson.threat, rng))
-        adaptive = clean.clone()
-        for loss in ("margin", "cross_entropy"):
-            search = GradientSearch(
-                steps=60,
-                step=4,
-                random_start=True,
-                loss=loss,
-                samples=exhibit.samples,
-                best=exhibit.samples == 1,
-            )
-            found = search.run(exhibit.adaptive, images, labels, lesson.threat, rng)
-            adaptive &= holds(found)
-        if exhibit.black_box:
-            adaptive &= holds(_square(exhibit, lesson))
-        art = None
-        if autoattack:
-            with suppress(RuntimeError, ValueError):  # no gradient, or probabilities for logits
-                found = ArtAutoAttack().run(twin, images, labels, lesson.threat, rng)
-                art = float(holds(found).float().mean())
-    pair = paired(naive.numpy(), adaptive.numpy())
+    truth = measured(exhibit, lesson)
+    art = _art(exhibit, lesson) if autoattack else None
     results = {level: examined(exhibit, lesson, level) for level in levels}
-    return Line(
-        exhibit,
-        float(clean.float().mean()),
-        float(naive.float().mean()),
-        float(adaptive.float().mean()),
-        art,
-        pair.low > APART if exhibit.masked else pair.difference <= APART,
-        {n: (r.verdict, float(r.trial.held.float().mean())) for n, r in results.items()},
-    )
+    return Line(exhibit.name, truth, art, results)
 
 
-def _square(exhibit: Exhibit, lesson: Lesson) -> Tensor:
-    from robench.search import SquareSearch
-    from robench.system import forward
-
-    images, labels = lesson.test.float_images(), lesson.test.labels
-    search = SquareSearch(queries=2000)
-    rng = generator(0, "square")
-    twin = exhibit.system.twin
-    return search.run(lambda x: forward(twin, x), images, labels, lesson.threat, rng)
+def _art(exhibit: Exhibit, lesson: Lesson) -> float | None:
+    twin, test = exhibit.system.twin, lesson.test
+    # It raises without a gradient, and on probabilities in place of logits.
+    with seed_scope(0), suppress(RuntimeError, ValueError):
+        images, rng = test.float_images(), generator(0, "art")
+        found = ArtAutoAttack().run(twin, images, test.labels, lesson.threat, rng)
+        return float(Field(exhibit, lesson).holds(found).float().mean())
+    return None
 
 
 def text(line: Line) -> str:
     """A row of the Markdown table, accuracies in percent."""
-    truth = "masked" if line.exhibit.masked else "honest"
-    cells = [line.exhibit.name, truth if line.true else f"not {truth}: left out"]
-    numbers = (line.clean, line.pgd, line.adaptive, line.autoattack)
-    cells += ["raises" if number is None else f"{100 * number:.0f}" for number in numbers]
-    for verdict, held in line.audits.values():
-        cells += [verdict, f"{100 * held:.0f}"]
+    truth = line.truth
+    cells = [line.name, "masks" if line.name in MASKED else "no trick", truth.name]
+    numbers = [float(held.float().mean()) for held in (truth.clean, truth.naive, truth.adaptive)]
+    shares = (*numbers, line.autoattack)
+    cells += ["raises" if share is None else f"{100 * share:.0f}" for share in shares]
+    for result in line.audits.values():
+        cells += [result.verdict, f"{100 * float(result.trial.held.float().mean()):.0f}"]
     return "| " + " | ".join(cells) + " |"
 
 
+def reasons(line: Line) -> str:
+    """Which findings of which level were not `pass`."""
+    parts = [
+        f"{level} {finding.check} {finding.verdict} {finding.value:.2f} from {finding.low:.2f}"
+        for level, result in line.audits.items()
+        for finding in result.findings
+        if finding.verdict != "pass"
+    ]
+    return f"{line.name}: " + "; ".join(parts)
+
+
 def confusion(lines: list[Line], level: str) -> str:
-    """Counts of verdicts by truth, as a Markdown table."""
+    """Counts of verdicts by measured truth, as a Markdown table."""
     rows = [f"| {level} | fail | suspect | pass |", "|---|---|---|---|"]
-    for masked in (True, False):
-        found = [x.audits[level][0] for x in lines if x.true and x.exhibit.masked == masked]
+    for truth in ("masked", "honest", "unclear"):
+        found = [line.audits[level].verdict for line in lines if line.truth.name == truth]
         counts = [str(found.count(verdict)) for verdict in ("fail", "suspect", "pass")]
-        rows.append(f"| {'masked' if masked else 'honest'} | " + " | ".join(counts) + " |")
+        if found:
+            rows.append(f"| {truth} | " + " | ".join(counts) + " |")
     return "\n".join(rows)
 
 

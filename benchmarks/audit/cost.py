@@ -16,7 +16,10 @@ import torch
 
 from robench.search import GradientSearch
 from robench.seeds import generator
-from tests.audit.zoo import Exhibit, Lesson, Zoo, digits, examined, mnist
+from tests.audit.zoo import Zoo
+from tests.audit.zoo.audited import examined
+from tests.audit.zoo.exhibit import Exhibit
+from tests.audit.zoo.lessons import Lesson, digits, mnist
 
 MODELS = ("plain", "ptq8", "scaled_logits", "shattered", "winners", "random_pruning")
 

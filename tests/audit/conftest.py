@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.audit.zoo import Zoo, digits
+from tests.audit.zoo import Zoo
+from tests.audit.zoo.lessons import digits
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ from robench.audit.verdict import share, worst
 from robench.components import Check
 from robench.record import Finding
 from robench.system import FloatDeployed, System
-from tests.audit.zoo import Scale, Straight, Zoo
+from tests.audit.zoo import Zoo
+from tests.audit.zoo.layers import Scale, Straight
 
 
 def trial(zoo: Zoo, twin: nn.Module, deployed: nn.Module | None = None, **more: object) -> Trial:

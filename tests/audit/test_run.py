@@ -13,7 +13,8 @@ from robench.config import AuditConfig, Places
 from robench.data import Data
 from robench.errors import ConfigError
 from robench.record import Record
-from tests.audit.zoo import Scale, Zoo
+from tests.audit.zoo import Zoo
+from tests.audit.zoo.layers import Scale
 
 
 def audited(zoo: Zoo, model: nn.Module, places: Places, attack: str = "fgsm") -> Record:

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from robench.audit.straight import Straight
-from tests.audit.zoo import Straight as Layer
-from tests.audit.zoo import Winners, numpy_bits, rounded
+from tests.audit.zoo.layers import Straight as Layer
+from tests.audit.zoo.layers import Winners, numpy_bits, rounded
 
 
 def gradient(model: nn.Module, x: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.audit.zoo import HONEST, MASKED, Zoo, examined
+from tests.audit.zoo import HONEST, MASKED, Zoo
+from tests.audit.zoo.audited import examined
 
 QUICKLY_MADE = (
     "input_rounding",

@@ -1,0 +1,43 @@
+"""An exhibit audited as a run would audit it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from robench.audit.checks import CHECKS, LEVELS
+from robench.audit.trial import Trial
+from robench.audit.verdict import worst
+from robench.record import Finding
+from robench.seeds import seed_scope
+from tests.audit.zoo.exhibit import Exhibit
+from tests.audit.zoo.lessons import Lesson
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an audit of an exhibit found."""
+
+    trial: Trial
+    findings: tuple[Finding, ...]
+    verdict: str
+
+
+def examined(exhibit: Exhibit, lesson: Lesson, level: str = "quick", seed: int = 0) -> Result:
+    """Audit an exhibit as a run would."""
+    sources = {}
+    if (parent := exhibit.parent) is not None:
+        sources["float parent"] = lambda: parent
+    images, labels = lesson.test.float_images(), lesson.test.labels
+    with seed_scope(seed):
+        trial = Trial(
+            exhibit.system,
+            images,
+            labels,
+            lesson.threat,
+            seed,
+            sources,
+            steps=LEVELS[level],
+            thrifty=level == "quick",
+        )
+        findings = tuple(f for check in CHECKS[level] for f in check.look(trial))
+    return Result(trial, findings, worst(f.verdict for f in findings))
