@@ -49,10 +49,13 @@ def _ranked(group: list[Row]) -> list[Row]:
 
 
 def _separated(first: Row, second: Row) -> bool:
-    """By the exact McNemar test on all images; audits, on fewer, by Newcombe's 95 % interval."""
-    if first.audited is not None:
-        return newcombe_unpaired(*first.counts, *second.counts)[0] > 0
+    """Whether the first is better: by its audits, which look at few images, or on all images.
+
+    Audits are compared by Newcombe's 95 % interval, all images by the exact McNemar test.
+    """
+    if first.audited is not None and newcombe_unpaired(*first.counts, *second.counts)[0] > 0:
+        return True
     left, right = (np.frombuffer(row.right, np.uint8) for row in (first, second))
     only_first = int(np.bitwise_count(left & ~right).sum())
     only_second = int(np.bitwise_count(right & ~left).sum())
-    return mcnemar(only_first, only_second) < ALPHA
+    return only_first > only_second and mcnemar(only_first, only_second) < ALPHA

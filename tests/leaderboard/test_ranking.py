@@ -85,6 +85,14 @@ def test_audits_too_small_to_tell_rows_apart_share_a_rank() -> None:
     assert ranks(rows) == {"60": 1, "50": 1, "40": 3}
 
 
+def test_all_images_separate_rows_whose_audits_are_too_small_in_the_same_order_only() -> None:
+    full, half = np.ones(50), np.arange(50) < 25
+    same = [row("a", full, audited=(60, 100)), row("b", half, audited=(55, 100))]
+    assert ranks(same) == {"a": 1, "b": 2}
+    turned = [row("a", half, audited=(60, 100)), row("b", full, audited=(55, 100))]
+    assert ranks(turned) == {"a": 1, "b": 1}
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.booleans(), min_size=24, max_size=24), min_size=1, max_size=8))
 def test_ranks_follow_scores_and_first_rows_separate(vectors: list[list[bool]]) -> None:
