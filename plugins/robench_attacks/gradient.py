@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from robench import require, require_positive
@@ -12,6 +11,7 @@ from robench_attacks.engine import EngineAttack, art_norm
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor, nn
 
     from robench import Threat
     from robench.search import GradientSearch
@@ -29,8 +29,28 @@ class _Ascent(EngineAttack):
         """The search that the options describe."""
 
     def search_for(self, threat: Threat, rng: torch.Generator) -> Search:
-        """The gradient search under a threat."""
-        return partial(self.settings().run, threat=threat, rng=rng)
+        """The gradient search under a threat; of one start on a random twin the last iterate.
+
+        The best iterate by a few random answers is a lucky one, not one near the best.
+        """
+        settings = self.settings()
+
+        def run(twin: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+            best = settings.best and (settings.restarts > 1 or not _random(twin, images[:4]))
+            return replace(settings, best=best).run(twin, images, labels, threat, rng)
+
+        return run
+
+
+def _random(twin: nn.Module, images: Tensor) -> bool:
+    """Whether two answers to the same images differ by more than rounding."""
+    import torch
+
+    from robench.search import searching
+
+    with searching(twin), torch.no_grad():
+        first, second = twin(images), twin(images)
+    return not torch.allclose(first, second, rtol=1e-3, atol=1e-3, equal_nan=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +166,8 @@ class PGD(_Iterated):
     random_start: bool = True
     """Start at a random point of the ball."""
     restarts: int = 1
-    """Starts; each after the first attacks the images that are still right on the twin."""
+    """Starts; each after the first attacks the images that are still right on the twin. With
+    several, the best iterate is kept even on a random twin."""
     loss: str = "cross_entropy"
     """cross_entropy, margin or dlr."""
     temperature: float = 1.0

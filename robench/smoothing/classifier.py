@@ -87,8 +87,14 @@ class SmoothedDeployed:
         return lambda inputs: np.asarray(classify(convert(inputs)))
 
 
+AGREEING = 3
+"""The twin's softmax is the law of the label given that so many draws agree on it. That is nearer
+to a majority than one draw's law: cross-entropy then raises the class that may win, where with one
+draw it lowers the label's probability in favour of all the others."""
+
+
 class SmoothedTwin(nn.Module):
-    """Log of the mean class probability under Gaussian noise, with gradients."""
+    """The mean class probability under Gaussian noise as logits, with gradients."""
 
     def __init__(self, twin: nn.Module, sigma: float, samples: int) -> None:
         super().__init__()
@@ -97,12 +103,12 @@ class SmoothedTwin(nn.Module):
         self.samples = samples
 
     def forward(self, images: Tensor) -> Tensor:
-        """Log-probabilities (N, classes); noise comes from torch's global generator."""
+        """Logits (N, classes), AGREEING log-probabilities; noise of torch's global generator."""
         wide = images.repeat(self.samples, 1, 1, 1)
         noisy = wide + self.sigma * torch.randn_like(wide)
         logs = self.twin(noisy).log_softmax(1)
         logs = logs.view(self.samples, len(images), logs.shape[1])
-        return torch.logsumexp(logs, 0) - float(np.log(self.samples))
+        return AGREEING * (torch.logsumexp(logs, 0) - float(np.log(self.samples)))
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
