@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robench.audit.best_row import beats_best_row
 from robench.audit.checks.examples import PLANTED
 from robench.audit.examination import Examined, examine, rejudged, subset
 from robench.audit.saved import keep
@@ -67,7 +68,12 @@ def _one(
     keep(evidence, number, threat, index, examined, under_rows)
     held = examined.held & under_rows
     gained = [(row, paired(mine, held)) for row, mine in zip(rows, right, strict=True)]
-    findings = (*examined.findings, *_above_clean(evidence, threat))
+    named = {f"{row.attack} ({row.access})": mine for row, mine in zip(rows, right, strict=True)}
+    findings = (
+        *examined.findings,
+        *beats_best_row(named, examined.alone),
+        *_above_clean(evidence, threat),
+    )
     audit = Audit(
         norm=norm,
         eps=eps,

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from benchmarks.audit.truth import Field, Truth, measured
+from robench.audit.best_row import beats_best_row
+from robench.audit.verdict import worst
 from robench.seeds import generator, seed_scope
 from robench_attacks.autoattack import ArtAutoAttack
 from tests.audit.zoo import MASKED, Zoo
@@ -31,7 +34,7 @@ class Line:
     autoattack: float | None
     """Accuracy that ART's AutoAttack leaves; None where it raises."""
     audits: dict[str, Result]
-    """By level."""
+    """By level, as of a run whose row is PGD with 40 steps."""
 
 
 def main() -> None:
@@ -72,8 +75,14 @@ def measure(exhibit: Exhibit, lesson: Lesson, levels: list[str], *, autoattack: 
     """Attack one model in every way and audit it."""
     truth = measured(exhibit, lesson)
     art = _art(exhibit, lesson) if autoattack else None
-    results = {level: examined(exhibit, lesson, level) for level in levels}
+    results = {level: _with_row(examined(exhibit, lesson, level), truth.naive) for level in levels}
     return Line(exhibit.name, truth, art, results)
+
+
+def _with_row(result: Result, naive: Tensor) -> Result:
+    alone = {name: right.numpy() for name, right in result.trial.alone.items()}
+    findings = (*result.findings, *beats_best_row({"pgd": naive.numpy()}, alone))
+    return Result(result.trial, findings, worst(finding.verdict for finding in findings))
 
 
 def _art(exhibit: Exhibit, lesson: Lesson) -> float | None:

@@ -20,6 +20,8 @@ SUSPECT, FAIL = 0.02, 0.05
 """What the lower end of the paired difference of two attacks must exceed."""
 MATERIAL = FAIL
 """Share of images, at the lower end of its interval, that a gain must exceed to be looked into."""
+NEVER = {"suspect": 1.0, "fail": 1.0}
+"""Limits of a difference that is not looked into."""
 PROBE = 30
 """Images on which a cheap audit tries a search first; the others follow if two of them fall."""
 
@@ -33,18 +35,28 @@ def contest(trial: Trial, check: str, name: str, search: Search, sentence: str) 
     next to nothing stops after PROBE images.
     """
     before = trial.held.clone()
-    left = trial.left
-    size = PROBE if trial.thrifty else len(left)
+    fallen = (trial.clean & ~before).nonzero()[:, 0]
     rng = generator(trial.seed, "audit", "probe", name)
-    left = left[torch.randperm(len(left), generator=rng)]
+    left = trial.left[torch.randperm(len(trial.left), generator=rng)]
+    size = PROBE if trial.thrifty else len(left)
     first, rest = left[:size], left[size:]
-    gained = int(trial.attempt(name, search(first), first).sum())
+
+    def attempt(index: Tensor) -> int:
+        trial.attempt(name, search(index), index)
+        return int((trial.tried[name] & before).sum())
+
+    gained = attempt(first)
     if gained > 1 and len(rest):
-        gained += int(trial.attempt(name, search(rest), rest).sum())
-    alone = before & ~trial.tried[name]
-    limits = {"suspect": 1.0, "fail": 1.0}
-    if wilson(gained, len(trial))[0] > MATERIAL:
-        fallen = (trial.clean & ~before).nonzero()[:, 0]
-        alone[fallen] = ~trial.attempt(name, search(fallen), fallen)
-        limits = {"suspect": SUSPECT, "fail": FAIL}
-    return difference(check, before, alone, sentence, **limits)
+        # One call for both where the first images alone have settled that both are needed.
+        at_once = _material(gained, trial)
+        gained = attempt(torch.cat([rest, fallen]) if at_once else rest)
+        fallen = fallen[:0] if at_once else fallen
+    if not _material(gained, trial):
+        return difference(check, before, before & ~trial.tried[name], sentence, **NEVER)
+    attempt(fallen)
+    trial.alone[name] = trial.clean & ~trial.tried[name]
+    return difference(check, before, trial.alone[name], sentence, suspect=SUSPECT, fail=FAIL)
+
+
+def _material(gained: int, trial: Trial) -> bool:
+    return wilson(gained, len(trial))[0] > MATERIAL

@@ -40,6 +40,8 @@ class Examined:
     """Which audited images are right clean."""
     held: NDArray[np.bool_]
     """Which are right after everything tried, too."""
+    alone: dict[str, NDArray[np.bool_]]
+    """By gradient search that met every image, which are right clean and under it alone."""
     randomised: bool
     found: torch.Tensor
     """What first broke each audited image, else the image: float32 in [0,1], (N, C, H, W)."""
@@ -123,7 +125,8 @@ def _trial(
 def _run(trial: Trial, checks: tuple[Check, ...]) -> Examined:
     findings = tuple(finding for check in checks for finding in check.look(trial))
     clean, held = trial.clean.numpy(), trial.held.numpy()
-    return Examined(findings, clean, held, trial.randomised, trial.found)
+    alone = {name: right.numpy() for name, right in trial.alone.items()}
+    return Examined(findings, clean, held, alone, trial.randomised, trial.found)
 
 
 def _write(examined: Examined, folder: Path) -> None:
@@ -133,6 +136,7 @@ def _write(examined: Examined, folder: Path) -> None:
         "findings": [finding.model_dump() for finding in examined.findings],
         "clean": examined.clean.tolist(),
         "held": examined.held.tolist(),
+        "alone": {name: right.tolist() for name, right in examined.alone.items()},
         "randomised": examined.randomised,
     }
     (folder / "value.json").write_text(json.dumps(text, allow_nan=False), encoding="utf-8")
@@ -145,8 +149,9 @@ def _read(folder: Path) -> Examined:
     stored = json.loads((folder / "value.json").read_text(encoding="utf-8"))
     findings = tuple(Finding.model_validate(finding) for finding in stored["findings"])
     clean, held = (np.array(stored[name], dtype=bool) for name in ("clean", "held"))
+    alone = {name: np.array(right, dtype=bool) for name, right in stored["alone"].items()}
     found = load_file(folder / "found.safetensors")["found"]
-    return Examined(findings, clean, held, stored["randomised"], found)
+    return Examined(findings, clean, held, alone, stored["randomised"], found)
 
 
 def _sources(steps: Steps) -> dict[str, Callable[[], nn.Module]]:

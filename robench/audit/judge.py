@@ -30,29 +30,47 @@ class Judge:
         if not self.randomised:
             return self.deployed.predict(images) == labels
         count = self._wrong_answers(images, labels, FIRST)
-        unsure = ((count > 0) & (count < FIRST)).nonzero()[:, 0]
         right = count == 0
-        right[unsure] = self._asked_again(count, images, labels, unsure) * 2 <= DRAWS
+        unsure = ((count > 0) & (count < FIRST)).nonzero()[:, 0]
+        right[unsure] = ~self._reaches(
+            images[unsure], labels[unsure], DRAWS // 2 + 1, count[unsure]
+        )
         return right
 
     def wrong(self, images: Tensor, labels: Tensor) -> Tensor:
         """Whether candidates are surely classified wrong, never by one lucky draw: bool (N,)."""
         if not self.randomised:
             return self.deployed.predict(images) != labels
-        count = self._wrong_answers(images, labels, FIRST)
-        unsure = ((count >= LIKELY) & (count < FIRST)).nonzero()[:, 0]
+        count = self._wrong_answers(images, labels, FIRST, least=LIKELY)
         wrong = count == FIRST
-        wrong[unsure] = self._asked_again(count, images, labels, unsure) >= SURELY_WRONG
+        unsure = (count == LIKELY).nonzero()[:, 0]
+        wrong[unsure] = self._reaches(images[unsure], labels[unsure], SURELY_WRONG, count[unsure])
         sure = wrong.nonzero()[:, 0]
-        wrong[sure] = self._wrong_answers(images[sure], labels[sure], FRESH) * 2 > FRESH
+        most = FRESH // 2 + 1
+        fresh = self._wrong_answers(images[sure], labels[sure], FRESH, least=most, enough=most)
+        wrong[sure] = fresh >= most
         return wrong
 
-    def _asked_again(self, count: Tensor, images: Tensor, labels: Tensor, index: Tensor) -> Tensor:
-        """Wrong ones among DRAWS answers, the first of which are counted: shape of `index`."""
-        return count[index] + self._wrong_answers(images[index], labels[index], DRAWS - FIRST)
+    def _reaches(self, images: Tensor, labels: Tensor, least: int, count: Tensor) -> Tensor:
+        """Whether that many of DRAWS answers are wrong; `count` of the first are: bool (N,)."""
+        need = least - count
+        again = self._wrong_answers(images, labels, DRAWS - FIRST, least=need, enough=need)
+        return again >= need
 
-    def _wrong_answers(self, images: Tensor, labels: Tensor, draws: int) -> Tensor:
-        if len(labels) == 0:
-            return torch.zeros_like(labels)
-        answers = [self.deployed.predict(images) != labels for _ in range(draws)]
-        return torch.stack(answers).sum(0)
+    def _wrong_answers(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        draws: int,
+        *,
+        least: Tensor | int = 0,
+        enough: Tensor | int = DRAWS,
+    ) -> Tensor:
+        """Wrong ones among so many answers, counted while `least` is in reach and `enough` not."""
+        count = torch.zeros_like(labels)
+        for left in range(draws, 0, -1):
+            asked = ((count < enough) & (count + left >= least)).nonzero()[:, 0]
+            if len(asked) == 0:
+                break
+            count[asked] += self.deployed.predict(images[asked]) != labels[asked]
+        return count

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from robench.components import Attack
     from robench.search import Watch
 
+USUAL = "the usual attack"
 BATCH = 100
 """Images searched at once."""
 
@@ -71,6 +72,8 @@ class Trial:
     """What first broke each image, else the image itself: shape of `images`."""
     tried: dict[str, Tensor] = field(init=False, default_factory=dict)
     """By what was tried, the images that it broke: bool (N,)."""
+    alone: dict[str, Tensor] = field(init=False, default_factory=dict)
+    """By gradient search that met every image, those right clean and under it alone: bool (N,)."""
 
     def __post_init__(self) -> None:
         deployed = self.system.deployed
@@ -171,6 +174,7 @@ class Trial:
             found.append(self.search("reference", twin, self.usual, part, watch=traces[-1]))
         candidates = torch.cat(found)
         wrong = self.attempt("reference", candidates, index)
+        self.alone[USUAL] = self.clean & ~self.tried["reference"]
         empty = [torch.zeros(self.steps + 1, 0)]
         return Reference(
             index,

@@ -13,9 +13,12 @@ from robench.audit.checks.agreement import Agreement
 from robench.audit.checks.black_box import BlackBox
 from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
+from robench.audit.checks.losses import Losses
 from robench.audit.checks.noise import Noise
 from robench.audit.checks.progress import Progress
+from robench.audit.checks.queries import Queries
 from robench.audit.checks.randomness import Randomness
+from robench.audit.checks.rounding import Rounding
 from robench.audit.checks.saturation import Saturation
 from robench.audit.checks.temperature import Temperature
 from robench.audit.checks.transfer import TransferIn
@@ -70,6 +73,44 @@ def test_a_confident_network_still_climbs_where_float32_rounds_its_loss_away(zoo
     assert only(Progress(), confident, "loss_not_rising").verdict == "pass"
     lost = trial(zoo, nn.Sequential(zoo.base(), Scale(1000.0)))
     assert only(Progress(), lost, "loss_not_rising").verdict == "fail"
+
+
+def test_where_the_loss_is_0_half_of_the_gradient_is_gone() -> None:
+    """What `saturated_gradients` says of the logits' gradient, against float64."""
+
+    def gradient(dtype: torch.dtype) -> tuple[float, Tensor]:
+        logits = torch.tensor([[20.0, 0.0, -1.0]], dtype=dtype, requires_grad=True)
+        loss = nn.functional.cross_entropy(logits, torch.tensor([0]))
+        (found,) = torch.autograd.grad(loss, logits)
+        return float(loss.detach()), found[0].double()
+
+    (rounded, single), (exact, double) = gradient(torch.float32), gradient(torch.float64)
+    assert rounded == 0 < exact
+    assert single[0] == 0
+    assert torch.allclose(single[1:], double[1:], rtol=1e-5)
+    assert double[0] == pytest.approx(-float(double[1:].sum()))
+
+
+def test_saturated_gradients(zoo: Zoo) -> None:
+    """They count where another search shows what they hid; confidence alone is no masking."""
+    hiding = trial(zoo, nn.Sequential(zoo.base(), Scale(1000.0)))
+    assert only(Rounding(), hiding, "saturated_gradients").value == 0
+    list(Losses().look(hiding))
+    finding = only(Rounding(), hiding, "saturated_gradients")
+    assert finding.verdict == "suspect"
+    assert finding.value is not None
+    assert finding.value > 0.8
+    confident = trial(zoo, nn.Sequential(zoo.base(), Scale(4.0)))
+    list(Losses().look(confident))
+    assert only(Rounding(), confident, "saturated_gradients").verdict == "pass"
+
+
+def test_no_queries_where_nothing_is_left(zoo: Zoo) -> None:
+    made = trial(zoo, zoo.base())
+    made.held[5:] = False
+    assert not list(Queries().look(made))
+    made.thrifty = False
+    assert len(list(Queries().look(made))) == 1
 
 
 def test_undeclared_randomness(zoo: Zoo) -> None:

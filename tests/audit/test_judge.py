@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robench.audit.judge import DRAWS, FIRST, LIKELY, SURELY_WRONG, Judge
+from robench.audit.judge import DRAWS, FIRST, FRESH, LIKELY, SURELY_WRONG, Judge
 
 
 class Coin:
@@ -42,7 +42,14 @@ def test_what_is_nearly_always_wrong_is_wrong() -> None:
 def test_hopeless_candidates_cost_few_answers() -> None:
     coin = Coin(1.0)
     Judge(coin, randomised=True).wrong(IMAGES, LABELS)
-    assert coin.asked < DRAWS * len(IMAGES) / 2
+    assert coin.asked == (FIRST - LIKELY + 1) * len(IMAGES)
+
+
+def test_asks_no_more_than_decides() -> None:
+    """Always wrong: the first answers, then as many fresh ones as make most of them."""
+    coin = Coin(0.0)
+    assert Judge(coin, randomised=True).wrong(IMAGES, LABELS).all()
+    assert coin.asked == (FIRST + FRESH // 2 + 1) * len(IMAGES)
 
 
 def test_chance_of_being_sure_by_luck() -> None:

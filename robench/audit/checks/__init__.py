@@ -1,7 +1,7 @@
 """The audit's own checks, one a module, in the order in which they run.
 
 The usual attack comes first, then what needs no further search, then searches on the images that
-still hold, cheap ones first. Checks of plugins follow.
+still hold, cheap ones first, and what follows from all of them. Checks of plugins follow.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from robench.audit.checks.noise import Noise
 from robench.audit.checks.progress import Progress
 from robench.audit.checks.queries import Queries
 from robench.audit.checks.randomness import Randomness
+from robench.audit.checks.rounding import Rounding
 from robench.audit.checks.saturation import Saturation
 from robench.audit.checks.smoother import Smoother
 from robench.audit.checks.temperature import Temperature
@@ -41,6 +42,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Smoother(),
         TransferIn(),
         Queries(),
+        Rounding(),
         Together(),
     ),
     "full": (
@@ -60,6 +62,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         BlackBox(),
         Queries(images=100, queries=30),
         Effort(),
+        Rounding(),
     ),
 }
 """The checks of each level; `quick` costs about what PGD with 40 steps does, or less."""

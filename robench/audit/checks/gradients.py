@@ -20,6 +20,7 @@ class Gradients(Check):
         reference = trial.reference
         dead = (reference.zero == 1).all(0)
         pixels = float(reference.zero[0].mean()) if len(dead) else 0.0
+        broken_pixels = float(reference.nonfinite.max(0).values.mean()) if len(dead) else 0.0
         yield share(
             "zero_gradients",
             dead,
@@ -33,7 +34,8 @@ class Gradients(Check):
             "nonfinite_gradients",
             broken,
             len(broken),
-            "the gradient holds NaN or infinity on {share} of {n} images",
+            "the gradient holds NaN or infinity on {share} of {n} images "
+            f"({broken_pixels:.0%} of pixels)",
             suspect=0.0,
             fail=0.5,
         )

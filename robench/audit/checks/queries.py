@@ -16,22 +16,29 @@ from robench.search import Scores, SquareSearch
 from robench.seeds import generator
 from robench.system import forward
 
+NOTHING = 0.1
+"""Share of images up to which next to nothing is left."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Queries(Check):
     """Square attack on the scores of the deployed model, where gradients have failed."""
 
     images: int = 20
-    """Images tried at most, drawn from those that still hold; of a randomised model, whose
-    candidates cost many answers, half as many."""
+    """Images tried at most, drawn from those that still hold."""
     queries: int = 5
     """Queries of each image, for each pixel of its longer side."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
-        """Counts images that hold under gradients and not under random search."""
+        """Counts images that hold under gradients and not under random search.
+
+        A thrifty audit spends no queries where gradients have left next to nothing, nor on a
+        randomised model: what a few random answers choose among is luck.
+        """
         left, rng = trial.left, generator(trial.seed, "audit", "drawn")
-        images = self.images // 2 if trial.randomised else self.images
-        index = left[torch.randperm(len(left), generator=rng)[:images]]
+        if trial.thrifty and (trial.randomised or len(left) <= NOTHING * len(trial)):
+            return
+        index = left[torch.randperm(len(left), generator=rng)[: self.images]]
         # The drawn images stand for their part of all images, those that fell before included.
         part = round(len(trial) * len(index) / max(len(left), 1))
         yield share(

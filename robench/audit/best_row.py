@@ -1,0 +1,40 @@
+"""Does a search of the audit beat the run's best row?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+
+from robench.audit.contest import FAIL, NEVER, SUSPECT
+from robench.audit.trial import USUAL
+from robench.audit.verdict import difference
+from robench.record import Finding
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def beats_best_row(
+    rows: Mapping[str, NDArray[np.bool_]], alone: Mapping[str, NDArray[np.bool_]]
+) -> Iterator[Finding]:
+    """The accuracy that a run's best row leaves minus that under the audit's best search alone.
+
+    Both map a name to the same images, right clean and after it: bool (N,). A row weaker than the
+    audit's usual attack says nothing about the system: it is a weak attack, and the finding passes.
+    """
+    if not rows:
+        return
+    row = min(rows, key=lambda name: int(rows[name].sum()))
+    search = min(alone, key=lambda name: int(alone[name].sum()))
+    strong = rows[row].sum() <= alone[USUAL].sum()
+    yield difference(
+        "beats_best_row",
+        torch.from_numpy(rows[row]),
+        torch.from_numpy(alone[search]),
+        f"the run's best row, {row}, leaves {{points}} more accuracy than a search of the audit "
+        f"alone: {search}",
+        **({"suspect": SUSPECT, "fail": FAIL} if strong else NEVER),
+    )
