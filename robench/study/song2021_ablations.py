@@ -79,7 +79,7 @@ def bits_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
                 Difference((systems[t, 4], pgd), (systems[t, 32], pgd), most=-SAME)
                 for t in ("Adv.", "F.L.")
             ],
-            "F.L. loses 11 points; Adv. loses 6, significantly, but not surely more than the 5 asked.",
+            "F.L. loses 11 points; Adv. loses 6, but not surely more than the 5 asked.",
         ),
     ]
     columns = [CLEAN, grid.column("FGSM (s)"), pgd, MARGIN]
@@ -147,7 +147,7 @@ def dw_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
         "S7",
         "The ||dW|| of Adv. models is the largest.",
         [partial(largest_norm, grid)],
-        "it is in conv2 alone, where all its norms are 1.4 to 6 times those of the others; conv1 and "
+        "it is in conv2 alone, where its norms are 1.4 to 6 times those of the others; conv1 and "
         "fc1 are smaller or alike.",
     )
     title = f"Song et al. 2021: the norms of dW on {grid.dataset}"
