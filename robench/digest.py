@@ -59,12 +59,18 @@ def code(module: str, without: tuple[str, ...] = ()) -> str:
         path = _source(name)
         if path is None or path.suffix != ".py":
             continue  # a name inside a module, or compiled code
-        tree = _without_docs(ast.parse(path.read_text(encoding="utf-8")))
-        if name == module:
-            tree = _without_methods(tree, without)
-        seen[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-        waiting += _imports(tree, name, path)
+        seen[name], imports = _read(name, path, without if name == module else ())
+        waiting += imports
     return digest(seen)
+
+
+@cache
+def _read(module: str, path: Path, without: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Digest of a module's own code less some methods, and the names it imports."""
+    tree = _without_docs(ast.parse(path.read_text(encoding="utf-8")))
+    tree = _without_methods(tree, without)
+    own = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return own, tuple(_imports(tree, module, path))
 
 
 def component_code(component: object, training: bool = False) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from robench.smoothing.prediction import predict_early
 from robench.smoothing.votes import IntegerVotes, VoteSource, require_fixed_function
 
 if TYPE_CHECKING:
-    from robench.integer import IntegerDeployed
     from robench.system import Deployed
 
 
@@ -62,10 +62,9 @@ class SmoothedDeployed:
         if self.noise.law == "gaussian":
             return FloatVotes(labels=self._labels_of(_rounded if program else _unit), **shared)
         if program and getattr(self.base, "engine", None) is not None:
-            library = _library(self.base)  # type: ignore[arg-type]
-            variant = int(library.robench_isa(None))
+            variant = int(self._library.robench_isa(None))
             threads = torch.get_num_threads()
-            return CompiledVotes(library=library, variant=variant, threads=threads, **shared)
+            return CompiledVotes(library=self._library, variant=variant, threads=threads, **shared)
         return IntegerVotes(labels=self._labels_of(_same if program else _scaled), **shared)
 
     def nbytes(self) -> int:
@@ -80,6 +79,15 @@ class SmoothedDeployed:
         """Refuse a base whose label depends on the batch (UserError): no certificate holds then."""
         if hasattr(self.base, "program"):
             require_fixed_function(self._labels_of(_same), pixels.astype(np.int16))
+
+    @cached_property
+    def _library(self) -> ctypes.CDLL:
+        """The vote loop and the network in one shared library."""
+        from robench.integer.codegen import generate
+        from robench.integer.engine import compile_library
+
+        source = vote_source(generate(self.base.program))  # type: ignore[attr-defined]
+        return ctypes.CDLL(str(compile_library(source)))
 
     def _labels_of(self, convert: Callable[[Any], Tensor]) -> Callable[[Any], NDArray[Any]]:
         base: Any = self.base
@@ -115,14 +123,6 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """8-bit images of float32 ones in [0,1]."""
     pixels: NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     return pixels
-
-
-def _library(base: IntegerDeployed) -> ctypes.CDLL:
-    """The vote loop and the network in one shared library."""
-    from robench.integer.codegen import generate
-    from robench.integer.engine import compile_library
-
-    return ctypes.CDLL(str(compile_library(vote_source(generate(base.program)))))
 
 
 def _same(inputs: NDArray[np.int16]) -> Tensor:

@@ -51,8 +51,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def code_of_a() -> str:
-    digest.code.cache_clear()
+    forget()
     return digest.code("pkg_for_digest.a")
+
+
+def forget() -> None:
+    """As a new process does."""
+    digest.code.cache_clear()
+    digest._read.cache_clear()
 
 
 def test_code_digest_follows_imports_and_ignores_text(package: Path) -> None:
@@ -97,7 +103,7 @@ def test_methods_that_act_after_training_do_not_count(package: Path) -> None:
 
     def both(fit: int, module: str) -> tuple[str, str]:
         (package / "a.py").write_text(text(fit, module))
-        digest.code.cache_clear()
+        forget()
         name = "pkg_for_digest.a"
         return digest.code(name, digest.AFTER_TRAINING), digest.code(name)
 
