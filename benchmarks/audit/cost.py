@@ -21,7 +21,16 @@ from tests.audit.zoo.audited import examined
 from tests.audit.zoo.exhibit import Exhibit
 from tests.audit.zoo.lessons import Lesson, digits, mnist
 
-MODELS = ("plain", "ptq8", "scaled_logits", "shattered", "winners", "random_pruning")
+MODELS = (
+    "plain",
+    "ptq8",
+    "scaled_logits",
+    "shattered",
+    "winners",
+    "random_pruning",
+    "random_input",
+    "smoothed",
+)
 
 
 def main() -> None:

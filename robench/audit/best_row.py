@@ -11,6 +11,7 @@ from robench.audit.contest import FAIL, NEVER, SUSPECT
 from robench.audit.trial import USUAL
 from robench.audit.verdict import difference
 from robench.record import Finding
+from robench.stats import paired
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,19 +23,19 @@ def beats_best_row(
 ) -> Iterator[Finding]:
     """The accuracy that a run's best row leaves minus that under the audit's best search alone.
 
-    Both map a name to the same images, right clean and after it: bool (N,). A row weaker than the
-    audit's usual attack says nothing about the system: it is a weak attack, and the finding passes.
+    Both map a name to the same images, right clean and after it: bool (N,). A row that is surely
+    weaker than the usual attack is a weak attack: it says nothing about the system, and passes.
     """
     if not rows:
         return
     row = min(rows, key=lambda name: int(rows[name].sum()))
     search = min(alone, key=lambda name: int(alone[name].sum()))
-    strong = rows[row].sum() <= alone[USUAL].sum()
+    weak = paired(rows[row], alone[USUAL]).low > 0
     yield difference(
         "beats_best_row",
         torch.from_numpy(rows[row]),
         torch.from_numpy(alone[search]),
         f"the run's best row, {row}, leaves {{points}} more accuracy than a search of the audit "
         f"alone: {search}",
-        **({"suspect": SUSPECT, "fail": FAIL} if strong else NEVER),
+        **(NEVER if weak else {"suspect": SUSPECT, "fail": FAIL}),
     )
