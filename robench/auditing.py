@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robench.audit.best_row import beats_best_row
+from robench.audit.best_row import best_row
 from robench.audit.checks.examples import PLANTED
 from robench.audit.examination import Examined, examine, rejudged, subset
 from robench.audit.saved import keep
@@ -71,7 +71,7 @@ def _one(
     named = {f"{row.attack} ({row.access})": mine for row, mine in zip(rows, right, strict=True)}
     findings = (
         *examined.findings,
-        *beats_best_row(named, examined.alone),
+        *best_row(named, examined.alone, examined.held),
         *_above_clean(evidence, threat),
     )
     audit = Audit(

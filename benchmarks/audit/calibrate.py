@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.audit.truth import Field, Truth, measured
-from robench.audit.best_row import beats_best_row
+from robench.audit.best_row import best_row
 from robench.audit.verdict import worst
 from robench.seeds import generator, seed_scope
 from robench_attacks.autoattack import ArtAutoAttack
@@ -31,8 +31,8 @@ class Line:
 
     name: str
     truth: Truth
-    autoattack: float | None
-    """Accuracy that ART's AutoAttack leaves; None where it raises."""
+    autoattack: str
+    """Accuracy in percent that ART's AutoAttack leaves."""
     audits: dict[str, Result]
     """By level, as of a run whose row is PGD with 40 steps."""
 
@@ -74,36 +74,40 @@ def _options() -> argparse.Namespace:
 def measure(exhibit: Exhibit, lesson: Lesson, levels: list[str], *, autoattack: bool) -> Line:
     """Attack one model in every way and audit it."""
     truth = measured(exhibit, lesson)
-    art = _art(exhibit, lesson) if autoattack else None
+    art = _art(exhibit, lesson) if autoattack else "-"
     results = {level: _with_row(examined(exhibit, lesson, level), truth.naive) for level in levels}
     return Line(exhibit.name, truth, art, results)
 
 
 def _with_row(result: Result, naive: Tensor) -> Result:
+    held = result.trial.held.numpy()
     alone = {name: right.numpy() for name, right in result.trial.alone.items()}
-    findings = (*result.findings, *beats_best_row({"pgd": naive.numpy()}, alone))
+    findings = (*result.findings, *best_row({"pgd": naive.numpy()}, alone, held))
     return Result(result.trial, findings, worst(finding.verdict for finding in findings))
 
 
-def _art(exhibit: Exhibit, lesson: Lesson) -> float | None:
+def _art(exhibit: Exhibit, lesson: Lesson) -> str:
     twin, test = exhibit.system.twin, lesson.test
     # It raises without a gradient, and on probabilities in place of logits.
     with seed_scope(0), suppress(RuntimeError, ValueError):
         images, rng = test.float_images(), generator(0, "art")
         found = ArtAutoAttack().run(twin, images, test.labels, lesson.threat, rng)
-        return float(Field(exhibit, lesson).holds(found).float().mean())
-    return None
+        return percent(Field(exhibit, lesson).holds(found))
+    return "raises"
+
+
+def percent(held: Tensor) -> str:
+    return f"{100 * float(held.float().mean()):.0f}"
 
 
 def text(line: Line) -> str:
     """A row of the Markdown table, accuracies in percent."""
     truth = line.truth
     cells = [line.name, "masks" if line.name in MASKED else "no trick", truth.name]
-    numbers = [float(held.float().mean()) for held in (truth.clean, truth.naive, truth.adaptive)]
-    shares = (*numbers, line.autoattack)
-    cells += ["raises" if share is None else f"{100 * share:.0f}" for share in shares]
+    cells += [percent(held) for held in (truth.clean, truth.naive, truth.adaptive)]
+    cells.append(line.autoattack)
     for result in line.audits.values():
-        cells += [result.verdict, f"{100 * float(result.trial.held.float().mean()):.0f}"]
+        cells += [result.verdict, percent(result.trial.held)]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -1,4 +1,4 @@
-"""Does a search of the audit beat the run's best row?"""
+"""Does the audit beat the run's best row?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from robench.audit.contest import FAIL, NEVER, SUSPECT
 from robench.audit.trial import USUAL
-from robench.audit.verdict import difference
+from robench.audit.verdict import difference, share
 from robench.record import Finding
 from robench.stats import paired
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def beats_best_row(
-    rows: Mapping[str, NDArray[np.bool_]], alone: Mapping[str, NDArray[np.bool_]]
+def best_row(
+    rows: Mapping[str, NDArray[np.bool_]],
+    alone: Mapping[str, NDArray[np.bool_]],
+    held: NDArray[np.bool_],
 ) -> Iterator[Finding]:
-    """The accuracy that a run's best row leaves minus that under the audit's best search alone.
+    """What a run's best row leaves and the audit does not: its best search, and all together.
 
-    Both map a name to the same images, right clean and after it: bool (N,). A row that is surely
+    All say which of the same images are right clean and after it: bool (N,). A row that is surely
     weaker than the usual attack is a weak attack: it says nothing about the system, and passes.
     """
     if not rows:
@@ -31,11 +33,20 @@ def beats_best_row(
     row = min(rows, key=lambda name: int(rows[name].sum()))
     search = min(alone, key=lambda name: int(alone[name].sum()))
     weak = paired(rows[row], alone[USUAL]).low > 0
+    mine = torch.from_numpy(rows[row])
     yield difference(
         "beats_best_row",
-        torch.from_numpy(rows[row]),
+        mine,
         torch.from_numpy(alone[search]),
         f"the run's best row, {row}, leaves {{points}} more accuracy than a search of the audit "
         f"alone: {search}",
         **(NEVER if weak else {"suspect": SUSPECT, "fail": FAIL}),
+    )
+    yield share(
+        "missed_by_best_row",
+        mine & ~torch.from_numpy(held),
+        len(mine),
+        f"the audit's searches together break {{share}} of {{n}} images that the run's best row, "
+        f"{row}, leaves right",
+        suspect=1.0 if weak else FAIL,
     )
