@@ -1,8 +1,10 @@
-"""The reference executor: the definition of an integer program, bit by bit, in int64.
+"""The reference executor: the definition of an integer program, bit by bit.
 
-Convolutions run in floats, which is exact here: every partial sum is an integer, below 2**24 where
-they are float32, else below 2**31 in float64, whatever the order of summation. Winograd's transform
-would not be exact, so NNPACK, which uses it, is off. All the rest is int64.
+It computes in floats that hold integers, several times faster than int64 and as exact. Codes are
+float32. Every partial sum of a convolution is an integer, below 2**24 where it is float32, else
+below 2**31 in float64, whatever the order of summation; Winograd's transform would not be exact, so
+NNPACK, which uses it, is off. Scaled sums are float64 and exact below 2**53; beyond it a code is
+saturated whatever the last bits are, since shifts are at most 32. Images and logits are int64.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ def run_reference(program: Program, images: Tensor) -> tuple[Tensor, Tensor]:
     last_reader = {source: i for i, op in enumerate(program.ops) for source in operands(op)}
     tensors: dict[int, Tensor] = {}
     for index, op in enumerate(program.ops):
-        inputs = [tensors[i] for i in operands(op)] or [images.long()]
+        inputs = [tensors[i] for i in operands(op)] or [images]
         tensors[index] = _execute(op, *inputs)
         for source in operands(op):
             if last_reader[source] == index:
@@ -48,31 +50,40 @@ def run_reference(program: Program, images: Tensor) -> tuple[Tensor, Tensor]:
 def _execute(op: Op, x: Tensor, y: Tensor | None = None) -> Tensor:
     match op:
         case Input():
-            scaled = (x.clamp(op.low, op.high) - op.low) * op.multiplier
-            return _u8(_rshift(scaled, op.shift))
+            scaled = (x.long().clamp_(op.low, op.high) - op.low) * op.multiplier
+            return _rshift(scaled, op.shift).clamp_(0, 255).float()
         case Conv():
-            weight, exact = torch.from_numpy(op.weight), _exact_float(op)
-            codes = _bordered(x.to(exact), op)
-            with torch.backends.nnpack.flags(enabled=False):
-                acc = F.conv2d(codes, weight.to(exact), stride=op.stride).long()
-            return _u8(_requantised(acc, op).add_(op.zero_point))
+            return _requantised(_convolved(x, op), op)
         case Linear():
-            return _u8(_requantised(_matmul(x, op), op).add_(op.zero_point))
+            return _requantised(_matmul(x, op).add_(_per_channel(op.bias)), op)
         case Logits():
-            return _requantised(_matmul(x, op), op).flatten(1)
+            scaled = (_matmul(x, op).long() + _whole(op.bias)) * _whole(op.multiplier)
+            return _rshift(scaled, op.shift).flatten(1)
         case Add():
             assert y is not None
-            return _u8((x * op.multiplier_a + y * op.multiplier_b + op.bias) >> op.shift)
+            scaled = x.double().mul_(op.multiplier_a).add_(y, alpha=op.multiplier_b)
+            return _u8(scaled.add_(op.bias), op.shift)
         case Affine():
-            scaled = x * _per_channel(op.multiplier) + _per_channel(op.bias)
-            return _u8(scaled >> op.shift)
+            scaled = x.double().mul_(_per_channel(op.multiplier)).add_(_per_channel(op.bias))
+            return _u8(scaled, op.shift)
         case MaxPool():
-            return F.max_pool2d(x.float(), op.kernel, op.stride, op.padding).long()
+            return F.max_pool2d(x, op.kernel, op.stride, op.padding)
         case AvgPool():
-            windows = x.unfold(2, op.kernel_h, op.stride).unfold(3, op.kernel_w, op.stride)
-            return _u8((windows.sum((4, 5)) * op.multiplier + op.bias) >> op.shift)
+            windows = x.double().unfold(2, op.kernel_h, op.stride).unfold(3, op.kernel_w, op.stride)
+            return _u8(windows.sum((4, 5)).mul_(op.multiplier).add_(op.bias), op.shift)
         case Flatten():
             return x.flatten(1)[:, :, None, None]
+
+
+def _convolved(x: Tensor, op: Conv) -> Tensor:
+    """Sums of a convolution with its bias, in the fastest float type that is exact."""
+    weight, bias = torch.from_numpy(op.weight), torch.from_numpy(op.bias)
+    largest = (255 * weight.long().abs().sum((1, 2, 3)) + bias.long().abs()).max()
+    exact = torch.float32 if largest < 2**24 else torch.float64
+    zeros = op.padding if not op.border.any() else 0
+    codes = (x if zeros else _bordered(x, op)).to(exact)
+    with torch.backends.nnpack.flags(enabled=False):
+        return F.conv2d(codes, weight.to(exact), bias.to(exact), op.stride, zeros)
 
 
 def _bordered(x: Tensor, op: Conv) -> Tensor:
@@ -85,30 +96,29 @@ def _bordered(x: Tensor, op: Conv) -> Tensor:
     return out
 
 
-def _exact_float(op: Conv) -> torch.dtype:
-    """The fastest float type that holds every partial sum of 8-bit codes."""
-    largest = 255 * abs(op.weight.astype("int64")).sum(axis=(1, 2, 3)).max()
-    return torch.float32 if largest < 2**24 else torch.float64
-
-
 def _matmul(x: Tensor, op: Linear | Logits) -> Tensor:
     acc = x.flatten(1).double() @ torch.from_numpy(op.weight).double().T
-    return acc.long()[:, :, None, None]
+    return acc[:, :, None, None]
 
 
-def _requantised(acc: Tensor, op: Conv | Linear | Logits) -> Tensor:
-    """Scaled sums; changes `acc`."""
-    acc.add_(_per_channel(op.bias)).mul_(_per_channel(op.multiplier))
-    return acc.add_(1 << (op.shift - 1)).bitwise_right_shift_(op.shift)
+def _requantised(acc: Tensor, op: Conv | Linear) -> Tensor:
+    """Codes of sums: u8(rshift(acc * multiplier, shift) + zero_point)."""
+    scaled = acc.double().mul_(_per_channel(op.multiplier) * 2.0**-op.shift)
+    return scaled.add_(0.5 + op.zero_point).floor_().clamp_(0, 255).float()
+
+
+def _u8(scaled: Tensor, shift: int) -> Tensor:
+    """u8(scaled >> shift); changes `scaled`."""
+    return scaled.mul_(2.0**-shift).floor_().clamp_(0, 255).float()
 
 
 def _per_channel(values: object) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float64)[None, :, None, None]
+
+
+def _whole(values: object) -> Tensor:
     return torch.as_tensor(values, dtype=torch.int64)[None, :, None, None]
 
 
 def _rshift(v: Tensor, shift: int) -> Tensor:
     return (v + (1 << (shift - 1))) >> shift
-
-
-def _u8(v: Tensor) -> Tensor:
-    return v.clamp_(0, 255)

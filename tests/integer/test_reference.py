@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from robench.errors import UserError
 from robench.integer import Program, run_reference
@@ -170,3 +172,44 @@ def test_hostile_sizes_are_refused_before_anything_is_allocated() -> None:
     huge = replace(IDENTITY, height=2**15, width=2**15)
     with pytest.raises(UserError, match="outputs"):
         program(source=huge, size=1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    total=st.integers(-(2**30), 2**30),
+    multiplier=st.integers(-(2**31) + 1, 2**31 - 1),
+    shift=st.integers(1, 32),
+    zero_point=st.integers(0, 255),
+)
+def test_any_sum_gives_the_code_of_whole_numbers(
+    total: int, multiplier: int, shift: int, zero_point: int
+) -> None:
+    if (abs(total) + 1100) * abs(multiplier) >> shift < 2**31 - 2**9:
+        check_code(total, multiplier, shift, zero_point)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    total=st.integers(2**9, 2**13),
+    code=st.integers(1, 255),
+    shift=st.integers(20, 32),
+    beyond=st.integers(0, 1),
+)
+def test_sums_at_the_edge_of_a_code_round_as_whole_numbers_do(
+    total: int, code: int, shift: int, beyond: int
+) -> None:
+    """The nearest multipliers on both sides of an edge: single precision would miss it."""
+    check_code(total, ((2 * code - 1) << shift - 1) // total + beyond, shift, 0)
+
+
+def check_code(total: int, multiplier: int, shift: int, zero_point: int) -> None:
+    """Both weighted operations, from the pixel 100, give the code of a sum."""
+    same = {"bias": i32(total - 300), "multiplier": i32(multiplier), "shift": shift}
+    three = np.array([[3]], np.int8)
+    linear = Linear(x=1, weight=three, zero_point=zero_point, **same)
+    kernel = conv(weight=three[:, :, None, None], zero_point=zero_point, **same)
+    tiny = replace(IDENTITY, height=1, width=1)
+    scaled = (total * multiplier + (1 << shift - 1)) >> shift
+    expected = [min(max(scaled + zero_point, 0), 255)]
+    assert codes(program(Flatten(x=0), linear, size=1, source=tiny), 100) == expected
+    assert codes(program(kernel, size=1, source=tiny), 100) == expected
