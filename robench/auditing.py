@@ -71,7 +71,7 @@ def _one(
     named = {f"{row.attack} ({row.access})": mine for row, mine in zip(rows, right, strict=True)}
     findings = (
         *examined.findings,
-        *best_row(named, examined.alone, examined.held),
+        *best_row(named, examined.alone, examined.held, steps.config.audit.level),
         *_above_clean(evidence, threat),
     )
     audit = Audit(

@@ -75,14 +75,16 @@ def measure(exhibit: Exhibit, lesson: Lesson, levels: list[str], *, autoattack: 
     """Attack one model in every way and audit it."""
     truth = measured(exhibit, lesson)
     art = _art(exhibit, lesson) if autoattack else "-"
-    results = {level: _with_row(examined(exhibit, lesson, level), truth.naive) for level in levels}
+    results = {
+        level: _with_row(examined(exhibit, lesson, level), truth.naive, level) for level in levels
+    }
     return Line(exhibit.name, truth, art, results)
 
 
-def _with_row(result: Result, naive: Tensor) -> Result:
+def _with_row(result: Result, naive: Tensor, level: str) -> Result:
     held = result.trial.held.numpy()
     alone = {name: right.numpy() for name, right in result.trial.alone.items()}
-    findings = (*result.findings, *best_row({"pgd": naive.numpy()}, alone, held))
+    findings = (*result.findings, *best_row({"pgd": naive.numpy()}, alone, held, level))
     return Result(result.trial, findings, worst(finding.verdict for finding in findings))
 
 

@@ -22,11 +22,14 @@ def best_row(
     rows: Mapping[str, NDArray[np.bool_]],
     alone: Mapping[str, NDArray[np.bool_]],
     held: NDArray[np.bool_],
+    level: str,
 ) -> Iterator[Finding]:
     """What a run's best row leaves and the audit does not: its best search, and all together.
 
-    All say which of the same images are right clean and after it: bool (N,). A row that is surely
-    weaker than the usual attack is a weak attack: it says nothing about the system, and passes.
+    All say which of the same images are right clean and after it: bool (N,). What all searches
+    break together counts in a quick audit; a full one tries so much that it always gains. A row
+    that is surely weaker than the usual attack is a weak attack: it says nothing about the system,
+    and passes.
     """
     if not rows:
         return
@@ -42,6 +45,8 @@ def best_row(
         f"alone: {search}",
         **(NEVER if weak else {"suspect": SUSPECT, "fail": FAIL}),
     )
+    if level != "quick":
+        return
     yield share(
         "missed_by_best_row",
         mine & ~torch.from_numpy(held),
