@@ -1,14 +1,15 @@
 """What certified smoothing costs: noise, forwards saved by sequential tests, engine against eager.
 
     python benchmarks/certify.py noise
+    python benchmarks/certify.py votes RECORD --votes FILE.npz
     python benchmarks/certify.py draws [--votes FILE.npz]
     python benchmarks/certify.py engine [--draws N]
 
 Every comparison alternates its sides in one process and prints the median of the ratios with
 their range. For an eager loop with tuned malloc, run `engine` with MALLOC_MMAP_THRESHOLD_ and
 MALLOC_TRIM_THRESHOLD_ at 8589934592 and MALLOC_TOP_PAD_ at 268435456. `draws` replays vote
-sequences: simulated ones by default (the output says so), or those in FILE: `labels` uint8
-(images, draws) from a trained model, `truth` (images,), `sigma`.
+sequences: simulated ones by default (the output says so), or those that `votes` stored from the
+smoothed network of a record, on 500 test images (then training images, where these are fewer).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +38,7 @@ from robench.smoothing.noise import Noise, noise_table
 from robench.smoothing.philox import keys_of
 from robench.smoothing.sampling import draw
 from robench.smoothing.sequential import Sequential
+from robench.smoothing.thresholds import looks_up_to
 
 PIXELS = 3 * 32 * 32
 N1, N2 = 100, 100_000
@@ -139,17 +143,52 @@ def noise_rates(rounds: int = 21) -> None:
                 )
 
 
-class Replay:
-    """Votes read from stored label sequences, counting the forwards asked for."""
+# Where the certifiers compared below begin and end to count, of the draws of an image.
+ADAPTIVE = Adaptive(n1=N1)
+EDGES = np.unique([0, N1, *(N1 + looks_up_to(N2)), *(N1 + np.cumsum(ADAPTIVE.stages))])
 
-    def __init__(self, labels: NDArray[np.uint8], noise: Noise) -> None:
-        self.labels, self.noise, self.pixels, self.forwards = labels, noise, PIXELS, 0
-        self.classes = int(labels.max()) + 1
+
+class Replay:
+    """Votes read from stored sequences, counting the forwards asked for.
+
+    `counts` (images, len(EDGES) - 1, classes): the labels of the draws between two edges.
+    """
+
+    def __init__(self, counts: NDArray[np.int64], noise: Noise, pixels: int) -> None:
+        self.counts, self.noise, self.pixels, self.forwards = counts, noise, pixels, 0
 
     def votes(self, images: NDArray[np.int64], first_draw: int, count: int) -> NDArray[np.int64]:
+        first, last = np.searchsorted(EDGES, [first_draw, first_draw + count])
+        assert [*EDGES[[first, last]]] == [first_draw, first_draw + count]
         self.forwards += len(images) * count
-        part = self.labels[images, first_draw : first_draw + count]
-        return np.stack([(part == c).sum(1) for c in range(self.classes)], axis=1)
+        counted: NDArray[np.int64] = self.counts[images, first:last].sum(1)
+        return counted
+
+
+def store_votes(record: Path, file: Path, images: int = 500) -> None:
+    """Count the votes of a record's smoothed network between all EDGES, and keep them."""
+    from robench.config import Places
+    from robench.rebuild import rebuild
+    from robench.smoothing.classifier import SmoothedDeployed
+
+    _, steps = rebuild(record, Places.from_environment())
+    test, train = steps.data.test, steps.data.train
+    few = min(images, len(test))
+    some = torch.arange(few) * len(test) // few
+    pixels = torch.cat([test.images[some], train.images[: images - few]])
+    truth = torch.cat([test.labels[some], train.labels[: images - few]]).numpy()
+    deployed = steps.system.deployed
+    if not isinstance(deployed, SmoothedDeployed):
+        raise SystemExit(f"expected the record of a smoothed network, got {record}")
+    source = deployed.votes(pixels.numpy(), steps.certify_seed)
+    rows, start = np.arange(len(truth)), time.perf_counter()
+    parts = [source.votes(rows, int(a), int(b - a)) for a, b in pairwise(EDGES)]
+    np.savez_compressed(
+        file, counts=np.stack(parts, axis=1), truth=truth, pixels=source.pixels,
+        sigma=str(float(source.noise.sigma)), law=source.noise.law,
+    )  # fmt: skip
+    took = time.perf_counter() - start
+    print(f"{few} test and {len(truth) - few} training images, {EDGES[-1]} draws: {took:.0f} s")
 
 
 # Certified accuracy of Cohen et al.'s ResNet-110 by radius, to simulate votes from.
@@ -160,7 +199,7 @@ PUBLISHED = {
 }
 
 
-def simulated(sigma: str, images: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def simulated(sigma: str, images: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Two-class sequences whose true certified accuracies are near the published ones."""
     rng = np.random.default_rng(seed)
     radii, shares = np.array(PUBLISHED[sigma]).T
@@ -170,10 +209,9 @@ def simulated(sigma: str, images: int, seed: int) -> tuple[NDArray[np.uint8], ND
     p = special.ndtr(radius / float(sigma))
     wrong = place > shares[0]  # the label's probability where another class wins, as in the notes
     p[wrong] = rng.uniform(0.02, 0.5, wrong.sum())
-    labels = np.empty((images, N1 + 111_000), dtype=np.uint8)
-    for row, hit in zip(labels, p, strict=True):
-        row[:] = rng.random(labels.shape[1], dtype=np.float32) >= hit
-    return labels, np.zeros(images, dtype=np.int64)
+    between = np.diff(EDGES)
+    hits = rng.binomial(between, p[:, None])
+    return np.stack([hits, between - hits], axis=2), np.zeros(images, dtype=np.int64)
 
 
 def draws_saved(votes: Path | None) -> None:
@@ -181,29 +219,36 @@ def draws_saved(votes: Path | None) -> None:
     if votes is not None:
         with np.load(votes, allow_pickle=False) as stored:
             print(f"votes of {votes.name}")
-            replay_all(str(stored["sigma"]), stored["labels"], stored["truth"])
+            noise = Noise(sigma=Fraction(str(stored["sigma"])), law=str(stored["law"]))
+            replay_all(noise, stored["counts"], stored["truth"], int(stored["pixels"]))
         return
     for seed, sigma in enumerate(PUBLISHED):
         print("SIMULATED votes, two classes, from published certified accuracies")
-        replay_all(sigma, *simulated(sigma, 500, seed))
+        replay_all(Noise(sigma=Fraction(sigma)), *simulated(sigma, 500, seed), PIXELS)
 
 
-def replay_all(sigma: str, labels: NDArray[np.uint8], truth: NDArray[np.int64]) -> None:
-    noise = Noise(sigma=Fraction(sigma))
-    reachable = tuple(r for r in np.arange(0.25, 3.1, 0.25).tolist() if r < 3.6 * float(sigma))
+def replay_all(
+    noise: Noise, counts: NDArray[np.int64], truth: NDArray[np.int64], pixels: int
+) -> None:
+    reach = 3.6 * float(noise.sigma)
+    reachable = tuple(r for r in np.arange(0.25, 3.1, 0.25).tolist() if r < reach)
     single = [(r,) for r in (0.25, 0.5, 1.0) if r in reachable]
     for radii in (reachable, *single):
-        replay(noise, labels, truth, radii)
+        replay(noise, counts, truth, pixels, radii)
 
 
 def replay(
-    noise: Noise, labels: NDArray[np.uint8], truth: NDArray[np.int64], radii: tuple[float, ...]
+    noise: Noise,
+    counts: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    pixels: int,
+    radii: tuple[float, ...],
 ) -> None:
-    rows = np.arange(len(labels))
-    base = Replay(labels, noise)
+    rows = np.arange(len(truth))
+    base = Replay(counts, noise, pixels)
     reference = Cohen(n1=N1, n2=N2).certify(base, rows)
-    for certifier in (Sequential(n1=N1, n2=N2, radii=radii), Adaptive(n1=N1, radii=radii)):
-        source = Replay(labels, noise)
+    for certifier in (Sequential(n1=N1, n2=N2, radii=radii), replace(ADAPTIVE, radii=radii)):
+        source = Replay(counts, noise, pixels)
         found = certifier.certify(source, rows)
         shares = [
             [metrics.certified_accuracy(rows_of, truth, r) for r in radii]
@@ -256,12 +301,17 @@ def engine_rate(draws: int, rounds: int = 5) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("part", choices=("noise", "draws", "engine"))
-    parser.add_argument("--votes", type=Path, help="stored vote sequences (npz) for `draws`")
+    parser.add_argument("part", choices=("noise", "votes", "draws", "engine"))
+    parser.add_argument("record", type=Path, nargs="?", help="folder of a record, for `votes`")
+    parser.add_argument("--votes", type=Path, help="file of vote sequences (npz)")
     parser.add_argument("--draws", type=int, default=4000, help="draws a side for `engine`")
     options = parser.parse_args(arguments)
     if options.part == "noise":
         noise_rates()
+    elif options.part == "votes":
+        if options.record is None or options.votes is None:
+            parser.error("votes: expected the folder of a record and --votes FILE")
+        store_votes(options.record, options.votes)
     elif options.part == "draws":
         draws_saved(options.votes)
     else:
