@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,8 +149,17 @@ def _objects(kind: str, nodes: Any) -> dict[str, Any]:
                 f"expected {kind}.{name} to be a chosen {kind}, got options alone; "
                 f"choose it with {kind}={name} or {kind}=[...,{name}]"
             )
+        _require_finite(f"{kind}.{name}", vars(node))
         chosen[name] = node
     return chosen
+
+
+def _require_finite(where: str, options: Mapping[str, Any]) -> None:
+    """Refuse with ConfigError NaN and infinities, which no record can hold."""
+    for name, value in options.items():
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ConfigError(f"expected finite numbers for {where}.{name}, got {value}")
 
 
 def from_plain(plain: Mapping[str, Any]) -> RunConfig:

@@ -46,8 +46,8 @@ class Certified(robench.Metric):
             images=self.images, every=self.every or 1, attack_steps=self.attack_steps
         )
         robench.require(
-            bool(self.radii) and all(radius >= 0 for radius in self.radii),
-            f"expected radii >= 0, got {list(self.radii)}",
+            bool(self.radii) and all(0 <= radius < math.inf for radius in self.radii),
+            f"expected finite radii >= 0, got {list(self.radii)}",
         )
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:

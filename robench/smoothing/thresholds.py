@@ -29,10 +29,12 @@ def squared_target(radius: float) -> int:
 
 
 def check_radii(radii: tuple[float, ...]) -> None:
-    """Refuse with UserError radii that are not increasing from 0 or above."""
+    """Refuse with UserError radii that are not increasing from 0 or above, or not finite."""
     steps = all(a < b for a, b in pairwise(radii))
-    if not radii or radii[0] < 0 or not steps:
-        raise UserError(f"expected increasing radii >= 0, got {radii}; for example (0.25, 0.5)")
+    if not radii or radii[0] < 0 or not steps or not all(map(math.isfinite, radii)):
+        raise UserError(
+            f"expected increasing, finite radii >= 0, got {radii}; for example (0.25, 0.5)"
+        )
 
 
 def require_reachable(

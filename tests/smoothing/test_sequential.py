@@ -197,10 +197,13 @@ def test_out_of_reach_is_refused(make):
         make(n2=1000, radii=(0.9, 1.0)).certify(source, np.arange(1))
 
 
-@pytest.mark.parametrize("radii", [(), (0.5, 0.25), (-0.1,), (0.5, 0.5)])
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("radii", [(), (0.5, 0.25), (-0.1,), (0.5, 0.5), (NAN,), (0.5, INF)])
 def test_impossible_radii_are_refused(radii):
     for kind in (Sequential, Adaptive):
-        with pytest.raises(UserError, match="increasing radii"):
+        with pytest.raises(UserError, match="increasing, finite radii"):
             kind(radii=radii)
 
 
