@@ -47,15 +47,16 @@ class Claim:
 class Difference:
     """A check on the paired difference first - second, in accuracy.
 
-    `bound` says what its 95 % interval must satisfy: above `least`, below `most`.
+    It holds where the whole 95 % interval lies between the bounds, fails where all of it lies
+    beyond one, and cannot be told where the images do not decide.
     """
 
     first: tuple[System, Column]
     second: tuple[System, Column]
     least: float = -1.0
-    """The interval's lower end must lie above this (a share)."""
+    """The interval must lie above this (a share)."""
     most: float = 1.0
-    """The interval's upper end must lie below this."""
+    """The interval must lie below this."""
 
     def __call__(self, runs: Runs) -> Finding:
         """Compare the two cells on the same images."""
@@ -63,8 +64,12 @@ class Difference:
         pair = runs.difference(self.first, self.second)
         if pair is None:
             return Finding(f"{label}: not run", None)
-        holds = pair.low > self.least and pair.high < self.most
-        return Finding(f"{label}: {points(pair)}, expected {self._expected()}", holds)
+        text = f"{label}: {points(pair)}, expected {self._expected()}"
+        if pair.low > self.least and pair.high < self.most:
+            return Finding(text, True)
+        if pair.high <= self.least or pair.low >= self.most:
+            return Finding(text, False)
+        return Finding(f"{text}: too few images to tell", None)
 
     def _expected(self) -> str:
         least, most = (f"{100 * bound:+g}" for bound in (self.least, self.most))

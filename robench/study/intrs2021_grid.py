@@ -89,7 +89,7 @@ def predicted_cells(systems: dict[str, System]) -> Iterator[PaperCell]:
 
 @dataclass(frozen=True)
 class Near:
-    """A check that our share lies within NEAR of the paper's."""
+    """A check that our share lies within NEAR of the paper's, or that its interval lies beyond."""
 
     cell: PaperCell
 
@@ -99,9 +99,14 @@ class Near:
         ours = runs.score(self.cell.system, self.cell.column)
         if ours is None:
             return Finding(f"{label}: not run", None)
-        gap = ours.value - self.cell.value
+        gap, (low, high) = ours.value - self.cell.value, ours.interval
         text = f"{label}: {100 * ours.value:.1f}, the paper's {100 * self.cell.value:.0f}"
-        return Finding(f"{text}, {100 * gap:+.1f} points", abs(gap) <= NEAR)
+        text = f"{text}, {100 * gap:+.1f} points"
+        if abs(gap) <= NEAR:
+            return Finding(text, True)
+        if low <= self.cell.value + NEAR and high >= self.cell.value - NEAR:
+            return Finding(f"{text}: too few images to tell", None)
+        return Finding(text, False)
 
 
 def profiles(systems: Sequence[System], runs: Runs) -> str:

@@ -78,4 +78,7 @@ def test_near_the_paper(tmp_path: Path) -> None:
     runs._runs = {cell.system.label: certified(tmp_path / "a", [*range(10)], [9999] * 10, right)}
     assert Near(cell)(runs).holds
     runs._runs = {cell.system.label: certified(tmp_path / "b", [*range(10)], [9999] * 10, [0] * 10)}
-    assert not Near(cell)(runs).holds
+    assert Near(cell)(runs).holds is False
+    few = [1] * 3 + [0] * 7  # Wilson: 0.11 to 0.60, and 0.53 would be near
+    runs._runs = {cell.system.label: certified(tmp_path / "c", [*range(10)], [9999] * 10, few)}
+    assert Near(cell)(runs).holds is None
