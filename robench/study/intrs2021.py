@@ -192,7 +192,7 @@ def _alphas() -> Study:
         for m in (INT, FLOAT)
         for c in at_radii(RADII[:2])
     ]
-    few = "20 and 40 images give intervals wider than the 5 points allowed; IntRS is the same at all"
+    few = "20 and 40 images give intervals wider than the 5 points allowed; IntRS never changes"
     claim = Claim("Fig. 11", "Certified accuracy hardly depends on alpha.", checks, few)
     columns = at_radii((0.0, *RADII[:3]))
     title = "IntRS, Fig. 11: certified accuracy against alpha"
