@@ -36,9 +36,14 @@ def chosen_label(row: Row, kind: str, different: set[Place]) -> str:
 
 
 def row_label(row: Row, different: set[Place]) -> str:
-    """A row's name: its defense, compressor and changed recipe; what is plain goes unsaid."""
+    """A row's name: its defense, compressor and changed recipe; what is plain goes unsaid.
+
+    So does a certifier in which rows do not differ.
+    """
     parts = [chosen_label(row, kind, different) for kind in ("defense", "compressor")]
     named = [part for part in parts if part != "none"] or ["plain"]
+    if any(kind == "certifier" for kind, *_ in different) and "certifier" in row.chosen:
+        named.append(chosen_label(row, "certifier", different))
     changed = [
         f"{name} {value}"
         for name, value in row.train.items()

@@ -63,7 +63,8 @@ class Row:
     """Metric -> the version that measured it."""
     images: int
     chosen: dict[str, dict[str, dict[str, Any]]]
-    """kind -> choice -> options, for data set, model, compressor and defense."""
+    """kind -> choice -> options, for data set, model, compressor, defense, and the certifier of
+    rows that certify."""
     train: dict[str, Any]
     """What the run changes of the usual training recipe."""
     access: str
@@ -125,7 +126,7 @@ def make_row(
         protocol=protocol(record.data, record.rows, known),
         versions=_versions(components),
         images=record.data.images,
-        chosen={kind: record.config[kind] for kind in CHOSEN},
+        chosen={kind: record.config[kind] for kind in (*CHOSEN, *_certifying(record))},
         train=record.config["train"],
         access=" + ".join(record.config["access"]),
         seed=record.seed,
@@ -151,6 +152,10 @@ def strips(picture: str, parts: Sequence[Part]) -> Iterator[Strip]:
         captions = zip(*(column[at].tolist() for column in columns), strict=True)
         title = attack_text(part.attack, part.access, part.norm, part.eps)
         yield Strip(picture, place, len(drawn), title, tuple(captions))
+
+
+def _certifying(record: Record) -> tuple[str, ...]:
+    return ("certifier",) if "certified" in record.config["metric"] else ()
 
 
 def _threat(found: dict[Column, Cell]) -> Threat | None:

@@ -31,6 +31,11 @@ class Protocol:
         return varying(self.rows)
 
     @property
+    def audited(self) -> int:
+        """How many of its rows were audited; the page opens with the protocol that has most."""
+        return sum(row.audited is not None for row in self.rows)
+
+    @property
     def at_first(self) -> set[Column]:
         """The columns that its table shows at first."""
         return at_first({column for row in self.rows for column in row.cells})
@@ -97,7 +102,7 @@ def _protocols(rows: Sequence[Row], ranked: Mapping[str, int | None]) -> tuple[P
     groups = [tuple(group) for _, group in groupby(best_first, key=lambda row: row.protocol)]
     labels = Counter(protocol_label(group) for group in groups)
     found = [Protocol(group[0].protocol, _label(group, labels), group) for group in groups]
-    return tuple(sorted(found, key=lambda p: (-len(p.rows), p.label, p.key)))
+    return tuple(sorted(found, key=lambda p: (-p.audited, -len(p.rows), p.label, p.key)))
 
 
 def _label(rows: Sequence[Row], labels: Counter[str]) -> str:
