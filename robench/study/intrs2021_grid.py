@@ -102,6 +102,9 @@ class Near:
         gap, (low, high) = ours.value - self.cell.value, ours.interval
         text = f"{label}: {100 * ours.value:.1f}, the paper's {100 * self.cell.value:.0f}"
         text = f"{text}, {100 * gap:+.1f} points"
+        run = runs.get(self.cell.system)
+        if run and run.record.config["model"].get("torchvision", {}).get("weights", "") is None:
+            return Finding(f"{text}: without ImageNet weights, not comparable", None)
         if abs(gap) <= NEAR + 1e-9:  # 0.36 - 0.44 is a little more than 0.08 in floats
             return Finding(text, True)
         if low <= self.cell.value + NEAR and high >= self.cell.value - NEAR:

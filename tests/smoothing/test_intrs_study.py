@@ -38,12 +38,19 @@ def test_an_empty_study_says_that_nothing_was_run(name: str, tmp_path: Path) -> 
     assert ": reproduced" not in text
 
 
-def certified(folder: Path, images: list[int], radius2: list[int], predictions: list[int]) -> Run:
+def certified(
+    folder: Path,
+    images: list[int],
+    radius2: list[int],
+    predictions: list[int],
+    model: dict[str, Any] | None = None,
+) -> Run:
     """A run whose certificates are these; every label is 1."""
     folder.mkdir()
     table = {"image": images, "label": 1, "prediction": predictions, "radius2": radius2}
     pd.DataFrame(table).to_parquet(folder / "certificates.parquet")
-    return Run(folder, cast(Any, SimpleNamespace()))
+    record = SimpleNamespace(config={"model": model or {"resnet20": {}}})
+    return Run(folder, cast(Any, record))
 
 
 def test_certified_columns_read_radii_and_labels(tmp_path: Path) -> None:
@@ -82,3 +89,14 @@ def test_near_the_paper(tmp_path: Path) -> None:
     few = [1] * 3 + [0] * 7  # Wilson: 0.11 to 0.60, and 0.53 would be near
     runs._runs = {cell.system.label: certified(tmp_path / "c", [*range(10)], [9999] * 10, few)}
     assert Near(cell)(runs).holds is None
+
+
+def test_without_imagenet_weights_table_3_is_not_comparable(tmp_path: Path) -> None:
+    cell = next(c for c in STUDIES["intrs_table3"].cells if c.value)
+    model = {"torchvision": {"name": "resnet50", "weights": None}}
+    run = certified(tmp_path / "a", [*range(10)], [0] * 10, [0] * 10, model)
+    runs = Runs(tmp_path, [])
+    runs._runs = {cell.system.label: run}
+    finding = Near(cell)(runs)
+    assert finding.holds is None
+    assert "not comparable" in finding.text
