@@ -14,6 +14,10 @@ from robench.study.song2021_norms import all_norms, amplification, largest_norm
 from robench.study.studies import Study
 
 MUS = (1, 4, 16, 64, 255, 1024)
+UNAUDITED = {
+    "audit": "left to a second step (`robench audit RECORD`): accuracy under FGSM, PGD, BIM and MIM "
+    "that PGD on the margin does not leave too is no robustness"
+}
 LAYERS: tuple[int | str, ...] = (1, 2, 3, 4, "conv", "linear")
 ATTACKED = ("CW-L2", "FGSM (w)", "FGSM (s)", "PGD", "BIM", "MIM")
 
@@ -198,4 +202,4 @@ def _ablation(
     claims: Sequence[Claim],
     settings: dict[str, str],
 ) -> Study:
-    return Study(name, title, source, systems, tables, (), claims, settings)
+    return Study(name, title, source, systems, tables, (), claims, UNAUDITED | settings)
