@@ -15,8 +15,8 @@ from robench.study.studies import Study
 
 MUS = (1, 4, 16, 64, 255, 1024)
 UNAUDITED = {
-    "audit": "left to a second step (`robench audit RECORD`): accuracy under FGSM, PGD, BIM and MIM "
-    "that PGD on the margin does not leave too is no robustness"
+    "audit": "left to a second step (`robench audit RECORD`): accuracy under FGSM, PGD, BIM and "
+    "MIM that PGD on the margin does not leave too is no robustness"
 }
 LAYERS: tuple[int | str, ...] = (1, 2, 3, 4, "conv", "linear")
 ATTACKED = ("CW-L2", "FGSM (w)", "FGSM (s)", "PGD", "BIM", "MIM")
@@ -146,7 +146,11 @@ def layers_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
 
 def dw_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
     """The norms of dW of every layer at 3 bits, and what the layers make of adversarial images."""
-    systems = [s for (_, _, bits), s in grid.systems.items() if bits == 3]
+    systems = [
+        replace(s, chosen={**s.chosen, "attack": ("pgd",)})  # whose examples the layers amplify
+        for (_, _, bits), s in grid.systems.items()
+        if bits == 3
+    ]
     claim = Claim(
         "S7",
         "The ||dW|| of Adv. models is the largest.",
