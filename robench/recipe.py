@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Optional
 
 from robench.errors import ConfigError
+from robench.machine import fastest_precision
 
 CHOICES = {
     "optimizer": ("sgd", "adam"),
@@ -83,6 +84,12 @@ class TrainConfig:
     crop: Optional[int] = None
     pad: Optional[str] = None
     precision: Optional[str] = None
+    """As in Recipe, or auto: bf16 where this machine multiplies it natively, else float32."""
+
+    def __post_init__(self) -> None:
+        if self.precision == "auto":
+            # Settled here, so that a record says with what it was trained.
+            object.__setattr__(self, "precision", fastest_precision())
 
     def recipe(self, *usual: Mapping[str, Any]) -> Recipe:
         """Lay the given fields over the usual ones, later mappings over earlier ones."""

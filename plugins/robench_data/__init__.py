@@ -12,6 +12,7 @@ from robench_data.image_folder import ImageFolder
 from robench_data.mnist import MNIST
 from robench_data.npz import Npz
 from robench_data.python_model import PythonModel
+from robench_data.resnet9 import ResNet9
 from robench_data.resnet20 import ResNet20
 from robench_data.small_cnn import SmallCNN
 from robench_data.torchvision_model import TorchvisionModel
@@ -30,6 +31,7 @@ def robench_register(register: Register) -> None:
     register("model", "small_cnn", SmallCNN)
     register("model", "cnn4", CNN4)
     register("model", "resnet20", ResNet20)
+    register("model", "resnet9", ResNet9)
     register("model", "wide_resnet32", WideResNet32)
     register("model", "torchvision", TorchvisionModel)
     register("model", "checkpoint", Checkpoint)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from robench import ConfigError, Model, require
 from robench_data.cnn4 import CNN4
+from robench_data.resnet9 import ResNet9
 from robench_data.resnet20 import ResNet20
 from robench_data.small_cnn import SmallCNN
 from robench_data.torchvision_model import TorchvisionModel
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 ARCHITECTURES: dict[str, type[Model]] = {
     "small_cnn": SmallCNN,
     "cnn4": CNN4,
+    "resnet9": ResNet9,
     "resnet20": ResNet20,
     "wide_resnet32": WideResNet32,
 }
@@ -37,7 +39,7 @@ class Checkpoint(Model):
     path: str = ""
     """The file: .safetensors, or a state dict that torch reads with weights_only."""
     architecture: str = "small_cnn"
-    """small_cnn, cnn4, resnet20, wide_resnet32, or the name of a torchvision classifier."""
+    """small_cnn, cnn4, resnet9, resnet20, wide_resnet32, or a torchvision classifier's name."""
     options: Any = None
     """Options of the architecture, for example {width: 10}."""
 

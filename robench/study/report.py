@@ -17,7 +17,7 @@ def report(study: Study, runs: Runs) -> str:
 
 def _lines(study: Study, runs: Runs) -> Iterator[str]:
     yield f"# {study.title}\n"
-    yield f"Source: {study.source}. Made by `robench run experiment={study.name}`.\n"
+    yield f"Source: {study.source}. Made by `{study.command}`.\n"
     yield from _about(study, runs)
     for name, columns in study.tables.items():
         yield f"\n## {name}\n"

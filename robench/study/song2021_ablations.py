@@ -19,15 +19,28 @@ UNAUDITED = {
     "MIM that PGD on the margin does not leave too is no robustness"
 }
 LAYERS: tuple[int | str, ...] = (1, 2, 3, 4, "conv", "linear")
+REASONS = {
+    ("song2021_bits", "bits, attacked"): (
+        "F.L. loses 11 points; Adv. loses 6, but not surely more than the 5 asked."
+    ),
+    ("song2021_dw", "S7"): (
+        "it is in conv2 alone, where its norms are 1.4 to 6 times those of the others; conv1 and "
+        "fc1 are smaller or alike."
+    ),
+}
+"""Why a claim is not reproduced or not comparable, by study."""
 ATTACKED = ("CW-L2", "FGSM (w)", "FGSM (s)", "PGD", "BIM", "MIM")
 
 
-def mu_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
+def mu_study(grid: Grid, name: str, source: str, settings: dict[str, str]) -> Study:
     """Every column against mu, the last layer mapped; mu 0 is no map."""
-    dataset, model = grid.dataset, grid.model
     systems = {
         (training, mu): system(
-            dataset, model, training, mu=float(mu) if mu else None, label=f"{training}, mu {mu}"
+            grid.dataset,
+            grid.model,
+            training,
+            mu=float(mu) if mu else None,
+            label=f"{training}, mu {mu}",
         )
         for training in TRAININGS
         for mu in (0, *MUS)
@@ -43,18 +56,14 @@ def mu_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
         checks += [Difference((most, column), (off, column), least=0.0) for column in raised]
         kept = [grid.column(label) for label in ("Clean", "Normal", "Uniform")]
         checks += [Difference((most, column), (off, column), least=-SAME) for column in kept]
-    return _ablation(
-        "song2021_mu",
-        f"Song et al. 2021: accuracy against mu on {dataset}",
-        source,
-        list(systems.values()),
-        {"White box": grid.white_box, "Black box and noise": grid.black_box},
-        [Claim("S6", words, checks)],
-        settings,
-    )
+    title = f"Song et al. 2021: accuracy against mu on {grid}"
+    tables = {"White box": grid.white_box, "Black box and noise": grid.black_box}
+    claims = [Claim("S6", words, checks, REASONS.get((name, "S6"), ""))]
+    study = _ablation(name, title, source, list(systems.values()), tables, claims, settings)
+    return replace(study, overrides=grid.preset("song2021_mu"))
 
 
-def bits_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
+def bits_study(grid: Grid, name: str, source: str, settings: dict[str, str]) -> Study:
     """Clean and attacked accuracy against the bits of a weight, for the three trainings."""
     systems = {
         (training, bits): system(
@@ -64,7 +73,6 @@ def bits_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
         for bits in (32, 8, 7, 6, 5, 4, 3, 2)
     }
     pgd = grid.column("PGD")
-
     claims = [
         Claim(
             "bits, clean",
@@ -83,14 +91,14 @@ def bits_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
                 Difference((systems[t, 4], pgd), (systems[t, 32], pgd), most=-SAME)
                 for t in ("Adv.", "F.L.")
             ],
-            "F.L. loses 11 points; Adv. loses 6, but not surely more than the 5 asked.",
+            REASONS.get((name, "bits, attacked"), ""),
         ),
     ]
     columns = [CLEAN, grid.column("FGSM (s)"), pgd, MARGIN]
-    title = f"Song et al. 2021: accuracy against bits on {grid.dataset}"
+    title = f"Song et al. 2021: accuracy against bits on {grid}"
     tables = {"White box": columns}
-    chosen = list(systems.values())
-    return _ablation("song2021_bits", title, source, chosen, tables, claims, settings)
+    study = _ablation(name, title, source, list(systems.values()), tables, claims, settings)
+    return replace(study, overrides=grid.preset("song2021_bits"))
 
 
 def scales_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
@@ -144,8 +152,10 @@ def layers_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
     return _ablation("song2021_layers", title, source, systems, tables, [claim], settings)
 
 
-def dw_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
-    """The norms of dW of every layer at 3 bits, and what the layers make of adversarial images."""
+def dw_study(
+    grid: Grid, name: str, source: str, settings: dict[str, str], last: int | None = None
+) -> Study:
+    """The norms of dW of the `last` layers (all) at 3 bits, and what they make of attacks."""
     systems = [
         replace(s, chosen={**s.chosen, "attack": ("pgd",)})  # whose examples the layers amplify
         for (_, _, bits), s in grid.systems.items()
@@ -155,13 +165,13 @@ def dw_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:
         "S7",
         "The ||dW|| of Adv. models is the largest.",
         [partial(largest_norm, grid)],
-        "it is in conv2 alone, where its norms are 1.4 to 6 times those of the others; conv1 and "
-        "fc1 are smaller or alike.",
+        REASONS.get((name, "S7"), ""),
     )
-    title = f"Song et al. 2021: the norms of dW on {grid.dataset}"
+    title = f"Song et al. 2021: the norms of dW on {grid}"
     tables = {"White box": [CLEAN, grid.column("PGD")]}
-    study = _ablation("song2021_dw", title, source, systems, tables, [claim], settings)
-    return replace(study, extra=(partial(all_norms, systems), partial(amplification, systems)))
+    study = _ablation(name, title, source, systems, tables, [claim], settings)
+    extra = (partial(all_norms, systems, last), partial(amplification, systems, last))
+    return replace(study, extra=extra, overrides=grid.preset("song2021_dw"))
 
 
 def qat_study(grid: Grid, source: str, settings: dict[str, str]) -> Study:

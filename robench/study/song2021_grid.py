@@ -72,12 +72,16 @@ ATTACKS = {
 
 
 class Grid:
-    """The systems and columns of one data set."""
+    """The systems and columns of one data set and network.
 
-    def __init__(self, dataset: str, model: str, budget: float) -> None:
+    `profile` is the one under which presets run on them, empty for their own.
+    """
+
+    def __init__(self, dataset: str, model: str, budget: float, profile: str = "") -> None:
         self.dataset = dataset
         self.model = model
         self.budget = budget
+        self.profile = profile
         self.systems = {
             (training, mapped, bits): system(
                 dataset, model, training, mu=MU if mapped else None, bits=bits
@@ -86,7 +90,21 @@ class Grid:
             for training in TRAININGS
             for bits in (32, 3)
         }
+        self.last_three = [
+            system(dataset, model, training, mu=MU, layers=3, bits=bits, label=label)
+            for training in TRAININGS
+            for bits, label in ((32, f"{training}+mu, last 3"), (3, f"{training}+mu, last 3 (Q)"))
+        ]
+        """Models whose last three layers are mapped; the paper has cells only of one."""
         self.control = system(dataset, model, "F.L.", control=True, label="F.L., control")
+
+    def __str__(self) -> str:
+        return f"{self.dataset}, {self.model}"
+
+    def preset(self, experiment: str) -> str:
+        """The overrides that run a preset on this data set and network."""
+        profile = f" profile={self.profile}" if self.profile else ""
+        return f"experiment={experiment}{profile}"
 
     def column(self, label: str, access: str = "white_box") -> Column:
         """The paper's column of that name."""

@@ -39,35 +39,43 @@ def norms_table(grid: Grid, runs: Runs) -> str:
     return _table(title, systems, runs, "weight_perturbation", SPECTRAL)
 
 
-def all_norms(systems: Sequence[System], runs: Runs) -> str:
-    """The norms of the quantization error, p = 1, 2, inf, of matrices and of convolutions."""
+def all_norms(systems: Sequence[System], last: int | None, runs: Runs) -> str:
+    """The norms of the quantization error, p = 1, 2, inf, of matrices and of convolutions.
+
+    Of the last so many layers; None: of all.
+    """
     tables = (
-        _table(f"{title}, mapped -> quantized", systems, runs, "weight_perturbation", axes)
+        _table(f"{title}, mapped -> quantized", systems, runs, "weight_perturbation", axes, last)
         for title, axes in NORMS.items()
     )
     return "\n\n".join(filter(None, tables))
 
 
-def amplification(systems: Sequence[System], runs: Runs) -> str:
+def amplification(systems: Sequence[System], last: int | None, runs: Runs) -> str:
     """Feature distances and the terms of the error, layer by layer, means over images."""
-    return "\n\n".join(filter(None, _amplification(systems, runs)))
+    return "\n\n".join(filter(None, _amplification(systems, last, runs)))
 
 
-def _amplification(systems: Sequence[System], runs: Runs) -> Iterator[str]:
+def _amplification(systems: Sequence[System], last: int | None, runs: Runs) -> Iterator[str]:
     title = "Relative feature distance ||dx|| / ||x||, the layers' inputs"
-    yield _table(title, systems, runs, "feature_distance", {})
+    yield _table(title, systems, runs, "feature_distance", {}, last)
     for term in TERMS:
-        yield _table(f"||{term}||", systems, runs, "error_term", {"term": term})
-    yield _table("Signal to noise ||W x|| / ||W dx||", systems, runs, "signal_to_noise", {})
+        yield _table(f"||{term}||", systems, runs, "error_term", {"term": term}, last)
+    yield _table("Signal to noise ||W x|| / ||W dx||", systems, runs, "signal_to_noise", {}, last)
 
 
 def _table(
-    title: str, systems: Sequence[System], runs: Runs, metric: str, axes: dict[str, str]
+    title: str,
+    systems: Sequence[System],
+    runs: Runs,
+    metric: str,
+    axes: dict[str, str],
+    last: int | None = None,
 ) -> str:
     values = {system.label: _by_layer(runs, system, metric, axes) for system in systems}
     if not any(values.values()):
         return ""
-    layers = list(next(found for found in values.values() if found))
+    layers = list(next(found for found in values.values() if found))[-(last or 0) :]
     lines = [f"## {title}\n", f"| model | {' | '.join(layers)} |", "|---" * (len(layers) + 1) + "|"]
     for label, found in values.items():
         cells = (f"{found[layer]:.3f}" if layer in found else "not run" for layer in layers)

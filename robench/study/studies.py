@@ -1,4 +1,4 @@
-"""The studies that `robench study` knows, by the name of their preset."""
+"""The studies that `robench study` knows, by name: as a rule their preset's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ class Study:
     """One reproduction: its tables, claims and free settings."""
 
     name: str
-    """Also its preset's: `robench run experiment=NAME`."""
     title: str
     source: str
     systems: Sequence[System]
@@ -27,6 +26,13 @@ class Study:
     """What the paper leaves open, and our value."""
     extra: Sequence[Callable[[Runs], str]] = field(default_factory=tuple)
     """Further sections of the report, each Markdown."""
+    overrides: str = ""
+    """What `robench run` makes the records of; none given: the preset of the study's name."""
+
+    @property
+    def command(self) -> str:
+        """What makes the study's records."""
+        return f"robench run {self.overrides or f'experiment={self.name}'}"
 
     @property
     def columns(self) -> set[Column]:

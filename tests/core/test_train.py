@@ -12,6 +12,7 @@ from robench.augment import augment
 from robench.checkpoint import Checkpoint
 from robench.data import Data
 from robench.errors import ConfigError
+from robench.machine import cpu_flags, fastest_precision
 from robench.recipe import Recipe, TrainConfig
 from robench.train import Trainer, learning_rate
 from tests.conftest import tiny_net
@@ -137,3 +138,21 @@ def test_no_folder_means_no_checkpoint() -> None:
     checkpoint = Checkpoint(None, "x")
     checkpoint.save(model, torch.optim.SGD(model.parameters(), 0.1), 1)
     assert checkpoint.load(model, torch.optim.SGD(model.parameters(), 0.1)) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"), [({"avx2", "amx_bf16"}, "bf16"), ({"avx2", "avx512f"}, "float32")]
+)
+def test_auto_is_the_precision_that_the_cpu_multiplies_natively(
+    flags: set[str], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robench.machine.cpu_flags", lambda: flags)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    fastest_precision.cache_clear()
+    chosen = TrainConfig(precision="auto")
+    fastest_precision.cache_clear()
+    assert chosen.precision == chosen.recipe().precision == precision
+
+
+def test_this_machines_cpu_names_its_features() -> None:
+    assert cpu_flags() or not Path("/proc/cpuinfo").exists()

@@ -13,6 +13,7 @@ CHOICES = {
         "cnn4",
         "python",
         "resnet20",
+        "resnet9",
         "small_cnn",
         "torchvision",
         "wide_resnet32",

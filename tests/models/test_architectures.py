@@ -9,6 +9,7 @@ from robench.errors import ConfigError
 from robench.recipe import TrainConfig
 from robench.system import check_output
 from robench_data.cnn4 import CNN4
+from robench_data.resnet9 import ResNet9
 from robench_data.resnet20 import ResNet20
 from robench_data.small_cnn import SmallCNN
 from robench_data.torchvision_model import TorchvisionModel
@@ -17,6 +18,7 @@ from robench_data.wide_resnet32 import WideResNet32
 MODELS = {
     "small_cnn": SmallCNN(),
     "cnn4": CNN4(),
+    "resnet9": ResNet9(),
     "resnet20": ResNet20(),
     "resnet20_pad": ResNet20(shortcut="pad"),
     "wide_resnet32": WideResNet32(width=1),
@@ -84,10 +86,12 @@ def test_recipes_name_fields_of_a_recipe(model: Model) -> None:
         # 0.27 million (He et al., table 6); with 1x1 shortcuts the integer notes count 272,474.
         (ResNet20(), (3, 32, 32), 272_474),
         (ResNet20(shortcut="pad"), (3, 32, 32), 272_474 - 2560 - 192),
+        # 6,573,130 is the figure Page's network of width 64 is known by.
+        (ResNet9(width=64), (3, 32, 32), 6_573_130),
         # 46.2 million is the figure Madry et al.'s w32-10 is known by.
         (WideResNet32(width=10), (3, 32, 32), 46_160_474),
     ],
-    ids=["cnn4", "small_cnn", "resnet20", "resnet20_pad", "w32-10"],
+    ids=["cnn4", "small_cnn", "resnet20", "resnet20_pad", "resnet9-64", "w32-10"],
 )
 def test_parameter_counts(model: Model, shape: tuple[int, int, int], parameters: int) -> None:
     with torch.device("meta"):
@@ -104,6 +108,7 @@ def test_layers_are_named_for_weight_maps() -> None:
     assert weighted(CNN4()) == ["conv1", "conv2", "fc1", "fc2"]
     assert weighted(SmallCNN()) == ["conv1", "conv2", "conv3", "fc1", "fc2"]
     assert weighted(ResNet20())[-3:] == ["stage3.2.conv1", "stage3.2.conv2", "fc"]
+    assert weighted(ResNet9())[-3:] == ["residual2.conv1.0", "residual2.conv2.0", "fc"]
     assert weighted(WideResNet32(width=1))[-3:] == ["stage3.4.conv1", "stage3.4.conv2", "fc"]
 
 
@@ -131,6 +136,11 @@ def test_images_too_small_for_two_poolings(model: Model) -> None:
     assert model.build((1, 4, 4), 2)(torch.rand(1, 1, 4, 4)).shape == (1, 2)
     with pytest.raises(ConfigError, match="at least 4x4 pixels, got 3x9"):
         model.build((1, 3, 9), 2)
+
+
+def test_images_too_small_for_three_poolings() -> None:
+    with pytest.raises(ConfigError, match=r"8x8 pixels or more, got \(7, 9\)"):
+        ResNet9().build((1, 7, 9), 2)
 
 
 def test_wrong_options() -> None:

@@ -11,6 +11,7 @@ from robench.errors import ConfigError, UserError
 from robench.weights import save_weights
 from robench_data.checkpoint import Checkpoint
 from robench_data.cnn4 import CNN4
+from robench_data.resnet9 import ResNet9
 from robench_data.resnet20 import ResNet20
 from robench_data.small_cnn import SmallCNN
 from robench_data.torchvision_model import TorchvisionModel
@@ -20,6 +21,7 @@ SHAPE, CLASSES = (1, 8, 8), 5
 CASES = {
     "small_cnn": (SmallCNN(), {}),
     "cnn4": (CNN4(), {}),
+    "resnet9": (ResNet9(width=2), {"width": 2}),
     "resnet20": (ResNet20(shortcut="pad"), {"shortcut": "pad"}),
     "wide_resnet32": (WideResNet32(width=1), {"width": 1}),
     "resnet18": (TorchvisionModel(name="resnet18"), {}),

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from robench import evaluate
 from robench.cache import Cache
+from robench.cli import main
 from robench.config import Places
 from robench.paths import shipped
 from robench.recipe import TrainConfig
 from robench.study.song2021 import STUDIES
+from robench.study.studies import Study
 from robench_compressors.ptq import PTQ
 from robench_defenses.adversarial import AdversarialTraining
 from robench_defenses.feedback import FeedbackLearning
@@ -24,8 +27,21 @@ def test_a_preset_starts_with_the_command_that_runs_it(preset: Path) -> None:
     assert lines[:2] == ["# @package _global_", f"# robench run experiment={preset.stem}"]
 
 
-def test_every_study_has_its_preset() -> None:
-    assert {*STUDIES} <= {preset.stem for preset in PRESETS}
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_a_study_names_the_command_that_makes_its_records(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = study.command.removeprefix("robench run ").split()
+    assert f"robench run {overrides[0]}" in PRESETS[0].parent.joinpath(
+        f"{overrides[0].partition('=')[2]}.yaml"
+    ).read_text(encoding="utf-8")
+    assert main(["run", *overrides, "hydra.mode=RUN", "compressor=ptq", "--dry-run"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    (model,) = plan["model"]
+    assert {study.systems[0].chosen["model"]} == {(model,)}
+    assert {study.systems[0].chosen["dataset"]} == {tuple(plan["dataset"])}
+    columns = {column.attack for column in study.columns if column.attack}
+    assert columns <= set(plan["attack"])
 
 
 def test_twelve_models_are_trained_three_times_and_the_surrogate_once(tmp_path: Path) -> None:
