@@ -25,7 +25,7 @@ from robench.study.report import report
 from robench.study.song2021 import MNIST, STUDIES
 from robench.study.song2021_audited import audited_table
 from robench.study.song2021_extras import headline
-from robench.study.song2021_norms import largest_norm, norms_table
+from robench.study.song2021_norms import all_norms, largest_norm, norms_table
 from robench.study.studies import find
 
 N = 200
@@ -242,6 +242,14 @@ def test_whose_norm_is_largest(tmp_path: Path, adversarial: float, holds: bool) 
     runs = Runs(tmp_path, list(MNIST.systems.values()))
     assert largest_norm(MNIST, runs).holds is holds
     assert "| Orig. (Q) | 1.000 | 1.000 |" in norms_table(MNIST, runs)
+
+
+@pytest.mark.parametrize(("last", "layers"), [(2, "b | c"), (None, "a | b | c")])
+def test_the_norms_of_the_last_layers(tmp_path: Path, last: int | None, layers: str) -> None:
+    quantised = MNIST.systems["Orig.", False, 3]
+    put(tmp_path, "a", quantised, {}, values=[norm(layer, 1.0) for layer in "abc"])
+    text = all_norms([quantised], last, Runs(tmp_path, [quantised]))
+    assert f"| model | {layers} |" in text
 
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
