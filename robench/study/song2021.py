@@ -19,6 +19,7 @@ from robench.study.song2021_claims import cifar10_claims, mnist_claims
 from robench.study.song2021_extras import headline
 from robench.study.song2021_grid import Grid
 from robench.study.song2021_norms import norms_table
+from robench.study.song2021_reasons import explained
 from robench.study.studies import Study
 
 SOURCE = (
@@ -80,7 +81,7 @@ def _tables(
             f"Table {tables[1]}: black box and noise": grid.black_box,
         },
         cells=list(grid.cells()),
-        claims=claims,
+        claims=explained(name, claims),
         settings=settings,
         extra=(partial(audited_table, grid), partial(headline, grid), partial(norms_table, grid)),
         overrides=grid.preset(f"song2021_{grid.dataset}"),

@@ -11,6 +11,7 @@ from robench.study.claims import Check, Claim, Difference
 from robench.study.song2021_claims import SAME
 from robench.study.song2021_grid import CLEAN, MARGIN, MU, TRAININGS, Grid, system
 from robench.study.song2021_norms import all_norms, amplification, largest_norm
+from robench.study.song2021_reasons import explained
 from robench.study.studies import Study
 
 MUS = (1, 4, 16, 64, 255, 1024)
@@ -19,16 +20,6 @@ UNAUDITED = {
     "MIM that PGD on the margin does not leave too is no robustness"
 }
 LAYERS: tuple[int | str, ...] = (1, 2, 3, 4, "conv", "linear")
-REASONS = {
-    ("song2021_bits", "bits, attacked"): (
-        "F.L. loses 11 points; Adv. loses 6, but not surely more than the 5 asked."
-    ),
-    ("song2021_dw", "S7"): (
-        "it is in conv2 alone, where its norms are 1.4 to 6 times those of the others; conv1 and "
-        "fc1 are smaller or alike."
-    ),
-}
-"""Why a claim is not reproduced or not comparable, by study."""
 ATTACKED = ("CW-L2", "FGSM (w)", "FGSM (s)", "PGD", "BIM", "MIM")
 
 
@@ -58,7 +49,7 @@ def mu_study(grid: Grid, name: str, source: str, settings: dict[str, str]) -> St
         checks += [Difference((most, column), (off, column), least=-SAME) for column in kept]
     title = f"Song et al. 2021: accuracy against mu on {grid}"
     tables = {"White box": grid.white_box, "Black box and noise": grid.black_box}
-    claims = [Claim("S6", words, checks, REASONS.get((name, "S6"), ""))]
+    claims = [Claim("S6", words, checks)]
     study = _ablation(name, title, source, list(systems.values()), tables, claims, settings)
     return replace(study, overrides=grid.preset("song2021_mu"))
 
@@ -91,7 +82,6 @@ def bits_study(grid: Grid, name: str, source: str, settings: dict[str, str]) -> 
                 Difference((systems[t, 4], pgd), (systems[t, 32], pgd), most=-SAME)
                 for t in ("Adv.", "F.L.")
             ],
-            REASONS.get((name, "bits, attacked"), ""),
         ),
     ]
     columns = [CLEAN, grid.column("FGSM (s)"), pgd, MARGIN]
@@ -165,7 +155,6 @@ def dw_study(
         "S7",
         "The ||dW|| of Adv. models is the largest.",
         [partial(largest_norm, grid)],
-        REASONS.get((name, "S7"), ""),
     )
     title = f"Song et al. 2021: the norms of dW on {grid}"
     tables = {"White box": [CLEAN, grid.column("PGD")]}
@@ -216,4 +205,5 @@ def _ablation(
     claims: Sequence[Claim],
     settings: dict[str, str],
 ) -> Study:
-    return Study(name, title, source, systems, tables, (), claims, UNAUDITED | settings)
+    known = explained(name, claims)
+    return Study(name, title, source, systems, tables, (), known, UNAUDITED | settings)

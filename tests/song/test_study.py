@@ -26,6 +26,7 @@ from robench.study.song2021 import MNIST, STUDIES
 from robench.study.song2021_audited import audited_table
 from robench.study.song2021_extras import headline
 from robench.study.song2021_norms import all_norms, largest_norm, norms_table
+from robench.study.song2021_reasons import REASONS
 from robench.study.studies import find
 
 N = 200
@@ -292,6 +293,11 @@ def test_the_control_is_a_system_of_its_own(tmp_path: Path) -> None:
 def test_every_claim_of_the_paper_stands_in_the_study_of_mnist() -> None:
     names = {claim.name for claim in find("song2021_mnist").claims}
     assert {f"S{number}" for number in range(1, 9)} <= names
+
+
+def test_every_reason_is_of_a_claim_that_is_made() -> None:
+    for name, reasons in REASONS.items():
+        assert {*reasons} <= {claim.name for claim in STUDIES[name].claims}
 
 
 def test_a_claim_about_other_data_is_not_comparable_and_says_why(tmp_path: Path) -> None:
