@@ -75,12 +75,19 @@ def _table(
     values = {system.label: _by_layer(runs, system, metric, axes) for system in systems}
     if not any(values.values()):
         return ""
-    layers = list(next(found for found in values.values() if found))[-(last or 0) :]
+    kept = _layers(systems, runs)[-(last or 0) :]
+    layers = [layer for layer in next(filter(None, values.values())) if layer in kept]
     lines = [f"## {title}\n", f"| model | {' | '.join(layers)} |", "|---" * (len(layers) + 1) + "|"]
     for label, found in values.items():
         cells = (f"{found[layer]:.3f}" if layer in found else "not run" for layer in layers)
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _layers(systems: Sequence[System], runs: Runs) -> list[str]:
+    """All layers with weights, in the network's order."""
+    found = (_by_layer(runs, system, "weight_perturbation", SPECTRAL) for system in systems)
+    return list(next(filter(None, found), {}))
 
 
 def _spectral(grid: Grid, runs: Runs, training: str) -> dict[str, float]:

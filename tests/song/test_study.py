@@ -230,8 +230,8 @@ def _every_row() -> list[tuple[str, str, float]]:
     return [*rows, ("normal_noise", "none", 0.3), ("uniform_noise", "none", 0.3)]
 
 
-def norm(layer: str, value: float) -> Value:
-    axes = {"layer": layer, "step": "mapped -> quantized", "view": "matrix", "p": "2"}
+def norm(layer: str, value: float, view: str = "matrix") -> Value:
+    axes = {"layer": layer, "step": "mapped -> quantized", "view": view, "p": "2"}
     return Value(metric="weight_perturbation", value=value, axes=axes)  # type: ignore[arg-type]
 
 
@@ -248,9 +248,12 @@ def test_whose_norm_is_largest(tmp_path: Path, adversarial: float, holds: bool) 
 @pytest.mark.parametrize(("last", "layers"), [(2, "b | c"), (None, "a | b | c")])
 def test_the_norms_of_the_last_layers(tmp_path: Path, last: int | None, layers: str) -> None:
     quantised = MNIST.systems["Orig.", False, 3]
-    put(tmp_path, "a", quantised, {}, values=[norm(layer, 1.0) for layer in "abc"])
+    flat = [norm(layer, 1.0) for layer in "abc"]
+    convolutions = [norm(layer, 2.0, "circular convolution") for layer in "ab"]
+    put(tmp_path, "a", quantised, {}, values=flat + convolutions)
     text = all_norms([quantised], last, Runs(tmp_path, [quantised]))
     assert f"| model | {layers} |" in text
+    assert f"| model | {layers.removesuffix(' | c')} |" in text
 
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
