@@ -67,6 +67,19 @@ REASONS: dict[str, dict[str, str]] = {
         ),
         "S8": "see S3: mapping takes 1 to 5 points in every column of the quantised F.L. model.",
     },
+    "song2021_mu_cpu": {
+        "S6": (
+            "it falls: mapping hides no boundary of this network (see S5 of song2021_cifar10_cpu) "
+            "and costs accuracy, so that Adv. goes from 38.4 to 31.0 under PGD as mu goes from 0 "
+            "to 1024. Only FGSM(s) on Orig. rises, where PGD leaves 0.0 at every mu."
+        ),
+    },
+    "song2021_bits_cifar10_cpu": {
+        "bits, clean": (
+            "all three lose 3 to 4 points at 4 bits, and 500 images do not tell them from 5."
+        ),
+        "bits, attacked": "F.L. has 8.6 under PGD to lose; Adv. goes from 38.4 to 34.0.",
+    },
     "song2021_dw_cifar10_cpu": {
         "S7": (
             "batch norm after a layer leaves its scale free; relative to ||W||_2, that of Adv. is "
