@@ -59,7 +59,8 @@ REASONS: dict[str, dict[str, str]] = {
             "the signature needs logits that saturate float32's softmax. Our plain network's "
             "median margin is 4.2, mapped 8.1, at most 32: of 500 images none has a zero gradient, "
             "and PGD leaves 0.0 as before. With the last three layers mapped it begins: PGD leaves "
-            "13.8, MIM 17.2, FGSM(s) 24.4 of 65.6, while CW-L2 leaves 0.6 and PGD on the margin 0.0."
+            "13.8, MIM 17.2 and FGSM(s) 24.4 of 65.6, while CW-L2 leaves 0.6 and PGD on the margin "
+            "0.0."
         ),
         "S7": (
             "batch norm after a layer leaves its scale free, so that norms of differently trained "
