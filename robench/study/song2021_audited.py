@@ -12,7 +12,7 @@ from robench.study.song2021_grid import Grid
 
 def audited_table(grid: Grid, runs: Runs) -> str:
     """Per system and threat: the best naive row, the audited accuracy, the verdict; or nothing."""
-    systems = [*grid.systems.values(), grid.control]
+    systems = [*grid.systems.values(), *grid.last_three, grid.control]
     found = ((system.label, run) for system in systems if (run := runs.get(system)))
     rows = list(chain.from_iterable(_rows(label, run) for label, run in found))
     if not rows:
