@@ -167,8 +167,8 @@ class Replay:
 
 def store_votes(record: Path, file: Path, images: int = 500) -> None:
     """Count the votes of a record's smoothed network between all EDGES, and keep them."""
-    from robench.config import Places
-    from robench.rebuild import rebuild
+    from robench.replay.rebuild import rebuild
+    from robench.run.config import Places
     from robench.smoothing.classifier import SmoothedDeployed
 
     _, steps = rebuild(record, Places.from_environment())

@@ -25,9 +25,9 @@ from art.estimators.classification import PyTorchClassifier
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from robench.machine import keep_memory
+from robench.base.machine import keep_memory
+from robench.core.threat import Threat
 from robench.search import CarliniSearch, margin
-from robench.threat import Threat
 
 SEARCH_STEPS, STEPS, TRAIN = 5, 20, 1400
 SETTINGS = ((0.01, 0.01), (0.1, 0.01), (0.1, 1.0))

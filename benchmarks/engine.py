@@ -22,11 +22,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robench.errors import UserError
+from robench.base.errors import UserError
+from robench.base.machine import keep_memory
 from robench.integer import Engine, Program, prepare_qat, quantize, to_program
 from robench.integer.engine import compile_library
 from robench.integer.runtimes import RUNTIMES, classifier
-from robench.machine import keep_memory
 from robench_data.cnn4 import CNN4
 from robench_data.resnet20 import ResNet20
 from robench_data.torchvision_model import TorchvisionModel

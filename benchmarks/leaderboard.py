@@ -22,12 +22,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from robench.config import run_id
-from robench.digest import digest
-from robench.outcomes import COLUMNS
-from robench.preview import PREVIEW, save_png, strip
-from robench.record import SCHEMA_VERSION
-from robench.stats import wilson
+from robench.base.hashing import digest
+from robench.base.stats import wilson
+from robench.core.outcomes import COLUMNS
+from robench.core.record import SCHEMA_VERSION
+from robench.records.preview import PREVIEW, save_png, strip
+from robench.run.config import run_id
 
 IMAGES = 300
 ATTACKS = ("fgsm", "pgd", "bim", "mim", "cw", "square", "normal_noise")
@@ -59,7 +59,7 @@ def main() -> None:
 def build(records: Path, page: Path) -> None:
     """Build in a process of its own, so that its peak memory is the build's."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "robench.cli", "leaderboard", str(records), "--out", str(page)]
+    command = [sys.executable, "-m", "robench", "leaderboard", str(records), "--out", str(page)]
     subprocess.run(command, check=True)
     seconds = time.perf_counter() - start
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

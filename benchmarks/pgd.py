@@ -24,8 +24,8 @@ from art.attacks.evasion import ProjectedGradientDescentPyTorch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
-from robench.machine import keep_memory
-from robench.threat import Threat
+from robench.base.machine import keep_memory
+from robench.core.threat import Threat
 from robench_attacks import PGD
 from robench_data.cnn4 import CNN4
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-ROBENCH = [sys.executable, "-m", "robench.cli"]
+ROBENCH = [sys.executable, "-m", "robench"]
 RUN = [*ROBENCH, "run", "attack=[fgsm,pgd,cw]", "metric=[accuracy,latency,size]", "threads=1"]
 
 

@@ -15,12 +15,12 @@ import time
 import torch
 import torch.nn.functional as F
 
-from robench.components import Defense
-from robench.data import Split
-from robench.machine import keep_memory
-from robench.plugins import registry
-from robench.recipe import Recipe
-from robench.train import Trainer
+from robench.base.machine import keep_memory
+from robench.core.data import Split
+from robench.plugin.components import Defense
+from robench.plugin.registry import registry
+from robench.training.loop import Trainer
+from robench.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=1, batch=128, optimizer="sgd", lr=0.1, weight_decay=5e-4, flip=True, crop=4)
 

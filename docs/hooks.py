@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import robench
-from robench import hookspecs
-from robench.cli import _parser
-from robench.components import KINDS
-from robench.options import options, summary
-from robench.plugins import registry
+from robench.cli.main import _parser
+from robench.plugin import hooks as hookspecs
+from robench.plugin.components import KINDS
+from robench.plugin.options import options, summary
+from robench.plugin.registry import registry
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

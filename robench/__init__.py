@@ -1,7 +1,8 @@
 """robench: how robust is the network you actually ship?
 
-The names below are all that a plugin may import; submodules load when a name is first used, so
-that importing robench costs next to nothing.
+The names below, and those of the packages `robench.search`, `.integer`, `.smoothing`, `.studies`
+and `.testing`, are what a plugin may import. They load when first used, so that importing robench
+costs next to nothing.
 """
 
 from __future__ import annotations
@@ -10,102 +11,82 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robench.api import evaluate
-    from robench.components import (
-        Attack,
-        Check,
-        Compressor,
-        Dataset,
-        Defense,
-        DeployContext,
-        Metric,
-        Model,
-        require,
-        require_positive,
-    )
-    from robench.data import Data, Split
-    from robench.errors import ConfigError, DataError, PluginError, RobenchError, UserError
-    from robench.evidence import Evidence
-    from robench.hookspecs import hookimpl
-    from robench.record import Finding, Record, Value
-    from robench.seeds import seed_scope
-    from robench.system import ABSTAIN, Deployed, FloatDeployed, System, forward
-    from robench.threat import Threat, UsualThreat
-    from robench.train import Trainer
+    from robench.base.errors import ConfigError as ConfigError
+    from robench.base.errors import DataError as DataError
+    from robench.base.errors import PluginError as PluginError
+    from robench.base.errors import RobenchError as RobenchError
+    from robench.base.errors import UserError as UserError
+    from robench.base.progress import progress as progress
+    from robench.base.seeds import derive as derive
+    from robench.base.seeds import generator as generator
+    from robench.base.seeds import seed_scope as seed_scope
+    from robench.base.stats import wilson as wilson
+    from robench.core.data import Data as Data
+    from robench.core.data import Split as Split
+    from robench.core.data import stratified as stratified
+    from robench.core.layers import chosen_layers as chosen_layers
+    from robench.core.layers import weight_layers as weight_layers
+    from robench.core.outcomes import Score as Score
+    from robench.core.record import Audit as Audit
+    from robench.core.record import Axis as Axis
+    from robench.core.record import Finding as Finding
+    from robench.core.record import Record as Record
+    from robench.core.record import Value as Value
+    from robench.core.system import ABSTAIN as ABSTAIN
+    from robench.core.system import Deployed as Deployed
+    from robench.core.system import FloatDeployed as FloatDeployed
+    from robench.core.system import System as System
+    from robench.core.system import forward as forward
+    from robench.core.system import module_device as module_device
+    from robench.core.threat import Threat as Threat
+    from robench.core.threat import UsualThreat as UsualThreat
+    from robench.core.threat import check_norm as check_norm
+    from robench.core.threat import parse_eps as parse_eps
+    from robench.core.threat import resolve_eps as resolve_eps
+    from robench.core.weights import read_tensors as read_tensors
+    from robench.plugin.components import Attack as Attack
+    from robench.plugin.components import Check as Check
+    from robench.plugin.components import Compressor as Compressor
+    from robench.plugin.components import Dataset as Dataset
+    from robench.plugin.components import Defense as Defense
+    from robench.plugin.components import DeployContext as DeployContext
+    from robench.plugin.components import Metric as Metric
+    from robench.plugin.components import Model as Model
+    from robench.plugin.components import require as require
+    from robench.plugin.components import require_positive as require_positive
+    from robench.plugin.evidence import Evidence as Evidence
+    from robench.plugin.hooks import API_VERSION as API_VERSION
+    from robench.plugin.hooks import Register as Register
+    from robench.plugin.hooks import hookimpl as hookimpl
+    from robench.run.evaluate import evaluate as evaluate
+    from robench.training.loop import Trainer as Trainer
+    from robench.training.recipe import Recipe as Recipe
 
-API_VERSION = 1
-"""Major version of the names below; a plugin made for another one is refused."""
-
-_HOME = {
-    "ABSTAIN": "system",
-    "Attack": "components",
-    "Check": "components",
-    "Compressor": "components",
-    "ConfigError": "errors",
-    "Data": "data",
-    "DataError": "errors",
-    "Dataset": "components",
-    "Defense": "components",
-    "DeployContext": "components",
-    "Deployed": "system",
-    "Evidence": "evidence",
-    "Finding": "record",
-    "FloatDeployed": "system",
-    "Metric": "components",
-    "Model": "components",
-    "PluginError": "errors",
-    "Record": "record",
-    "RobenchError": "errors",
-    "Split": "data",
-    "System": "system",
-    "Threat": "threat",
-    "Trainer": "train",
-    "UserError": "errors",
-    "UsualThreat": "threat",
-    "Value": "record",
-    "evaluate": "api",
-    "forward": "system",
-    "hookimpl": "hookspecs",
-    "require": "components",
-    "require_positive": "components",
-    "seed_scope": "seeds",
+_NAMES = {
+    "base.errors": "ConfigError DataError PluginError RobenchError UserError",
+    "base.progress": "progress",
+    "base.seeds": "derive generator seed_scope",
+    "base.stats": "wilson",
+    "core.data": "Data Split stratified",
+    "core.layers": "chosen_layers weight_layers",
+    "core.outcomes": "Score",
+    "core.record": "Audit Axis Finding Record Value",
+    "core.system": "ABSTAIN Deployed FloatDeployed System forward module_device",
+    "core.threat": "Threat UsualThreat check_norm parse_eps resolve_eps",
+    "core.weights": "read_tensors",
+    "plugin.components": (
+        "Attack Check Compressor Dataset Defense DeployContext Metric Model require "
+        "require_positive"
+    ),
+    "plugin.evidence": "Evidence",
+    "plugin.hooks": "API_VERSION Register hookimpl",
+    "run.evaluate": "evaluate",
+    "training.loop": "Trainer",
+    "training.recipe": "Recipe",
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = [
-    "ABSTAIN",
-    "API_VERSION",
-    "Attack",
-    "Check",
-    "Compressor",
-    "ConfigError",
-    "Data",
-    "DataError",
-    "Dataset",
-    "Defense",
-    "DeployContext",
-    "Deployed",
-    "Evidence",
-    "Finding",
-    "FloatDeployed",
-    "Metric",
-    "Model",
-    "PluginError",
-    "Record",
-    "RobenchError",
-    "Split",
-    "System",
-    "Threat",
-    "Trainer",
-    "UserError",
-    "UsualThreat",
-    "Value",
-    "evaluate",
-    "forward",
-    "hookimpl",
-    "require",
-    "require_positive",
-    "seed_scope",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

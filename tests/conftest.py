@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from robench.config import Places
-from robench.data import Data, Split
-from robench.threat import UsualThreat
+from robench.core.data import Data, Split
+from robench.core.threat import UsualThreat
+from robench.run.config import Places
 
 torch.set_num_threads(1)
 

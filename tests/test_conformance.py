@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from robench.components import Attack, Compressor, Defense
-from robench.config import AuditConfig, RunConfig
-from robench.digest import canonical
-from robench.errors import ConfigError
-from robench.options import options, summary
-from robench.pipeline import run
-from robench.plugins import Choice, registry
-from robench.recipe import TrainConfig
-from robench.system import System
-from robench.threat import Threat
+from robench.base.errors import ConfigError
+from robench.base.hashing import canonical
+from robench.core.system import System
+from robench.core.threat import Threat
+from robench.plugin.components import Attack, Compressor, Defense
+from robench.plugin.options import options, summary
+from robench.plugin.registry import Choice, registry
+from robench.run.config import AuditConfig, RunConfig
+from robench.run.pipeline import run
+from robench.training.recipe import TrainConfig
 
 CHOICES = [choice for kind in registry().choices.values() for choice in kind.values()]
 
@@ -86,7 +86,7 @@ def test_attacks(choice: Choice, norm: str, trained_net: nn.Module, tiny_data: A
         rng = torch.Generator().manual_seed(7)
         return attack.run(trained_net, images.clone(), labels, Threat(norm, eps), rng)
 
-    from robench.seeds import seed_scope
+    from robench.base.seeds import seed_scope
 
     with seed_scope(3):
         found = once()

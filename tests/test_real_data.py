@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from robench.config import Places, RunConfig
-from robench.pipeline import run
-from robench.plugins import registry
-from robench.recipe import TrainConfig
+from robench.plugin.registry import registry
+from robench.run.config import Places, RunConfig
+from robench.run.pipeline import run
+from robench.training.recipe import TrainConfig
 
 pytestmark = pytest.mark.slow
 

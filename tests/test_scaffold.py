@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from robench.cli import main
-from robench.components import KINDS
-from robench.errors import UserError
-from robench.plugins import discover
+from robench.base.errors import UserError
+from robench.cli.main import main
+from robench.plugin.components import KINDS
+from robench.plugin.registry import discover
 from robench.scaffold import new_plugin
 
 

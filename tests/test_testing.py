@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 import robench
 from robench import testing
-from robench.components import KINDS
-from robench.plugins import registry
-from robench.recipe import TrainConfig
+from robench.plugin.components import KINDS
+from robench.plugin.registry import registry
+from robench.training.recipe import TrainConfig
 
 REAL_DATA = {"mnist", "cifar10", "caltech101"}
 FAST: dict[str, dict[str, Any]] = {

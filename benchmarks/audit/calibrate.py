@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.audit.truth import Field, Truth, measured
 from robench.audit.best_row import best_row
 from robench.audit.verdict import worst
-from robench.seeds import generator, seed_scope
+from robench.base.seeds import generator, seed_scope
 from robench_attacks.autoattack import ArtAutoAttack
 from tests.audit.zoo import MASKED, Zoo
 from tests.audit.zoo.audited import Result, examined

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
+from robench.base.seeds import generator
 from robench.search import GradientSearch
-from robench.seeds import generator
 from tests.audit.zoo import Zoo
 from tests.audit.zoo.audited import examined
 from tests.audit.zoo.exhibit import Exhibit

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from robench.audit.judge import Judge
+from robench.base.seeds import generator, seed_scope
+from robench.base.stats import paired
+from robench.core.system import forward
 from robench.search import GradientSearch, SquareSearch
-from robench.seeds import generator, seed_scope
-from robench.stats import paired
-from robench.system import forward
 from tests.audit.zoo.exhibit import Exhibit
 from tests.audit.zoo.lessons import Lesson
 

@@ -15,9 +15,9 @@ from art.estimators.classification import PyTorchClassifier
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from robench.base.seeds import seed_scope
+from robench.core.system import module_device
 from robench.search import searching
-from robench.seeds import seed_scope
-from robench.system import module_device
 
 Search = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """Twin, float32 images in [0,1] and int64 labels on its device -> candidates."""

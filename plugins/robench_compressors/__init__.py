@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from robench import hookimpl
-from robench.hookspecs import Register
+from robench.plugin.hooks import Register
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench import ConfigError, FloatDeployed
-from robench.layers import weight_layers
+from robench.core.layers import weight_layers
 
 if TYPE_CHECKING:
     from pathlib import Path

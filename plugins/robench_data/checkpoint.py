@@ -49,7 +49,7 @@ class Checkpoint(Model):
 
     def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Make the network with the file's weights; raises UserError when they do not fit."""
-        from robench.weights import read_tensors
+        from robench.core.weights import read_tensors
         from robench_data.networks.loading import load_all
 
         state = read_tensors(Path(self.path).expanduser())

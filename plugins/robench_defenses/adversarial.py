@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 from robench import ConfigError, Defense, Threat, require, require_positive
-from robench.threat import check_norm, parse_eps, resolve_eps
+from robench.core.threat import check_norm, parse_eps, resolve_eps
 
 if TYPE_CHECKING:
     import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from robench import hookimpl
-from robench.hookspecs import Register
+from robench.plugin.hooks import Register
 
 
 @hookimpl
@@ -14,7 +14,7 @@ def robench_register(register: Register) -> None:
     from robench_metrics.latency import Latency
     from robench_metrics.prediction import SmoothedPrediction
     from robench_metrics.size import Size
-    from robench_metrics.weight_perturbation import WeightPerturbation
+    from robench_metrics.weight_perturbation.metric import WeightPerturbation
 
     register("metric", "accuracy", Accuracy)
     register("metric", "certified", Certified)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import robench
 
 if TYPE_CHECKING:
-    from robench.outcomes import Score
+    from robench.core.outcomes import Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Accuracy(robench.Metric):
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
         """Clean, attacked, robust and worst-case accuracy, and abstentions where there are any."""
-        from robench.outcomes import clean_score, scores, worst_cases
+        from robench.core.outcomes import clean_score, scores, worst_cases
 
         outcomes, budgets = evidence.outcomes, evidence.budgets
         yield _value("clean_accuracy", clean_score(outcomes))
@@ -46,7 +46,7 @@ def _value(metric: str, score: Score) -> robench.Value:
 
 
 def _abstentions(evidence: robench.Evidence) -> Iterable[robench.Value]:
-    from robench.stats import wilson
+    from robench.base.stats import wilson
 
     for (attack, access), part in evidence.outcomes.groupby(["attack", "access"], sort=False):
         abstained = int((part.prediction == robench.ABSTAIN).sum())

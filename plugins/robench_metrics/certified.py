@@ -113,7 +113,7 @@ class Certified(robench.Metric):
         """Attack every certified ball and judge by fresh votes; prints every hit."""
         import numpy as np
 
-        from robench.seeds import derive, generator
+        from robench.base.seeds import derive, generator
         from robench.smoothing import crosscheck
         from robench.smoothing.prediction import predict_early
 
@@ -169,7 +169,7 @@ def _certify(
     """Certificates, seconds of each image, and what they hold under."""
     import numpy as np
 
-    from robench.progress import progress
+    from robench.base.progress import progress
     from robench.smoothing import Certificates
 
     name, certifier = next(iter(evidence.steps.config.certifier.items()))

@@ -62,7 +62,7 @@ def share(
     metric: str, value: float, n: int, axes: dict[str, object], better: str = "higher"
 ) -> robench.Value:
     """A share of n images with its Wilson interval."""
-    from robench.stats import wilson
+    from robench.base.stats import wilson
 
     low, high = wilson(round(value * n), n)
     return robench.Value(

@@ -10,8 +10,8 @@ import torch
 from robench.audit.contest import FAIL, NEVER, SUSPECT
 from robench.audit.trial import USUAL
 from robench.audit.verdict import difference, share
-from robench.record import Finding
-from robench.stats import paired
+from robench.base.stats import paired
+from robench.core.record import Finding
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from robench.audit.trial import Trial
 from robench.audit.verdict import difference
-from robench.record import Finding
-from robench.seeds import generator
-from robench.stats import wilson
+from robench.base.seeds import generator
+from robench.base.stats import wilson
+from robench.core.record import Finding
 
 Search = Callable[[Tensor], Tensor]
 """Indices of images -> their legal candidates."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robench.system import Deployed
+from robench.core.system import Deployed
 
 FIRST, LIKELY = 4, 3
 """First answers of a randomised model about one image; wrong ones from which more are drawn."""

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robench.system import module_device
-from robench.threat import Threat
+from robench.core.system import module_device
+from robench.core.threat import Threat
 
 INNER = 200
 """Random points of the ball that must not count as adversarial."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from robench.system import module_device
+from robench.core.system import module_device
 
 LEAK = 0.1
 """Share of the gradient that passes where a clipping or a mask stops it."""

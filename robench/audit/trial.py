@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from robench.audit.judge import Judge
+from robench.base.seeds import generator
+from robench.core.system import System, module_device
+from robench.core.threat import Threat
 from robench.search import GradientSearch, Trace
-from robench.seeds import generator
-from robench.system import System, module_device
-from robench.threat import Threat
 
 if TYPE_CHECKING:
-    from robench.components import Attack
+    from robench.plugin.components import Attack
     from robench.search import Watch
 
 USUAL = "the usual attack"

@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from robench.record import Finding
-from robench.stats import Paired, paired, wilson
+from robench.base.stats import Paired, paired, wilson
+from robench.core.record import Finding
 
 Level = Literal["pass", "suspect", "fail"]
 LEVELS: tuple[Level, ...] = ("pass", "suspect", "fail")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.fakequant import (
     ActivationQuant,
     InputQuant,

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.fakequant import ActivationQuant
 from robench.integer.trace import prepare_qat
 from robench.integer.twin import Twin

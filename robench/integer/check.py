@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.ops import (
     INT32_MAX,
     MAX_ELEMENTS,

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from robench.errors import UserError
+from robench.base.errors import UserError
+from robench.core.system import System
 from robench.integer.build import to_program
 from robench.integer.differentiable import ProgramTwin
 from robench.integer.engine import Engine
@@ -16,7 +17,6 @@ from robench.integer.file import load_program, program_bytes, save_program
 from robench.integer.program import Program
 from robench.integer.reference import run_reference
 from robench.integer.twin import Twin
-from robench.system import System
 
 FILE = "program.robench"
 

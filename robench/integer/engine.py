@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.codegen import generate
 from robench.integer.program import Program
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 
 MOMENTUM = 0.05
 MIN_RANGE = 1e-3

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.check import MAX_OPS
 from robench.integer.ops import (
     MAX_ELEMENTS,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.ops import INT32_MAX, Int32
 
 Real = npt.NDArray[np.float64]

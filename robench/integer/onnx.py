@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.ops import (
     Add,
     Affine,

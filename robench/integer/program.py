@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.check import infer_shapes
 from robench.integer.ops import Conv, Input, Linear, Logits, Op, Shape
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.onnx import export_onnx
 from robench.integer.program import Program
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer.fakequant import (
     InputQuant,
     QuantAdd,

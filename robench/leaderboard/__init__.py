@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 
 
 def command(records: list[Path], out: Path | None, *, check: bool) -> int:
@@ -13,8 +13,8 @@ def command(records: list[Path], out: Path | None, *, check: bool) -> int:
         return _check(records)
     if out is None:
         raise UserError("expected --out DIR for the page, or --check")
+    from robench.cli.show import console
     from robench.leaderboard.build import build
-    from robench.show import console
 
     site = build(records, out)
     for one in site.refused:
@@ -24,9 +24,9 @@ def command(records: list[Path], out: Path | None, *, check: bool) -> int:
 
 
 def _check(records: list[Path]) -> int:
-    from robench.config import Places
+    from robench.cli.show import console
     from robench.leaderboard.check import check
-    from robench.show import console
+    from robench.run.config import Places
 
     failed = 0
     for result in check(records, Places.from_environment()):

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from robench.errors import UserError
-from robench.leaderboard.collect import collect
-from robench.leaderboard.index import write_index
-from robench.leaderboard.intake import Refused, find_records
-from robench.leaderboard.merge import groups
-from robench.leaderboard.parallel import Each, workers
-from robench.leaderboard.refusals import Refusal, find_refusals
-from robench.leaderboard.row import Row
-from robench.leaderboard.rowpage import finish_rows, start_rows
-from robench.leaderboard.site import Site, make_site
-from robench.leaderboard.studies import write_studies
-from robench.leaderboard.tabledata import TABLE
-from robench.paths import shipped
+from robench.base.errors import UserError
+from robench.base.paths import shipped
+from robench.leaderboard.read.intake import Refused, find_records
+from robench.leaderboard.read.merge import groups
+from robench.leaderboard.read.refusals import Refusal, find_refusals
+from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.site import Site, make_site
+from robench.leaderboard.write.collect import collect
+from robench.leaderboard.write.index import write_index
+from robench.leaderboard.write.parallel import Each, workers
+from robench.leaderboard.write.rowpage import finish_rows, start_rows
+from robench.leaderboard.write.studies import write_studies
+from robench.leaderboard.write.tabledata import TABLE
 
 
 def build(roots: Iterable[Path], out: Path) -> Site:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from robench.compare import budgets
-from robench.config import Places
-from robench.errors import ConfigError, DataError, UserError
-from robench.leaderboard.intake import check_hash, find_records, take
-from robench.outcomes import Score, clean_score, scores, worst_cases
-from robench.record import Record
-from robench.results import EXAMPLES, read, read_outcomes
+from robench.base.errors import ConfigError, DataError, UserError
+from robench.core.outcomes import Score, clean_score, scores, worst_cases
+from robench.core.record import Record
+from robench.leaderboard.read.intake import check_hash, find_records, take
+from robench.records.compare import budgets
+from robench.records.store import EXAMPLES, read, read_outcomes
+from robench.run.config import Places
 
 TOLERANCE = 1e-9
 LABELS_EXPECTED = 0.98
@@ -93,11 +93,11 @@ def _same(record: Record, metric: str, score: Score) -> None:
 
 def _protocol(folder: Path, places: Places) -> None:
     """The protocol is the one that the configuration and the data give here."""
-    from robench.cache import Cache
-    from robench.compose import from_plain
-    from robench.protocol import protocol, settings
-    from robench.provenance import component_versions
-    from robench.steps import Steps
+    from robench.records.protocol import protocol, settings
+    from robench.run.cache import Cache
+    from robench.run.compose import from_plain
+    from robench.run.provenance import component_versions
+    from robench.run.stages import Steps
 
     record = read(folder)
     with _possible():
@@ -118,7 +118,7 @@ def _examples(folder: Path, places: Places) -> None:
 
     A few may differ: another processor trains the same model to other last bits.
     """
-    from robench.verify import verify
+    from robench.replay.verify import verify
 
     if not (folder / EXAMPLES).is_file():
         raise NotDone("the record carries no adversarial examples")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jinja2
 
-from robench import API_VERSION
-from robench.components import KINDS
-from robench.errors import UserError
+from robench.base.errors import UserError
+from robench.plugin.components import KINDS
+from robench.plugin.hooks import API_VERSION
 
 TEMPLATES = Path(__file__).parent / "template"
 USUAL = ("defense", "compressor", "attack", "metric")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robench.errors import ConfigError
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat, project_ball
 from robench.search.gradient import Slope, finite, searching, slope, unit
 from robench.search.losses import Loss, resolve_loss
-from robench.threat import Threat, project_ball
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor, nn
 
-from robench.errors import ConfigError
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat
 from robench.search.gradient import finite, searching, slope, unit
 from robench.search.losses import margin
-from robench.threat import Threat
 
 # A constant too small breaks nothing: it grows by this until it does (the authors' own code).
 GROWTH = 10

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from robench.errors import ConfigError
+from robench.base.errors import ConfigError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, classes) and int64 labels (N,) -> loss per image (N,)."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robench.errors import ConfigError
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat
 from robench.search.losses import margin
-from robench.threat import Threat
 
 Scores = Callable[[Tensor], Tensor]
 """Images (N, C, H, W) -> scores (N, classes): logits, probabilities or votes."""

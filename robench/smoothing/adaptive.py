@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing import thresholds
 from robench.smoothing.certificates import Certificates
 from robench.smoothing.cohen import check_options

@@ -21,7 +21,7 @@ from robench.smoothing.prediction import predict_early
 from robench.smoothing.votes import IntegerVotes, VoteSource, require_fixed_function
 
 if TYPE_CHECKING:
-    from robench.system import Deployed
+    from robench.core.system import Deployed
 
 
 @dataclass(frozen=True)

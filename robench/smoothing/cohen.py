@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.certificates import Certificates
 from robench.smoothing.noise import Noise
 from robench.smoothing.radius import ABSTAIN, RADII, radius_table, require_useful

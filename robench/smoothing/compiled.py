@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.errors import RobenchError, UserError
+from robench.base.errors import RobenchError, UserError
 from robench.smoothing.noise import Noise, NoiseTable, noise_table
 from robench.smoothing.philox import Keys, keys_of
 from robench.smoothing.votes import as_pixels

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from robench.errors import RobenchError
+from robench.base.errors import RobenchError
+from robench.core.threat import towards_grid
 from robench.search import searching
 from robench.smoothing.radius import ABSTAIN
-from robench.threat import towards_grid
 
 CHANCE = 1e-6
 """The chance that a sound certifier is accused."""

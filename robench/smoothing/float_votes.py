@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.noise import Noise
 from robench.smoothing.philox import keys_of
 from robench.smoothing.votes import Labels, as_pixels, count_votes

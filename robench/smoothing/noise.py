@@ -12,7 +12,7 @@ import mpmath as mp
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 
 CDF_BITS = 128
 LAWS = ("discrete_gaussian", "rounded_gaussian", "gaussian")

@@ -13,7 +13,7 @@ import mpmath as mp
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.bounds import FloatArray, as_fraction, lower_bound, proves
 from robench.smoothing.noise import Noise
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.bounds import FloatArray, as_fraction, upper_bound
 from robench.smoothing.noise import Noise
 from robench.smoothing.radius import radius_squared, radius_table, require_useful

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.noise import Noise, noise_table
 from robench.smoothing.philox import keys_of
 from robench.smoothing.sampling import draw

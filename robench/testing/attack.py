@@ -8,12 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from robench.api import evaluate
-from robench.components import Attack
-from robench.seeds import generator, seed_scope
+from robench.base.seeds import generator, seed_scope
+from robench.core.threat import Threat
+from robench.plugin.components import Attack
+from robench.run.evaluate import evaluate
 from robench.testing.component import ComponentContract
 from robench.testing.tiny import tiny_data, tiny_network
-from robench.threat import Threat
 
 EPS = {"linf": 0.2, "l2": 1.0}
 

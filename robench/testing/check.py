@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import torch
 
-from robench.components import Check
-from robench.record import Finding
-from robench.seeds import seed_scope
-from robench.system import FloatDeployed, System
+from robench.base.seeds import seed_scope
+from robench.core.record import Finding
+from robench.core.system import FloatDeployed, System
+from robench.core.threat import Threat
+from robench.plugin.components import Check
 from robench.testing.component import ComponentContract
 from robench.testing.tiny import tiny_data, tiny_network
-from robench.threat import Threat
 
 
 class CheckContract(ComponentContract):

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from robench.components import Component
-from robench.config import plain_options
-from robench.digest import canonical
-from robench.errors import ConfigError
-from robench.options import options, summary
+from robench.base.errors import ConfigError
+from robench.base.hashing import canonical
+from robench.plugin.components import Component
+from robench.plugin.options import options, summary
+from robench.run.config import plain_options
 
 
 class ComponentContract:

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import torch
 
-from robench.components import Compressor
-from robench.seeds import seed_scope
-from robench.system import System
+from robench.base.seeds import seed_scope
+from robench.core.system import System
+from robench.plugin.components import Compressor
 from robench.testing.component import ComponentContract
 from robench.testing.systems import check_system
 from robench.testing.tiny import tiny_data, train, untrained

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from robench.components import Dataset
-from robench.errors import DataError
+from robench.base.errors import DataError
+from robench.plugin.components import Dataset
 from robench.testing.component import ComponentContract
 
 

@@ -6,14 +6,14 @@ from typing import ClassVar
 
 import torch
 
-from robench.api import evaluate
-from robench.components import Defense, DeployContext
-from robench.recipe import TrainConfig
-from robench.seeds import generator, seed_scope
-from robench.system import FloatDeployed, System
+from robench.base.seeds import generator, seed_scope
+from robench.core.system import FloatDeployed, System
+from robench.plugin.components import Defense, DeployContext
+from robench.run.evaluate import evaluate
 from robench.testing.component import ComponentContract
 from robench.testing.systems import check_system
 from robench.testing.tiny import tiny_data, tiny_network
+from robench.training.recipe import TrainConfig
 
 
 class DefenseContract(ComponentContract):

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from robench.api import evaluate
-from robench.components import Metric
-from robench.record import Value
+from robench.core.record import Value
+from robench.plugin.components import Metric
+from robench.run.evaluate import evaluate
 from robench.testing.component import ComponentContract
 from robench.testing.tiny import tiny_data, tiny_network
 
 if TYPE_CHECKING:
-    from robench.record import Record
+    from robench.core.record import Record
 
 
 class MetricContract(ComponentContract):

@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from robench.components import Model
-from robench.seeds import generator, seed_scope
+from robench.base.seeds import generator, seed_scope
+from robench.core.weights import load_weights, save_weights
+from robench.plugin.components import Model
 from robench.testing.component import ComponentContract
 from robench.testing.systems import check_gradient
-from robench.weights import load_weights, save_weights
 
 
 class ModelContract(ComponentContract):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robench.data import Data
-from robench.system import ABSTAIN, System
+from robench.core.data import Data
+from robench.core.system import ABSTAIN, System
 
 
 def check_system(system: System, data: Data) -> Tensor:

@@ -8,9 +8,9 @@ from functools import cache
 import torch
 from torch import nn
 
-from robench.data import Data, Split
-from robench.seeds import seed_scope
-from robench.threat import UsualThreat
+from robench.base.seeds import seed_scope
+from robench.core.data import Data, Split
+from robench.core.threat import UsualThreat
 
 
 def tiny_data() -> Data:

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from robench.stats import paired
-from robench.threat import Threat, distance
+from robench.base.stats import paired
+from robench.core.threat import Threat, distance
 from robench_attacks import BIM, CW, FGSM, MIM, PGD, Square
 from robench_attacks.engine import EngineAttack
 from robench_data.mnist import MNIST

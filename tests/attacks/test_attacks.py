@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from robench.components import Attack, Component
-from robench.errors import ConfigError
-from robench.threat import Threat, distance
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat, distance
+from robench.plugin.components import Attack, Component
 from robench_attacks import (
     BIM,
     CW,

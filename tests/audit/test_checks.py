@@ -25,9 +25,9 @@ from robench.audit.checks.transfer import TransferIn
 from robench.audit.checks.unbounded import Unbounded
 from robench.audit.trial import Trial
 from robench.audit.verdict import share, worst
-from robench.components import Check
-from robench.record import Finding
-from robench.system import FloatDeployed, System
+from robench.core.record import Finding
+from robench.core.system import FloatDeployed, System
+from robench.plugin.components import Check
 from tests.audit.zoo import Zoo
 from tests.audit.zoo.layers import Scale, Straight
 
@@ -188,9 +188,9 @@ class Foreign(Check):
 
 
 def test_a_plugin_brings_a_check(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from robench.audit.examination import _checks
-    from robench.config import AuditConfig
-    from robench.plugins import Choice, registry
+    from robench.plugin.registry import Choice, registry
+    from robench.run.config import AuditConfig
+    from robench.run.examination import _checks
 
     choice = Choice("check", "foreign", Foreign, "test", "test", "0")
     monkeypatch.setitem(registry().choices["check"], "foreign", choice)

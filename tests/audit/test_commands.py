@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import robench
-from robench.audit.again import audit_record
-from robench.cli import main
-from robench.config import Places
-from robench.recipe import TrainConfig
-from robench.results import find, load
+from robench.cli.main import main
+from robench.records.store import find, load
+from robench.replay.audit import audit_record
+from robench.run.config import Places
+from robench.training.recipe import TrainConfig
 
 
 def test_the_full_audit_of_a_stored_record(places: Places) -> None:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from robench.audit.planted import features_of, plant
+from robench.base.seeds import generator
+from robench.core.threat import Threat
 from robench.search import GradientSearch
-from robench.seeds import generator
-from robench.threat import Threat
 from tests.audit.zoo import Zoo
 
 

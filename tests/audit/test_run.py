@@ -8,11 +8,11 @@ import pytest
 from torch import nn
 
 import robench
-from robench.audit.report import audit_lines
-from robench.config import AuditConfig, Places
-from robench.data import Data
-from robench.errors import ConfigError
-from robench.record import Record
+from robench.base.errors import ConfigError
+from robench.cli.audit_words import audit_lines
+from robench.core.data import Data
+from robench.core.record import Record
+from robench.run.config import AuditConfig, Places
 from tests.audit.zoo import Zoo
 from tests.audit.zoo.layers import Scale
 
@@ -53,19 +53,19 @@ def test_an_honest_weak_row_is_weak_not_masked(zoo: Zoo, places: Places) -> None
 def test_same_record_again_from_the_cache(
     masked: Record, zoo: Zoo, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import robench.audit.examination
+    import robench.run.examination
 
     def never(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(robench.audit.examination, "_run", never)
+    monkeypatch.setattr(robench.run.examination, "_run", never)
     again = audited(zoo, nn.Sequential(zoo.base(), Scale(1000.0)), places)
     assert again.audit == masked.audit
     assert again.values == masked.values
 
 
 def test_shown_with_its_reasons(masked: Record, tmp_path: Path, capsys: object) -> None:
-    from robench.show import print_record
+    from robench.cli.show import print_record
 
     lines = [line for _, line in audit_lines(masked)]
     assert "fail, gradients are masked" in lines[0]

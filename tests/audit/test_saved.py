@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from robench.cli import main
-from robench.config import Places
-from robench.errors import UserError
-from robench.results import EXAMPLES, read
-from robench.verify import verify
+from robench.base.errors import UserError
+from robench.cli.main import main
+from robench.records.store import EXAMPLES, read
+from robench.replay.verify import verify
+from robench.run.config import Places
 
 Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from robench import results
-from robench.stats import paired
+from robench.base.stats import paired
+from robench.records import store as results
 
 
 def data(page: Path) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def test_pictures_follow_the_rows(tab: Any) -> None:
 
 @slow
 def test_numbers_are_written_alike(tab: Any) -> None:
-    from robench.leaderboard.formats import number
+    from robench.leaderboard.table.formats import number
 
     rng = np.random.default_rng(1)
     values = [

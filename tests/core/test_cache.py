@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from robench.cache import MANIFEST, Cache
-from robench.errors import CacheError
+from robench.base.errors import CacheError
+from robench.run.cache import MANIFEST, Cache
 
 
 def make(folder: Path) -> None:

@@ -17,7 +17,7 @@ COMMAND = [
 ]
 SCRIPT = f"""
 import sys
-from robench.cli import main
+from robench.cli.main import main
 assert main({COMMAND!r}) == 0
 print("loaded:", sorted({{"torchvision", "art", "sklearn"}} & set(sys.modules)))
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from robench.cli import main
+from robench.cli.main import main
 
 FAST = ["model.small_cnn.width=4", "train.epochs=1", "images=40", "threads=1"]
 
@@ -180,7 +180,7 @@ def test_an_unknown_record_and_kind_are_said(capsys: pytest.CaptureFixture[str])
 
 
 def test_installed_command_shows_tracebacks_only_on_request(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "robench.cli", "run", "attack.pgd.steps=0"]
+    command = [sys.executable, "-m", "robench", "run", "attack.pgd.steps=0"]
     plain = subprocess.run(command, capture_output=True, text=True)
     assert (plain.returncode, plain.stderr.count("\n")) == (2, 1)
     debug = {**os.environ, "ROBENCH_DEBUG": "1"}

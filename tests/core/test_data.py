@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.data import Data, Split, stratified
-from robench.errors import DataError
+from robench.base.errors import DataError
+from robench.core.data import Data, Split, stratified
 from tests.conftest import USUAL, blobs
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench import digest
+from robench.base import hashing as digest
 
 PLAIN = st.recursive(
     st.none()

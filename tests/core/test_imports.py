@@ -40,7 +40,7 @@ def test_a_plugin_imports_only_robench_and_foreign_packages(plugin: str) -> None
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["plugins"], ["--version"]])
 def test_help_loads_no_heavy_package(arguments: list[str]) -> None:
     script = (
-        "import sys\nfrom robench.cli import main\n"
+        "import sys\nfrom robench.cli.main import main\n"
         f"try:\n    status = main({arguments!r})\n"
         "except SystemExit as end:\n    status = end.code\n"
         "heavy = {'torch', 'torchvision', 'art', 'sklearn', 'pandas', 'scipy', 'hydra'}\n"

@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 import robench
-from robench.config import Places, RunConfig, Transfer, WhiteBox
-from robench.errors import ConfigError, PluginError, UserError
-from robench.examples import load_examples, row_name
-from robench.pipeline import run
-from robench.recipe import TrainConfig
-from robench.results import EXAMPLES, load, read, read_outcomes
-from robench.threat import ThreatConfig
+from robench.base.errors import ConfigError, PluginError, UserError
+from robench.core.threat import ThreatConfig
+from robench.records.examples import load_examples, row_name
+from robench.records.store import EXAMPLES, load, read, read_outcomes
+from robench.run.config import Places, RunConfig, Transfer, WhiteBox
+from robench.run.pipeline import run
+from robench.training.recipe import TrainConfig
 from tests.conftest import tiny_net
 
 
@@ -101,7 +101,7 @@ class Share(robench.Metric):
     """The built-in accuracy's core, without the plugin."""
 
     def measure(self, evidence: robench.Evidence) -> Any:
-        from robench.outcomes import clean_score, scores
+        from robench.core.outcomes import clean_score, scores
 
         yield robench.Value(metric="clean_accuracy", value=clean_score(evidence.outcomes).value)
         for score in scores(evidence.outcomes, {}, when_clean_right=True):
@@ -197,8 +197,8 @@ def test_noise_is_not_projected_and_has_no_access(places: Places) -> None:
 def test_transfer_makes_examples_on_another_seed(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from robench import config as core
-    from robench.plugins import Choice, registry
+    from robench.plugin.registry import Choice, registry
+    from robench.run import config as core
 
     known = registry()
     for kind, component in (("defense", Plain), ("compressor", Same)):

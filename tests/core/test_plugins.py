@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import robench
-from robench.errors import ConfigError, PluginError
-from robench.plugins import Choice, Registry, discover
+from robench.base.errors import ConfigError, PluginError
+from robench.plugin.registry import Choice, Registry, discover
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.cli import main
-from robench.config import Places
-from robench.errors import UserError
-from robench.record import SCHEMA_VERSION, Record
-from robench.results import EXAMPLES, RECORD, find, folders, read
-from robench.verify import verify
+from robench.base.errors import UserError
+from robench.cli.main import main
+from robench.core.record import SCHEMA_VERSION, Record
+from robench.records.store import EXAMPLES, RECORD, find, folders, read
+from robench.replay.verify import verify
+from robench.run.config import Places
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.stats import mcnemar, newcombe_unpaired, paired, wilson
+from robench.base.stats import mcnemar, newcombe_unpaired, paired, wilson
 
 
 @pytest.mark.parametrize(

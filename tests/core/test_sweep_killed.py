@@ -31,7 +31,7 @@ def start(root: Path) -> subprocess.Popen[bytes]:
         "ROBENCH_RESULTS": str(root / "results"),
         "ROBENCH_CACHE": str(root / "cache"),
     }
-    command = [sys.executable, "-m", "robench.cli", *SWEEP]
+    command = [sys.executable, "-m", "robench", *SWEEP]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, env=env, start_new_session=True, **quiet)
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.errors import ConfigError
-from robench.threat import (
+from robench.base.errors import ConfigError
+from robench.core.threat import (
     Threat,
     UsualThreat,
     distance,

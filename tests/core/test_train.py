@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.augment import augment
-from robench.checkpoint import Checkpoint
-from robench.data import Data
-from robench.errors import ConfigError
-from robench.machine import cpu_flags, fastest_precision
-from robench.recipe import Recipe, TrainConfig
-from robench.train import Trainer, learning_rate
+from robench.base.errors import ConfigError
+from robench.base.machine import cpu_flags, fastest_precision
+from robench.core.data import Data
+from robench.training.augment import augment
+from robench.training.checkpoint import Checkpoint
+from robench.training.loop import Trainer, learning_rate
+from robench.training.recipe import Recipe, TrainConfig
 from tests.conftest import tiny_net
 
 CPU = torch.device("cpu")
@@ -46,7 +46,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(
     recipe: Recipe, tiny_data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = weights(Trainer(recipe, 3, CPU).fit(fresh(), tiny_data.train, loss))
-    monkeypatch.setattr("robench.checkpoint.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("robench.training.checkpoint.SECONDS_BETWEEN", 0.0)
     calls = 0
 
     def failing(model: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -146,7 +146,7 @@ def test_no_folder_means_no_checkpoint() -> None:
 def test_auto_is_the_precision_that_the_cpu_multiplies_natively(
     flags: set[str], precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("robench.machine.cpu_flags", lambda: flags)
+    monkeypatch.setattr("robench.base.machine.cpu_flags", lambda: flags)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     fastest_precision.cache_clear()
     chosen = TrainConfig(precision="auto")

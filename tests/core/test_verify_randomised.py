@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from robench.verify import _different
+from robench.replay.verify import _different
 
 TRUTH = np.zeros(100, np.int64)
 RECORDED = pd.DataFrame({"label": TRUTH, "prediction": np.repeat([0, 1], [90, 10])})

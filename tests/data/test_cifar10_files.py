@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from robench.errors import DataError
+from robench.base.errors import DataError
 from robench_data import cifar10
 from robench_data.cifar10 import CIFAR10
 

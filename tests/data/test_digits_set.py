@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from robench.errors import ConfigError, DataError
+from robench.base.errors import ConfigError, DataError
 from robench_data.digits import Digits
 from robench_data.splits import split
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from robench.errors import DataError
+from robench.base.errors import DataError
 from robench_data.idx import read_idx
 from robench_data.mnist import MNIST
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robench.errors import ConfigError, DataError
+from robench.base.errors import ConfigError, DataError
 from robench_data.npz import Npz
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from robench.components import Dataset
-from robench.errors import ConfigError, DataError
+from robench.base.errors import ConfigError, DataError
+from robench.plugin.components import Dataset
 from robench_data.caltech101 import Caltech101
 from robench_data.image_folder import ImageFolder
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import robench_data
-from robench.components import Component
+from robench.plugin.components import Component
 
 CHOICES = {
     "dataset": ["caltech101", "cifar10", "digits", "image_folder", "mnist", "npz"],

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.components import Defense
-from robench.data import Data
-from robench.errors import ConfigError
-from robench.recipe import Recipe
+from robench.base.errors import ConfigError
+from robench.core.data import Data
+from robench.core.threat import Threat
+from robench.plugin.components import Defense
 from robench.search import GradientSearch
-from robench.threat import Threat
-from robench.train import Trainer
+from robench.training.loop import Trainer
+from robench.training.recipe import Recipe
 from robench_defenses.adversarial import AdversarialTraining
 from robench_defenses.gaussian import GaussianTraining
 from robench_defenses.none import NoDefense

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robench.plugins import registry
+from robench.plugin.registry import registry
 
 
 def make(kind: str, name: str, **options: object):  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from integer_networks import CifarResNet, settle, small_cnn
 from integer_programs import images, programs
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer import Engine, Program, engine, quantize, run_reference, to_program
 
 SETTINGS = settings(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from integer_networks import CifarResNet, settle
 from integer_programs import RandomProgram, programs
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer import Program, load_program, quantize, save_program, to_program
 from robench.integer.file import _HEADER, VERSION, parse_program, program_bytes
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 import robench
-from robench.audit.again import audit_record
-from robench.cli import main
-from robench.config import Places
-from robench.errors import UserError
+from robench.base.errors import UserError
+from robench.cli.main import main
+from robench.core.record import Record
 from robench.integer import Program, engine, load_program, save_program
-from robench.recipe import TrainConfig
-from robench.record import Record
-from robench.results import PROGRAM, read
-from robench.train import Trainer
-from robench.verify import verify
+from robench.records.store import PROGRAM, read
+from robench.replay.audit import audit_record
+from robench.replay.verify import verify
+from robench.run.config import Places
+from robench.training.loop import Trainer
+from robench.training.recipe import TrainConfig
 
 
 def evaluated(places: Places, compressor: str, **options: object) -> Record:

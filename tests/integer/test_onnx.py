@@ -10,7 +10,7 @@ import torch
 from integer_networks import CifarResNet, WideResNet, cnn4, settle
 from torch import nn
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer import Program, export_onnx, quantize, run_reference, to_program
 from robench.integer.runtimes import agreements, classifier
 

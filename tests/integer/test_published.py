@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from robench.cache import Cache
-from robench.compose import from_plain
-from robench.config import Places
 from robench.integer import Engine, export_c, load_program, run_reference
-from robench.results import EXAMPLES, PROGRAM, read
-from robench.steps import Steps
-from robench.train import Trainer
-from robench.verify import verify
+from robench.records.store import EXAMPLES, PROGRAM, read
+from robench.replay.verify import verify
+from robench.run.cache import Cache
+from robench.run.compose import from_plain
+from robench.run.config import Places
+from robench.run.stages import Steps
+from robench.training.loop import Trainer
 
 RECORDS = Path(__file__).parents[2] / "leaderboard" / "records"
 PROGRAMS = sorted(RECORDS.glob(f"*/{PROGRAM}"))

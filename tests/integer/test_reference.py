@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer import Program, run_reference
 from robench.integer.ops import (
     Add,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from robench.cli import main
-from robench.config import Places
-from robench.errors import ConfigError
-from robench.record import Record
-from robench.results import read
+from robench.base.errors import ConfigError
+from robench.cli.main import main
+from robench.core.record import Record
+from robench.records.store import read
+from robench.run.config import Places
 from robench_metrics.latency import Latency
 from robench_metrics.size import Size
 

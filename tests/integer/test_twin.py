@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import resnet18, resnet50
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.integer import calibrate, prepare_qat, quantize, run_reference, to_program
 
 CIFAR = (3, 32, 32)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import robench
-from robench.config import Places
+from robench.run.config import Places
 from robench.testing import tiny_data, tiny_network
 
 

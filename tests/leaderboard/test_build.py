@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from robench import results
-from robench.cli import main
-from robench.errors import UserError
+from robench.base.errors import UserError
+from robench.cli.main import main
 from robench.leaderboard.build import build
+from robench.records import store as results
 
 
 def files(folder: Path) -> dict[str, bytes]:

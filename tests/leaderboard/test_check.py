@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robench import results
-from robench.cli import main
-from robench.config import Places
+from robench.cli.main import main
 from robench.leaderboard.check import check
+from robench.records import store as results
+from robench.run.config import Places
 
 
 @pytest.fixture

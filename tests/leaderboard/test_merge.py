@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import robench
-from robench import results
-from robench.config import Places
+from robench.core.record import Record
 from robench.leaderboard.build import build
-from robench.leaderboard.merge import groups, merged
-from robench.leaderboard.parts import read_parts
-from robench.protocol import protocol, settings
-from robench.record import Record
+from robench.leaderboard.read.merge import groups, merged
+from robench.leaderboard.read.parts import read_parts
+from robench.records import store as results
+from robench.records.protocol import protocol, settings
+from robench.run.config import Places
 from robench.testing import tiny_data, tiny_network
 from robench_attacks.gradient import PGD
 from tests.leaderboard.made import blurred

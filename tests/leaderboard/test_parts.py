@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robench import results
-from robench.compare import budgets
-from robench.errors import UserError
-from robench.leaderboard.parts import read_parts, robust_scores, worst_right
-from robench.outcomes import clean_score, scores, worst_cases
+from robench.base.errors import UserError
+from robench.core.outcomes import clean_score, scores, worst_cases
+from robench.leaderboard.read.parts import read_parts, robust_scores, worst_right
+from robench.records import store as results
+from robench.records.compare import budgets
 
 
 def test_scores_are_those_of_the_table(records: Path) -> None:

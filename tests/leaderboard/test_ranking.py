@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.leaderboard.ranking import ranks
-from robench.leaderboard.row import Row
-from robench.stats import paired
+from robench.base.stats import paired
+from robench.leaderboard.table.ranking import ranks
+from robench.leaderboard.table.row import Row
 
 
 def row(

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import fx, nn
 
-from robench.components import Model
-from robench.errors import ConfigError
-from robench.recipe import TrainConfig
-from robench.system import check_output
+from robench.base.errors import ConfigError
+from robench.core.system import check_output
+from robench.plugin.components import Model
+from robench.training.recipe import TrainConfig
 from robench_data.cnn4 import CNN4
 from robench_data.resnet9 import ResNet9
 from robench_data.resnet20 import ResNet20

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from robench.components import Model
-from robench.errors import ConfigError, UserError
-from robench.weights import save_weights
+from robench.base.errors import ConfigError, UserError
+from robench.core.weights import save_weights
+from robench.plugin.components import Model
 from robench_data.checkpoint import Checkpoint
 from robench_data.cnn4 import CNN4
 from robench_data.resnet9 import ResNet9

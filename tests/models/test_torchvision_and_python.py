@@ -6,7 +6,7 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from robench.errors import ConfigError, PluginError, UserError
+from robench.base.errors import ConfigError, PluginError, UserError
 from robench_data.python_model import PythonModel
 from robench_data.torchvision_model import TorchvisionModel
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from robench.errors import ConfigError
+from robench.base.errors import ConfigError
+from robench.core.threat import TOLERANCE, Threat, distance
 from robench.search import GradientSearch, Trace
-from robench.threat import TOLERANCE, Threat, distance
 
 SEARCHES = {
     "fgsm": GradientSearch(steps=1, best=False),

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from robench.errors import ConfigError
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat, distance
 from robench.search import CarliniSearch
-from robench.threat import Threat, distance
 
 FREE = Threat("l2", None, grid=False)
 SEARCH = CarliniSearch(search_steps=5, steps=30, learning_rate=0.05, initial_const=1.0)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from robench.errors import ConfigError
+from robench.base.errors import ConfigError
 from robench.search import LOSSES, cross_entropy, dlr, margin
 from robench.search.losses import resolve_loss
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from robench.errors import ConfigError
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat
 from robench.search import SquareSearch
 from robench.search.square import _bump
-from robench.threat import Threat
 
 
 def rng(seed: int = 0) -> torch.Generator:

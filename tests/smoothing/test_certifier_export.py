@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_compiled import CLASSES, PIXELS, TOY, toy_labels
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.export import certifier_source
 from robench.smoothing.noise import Noise

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from smoothing_toys import BernoulliVotes, FixedVotes
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.certificates import Certificates, write_tsv
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.noise import Noise

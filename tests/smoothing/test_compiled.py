@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.compiled import CNoise, CompiledVotes, vote_source
 from robench.smoothing.noise import Noise, noise_table
 from robench.smoothing.philox import further_words, keys_of, leading_words

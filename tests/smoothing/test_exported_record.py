@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robench.cli import main
-from robench.config import Places
-from robench.rebuild import rebuild
-from robench.results import folders
+from robench.cli.main import main
+from robench.records.store import folders
+from robench.replay.rebuild import rebuild
+from robench.run.config import Places
 from robench.smoothing import Cohen, predict
 from robench.smoothing.classifier import SmoothedDeployed
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.float_votes import FloatVotes
 from robench.smoothing.noise import Noise

@@ -9,12 +9,12 @@ from typing import Any, cast
 import pandas as pd
 import pytest
 
-from robench.paths import shipped
-from robench.study.cells import Run, Runs
-from robench.study.intrs2021 import STUDIES
-from robench.study.intrs2021_grid import FLOAT, INT, Near, system
-from robench.study.report import report
-from robench.study.voted import Certified, Predicted
+from robench.base.paths import shipped
+from robench.studies.report import report
+from robench.studies.runs import Run, Runs
+from robench.studies.voted import Certified, Predicted
+from robench_studies.intrs2021.grid import FLOAT, INT, Near, system
+from robench_studies.intrs2021.tables import STUDIES
 
 PRESETS = sorted((shipped("conf") / "experiment").glob("intrs_*.yaml"))
 PAPER = {"intrs_table1": 16, "intrs_table2": 72, "intrs_table3": 96, "intrs_table45": 112}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from smoothing_toys import pmf
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.noise import Noise, noise_table
 from robench.smoothing.philox import Keys, further_words, keys_of, leading_words
 from robench.smoothing.sampling import draw, resolve, training_noise

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from smoothing_toys import pmf
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.bounds import binomial_tail, lower_bound, upper_bound
 from robench.smoothing.noise import Noise
 from robench.smoothing.radius import RADII, radius_squared, radius_table, reaches, require_useful

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from smoothing_toys import BernoulliVotes
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing import thresholds
 from robench.smoothing.adaptive import Adaptive
 from robench.smoothing.cohen import Cohen

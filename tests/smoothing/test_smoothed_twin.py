@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from robench.core.threat import Threat
 from robench.smoothing.classifier import AGREEING, SmoothedTwin
-from robench.threat import Threat
 from robench_attacks.gradient import PGD
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robench.errors import UserError
+from robench.base.errors import UserError
 from robench.smoothing.noise import Noise, noise_table
 from robench.smoothing.philox import keys_of
 from robench.smoothing.sampling import draw

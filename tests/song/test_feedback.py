@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from robench import ConfigError, Data, Split, UsualThreat, evaluate
-from robench.config import Places
-from robench.recipe import Recipe, TrainConfig
-from robench.show import print_record
-from robench.train import Trainer
-from robench_defenses.feedback import FeedbackLearning
-from robench_defenses.feedback_directions import gradient_bank, random_bank
-from robench_defenses.feedback_margins import margins, move
-from robench_defenses.feedback_round import Round, draw
+from robench.cli.show import print_record
+from robench.run.config import Places
+from robench.training.loop import Trainer
+from robench.training.recipe import Recipe, TrainConfig
+from robench_defenses.feedback.directions import gradient_bank, random_bank
+from robench_defenses.feedback.margins import margins, move
+from robench_defenses.feedback.options import FeedbackLearning
+from robench_defenses.feedback.rounds import Round, draw
 
 SMALL = FeedbackLearning(
     rounds=2, high_images=2, medium_images=3, low_images=4, random_directions=4, limit=0.5

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from robench import evaluate
-from robench.cache import Cache
-from robench.cli import main
-from robench.config import Places
-from robench.paths import shipped
-from robench.recipe import TrainConfig
-from robench.study.song2021 import STUDIES
-from robench.study.studies import Study
+from robench.base.paths import shipped
+from robench.cli.main import main
+from robench.run.cache import Cache
+from robench.run.config import Places
+from robench.studies.catalogue import Study
+from robench.training.recipe import TrainConfig
 from robench_compressors.ptq import PTQ
 from robench_defenses.adversarial import AdversarialTraining
-from robench_defenses.feedback import FeedbackLearning
+from robench_defenses.feedback.options import FeedbackLearning
 from robench_defenses.mulaw import MuLaw
+from robench_studies.song2021.tables import STUDIES
 
 PRESETS = sorted((shipped("conf") / "experiment").glob("song2021_*.yaml"))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robench.cli import main
-from robench.errors import ConfigError
-from robench.outcomes import CLEAN, COLUMNS
-from robench.record import (
+from robench.base.errors import ConfigError
+from robench.cli.main import main
+from robench.core.outcomes import CLEAN, COLUMNS
+from robench.core.record import (
     AttackRow,
     Audit,
     DataInfo,
@@ -19,15 +19,15 @@ from robench.record import (
     TwinAgreement,
     Value,
 )
-from robench.study.cells import Column, Runs, System
-from robench.study.claims import Claim, Difference
-from robench.study.report import report
-from robench.study.song2021 import MNIST, STUDIES
-from robench.study.song2021_audited import audited_table
-from robench.study.song2021_extras import headline
-from robench.study.song2021_norms import all_norms, largest_norm, norms_table
-from robench.study.song2021_reasons import REASONS
-from robench.study.studies import find
+from robench.studies.catalogue import find
+from robench.studies.claims import Claim, Difference
+from robench.studies.report import report
+from robench.studies.runs import Column, Runs, System
+from robench_studies.song2021.audited import audited_table
+from robench_studies.song2021.extras import headline
+from robench_studies.song2021.norms import all_norms, largest_norm, norms_table
+from robench_studies.song2021.reasons import REASONS
+from robench_studies.song2021.tables import MNIST, STUDIES
 
 N = 200
 

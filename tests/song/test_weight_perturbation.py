@@ -10,9 +10,9 @@ from torch import nn
 from robench import ConfigError, evaluate
 from robench_compressors.ptq import PTQ
 from robench_defenses.mulaw import MuLaw
-from robench_metrics.weight_perturbation import WeightPerturbation
-from robench_metrics.weight_perturbation_features import inputs, terms
-from robench_metrics.weight_perturbation_norms import (
+from robench_metrics.weight_perturbation.features import inputs, terms
+from robench_metrics.weight_perturbation.metric import WeightPerturbation
+from robench_metrics.weight_perturbation.norms import (
     convolution_norms,
     matrix_norms,
     spectral_norm,

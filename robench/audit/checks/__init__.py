@@ -24,7 +24,7 @@ from robench.audit.checks.temperature import Temperature
 from robench.audit.checks.together import Together
 from robench.audit.checks.transfer import TransferIn
 from robench.audit.checks.unbounded import Unbounded
-from robench.components import Check
+from robench.plugin.components import Check
 
 LEVELS: dict[str, int] = {"quick": 7, "full": 40}
 """Steps of every gradient search, by level."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from robench.audit.trial import Trial
 from robench.audit.verdict import share
-from robench.components import Check
-from robench.record import Finding
+from robench.core.record import Finding
+from robench.plugin.components import Check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Agreement(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts examples of the usual attack that fool the twin alone."""
-        from robench.system import forward
+        from robench.core.system import forward
 
         reference = trial.reference
         labels = trial.labels[reference.index]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from robench.audit.trial import Trial
 from robench.audit.verdict import share
-from robench.components import Check
-from robench.record import Finding
+from robench.core.record import Finding
+from robench.plugin.components import Check
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from robench.audit.planted import Features, Plant, features_of, plant
 from robench.audit.trial import Trial
 from robench.audit.verdict import share
-from robench.components import Attack, Check
-from robench.record import Finding
-from robench.seeds import generator, seed_scope
-from robench.system import forward, module_device
+from robench.base.seeds import generator, seed_scope
+from robench.core.record import Finding
+from robench.core.system import forward, module_device
+from robench.plugin.components import Attack, Check
 
 PLANTED = "planted"
 """The check's name for the usual attack; a row's own is `planted_` and the attack's name."""

@@ -9,8 +9,8 @@ import torch
 
 from robench.audit.trial import Trial
 from robench.audit.verdict import difference
-from robench.components import Check
-from robench.record import Finding
+from robench.core.record import Finding
+from robench.plugin.components import Check
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from functools import partial
 
 from robench.audit.contest import contest
 from robench.audit.trial import Trial
-from robench.components import Check
-from robench.record import Finding
+from robench.core.record import Finding
+from robench.plugin.components import Check
 
 NAMES = {"margin": "the margin of the logits", "dlr": "the difference of logits ratio"}
 

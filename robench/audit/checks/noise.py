@@ -9,9 +9,9 @@ import torch
 
 from robench.audit.trial import Trial
 from robench.audit.verdict import share
-from robench.components import Check
-from robench.record import Finding
-from robench.seeds import generator
+from robench.base.seeds import generator
+from robench.core.record import Finding
+from robench.plugin.components import Check
 
 
 @dataclass(frozen=True, kw_only=True)

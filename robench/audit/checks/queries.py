@@ -10,11 +10,11 @@ from torch import Tensor
 
 from robench.audit.trial import Trial
 from robench.audit.verdict import share
-from robench.components import Check
-from robench.record import Finding
+from robench.base.seeds import generator
+from robench.core.record import Finding
+from robench.core.system import forward
+from robench.plugin.components import Check
 from robench.search import Scores, SquareSearch
-from robench.seeds import generator
-from robench.system import forward
 
 NOTHING = 0.1
 """Share of images up to which next to nothing is left."""

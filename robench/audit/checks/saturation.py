@@ -9,8 +9,8 @@ import torch
 
 from robench.audit.trial import Trial
 from robench.audit.verdict import share
-from robench.components import Check
-from robench.record import Finding
+from robench.core.record import Finding
+from robench.plugin.components import Check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Saturation(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images whose clean cross-entropy gradient vanishes at the logits."""
-        from robench.system import forward
+        from robench.core.system import forward
 
         index = trial.reference.index
         with torch.no_grad():

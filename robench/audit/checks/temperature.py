@@ -8,10 +8,10 @@ from functools import partial
 
 from robench.audit.contest import contest
 from robench.audit.trial import Trial
-from robench.components import Check
-from robench.record import Finding
+from robench.core.record import Finding
+from robench.core.system import forward
+from robench.plugin.components import Check
 from robench.search import margin
-from robench.system import forward
 
 
 @dataclass(frozen=True, kw_only=True)

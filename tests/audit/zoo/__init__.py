@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from robench.seeds import seed_scope
+from robench.base.seeds import seed_scope
 from tests.audit.zoo.compressed import (
     adversarial_ptq4,
     adversarial_ptq8,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from robench.audit.checks import CHECKS, LEVELS
 from robench.audit.trial import Trial
 from robench.audit.verdict import worst
-from robench.record import Finding
-from robench.seeds import seed_scope
+from robench.base.seeds import seed_scope
+from robench.core.record import Finding
 from tests.audit.zoo.exhibit import Exhibit
 from tests.audit.zoo.lessons import Lesson
 

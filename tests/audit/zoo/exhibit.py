@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from robench.system import FloatDeployed, System
+from robench.core.system import FloatDeployed, System
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from robench.data import Split, stratified
-from robench.threat import Threat
+from robench.core.data import Split, stratified
+from robench.core.threat import Threat
 
 
 @dataclass(frozen=True)

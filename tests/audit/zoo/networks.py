@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from robench.core.threat import Threat
 from robench.search import GradientSearch
-from robench.threat import Threat
 from tests.audit.zoo.lessons import Lesson
 
 

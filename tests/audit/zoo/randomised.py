@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robench.system import System
+from robench.core.system import System
 from tests.audit.zoo.exhibit import Exhibit, Randomised, shipped
 from tests.audit.zoo.layers import Straight, rounded
 from tests.audit.zoo.networks import network, train

@@ -1,0 +1,25 @@
+"""Where files that ship with robench are, in a wheel and in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from robench.base.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped(name: str) -> Path:
+    """The shipped folder `name`: inside the installed package, else beside it in the checkout."""
+    for base in (PACKAGE, PACKAGE.parent):
+        if (base / name).is_dir():
+            return base / name
+    raise UserError(f"expected the folder {name!r} beside or inside {PACKAGE}; reinstall robench")
+
+
+def inside(root: Path, name: str) -> Path:
+    """The path `name` below `root`; raises UserError when it climbs out."""
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise UserError(f"expected a path below {root}, got {name!r}")
+    return path

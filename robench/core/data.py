@@ -1,0 +1,116 @@
+"""Images and labels as every step of a run sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from robench.base.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from robench.core.threat import UsualThreat
+
+
+@dataclass(frozen=True)
+class Split:
+    """Labelled images: `images` uint8 (N, C, H, W), 8-bit pixels; `labels` int64 (N,).
+
+    Raises DataError when empty, misshapen or of other types.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.dim() != 4:
+            raise DataError(
+                f"expected uint8 images of shape (N, C, H, W), got {self.images.dtype} "
+                f"{tuple(self.images.shape)}"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise DataError(
+                f"expected {len(self.images)} int64 labels, got {self.labels.dtype} "
+                f"{tuple(self.labels.shape)}"
+            )
+        if len(self.images) == 0:
+            raise DataError("expected at least one image, got an empty split")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def float_images(self) -> Tensor:
+        """The images as float32 in [0,1]."""
+        return self.images.float() / 255
+
+    def take(self, index: Tensor) -> Split:
+        """The images and labels at `index` (int64)."""
+        return Split(self.images[index], self.labels[index])
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: train and test splits, class names and the threat it is usually judged under.
+
+    Raises DataError when a label lies outside the classes or the two splits differ in shape.
+    """
+
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    threat: UsualThreat
+    hash: str = ""
+    """SHA-256 of all pixels and labels, 16 hexadecimal digits; computed when not given."""
+
+    def __post_init__(self) -> None:
+        if not self.hash:
+            object.__setattr__(self, "hash", _content_hash(self.train, self.test))
+        if self.train.images.shape[1:] != self.test.images.shape[1:]:
+            raise DataError(
+                f"expected train and test images of one shape, got "
+                f"{tuple(self.train.images.shape[1:])} and {tuple(self.test.images.shape[1:])}"
+            )
+        for name, split in (("train", self.train), ("test", self.test)):
+            low, high = int(split.labels.min()), int(split.labels.max())
+            if low < 0 or high >= len(self.classes):
+                raise DataError(
+                    f"expected {name} labels in 0..{len(self.classes) - 1}, got {low}..{high}"
+                )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        channels, height, width = self.test.images.shape[1:]
+        return channels, height, width
+
+
+def _content_hash(*splits: Split) -> str:
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(str(tuple(split.images.shape)).encode())
+        digest.update(split.images.contiguous().numpy().tobytes())
+        digest.update(split.labels.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def stratified(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """Indices of `count` images, classes in proportion, sorted: int64 (count,).
+
+    Raises DataError unless 1 <= count <= len(labels).
+    """
+    if not 1 <= count <= len(labels):
+        raise DataError(f"expected images between 1 and {len(labels)}, got {count}")
+    order = torch.from_numpy(rng.permutation(len(labels)))
+    shuffled = labels[order]
+    # The k-th image of a class with n images sits at (k + 1/2) / n: taking the smallest positions
+    # overall gives every class its share.
+    position = torch.empty(len(labels), dtype=torch.float64)
+    for label in shuffled.unique():
+        member = (shuffled == label).nonzero().flatten()
+        position[member] = (torch.arange(len(member), dtype=torch.float64) + 0.5) / len(member)
+    return order[position.argsort(stable=True)[:count]].sort().values

@@ -1,0 +1,123 @@
+"""What a compressor finishes: the deployed classifier and its differentiable twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import torch
+
+from robench.base.errors import PluginError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+ABSTAIN = -1
+"""The label a smoothed classifier returns when it is not sure; it counts as wrong."""
+
+
+@runtime_checkable
+class Deployed(Protocol):
+    """The classifier that ships: the only judge of success.
+
+    It may also have `logits(images) -> Tensor`, `counts(...)` (votes under noise) and
+    `export(folder, format)`; callers test for them.
+    """
+
+    @property
+    def randomised(self) -> bool:
+        """Whether two calls on the same images may differ."""
+        ...
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Classify float32 images in [0,1], shape (N, C, H, W): int64 labels (N,) or ABSTAIN."""
+        ...
+
+    def nbytes(self) -> int:
+        """Bytes of the model as it ships."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the model as it ships into a folder."""
+        ...
+
+
+@dataclass(frozen=True)
+class System:
+    """A deployed classifier and the module with gradients that computes the same function.
+
+    `twin` maps float32 images in [0,1] to logits. Attacks search on it, and succeed only on
+    `deployed`.
+    """
+
+    deployed: Deployed
+    twin: nn.Module
+
+
+class FloatDeployed:
+    """A float network shipped as it is, in safetensors."""
+
+    randomised = False
+
+    def __init__(self, model: nn.Module, batch: int = 256) -> None:
+        self.model = model.eval()
+        self.batch = batch
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits of float32 images in [0,1]: shape (N, classes)."""
+        return forward(self.model, images, self.batch)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Labels of float32 images in [0,1]: int64, shape (N,)."""
+        return self.logits(images).argmax(1)
+
+    def nbytes(self) -> int:
+        """Bytes of all parameters and buffers."""
+        return sum(t.numel() * t.element_size() for t in self.model.state_dict().values())
+
+    def save(self, folder: Path) -> None:
+        """Write `model.safetensors` into a folder."""
+        from robench.core.weights import save_weights
+
+        save_weights(self.model, folder / "model.safetensors")
+
+
+def forward(model: nn.Module, images: Tensor, batch: int = 256) -> Tensor:
+    """Run a network without gradients, batch by batch, and return its output on the CPU."""
+    device = module_device(model)
+    with torch.inference_mode():
+        return torch.cat([model(part.to(device)).cpu() for part in images.split(batch)])
+
+
+def module_device(model: nn.Module) -> torch.device:
+    """The device of a module; the CPU for one without tensors."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Build a model; refuse it with PluginError unless it gives finite (N, classes) logits."""
+    model = build()
+    was_training = model.training
+    model.eval()
+    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.no_grad():
+            logits = model(images)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise PluginError(
+            f"expected a model for images of shape {tuple(shape)}, got "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        ) from error
+    model.train(was_training)
+    if tuple(logits.shape) != (2, classes):
+        raise PluginError(
+            f"expected logits of shape (2, {classes}) for 2 images, got {tuple(logits.shape)}; "
+            "let the model end in one output per class"
+        )
+    if not torch.isfinite(logits).all():
+        raise PluginError("expected finite logits of an untrained model, got NaN or infinite ones")
+    return model

@@ -1,0 +1,51 @@
+"""What sweeps refused: combinations without a record, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MAX_BYTES = 20_000
+Text = Annotated[str, Field(max_length=500)]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A combination that a sweep asked for, and why robench did not run it."""
+
+    asked: str
+    reason: str
+
+
+class _Note(BaseModel):
+    """What a job of a sweep left behind: see `robench.cli.sweep`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overrides: tuple[Text, ...]
+    record: Text | None
+    error: Annotated[str, Field(max_length=4_000)] | None
+
+
+def find_refusals(roots: Iterable[Path]) -> tuple[Refusal, ...]:
+    """Every job below `ROOT/sweeps` whose last end was an error; what is no note is left alone."""
+    last: dict[tuple[str, ...], str | None] = {}
+    for root in roots:
+        for path in sorted(root.glob("sweeps/*/*.json")):
+            if note := _read(path):
+                last[note.overrides] = note.error
+    errors = ((asked, error) for asked, error in last.items() if error)
+    return tuple(sorted((Refusal(" ".join(a), e) for a, e in errors), key=lambda one: one.asked))
+
+
+def _read(path: Path) -> _Note | None:
+    if path.is_symlink() or path.stat().st_size > MAX_BYTES:
+        return None
+    try:
+        return _Note.model_validate_json(path.read_bytes())
+    except ValidationError:
+        return None

@@ -1,0 +1,107 @@
+"""What rows and protocols are called on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from robench.leaderboard.table.cells import Column
+from robench.leaderboard.table.formats import NORMS, eps_text
+from robench.leaderboard.table.row import Row
+
+Place = tuple[str, str, str]
+"""Kind, choice and option; kind and choice of the training recipe are both `train`."""
+
+
+def varying(rows: Iterable[Row]) -> set[Place]:
+    """Every option that two rows set differently."""
+    first: dict[Place, Any] = {}
+    found = set()
+    for row in rows:
+        for kind, choices in {**row.chosen, "train": {"train": row.train}}.items():
+            for choice, options in choices.items():
+                for name, value in options.items():
+                    if first.setdefault((kind, choice, name), value) != value:
+                        found.add((kind, choice, name))
+    return found
+
+
+def chosen_label(row: Row, kind: str, different: set[Place]) -> str:
+    """The choices of a kind with the options in which rows differ: `ptq(bits=4)`."""
+    parts = []
+    for choice, options in row.chosen[kind].items():
+        shown = [f"{n}={v}" for n, v in options.items() if (kind, choice, n) in different]
+        parts.append(f"{choice}({', '.join(shown)})" if shown else choice)
+    return " + ".join(parts)
+
+
+def row_label(row: Row, different: set[Place]) -> str:
+    """A row's name: its defense, compressor and changed recipe; what is plain goes unsaid.
+
+    So does a certifier in which rows do not differ.
+    """
+    parts = [chosen_label(row, kind, different) for kind in ("defense", "compressor")]
+    named = [part for part in parts if part != "none"] or ["plain"]
+    if any(kind == "certifier" for kind, *_ in different) and "certifier" in row.chosen:
+        named.append(chosen_label(row, "certifier", different))
+    changed = [
+        f"{name} {value}"
+        for name, value in row.train.items()
+        if ("train", "train", name) in different and value is not None
+    ]
+    return " · ".join(named + changed)
+
+
+def protocol_label(rows: Sequence[Row]) -> str:
+    """What the rows of one protocol share, in words."""
+    row = rows[0]
+    parts = [row.names("dataset"), f"{row.images:,} images"]
+    if row.threat:
+        parts.append(
+            f"{NORMS.get(row.threat.norm, row.threat.norm)} ε = {eps_text(row.threat.eps)}"
+        )
+    attacks = row.attacks
+    parts.append(", ".join(attacks) if len(attacks) <= 6 else f"{len(attacks)} attacks")
+    return " · ".join(part for part in parts if part)
+
+
+TITLES = {
+    "clean_accuracy": "clean",
+    "worst_case_accuracy": "worst case",
+    "audited_accuracy": "audited worst case",
+    "certified_accuracy": "certified",
+    "certified_percentage": "certified %",
+    "largest_perturbation": "largest ‖ΔW‖₂",
+    "attacked_accuracy": "attacked",
+}
+UNTOLD = ("warmup", "p")
+"""Axes that a heading leaves to the page of a row: it says ‖·‖₂ itself."""
+SMALL_UNITS = {"share": "%", "bytes": "kB", "s": "ms"}
+
+
+def heading(column: Column) -> tuple[str, str]:
+    """A column's title and the line below it."""
+    axes = dict(column.axes)
+    attack, access = axes.pop("attack", None), axes.pop("access", None)
+    norm, eps = axes.pop("norm", None), axes.pop("eps", None)
+    title = TITLES.get(column.metric, column.metric.replace("_", " "))
+    if column.metric == "robust_accuracy":
+        title = str(attack)
+    elif column.metric == "attacked_accuracy":
+        title = f"{attack}, attacked"
+    small = []
+    if isinstance(norm, str) and norm:
+        size = eps_text(eps) if isinstance(eps, (int, float)) else "any"
+        small.append(f"{NORMS.get(norm, norm)} {size}")
+    if access not in (None, "white_box", "none", "any"):
+        small.append(str(access).replace("_", " "))
+    told = {name: value for name, value in axes.items() if value is not None and name not in UNTOLD}
+    small += [f"{name} {_axis_text(value)}" for name, value in told.items()]
+    if column.unit in SMALL_UNITS and column.unit != "share":
+        small.insert(0, SMALL_UNITS[column.unit])
+    # A heading may break between its parts, not inside one.
+    return title, " · ".join(part.replace(" ", "\u00a0") for part in small)
+
+
+def _axis_text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

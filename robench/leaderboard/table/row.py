@@ -1,0 +1,200 @@
+"""One row of the main table: what a page keeps of a record once its folder is closed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from robench.core.outcomes import Score
+from robench.core.record import Record
+from robench.leaderboard.read.merge import system
+from robench.leaderboard.read.parts import Part, worst_right
+from robench.leaderboard.table.cells import Cell, Column, cells, layers
+from robench.leaderboard.table.formats import attack_text
+from robench.leaderboard.write.downloads import axis_names
+from robench.records.preview import shown
+from robench.records.protocol import Settings, protocol, settings
+from robench.records.store import CHOSEN
+
+Verdict = Literal["pass", "suspect", "fail", "invalid", "at_chance", "not_audited"]
+ORDER: tuple[Verdict, ...] = ("fail", "invalid", "at_chance", "suspect", "pass")
+"""Verdicts from the one that weighs most."""
+
+
+@dataclass(frozen=True)
+class Threat:
+    """The norm and eps whose worst case ranks a row."""
+
+    norm: str
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One strip of a preview picture: its attack, and (label, clean, attacked) per image."""
+
+    picture: str
+    """The picture's file."""
+    place: int
+    of: int
+    """Which of the picture's strips it is, and how many there are."""
+    title: str
+    captions: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One evaluated model."""
+
+    id: str
+    folders: tuple[Path, ...]
+    """Of its records, the first found first."""
+    members: tuple[str, ...]
+    """Their ids."""
+    system: str
+    settings: Settings
+    protocol: str
+    versions: dict[str, str]
+    """Metric -> the version that measured it."""
+    images: int
+    chosen: dict[str, dict[str, dict[str, Any]]]
+    """kind -> choice -> options, for data set, model, compressor, defense, and the certifier of
+    rows that certify."""
+    train: dict[str, Any]
+    """What the run changes of the usual training recipe."""
+    access: str
+    seed: int
+    bits: int
+    verdict: Verdict
+    cells: dict[Column, Cell]
+    threat: Threat | None
+    right: bytes
+    """Per image whether it stands the worst case, or is right without attacks; packed."""
+    audited: tuple[int, int] | None
+    """Images that stood the audit under the threat, of how many; None without one."""
+    attacks: tuple[str, ...]
+    strips: tuple[Strip, ...]
+    """What its preview pictures show; empty without one."""
+    axes: frozenset[str]
+    """Names of the columns that its values' axes need in a table of values."""
+    layers: tuple[tuple[str, float], ...]
+    """||dW||_2 of each layer, in the network's order."""
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """What ranks it: images right, of how many, as audited or as attacked."""
+        if self.audited is not None:
+            return self.audited
+        return int(np.bitwise_count(np.frombuffer(self.right, np.uint8)).sum()), self.images
+
+    @property
+    def score(self) -> float:
+        """The share that ranks it."""
+        right, of = self.counts
+        return right / of
+
+    def names(self, kind: str) -> str:
+        """The choices of a kind, joined."""
+        return " + ".join(self.chosen[kind])
+
+
+def make_row(
+    record: Record,
+    parts: Sequence[Part],
+    scores: Sequence[tuple[Part, Score]],
+    folders: Mapping[str, Path],
+    strips: Sequence[Strip],
+) -> Row:
+    """The row of a record, made of those in `folders`, by id."""
+    found = cells(record)
+    threat = _threat(found)
+    worst = worst_right(scores, threat.norm, threat.eps) if threat else None
+    right = parts[0].right if worst is None else worst
+    components = record.provenance.components
+    known = settings(record.rows, record.config, components)
+    return Row(
+        id=record.id,
+        folders=tuple(folders.values()),
+        members=tuple(folders),
+        system=system(record, parts),
+        settings=known,
+        protocol=protocol(record.data, record.rows, known),
+        versions=_versions(components),
+        images=record.data.images,
+        chosen={kind: record.config[kind] for kind in (*CHOSEN, *_certifying(record))},
+        train=record.config["train"],
+        access=" + ".join(record.config["access"]),
+        seed=record.seed,
+        bits=_bits(record),
+        verdict=_verdict(record),
+        cells=found,
+        threat=threat,
+        right=np.packbits(right).tobytes(),
+        audited=_audited(record, threat),
+        attacks=tuple(dict.fromkeys(row.attack for row in record.rows)),
+        strips=tuple(strips),
+        axes=axis_names(record),
+        layers=tuple((str(v.axes["layer"]), v.value or 0.0) for v in layers(record.values)),
+    )
+
+
+def strips(picture: str, parts: Sequence[Part]) -> Iterator[Strip]:
+    """The same images, in the same order, as `save_preview` drew into a record's picture."""
+    drawn = [part for part in parts[1:] if part.valid]
+    for place, part in enumerate(drawn):
+        columns = [part.columns[name] for name in ("label", "clean_prediction", "prediction")]
+        at = shown(*columns)
+        captions = zip(*(column[at].tolist() for column in columns), strict=True)
+        title = attack_text(part.attack, part.access, part.norm, part.eps)
+        yield Strip(picture, place, len(drawn), title, tuple(captions))
+
+
+def _certifying(record: Record) -> tuple[str, ...]:
+    return ("certifier",) if "certified" in record.config["metric"] else ()
+
+
+def _threat(found: dict[Column, Cell]) -> Threat | None:
+    """The strongest threat of the first norm that has a worst case."""
+    threats = [
+        Threat(str(column.axis("norm")), eps)
+        for column in found
+        if column.metric == "worst_case_accuracy" and isinstance(eps := column.axis("eps"), float)
+    ]
+    same = [threat for threat in threats if threat.norm == threats[0].norm]
+    return max(same, key=lambda threat: threat.eps, default=None)
+
+
+def _audited(record: Record, threat: Threat | None) -> tuple[int, int] | None:
+    value = threat and record.find("audited_accuracy", norm=threat.norm, eps=threat.eps)
+    if not value or value.value is None or not value.n:
+        return None
+    return round(value.value * value.n), value.n
+
+
+def _verdict(record: Record) -> Verdict:
+    found: set[Verdict] = {audit.verdict for audit in record.audit}
+    if any(row.status == "invalid" for row in record.rows):
+        found.add("invalid")
+    if record.status == "at_chance":
+        found.add("at_chance")
+    return next((verdict for verdict in ORDER if verdict in found), "not_audited")
+
+
+def _bits(record: Record) -> int:
+    """Bits of a weight as it ships: the compressor's option, else the number in its name."""
+    (name, options), *_ = record.config["compressor"].items()
+    bits = options.get("bits")
+    number = re.search(r"int(\d+)", name)
+    if isinstance(bits, int):
+        return bits
+    return int(number.group(1)) if number else 32
+
+
+def _versions(components: Mapping[str, str]) -> dict[str, str]:
+    """Metric -> its component's own version, the last word of `distribution version / version`."""
+    return {k: v.rpartition(" ")[2] for k, v in components.items() if k.startswith("metric.")}

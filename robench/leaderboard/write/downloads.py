@@ -1,0 +1,91 @@
+"""All values as CSV, JSON and Parquet: what `robench.records.store.load` gives as a frame."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from robench.core.record import Record
+from robench.records.store import CHOSEN, value_rows
+
+ABOUT = ("record", "status", "seed", "images", "protocol", *CHOSEN)
+NUMBERS = ("metric", "value", "low", "high", "n", "unit", "better")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A row's share of the files that hold all rows."""
+
+    csv: str
+    json: str
+    table: str
+
+
+def axis_names(record: Record) -> frozenset[str]:
+    """The columns that the axes of a record's values need."""
+    taken = {*ABOUT, *NUMBERS}
+    names = {name for value in record.values for name in value.axes}
+    return frozenset(f"axis_{name}" if name in taken else name for name in names)
+
+
+def header(axes: Iterable[str]) -> tuple[str, ...]:
+    """The columns of every table of values."""
+    return (*ABOUT, *NUMBERS, *sorted(axes))
+
+
+def lines(records: Iterable[Record], columns: Sequence[str]) -> tuple[str, str]:
+    """Records' values as lines of CSV, and as JSON objects a line without what is missing."""
+    rows = [row for record in records for row in value_rows(record)]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([*map(row.get, columns)] for row in rows)
+    return text.getvalue(), ",\n".join(map(_object, rows))
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _object(row: dict[str, object]) -> str:
+    return _encode(
+        {name: value for name, value in row.items() if value is not None and value != ""}
+    )
+
+
+def write(header: Sequence[str], rows: Iterable[Lines], out: Path) -> list[str]:
+    """Write values.csv, values.json and values.parquet as the rows come.
+
+    Returns their lines of the main table's data.
+    """
+    table = []
+    with (
+        (out / "values.csv").open("w", encoding="utf-8") as csv_file,
+        (out / "values.json").open("w", encoding="utf-8") as json_file,
+    ):
+        csv_file.write(",".join(header) + "\n")
+        end = "[\n"
+        for row in rows:
+            csv_file.write(row.csv)
+            json_file.write(end + row.json if row.json else "")
+            end = ",\n" if row.json else end
+            table.append(row.table)
+        json_file.write("\n]\n")
+    _write_parquet(out / "values.csv", out / "values.parquet")
+    return table
+
+
+def _write_parquet(table: Path, out: Path) -> None:
+    """The CSV of all values as Parquet; numbers are numbers, empty cells are null."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    words = ("record", "status", "protocol", *CHOSEN, "metric", "unit", "better")
+    convert = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(words, pyarrow.string()),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    read = pyarrow.csv.read_csv(table, convert_options=convert)
+    pyarrow.parquet.write_table(read, out)

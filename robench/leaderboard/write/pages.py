@@ -1,0 +1,96 @@
+"""Templates to HTML: autoescaped, so that nothing in a record can become markup."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from robench.base.paths import shipped
+from robench.core.record import Record
+from robench.leaderboard.table import formats
+
+BADGES = {
+    "pass": ("✓", "audit passed"),
+    "suspect": ("?", "audit: suspect"),
+    "fail": ("✕", "audit failed: the number is not robustness"),
+    "invalid": ("∅", "the attack failed: no number"),
+    "at_chance": ("~", "the model is at chance: no claim"),
+    "not_audited": ("○", "not audited"),
+}
+"""Sign and meaning of each badge; the sign never stands alone for a screen reader."""
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The Jinja environment of the shipped templates."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(shipped("leaderboard/template")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(
+        number=formats.number,
+        interval=formats.interval,
+        short=formats.short,
+        plain=plain_text,
+        breakable=breakable,
+    )
+    found.globals.update(badges=BADGES)
+    return found
+
+
+def template(name: str) -> jinja2.Template:
+    """A shipped template; `root` in it leads back to the site's first page."""
+    return environment().get_template(name)
+
+
+def write_page(name: str, path: Path, root: str = "", **values: Any) -> None:
+    """Fill a template into a file."""
+    path.write_text(template(name).render(root=root, **values), encoding="utf-8")
+
+
+def breakable(name: str) -> markupsafe.Markup:
+    """A name that a narrow column may break after an underscore."""
+    return markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>"))
+
+
+def plain_text(value: Any) -> str:
+    """An option's value as people write it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def script(name: str, value: Any) -> str:
+    """A data file: `robench.NAME = value;`, for pages that may not fetch."""
+    return f"window.robench = window.robench || {{}};\nrobench.{name} = {compact(value)};\n"
+
+
+def compact(value: Any) -> str:
+    """JSON in ASCII without spaces; raises ValueError for NaN."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def command(record: Record) -> str | None:
+    """The command that runs a record again; None when something was handed over in Python."""
+    given = [v for v in record.provenance.components.values() if v.startswith("given in Python")]
+    if given or "python" in record.config["model"]:
+        return None
+    if record.overrides:
+        return shlex.join(["robench", "run", *record.overrides])
+    return shlex.join(["robench", "run", *_overrides(record.config), f"seed={record.seed}"])
+
+
+def _overrides(config: dict[str, Any]) -> list[str]:
+    kinds = ("dataset", "model", "compressor", "defense", "attack", "metric", "access")
+    return [f"{kind}={_choices(list(config[kind]))}" for kind in kinds if config[kind]]
+
+
+def _choices(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"[{','.join(names)}]"

@@ -1,0 +1,119 @@
+"""The data behind the pictures: one list of points a picture, for the rows of one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from robench.leaderboard.table.cells import Cell, Column
+from robench.leaderboard.table.row import Row
+
+Point = dict[str, Any]
+MAX_ROWS = 100
+"""Rows of a protocol that are drawn; the best ranked of them."""
+BLACK_BOX = ("square", "hop_skip_jump", "boundary")
+"""Attacks that read answers only, whatever access they are run with."""
+
+
+def points(rows: Sequence[tuple[Row, str]], name: str) -> list[Point]:
+    """The points of a picture for (row, label) pairs, at most MAX_ROWS of them."""
+    make = PICTURES[name]
+    return [
+        {"id": row.id, "name": label, **point}
+        for row, label in rows[:MAX_ROWS]
+        for point in make(row)
+    ]
+
+
+def _of(row: Row, metric: str) -> Iterator[tuple[Column, Cell]]:
+    for column, cell in row.cells.items():
+        if column.metric == metric and cell.value is not None:
+            yield column, cell
+
+
+def _interval(cell: Cell) -> Point:
+    low = cell.value if cell.low is None else cell.low
+    high = cell.value if cell.high is None else cell.high
+    return {"value": cell.value, "low": low, "high": high}
+
+
+def _single(row: Row, metric: str) -> Cell | None:
+    return next((cell for _, cell in _of(row, metric)), None)
+
+
+def _worst(row: Row) -> Cell | None:
+    threat = row.threat
+    for column, cell in _of(row, "worst_case_accuracy"):
+        if threat and (column.axis("norm"), column.axis("eps")) == (threat.norm, threat.eps):
+            return cell
+    return None
+
+
+def _eps(row: Row) -> Iterable[Point]:
+    """Worst case over eps of the ranking norm; the clean accuracy is the point at zero."""
+    norm = row.threat.norm if row.threat else None
+    found = [
+        {"eps": column.axis("eps"), **_interval(cell)}
+        for column, cell in _of(row, "worst_case_accuracy")
+        if column.axis("norm") == norm
+    ]
+    clean = _single(row, "clean_accuracy")
+    if found and clean:
+        found.append({"eps": 0.0, **_interval(clean)})
+    return sorted(found, key=lambda point: point["eps"])
+
+
+def _radius(row: Row) -> Iterable[Point]:
+    found = [
+        {"radius": column.axis("radius"), **_interval(cell)}
+        for column, cell in _of(row, "certified_accuracy")
+        if isinstance(column.axis("radius"), (int, float))
+    ]
+    return sorted(found, key=lambda point: point["radius"])
+
+
+def _bits(row: Row) -> Iterable[Point]:
+    shared = {"bits": row.bits, "defense": row.names("defense")}
+    for kind, cell in (("clean", _single(row, "clean_accuracy")), ("worst case", _worst(row))):
+        if cell:
+            yield {**shared, "kind": kind, **_interval(cell)}
+
+
+def _layers(row: Row) -> Iterable[Point]:
+    for place, (layer, value) in enumerate(row.layers):
+        yield {"layer": layer, "place": place, "value": value}
+
+
+def _cost(metric: str) -> Callable[[Row], Iterable[Point]]:
+    def make(row: Row) -> Iterable[Point]:
+        cost, worst = _single(row, metric), _worst(row)
+        if cost and worst:
+            yield {"cost": cost.value, "verdict": row.verdict, **_interval(worst)}
+
+    return make
+
+
+def _masking(row: Row) -> Iterable[Point]:
+    """The strongest white-box attack beside the strongest black-box one, same norm and eps."""
+    white: list[Cell] = []
+    black: list[Cell] = []
+    for column, cell in _of(row, "robust_accuracy"):
+        threat = row.threat
+        if threat and (column.axis("norm"), column.axis("eps")) == (threat.norm, threat.eps):
+            seen = column.axis("attack") in BLACK_BOX or column.axis("access") != "white_box"
+            (black if seen else white).append(cell)
+    if white and black:
+        best = min(white, key=lambda cell: cell.value or 0.0)
+        other = min(black, key=lambda cell: cell.value or 0.0)
+        yield {"black": other.value, "verdict": row.verdict, **_interval(best)}
+
+
+PICTURES: dict[str, Callable[[Row], Iterable[Point]]] = {
+    "eps": _eps,
+    "radius": _radius,
+    "bits": _bits,
+    "layers": _layers,
+    "latency": _cost("latency"),
+    "size": _cost("size"),
+    "masking": _masking,
+}

@@ -1,0 +1,134 @@
+"""Second pass: a page for each row, and all values as one table to download."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from robench.core.record import Record, Value
+from robench.leaderboard.table.cells import Column
+from robench.leaderboard.table.formats import NORMS, attack_text, interval, number, short
+from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label
+from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.site import Site
+from robench.leaderboard.write import downloads
+from robench.leaderboard.write.pages import command, write_page
+from robench.leaderboard.write.parallel import Each
+from robench.leaderboard.write.tabledata import row_text, write_table
+from robench.records.store import RECORD, read
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a row's page says besides its record."""
+
+    row: Row
+    label: str
+    rank: int | None
+    protocol: str
+    ranked: int
+    models: dict[str, str]
+    place: int
+    """Index of the protocol."""
+    columns: tuple[Column, ...]
+    header: tuple[str, ...]
+    """Of the table of all values."""
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the rows' pages give to the files that hold all rows, as they are written."""
+
+    header: tuple[str, ...]
+    lines: Iterator[downloads.Lines]
+
+
+def start_rows(site: Site, out: Path, each: Each) -> Written:
+    """Begin to write every row's page."""
+    header = downloads.header({axis for row in site.rows for axis in row.axes})
+    jobs = [
+        Job(
+            row=row,
+            label=site.labels[row.id],
+            rank=site.ranks[row.id],
+            protocol=protocol.label,
+            ranked=len(protocol.rows),
+            models={kind: chosen_label(row, kind, protocol.varying) for kind in row.chosen},
+            place=place,
+            columns=site.columns,
+            header=header,
+            folder=out / "rows" / row.id,
+        )
+        for place, protocol in enumerate(site.protocols)
+        for row in protocol.rows
+    ]
+    return Written(header, each(write_row, jobs))
+
+
+def finish_rows(site: Site, written: Written, out: Path) -> None:
+    """Write the main table's data and all values to download, once the pages are there."""
+    table = downloads.write(written.header, written.lines, out / "data")
+    write_table(site, table, out)
+
+
+def write_row(job: Job) -> downloads.Lines:
+    """Write a row's page; returns its lines of the files that hold all rows."""
+    record, raw = _records(job)
+    csv, json = downloads.lines(raw.values(), job.header)
+    whole = ",".join(job.header) + "\n" + csv
+    write_page(
+        "row.html",
+        job.folder / "index.html",
+        root="../../",
+        job=job,
+        row=job.row,
+        record=record,
+        raw=raw,
+        commands=[command(one) for one in raw.values()],
+        values=[_value(value) for value in record.values],
+        csv=base64.b64encode(whole.encode()).decode(),
+    )
+    return downloads.Lines(
+        csv, json, row_text(job.row, job.label, job.rank, job.place, job.columns)
+    )
+
+
+def _records(job: Job) -> tuple[Record, dict[str, Record]]:
+    """The row's record, and by file name those that it was merged from."""
+    record = read(job.folder)
+    if len(job.row.members) == 1:
+        return record, {RECORD: record}
+    pairs = zip(job.row.members, job.row.folders, strict=True)
+    return record, {f"{name}.json": read(folder) for name, folder in pairs}
+
+
+def _value(value: Value) -> tuple[str, ...]:
+    """A value's cells: metric, what of, number, interval, unit, n."""
+    return (
+        value.metric.replace("_", " "),
+        _what_of(dict(value.axes)),
+        number(value.value, value.unit),
+        interval(value.low, value.high, value.unit),
+        "%" if value.unit == "share" else SMALL_UNITS.get(value.unit, value.unit),
+        "" if value.n is None else f"{value.n:,}",
+    )
+
+
+def _what_of(axes: dict[str, Any]) -> str:
+    """A value's axes in words: the threat first, then the rest by name."""
+    attack, access = axes.pop("attack", ""), axes.pop("access", "none")
+    norm, eps = axes.pop("norm", ""), axes.pop("eps", None)
+    if attack:
+        words = [attack_text(attack.replace("_", " "), access, norm, eps)]
+    else:
+        words = [f"{NORMS.get(norm, norm)} {short(eps)}"] if norm and eps is not None else []
+    words += [f"{name} {_axis(value)}" for name, value in axes.items() if value not in (None, "")]
+    return ", ".join(words)
+
+
+def _axis(value: Any) -> str:
+    return short(value) if isinstance(value, float) else str(value)

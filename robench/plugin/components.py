@@ -1,0 +1,238 @@
+"""The seven kinds of component a plugin registers.
+
+A component is a frozen, keyword-only dataclass. Its fields are its options: they give the
+defaults, the command-line help (the string below each field), the validation (`__post_init__`,
+raising ConfigError) and the cache key. Modules of components import torch and other heavy
+packages inside functions, so that `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
+
+from robench.base.errors import ConfigError
+from robench.core.threat import NORMS, check_norm, parse_eps
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from robench.audit.trial import Trial
+    from robench.core.data import Data
+    from robench.core.record import Finding, Value
+    from robench.core.system import System
+    from robench.core.threat import Threat
+    from robench.plugin.evidence import Evidence
+    from robench.training.loop import Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component(ABC):  # noqa: B024 - abstract through its seven kinds
+    """What every component has: a version that enters the record and the protocol of a row."""
+
+    version: ClassVar[str] = "1"
+    """Raise it when the numbers that the component gives change meaning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Component):
+    """A data set: reads 8-bit images and says what its attackers are usually allowed."""
+
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    """Fields of `Recipe` that training on this data set usually has."""
+
+    @abstractmethod
+    def load(self, root: Path) -> Data:
+        """Read the data set below the folder `root`; raises DataError naming what is missing."""
+
+    def files(self, root: Path) -> Iterable[Path]:
+        """The files that `load` reads: when one changes, the cached copy is read anew."""
+        del root
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Component):
+    """A network architecture."""
+
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    """Fields of `Recipe` that this architecture changes in the data set's usual one."""
+    pretrained: ClassVar[bool] = False
+    """Whether `build` returns a trained network, which `defense=none` then leaves as it is."""
+
+    @abstractmethod
+    def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Make a network: float32 images in [0,1], shape (N, *shape) -> logits (N, classes).
+
+        Normalisation is part of the network. Random initial weights come from torch's global
+        generator, which the core has seeded.
+        """
+
+    def identity(self) -> str:
+        """What besides the options decides the network: a digest of a file or of foreign code."""
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defense(Component):
+    """A defense: acts on training, on the trained weights, or on inference."""
+
+    trains: ClassVar[bool] = False
+    """Whether it replaces `loss` or `fit`; of these a run can have one."""
+    brings: ClassVar[Mapping[str, Any]] = {}
+    """Choices of other groups that it sets unless the command line does: {"compressor": ...}."""
+
+    @property
+    def changes_training(self) -> bool:
+        """Whether it trains with its options as they are."""
+        return self.trains
+
+    def as_trained(self) -> Defense:
+        """This defense with the options that only act after training at their defaults.
+
+        It names the trained weights, so that changing those options retrains nothing.
+        """
+        return self
+
+    def adapt(self, compressor: Compressor) -> Compressor:
+        """The compressor with options that this defense needs; default: unchanged."""
+        return compressor
+
+    def loss(
+        self, model: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        """The scalar that training minimises on float32 images in [0,1]; default cross-entropy."""
+        del rng
+        import torch.nn.functional as F
+
+        return F.cross_entropy(model(images), labels)
+
+    def fit(self, model: nn.Module, data: Data, trainer: Trainer) -> nn.Module:
+        """Own the whole training; the default lets the core's loop minimise `loss`."""
+        return trainer.fit(model, data.train, self.loss)
+
+    def transform(self, model: nn.Module) -> nn.Module:
+        """Change the trained weights before the compressor sees them; default: unchanged."""
+        return model
+
+    def deploy(self, system: System, context: DeployContext) -> System:
+        """Wrap the finished system and its twin alike, at inference; default: unchanged."""
+        del context
+        return system
+
+
+@dataclass(frozen=True)
+class DeployContext:
+    """What a defense may read when it wraps a system."""
+
+    data: Data
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compressor(Component):
+    """A compressor: makes the deployed model and its differentiable twin."""
+
+    bits: ClassVar[int] = 32
+    """Bits of a weight as it ships; a field of the same name overrides it."""
+    trains_with: ClassVar[bool] = False
+    """Whether `prepare` changes training (quantization-aware): weight maps are refused then."""
+
+    def prepare(self, model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+        """Make a model of images (C, H, W) ready for training; default: unchanged."""
+        del shape
+        return model
+
+    @abstractmethod
+    def finish(self, model: nn.Module, data: Data) -> System:
+        """Make the deployed model and its twin from the trained (and transformed) model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack(Component):
+    """An attack: searches on the twin; the core projects, rounds and judges on the deployed."""
+
+    search: ClassVar[Literal["ball", "minimal", "noise"]] = "ball"
+    """`ball`: stays within eps. `minimal`: seeks the nearest error, eps are the budgets at which
+    accuracy is given. `noise`: random, not projected, never part of the worst case."""
+    norms: ClassVar[tuple[str, ...]] = NORMS
+    """The norms it can work in; the first one stands in when the threat's is not among them
+    and the attack does not name its own."""
+    batch: ClassVar[int] = 250
+    """Images given to `run` at once."""
+
+    norm: Optional[str] = None
+    """linf or l2; none given: the threat's."""
+    eps: Any = None
+    """Size of the ball in [0,1] pixels, as in `threat.eps`; none given: the threat's."""
+
+    def __post_init__(self) -> None:
+        check_norm(self.norm, self.norms)
+        parse_eps(self.eps)
+
+    @abstractmethod
+    def run(
+        self,
+        twin: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        rng: torch.Generator,
+    ) -> Tensor:
+        """Search candidates for float32 images in [0,1], shape (N, C, H, W): the same shape.
+
+        `rng` is a CPU generator; nothing else may be random. Leaving the ball is no success: the
+        core projects.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Component):
+    """A metric: reads the evidence of a run and yields values with intervals."""
+
+    timed: ClassVar[bool] = False
+    """Whether its values are timings, which two identical runs need not share."""
+
+    @abstractmethod
+    def measure(self, evidence: Evidence) -> Iterable[Value]:
+        """Yield the values; evidence is lazy, so what is not asked for is not computed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check(Component):
+    """A check of the audit: measures one thing about a system under a threat."""
+
+    @abstractmethod
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Yield findings, each a number, a verdict and a plain sentence.
+
+        Adversarial examples handed to `trial.attempt` count towards the audited accuracy.
+        """
+
+
+KINDS: dict[str, type[Component]] = {
+    "dataset": Dataset,
+    "model": Model,
+    "defense": Defense,
+    "compressor": Compressor,
+    "attack": Attack,
+    "metric": Metric,
+    "check": Check,
+}
+"""The kinds that plugins register, by name."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ConfigError with `message` unless the condition holds; for `__post_init__`."""
+    if not condition:
+        raise ConfigError(message)
+
+
+def require_positive(**options: float) -> None:
+    """Raise ConfigError for the first option that is not above zero."""
+    for name, value in options.items():
+        require(value > 0, f"expected {name} > 0, got {value}")

@@ -1,0 +1,60 @@
+"""Adversarial examples beside a record: compressed differences from the clean images."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from robench.base.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from robench.plugin.evidence import Evidence
+
+
+def row_name(index: int) -> str:
+    """The name of the record's `index`-th row in the file."""
+    return f"row{index}"
+
+
+def save_examples(evidence: Evidence, path: Path) -> None:
+    """Write the candidates of every valid row, and the arrays that the audit adds."""
+    arrays = dict(evidence.arrays)
+    for index, (row, crafted) in enumerate(evidence.examples):
+        changed = differences(crafted.images, evidence.test.images, row.threat.grid)
+        arrays[row_name(index)] = changed
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def differences(images: Tensor, clean: Tensor, grid: bool) -> NDArray[Any]:
+    """What is stored of candidates: 8-bit differences where they lie on the grid, else floats."""
+    if not grid:
+        return images.numpy()
+    pixels = (images * 255).round().to(torch.uint8)
+    # Differences modulo 256 are mostly a few values, so they compress well.
+    return (pixels - clean).numpy()
+
+
+def load_examples(path: Path, name: str, clean: Tensor) -> Tensor:
+    """The candidates stored under a name: float32 in [0,1], shape of `clean`.
+
+    Raises UserError when the file is missing, damaged or of another shape.
+    """
+    try:
+        # A damaged archive makes numpy leave a file open that it opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            stored = torch.from_numpy(arrays[name])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"expected examples named {name} in {path}, got: {error}") from error
+    if stored.shape != clean.shape or stored.dtype not in (torch.uint8, torch.float32):
+        raise UserError(
+            f"expected examples of shape {tuple(clean.shape)} in {path}, got {stored.dtype} "
+            f"{tuple(stored.shape)}"
+        )
+    return (stored + clean).float() / 255 if stored.dtype == torch.uint8 else stored

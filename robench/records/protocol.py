@@ -1,0 +1,52 @@
+"""Which rows may be ranked together: the same images under the same attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from robench.base.hashing import digest
+from robench.core.record import AttackRow, DataInfo
+
+NO_ACCESS = "none"
+"""The access of rows that read no model: noise, which no worst case counts."""
+
+
+Settings = Mapping[tuple[str, str], str]
+"""What each attack means, by attack and access."""
+
+
+def settings(
+    rows: Iterable[AttackRow], config: Mapping[str, Any], components: Mapping[str, str]
+) -> dict[tuple[str, str], str]:
+    """The digest of each attack's options, access and version; norm and eps stand in its rows.
+
+    `components` maps kind.choice to "distribution version / component version".
+    """
+    grid = config["threat"].get("grid", True)
+    found = {}
+    for attack, access in dict.fromkeys((row.attack, row.access) for row in rows):
+        options = {k: v for k, v in config["attack"][attack].items() if k not in ("norm", "eps")}
+        how = config["access"].get(access, {})
+        version = _version(components.get(f"attack.{attack}", ""))
+        found[attack, access] = digest([options, how, grid, version])
+    return found
+
+
+def protocol(data: DataInfo, rows: Iterable[AttackRow], known: Settings) -> str:
+    """The digest under which rows may be ranked: images, and every attack with its threat.
+
+    What else was measured, and noise, do not enter: they change no worst case.
+    """
+    attacks = sorted(
+        [row.attack, row.access, row.norm, str(row.eps), known[row.attack, row.access]]
+        for row in rows
+        if row.access != NO_ACCESS
+    )
+    return digest([data.hash, data.subset, attacks])
+
+
+def _version(component: str) -> tuple[str, str]:
+    """The distribution and the component's own version: it says when its numbers change."""
+    origin, _, own = component.rpartition(" / ")
+    return origin.partition(" ")[0], own

@@ -1,0 +1,159 @@
+"""Records on disk: written whole or not at all, read with every check."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from pydantic import ValidationError
+
+from robench.base.errors import CacheError, UserError
+from robench.base.paths import inside
+from robench.core.record import SCHEMA_VERSION, Record
+
+if TYPE_CHECKING:
+    from robench.plugin.evidence import Evidence
+
+RECORD, OUTCOMES, EXAMPLES = "record.json", "outcomes.parquet", "examples.npz"
+PROGRAM = "program.robench"
+"""The integer program that a record judged; records of float networks have none."""
+MAX_RECORD_BYTES = 8 * 2**20
+
+
+def write(record: Record, evidence: Evidence, results: Path) -> Path:
+    """Write a record's folder under a temporary name and rename it; returns `results/<id>`.
+
+    Raises CacheError when the disk refuses; then nothing of it is left.
+    """
+    # Both import torch, which reading a record does not need.
+    from robench.records.examples import save_examples
+    from robench.records.preview import save_preview
+
+    work = results / f".{record.id}.{os.getpid()}.partial"
+    folder = results / record.id
+    try:
+        work.mkdir(parents=True)
+        (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        evidence.outcomes.to_parquet(work / OUTCOMES, index=False)
+        save_examples(evidence, work / EXAMPLES)
+        if evidence.steps.program:
+            shutil.copyfile(evidence.steps.program, work / PROGRAM)
+        for name, table in evidence.tables.items():
+            table.to_parquet(inside(work, f"{name}.parquet"), index=False)
+        save_preview(evidence, work)
+        _replace(work, folder)
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise CacheError(
+            f"expected to write results below {results}, got: {error}; "
+            "free some space or set results= to another folder"
+        ) from error
+    return folder
+
+
+def _replace(work: Path, folder: Path) -> None:
+    old = work.with_suffix(".old")
+    if folder.exists():
+        folder.rename(old)
+    work.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def find(name: str | Path, results: Path = Path("results")) -> Path:
+    """A record's folder from its path, its record.json, or its id (or its beginning).
+
+    Raises UserError when there is none, or several.
+    """
+    path = Path(name)
+    if path.name == RECORD:
+        path = path.parent
+    if (path / RECORD).is_file():
+        return path
+    matches = sorted(
+        p.parent for p in results.glob(f"*/{RECORD}") if p.parent.name.startswith(str(name))
+    )
+    if len(matches) != 1:
+        raise UserError(
+            f"expected a record folder or the beginning of one id in {results}, got {str(name)!r} "
+            f"with {len(matches)} matches"
+        )
+    return matches[0]
+
+
+def read(folder: Path) -> Record:
+    """Read and check one record; raises UserError naming the file and the first thing wrong."""
+    path = folder / RECORD
+    try:
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            raise UserError(f"expected at most {MAX_RECORD_BYTES} bytes in {path}")
+        return Record.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"expected a record at {path}, got: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(
+            f"expected a record of schema version {SCHEMA_VERSION} in {path}, got {where}: "
+            f"{first['msg']}"
+        ) from error
+
+
+def read_outcomes(folder: Path) -> pd.DataFrame:
+    """The outcomes table of a record's folder; raises UserError when it is missing or damaged."""
+    try:
+        return pd.read_parquet(folder / OUTCOMES)
+    except (OSError, ValueError) as error:
+        raise UserError(f"expected an outcomes table in {folder}, got: {error}") from error
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame | None:
+    """A table that a metric added to a record, or None; raises UserError for a damaged one."""
+    path = inside(folder, f"{name}.parquet")
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"expected a table at {path}, got: {error}") from error
+
+
+def folders(root: Path) -> Iterator[Path]:
+    """Every folder below `root` (itself included) that holds a record, sorted."""
+    for path in sorted(root.rglob(RECORD)):
+        if not any(part.startswith(".") for part in path.relative_to(root).parts):
+            yield path.parent
+
+
+def load(root: str | Path) -> pd.DataFrame:
+    """All values of all records below a folder: a row per value, its axes and run as columns."""
+    rows: list[dict[str, object]] = []
+    for folder in folders(Path(root)):
+        rows += [{**row, "path": str(folder)} for row in value_rows(read(folder))]
+    return pd.DataFrame(rows)
+
+
+CHOSEN = ("dataset", "model", "compressor", "defense")
+
+
+def value_rows(record: Record) -> Iterator[dict[str, object]]:
+    """A record's values as flat rows; an axis whose name is taken gets `axis_` before it."""
+    about: dict[str, object] = {
+        "record": record.id,
+        "status": record.status,
+        "seed": record.seed,
+        "images": record.data.images,
+        "protocol": record.protocol,
+    }
+    about |= {kind: "+".join(record.config[kind]) for kind in CHOSEN}
+    for value in record.values:
+        row = {**about, **dict(value)}
+        del row["axes"]
+        yield {**row, **_axes(value.axes, row)}
+
+
+def _axes(axes: Mapping[str, object], taken: Mapping[str, object]) -> dict[str, object]:
+    return {f"axis_{name}" if name in taken else name: value for name, value in axes.items()}

@@ -1,0 +1,25 @@
+"""The full audit of a stored run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from robench.core.record import Record
+from robench.replay.rebuild import rebuild_trained
+from robench.run.config import Places
+from robench.run.pipeline import run
+
+
+def audit_record(folder: Path, places: Places) -> tuple[Record, Path]:
+    """Run a record's configuration again with audit=full; what is cached is not computed again.
+
+    Where the network is not in the cache, the program kept with the record stands for it, attacked
+    on a twin made from it; without a program it is trained again, which is said.
+
+    Returns the new record, which stands beside the old one, and its folder. Raises UserError for a
+    record whose components are not installed.
+    """
+    record, steps = rebuild_trained(folder, places)
+    full = replace(steps.config, audit=replace(steps.config.audit, level="full"))
+    return run(full, steps.places, record.overrides, steps.stored)

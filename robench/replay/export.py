@@ -1,0 +1,75 @@
+"""The deployed model of a record as a file to ship: C99 or ONNX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from robench.base.errors import UserError
+from robench.integer import IntegerDeployed, Program, export_c, export_onnx
+from robench.integer.codegen import generate
+from robench.integer.runtimes import agreements
+from robench.replay.rebuild import rebuild
+from robench.run.config import Places
+from robench.run.stages import Steps
+from robench.smoothing import Cohen, certifier_source
+from robench.smoothing.classifier import SmoothedDeployed
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and for ONNX how far installed runtimes agree with the program."""
+
+    path: Path
+    images: int
+    """Judged test images that were compared."""
+    agreement: dict[str, float] = field(default_factory=dict)
+    """Share of equal labels by runtime, in [0,1]."""
+
+
+def export(folder: Path, form: str, out: Path, places: Places) -> Exported:
+    """Write a record's deployed model below `out`.
+
+    `c` is one C99 file without dependencies: a classifier of 8-bit images, or for a smoothed model
+    the complete certifier without floating point. `onnx` is QDQ and not bit-exact; installed
+    runtimes are compared with the program on the record's images. Raises UserError for a model that
+    is no integer program.
+    """
+    record, steps = rebuild(folder, places)
+    deployed = steps.system.deployed
+    smoothed = isinstance(deployed, SmoothedDeployed)
+    base = deployed.base if isinstance(deployed, SmoothedDeployed) else deployed
+    if not isinstance(base, IntegerDeployed):
+        raise UserError(
+            f"expected an integer program to export, got {type(base).__name__}; "
+            "run with compressor=qat_int8 or ptq_int8"
+        )
+    program = base.program
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{record.id}.{form}"
+    agreement: dict[str, float] = {}
+    if form == "onnx":
+        export_onnx(program, path)
+        pixels = steps.test.images
+        agreement = agreements(program, pixels, base.labels(pixels), torch.get_num_threads())
+    elif smoothed:
+        path.write_text(_certifier(deployed, program, steps), encoding="utf-8")  # type: ignore[arg-type]
+    else:
+        export_c(program, path)
+    return Exported(path, len(steps.test), agreement)
+
+
+def _certifier(deployed: SmoothedDeployed, program: Program, steps: Steps) -> str:
+    """The certifier's C; it counts a fixed number of draws, whatever certified the record."""
+    used = next(iter(steps.config.certifier.values()))
+    channels, height, width = steps.data.shape
+    return certifier_source(
+        generate(program),
+        noise=deployed.noise,
+        pixels=channels * height * width,
+        seed=steps.certify_seed,
+        certifier=Cohen(n1=used.n1, n2=getattr(used, "n2", Cohen.n2), alpha=used.alpha),
+        predict_draws=deployed.draws,
+    )

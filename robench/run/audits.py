@@ -1,0 +1,164 @@
+"""The audit step of a run: each threat once, its findings joined with the run's own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robench.audit.best_row import best_row
+from robench.audit.checks.examples import PLANTED
+from robench.audit.verdict import above_clean, worst
+from robench.base.stats import Paired, paired, wilson
+from robench.core.outcomes import CLEAN, Score, clean_score, scores
+from robench.core.record import Audit, Finding, Value, WeakAttack
+from robench.core.threat import Threat
+from robench.run.audit_files import keep
+from robench.run.examination import Examined, examine, rejudged, subset
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from numpy.typing import NDArray
+
+    from robench.plugin.components import Attack
+    from robench.plugin.evidence import Evidence
+    from robench.run.attacks import Crafted
+    from robench.run.crafting import Row
+
+MISSED = 0.1
+"""Share of planted examples, at the interval's lower end, from which on a row is weak."""
+
+
+def audits(evidence: Evidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]:
+    """Audit each (norm, eps) that the run attacks under: the audits and their values."""
+    if evidence.steps.config.audit.level == "off":
+        return (), ()
+    found: list[Audit] = []
+    values: list[Value] = []
+    for (norm, eps), rows in rows_by_threat(evidence.outcomes, evidence.budgets).items():
+        audit, measured = _one(evidence, len(found), norm, eps, rows)
+        found.append(audit)
+        values += measured
+    return tuple(found), tuple(values)
+
+
+def rows_by_threat(
+    outcomes: pd.DataFrame, budgets: dict[str, tuple[float, ...]]
+) -> dict[tuple[str, float], list[Score]]:
+    """The rows under each threat (norm, eps); noise and unlimited searches have none."""
+    noise = set(outcomes.attack[outcomes["search"] == "noise"])
+    together: dict[tuple[str, float], list[Score]] = {}
+    for row in scores(outcomes, budgets, when_clean_right=True):
+        if row.eps and row.attack not in noise:
+            together.setdefault((row.norm, row.eps), []).append(row)
+    return together
+
+
+def _one(
+    evidence: Evidence, number: int, norm: str, eps: float, rows: list[Score]
+) -> tuple[Audit, list[Value]]:
+    steps = evidence.steps
+    threat = Threat(norm, eps, steps.config.threat.grid)
+    index = subset(steps)
+    examined = examine(steps, threat, index, _attacks(evidence, threat))
+    right = [_right(evidence, row, examined, index) for row in rows]
+    under_rows = np.logical_and.reduce(right)
+    keep(evidence, number, threat, index, examined, under_rows)
+    held = examined.held & under_rows
+    gained = [(row, paired(mine, held)) for row, mine in zip(rows, right, strict=True)]
+    named = {f"{row.attack} ({row.access})": mine for row, mine in zip(rows, right, strict=True)}
+    findings = (
+        *examined.findings,
+        *best_row(named, examined.alone, examined.held, steps.config.audit.level),
+        *_above_clean(evidence, threat),
+    )
+    audit = Audit(
+        norm=norm,
+        eps=eps,
+        level=steps.config.audit.level,
+        n=len(held),
+        verdict=worst(finding.verdict for finding in findings),
+        findings=findings,
+        weak_attacks=tuple(_weak(gained, findings)),
+    )
+    return audit, [_audited(held, norm, eps), *(_gained(row, pair) for row, pair in gained)]
+
+
+def _examples(evidence: Evidence, threat: Threat) -> Iterator[tuple[Row, Crafted]]:
+    """The run's attacks inside the ball of a threat, with their candidates."""
+    for row, crafted in evidence.examples:
+        inside = row.component.search == "ball"
+        if inside and (row.threat.norm, row.threat.eps) == (threat.norm, threat.eps):
+            yield row, crafted
+
+
+def _attacks(evidence: Evidence, threat: Threat) -> dict[str, Attack]:
+    found = _examples(evidence, threat)
+    return {row.attack: row.component for row, _ in found if row.access == "white_box"}
+
+
+def _right(
+    evidence: Evidence, row: Score, examined: Examined, index: torch.Tensor
+) -> NDArray[np.bool_]:
+    """Which audited images a row leaves right; a randomised model answers anew, many times."""
+    if examined.randomised and row.eps is not None:
+        for made, crafted in _examples(evidence, Threat(row.norm, row.eps)):
+            if (made.attack, made.access) == (row.attack, row.access):
+                return examined.clean & ~rejudged(evidence.steps, crafted, index)
+    result: NDArray[np.bool_] = row.right[index.numpy()]
+    return result
+
+
+def _weak(
+    gained: list[tuple[Score, Paired]], findings: tuple[Finding, ...]
+) -> Iterator[WeakAttack]:
+    planted = {finding.check: finding for finding in findings}
+    for row, pair in gained:
+        own = planted.get(f"{PLANTED}_{row.attack}") if row.access == "white_box" else None
+        if pair.low > 0 or (own is not None and (own.low or 0.0) > MISSED):
+            yield WeakAttack(
+                attack=row.attack,
+                access=row.access,
+                gained=pair.difference,
+                low=pair.low,
+                high=pair.high,
+                missed=own.value if own is not None else None,
+            )
+
+
+def _audited(held: NDArray[np.bool_], norm: str, eps: float) -> Value:
+    low, high = wilson(int(held.sum()), len(held))
+    return Value(
+        metric="audited_accuracy",
+        value=float(held.mean()),
+        low=low,
+        high=high,
+        n=len(held),
+        unit="share",
+        axes={"norm": norm, "eps": eps},
+    )
+
+
+def _gained(row: Score, pair: Paired) -> Value:
+    return Value(
+        metric="gained_by_masking",
+        value=pair.difference,
+        low=pair.low,
+        high=pair.high,
+        n=pair.n,
+        unit="share",
+        better="lower",
+        axes={"attack": row.attack, "access": row.access, "norm": row.norm, "eps": row.eps},
+    )
+
+
+def _above_clean(evidence: Evidence, threat: Threat) -> Iterator[Finding]:
+    """Rows under which the model does better than without an attack, all judged images counted."""
+    clean = clean_score(evidence.outcomes).right
+    ball = set(evidence.outcomes.attack[evidence.outcomes["search"] == "ball"])
+    for row in scores(evidence.outcomes, evidence.budgets, when_clean_right=False):
+        mine = (row.norm, row.eps, row.access) == (threat.norm, threat.eps, "white_box")
+        if mine and row.attack in ball and row.attack != CLEAN:
+            yield above_clean(row.attack, paired(row.right, clean))

@@ -1,0 +1,139 @@
+"""Results of expensive steps on disk: checked when read, made once, never half-written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock
+
+from robench.base.errors import CacheError
+from robench.base.hashing import digest
+
+T = TypeVar("T")
+
+MANIFEST = "manifest.json"
+DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cached result, for `robench cache list`."""
+
+    step: str
+    key: str
+    folder: Path
+    nbytes: int
+    used: float
+    """Seconds since the epoch when it was last read."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of step results, each under the hash of everything it depends on."""
+
+    root: Path
+
+    def fetch(
+        self,
+        step: str,
+        inputs: Mapping[str, Any],
+        make: Callable[[Path], None],
+        read: Callable[[Path], T],
+    ) -> T:
+        """Return `read(folder)` of a step's result; `make(folder)` writes it when it is missing.
+
+        A file lock lets one process make it while others wait. `make` may keep checkpoints in
+        the folder it is given: after a crash it gets the same one. A result whose files do not
+        match their SHA-256 is made again. Raises CacheError when the disk refuses.
+        """
+        folder = self._folder(step, inputs)
+        try:
+            if not _intact(folder):
+                self._make(step, inputs, folder, make)
+            os.utime(folder / MANIFEST)
+            return read(folder)
+        except OSError as error:
+            if error.errno not in DISK_REFUSES:
+                raise
+            raise CacheError(
+                f"expected to write the cache below {self.root}, got: {error}; "
+                "free some space or set cache= to another folder"
+            ) from error
+
+    def holds(self, step: str, inputs: Mapping[str, Any]) -> bool:
+        """Whether the result of a step with these inputs is here, intact."""
+        return _intact(self._folder(step, inputs))
+
+    def key(self, step: str, inputs: Mapping[str, Any]) -> str:
+        """The hash under which a step with these inputs is kept."""
+        return digest({"step": step, **inputs})
+
+    def _folder(self, step: str, inputs: Mapping[str, Any]) -> Path:
+        key = self.key(step, inputs)
+        return self.root / step / key[:2] / key
+
+    def entries(self) -> Iterator[Entry]:
+        """All finished results, in order of step and key."""
+        for manifest in sorted(self.root.glob(f"*/*/*/{MANIFEST}")):
+            folder = manifest.parent
+            size = sum(path.stat().st_size for path in folder.iterdir())
+            used = manifest.stat().st_mtime
+            yield Entry(folder.parent.parent.name, folder.name, folder, size, used)
+
+    def prune(self, older_than: float = 0.0) -> int:
+        """Delete results not read for `older_than` seconds; returns the bytes freed."""
+        limit = time.time() - older_than
+        old = [entry for entry in self.entries() if entry.used <= limit]
+        for entry in old:
+            with self._lock(entry.folder):
+                shutil.rmtree(entry.folder)
+        return sum(entry.nbytes for entry in old)
+
+    def _make(
+        self,
+        step: str,
+        inputs: Mapping[str, Any],
+        folder: Path,
+        make: Callable[[Path], None],
+    ) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock(folder):
+            if _intact(folder):
+                return
+            shutil.rmtree(folder, ignore_errors=True)
+            work = folder.with_suffix(".partial")
+            work.mkdir(exist_ok=True)
+            make(work)
+            _seal(work, step, inputs)
+            work.rename(folder)
+
+    def _lock(self, folder: Path) -> FileLock:
+        return FileLock(folder.with_suffix(".lock"))
+
+
+def _seal(folder: Path, step: str, inputs: Mapping[str, Any]) -> None:
+    sums = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    text = json.dumps({"step": step, "inputs": inputs, "sha256": sums}, default=str, indent=1)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _intact(folder: Path) -> bool:
+    try:
+        sums = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+        return all(_sha256(folder / name) == value for name, value in sums.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,220 @@
+"""A run's configuration: chosen components and settings, checked, with one plain form."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Optional, TypeVar
+
+from robench.base.errors import ConfigError
+from robench.base.hashing import digest
+from robench.core.threat import ThreatConfig
+from robench.plugin.components import Attack, Compressor, Dataset, Defense, Metric, Model
+from robench.training.recipe import Recipe, TrainConfig
+
+C = TypeVar("C")
+
+CHOSEN = ("dataset", "model", "compressor", "defense", "attack", "metric")
+"""Kinds that a run chooses components of."""
+
+SOURCE_SEED_STEP = 1_000
+"""The seed of a transfer attack's surrogate is the run's own plus this, unless it is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhiteBox:
+    """Attacks search on the twin of the system they are judged on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """Attacks search on another model; their examples are judged on this one."""
+
+    source: dict[str, Any] = field(default_factory=dict)
+    """What differs from this run in the source: model, defense, compressor, seed. The default is
+    the same model, plainly trained with another seed."""
+
+    def __post_init__(self) -> None:
+        known = {"model", "defense", "compressor", "seed"}
+        if unknown := set(self.source) - known:
+            raise ConfigError(
+                f"expected access.transfer.source to have {sorted(known)}, got {sorted(unknown)}"
+            )
+
+
+AUDITED = {"off": 0, "quick": 100, "full": 500}
+"""The levels of the audit, and how many images each works on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig:
+    """How much the audit tries."""
+
+    level: str = "quick"
+    """off, quick or full."""
+    images: Optional[int] = None
+    """Images it works on, a seeded, stratified subset of the run's; none given: 100 for quick, 500
+    for full."""
+    checks: Any = ()
+    """Names of checks that plugins register, run after the audit's own."""
+
+    def __post_init__(self) -> None:
+        if self.level not in AUDITED:
+            raise ConfigError(f"expected audit to be off, quick or full, got {self.level!r}")
+        if self.images is not None and self.images < 10:
+            raise ConfigError(f"expected audit.images >= 10, got {self.images}")
+        object.__setattr__(self, "checks", _names(self.checks))
+
+    @property
+    def count(self) -> int:
+        """Images it works on at most."""
+        return self.images or AUDITED[self.level]
+
+
+Access = WhiteBox | Transfer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a run finds and leaves its files, and what it computes on; never part of its id."""
+
+    results: Path = Path("results")
+    cache: Path = Path("cache")
+    data_root: Path = Path("data")
+    device: str = "auto"
+    threads: Optional[int] = None
+
+    @classmethod
+    def from_environment(cls) -> Places:
+        """Folders from ROBENCH_RESULTS, ROBENCH_CACHE and ROBENCH_DATA, or the defaults."""
+        return cls(
+            results=Path(os.environ.get("ROBENCH_RESULTS", "results")),
+            cache=Path(os.environ.get("ROBENCH_CACHE", "cache")),
+            data_root=Path(os.environ.get("ROBENCH_DATA", "data")),
+        )
+
+
+def usual_certifier() -> dict[str, Any]:
+    """The certifier of a run that names none."""
+    from robench.smoothing import Sequential
+
+    return {"sequential": Sequential()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run's numbers, each kind a mapping from choice to component.
+
+    Raises ConfigError when the parts do not go together.
+    """
+
+    dataset: Mapping[str, Dataset]
+    model: Mapping[str, Model]
+    compressor: Mapping[str, Compressor]
+    defense: Mapping[str, Defense]
+    attack: Mapping[str, Attack]
+    metric: Mapping[str, Metric]
+    train: TrainConfig = field(default_factory=TrainConfig)
+    threat: ThreatConfig = field(default_factory=ThreatConfig)
+    certifier: Mapping[str, Any] = field(default_factory=usual_certifier)
+    access: Mapping[str, Access] = field(default_factory=lambda: {"white_box": WhiteBox()})
+    audit: AuditConfig = field(default_factory=AuditConfig)
+    seed: int = 0
+    images: int | None = None
+
+    def __post_init__(self) -> None:
+        for kind in ("dataset", "model", "compressor"):
+            only(kind, getattr(self, kind))
+        _check_defenses(self.defense, only("compressor", self.compressor))
+        if not self.access:
+            raise ConfigError("expected access to be white_box, transfer or both, got none")
+        if self.images is not None and self.images < 1:
+            raise ConfigError(f"expected images >= 1, got {self.images}")
+
+    def plain(self) -> dict[str, Any]:
+        """The configuration as JSON-like data; its digest is the run's id."""
+        kinds = (*CHOSEN, "access", "certifier")
+        chosen = {kind: _plain(getattr(self, kind)) for kind in kinds}
+        settings = {name: asdict(getattr(self, name)) for name in ("train", "threat", "audit")}
+        given = {**chosen, **settings, "seed": self.seed, "images": self.images}
+        # Through JSON, so that what a record holds equals what it was made from.
+        plain: dict[str, Any] = json.loads(json.dumps(given, allow_nan=False))
+        return plain
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return run_id(self.plain())
+
+    @property
+    def recipe(self) -> Recipe:
+        """The complete training recipe: data set, then model, then the run's own changes."""
+        dataset, model = only("dataset", self.dataset), only("model", self.model)
+        return self.train.recipe(dataset.recipe, model.recipe)
+
+    def source(self, transfer: Transfer) -> RunConfig:
+        """The configuration of a transfer attack's source."""
+        from robench.plugin.registry import registry
+
+        chosen: dict[str, Any] = {"defense": "none", "compressor": "none", **transfer.source}
+        seed = chosen.pop("seed", self.seed + SOURCE_SEED_STEP)
+        if "python" in _names(chosen.get("model")):
+            raise ConfigError("expected a registered model as source: model=python is not allowed")
+        changed: dict[str, Any] = {
+            kind: _choose(registry(), kind, value) for kind, value in chosen.items()
+        }
+        return replace(self, **changed, seed=seed, attack={}, metric={})
+
+
+def run_id(plain: Mapping[str, Any]) -> str:
+    """The id of a run from its plain form: a digest that sees the order of the defenses."""
+    return digest([plain, list(plain["defense"])])
+
+
+def only(kind: str, chosen: Mapping[str, C]) -> C:
+    """The single choice of a kind; raises ConfigError when there are several or none."""
+    if len(chosen) != 1:
+        raise ConfigError(f"expected one {kind}, got {', '.join(chosen) or 'none'}")
+    return next(iter(chosen.values()))
+
+
+def _check_defenses(defenses: Mapping[str, Defense], compressor: Compressor) -> None:
+    if not defenses:
+        raise ConfigError("expected a defense, got none; use defense=none for plain training")
+    if "none" in defenses and len(defenses) > 1:
+        raise ConfigError(f"expected defense=none alone, got it with others: {', '.join(defenses)}")
+    training = [name for name, defense in defenses.items() if defense.changes_training]
+    if len(training) > 1:
+        raise ConfigError(f"expected one defense that trains, got {' and '.join(training)}")
+    maps = [n for n, d in defenses.items() if type(d).transform is not Defense.transform]
+    if maps and compressor.trains_with:
+        raise ConfigError(
+            f"expected no weight map with quantization-aware training, got {maps[0]}: it would "
+            "change weights after their activation ranges were learned; use a post-training "
+            "compressor such as ptq"
+        )
+
+
+def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plain_options(component) for name, component in chosen.items()}
+
+
+def plain_options(component: Any) -> dict[str, Any]:
+    """A component's options as JSON-like data; what was handed over in Python is left out."""
+    kept = [f.name for f in fields(component) if f.metadata.get("plain", True)]
+    return {name: getattr(component, name) for name in kept}
+
+
+def _names(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _choose(registry: Any, kind: str, value: Any) -> dict[str, Any]:
+    """Components from a choice's name, a list of names, or {name: {option: value}}."""
+    given = value if isinstance(value, Mapping) else {name: {} for name in _names(value)}
+    return {
+        name: registry.get(kind, name).make(**(options or {})) for name, options in given.items()
+    }

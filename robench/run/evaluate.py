@@ -1,0 +1,152 @@
+"""`robench.evaluate`: the same run from Python, with your own model or data."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench.base.errors import ConfigError
+from robench.base.hashing import digest
+from robench.core.threat import ThreatConfig
+from robench.plugin.components import Component, Dataset, Model
+from robench.plugin.registry import registry
+from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox
+from robench.training.recipe import TrainConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from robench.core.data import Data
+    from robench.core.record import Record
+
+Choice = str | Component | Iterable[str | Component] | Mapping[str, Component]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenData(Dataset):
+    """A data set handed over in Python."""
+
+    hash: str
+    """Hash of its content."""
+    data: Any = dataclass_field(default=None, repr=False, compare=False, metadata={"plain": False})
+
+    def load(self, root: Path) -> Data:
+        """The data as given."""
+        del root
+        result: Data = self.data
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenModel(Model):
+    """A trained network handed over in Python."""
+
+    pretrained = True
+
+    hash: str
+    """Hash of its weights and structure."""
+    module: Any = dataclass_field(
+        default=None, repr=False, compare=False, metadata={"plain": False}
+    )
+
+    def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """A copy of the network as given."""
+        from copy import deepcopy
+
+        del shape, classes
+        result: nn.Module = deepcopy(self.module)
+        return result
+
+
+def evaluate(
+    model: nn.Module | str | Model,
+    data: Data | str | Dataset = "digits",
+    *,
+    attack: Choice = ("fgsm", "pgd"),
+    defense: Choice = "none",
+    compressor: Choice = "none",
+    metric: Choice = "accuracy",
+    access: Iterable[str] = ("white_box",),
+    threat: ThreatConfig | None = None,
+    train: TrainConfig | None = None,
+    audit: str = "quick",
+    images: int | None = None,
+    seed: int = 0,
+    places: Places | None = None,
+) -> Record:
+    """Evaluate a model: your own network (float images in [0,1] -> logits), or a choice's name.
+
+    Components are given by name, as instances, or several of them. Without `places`, an own
+    network's results and cache go to a temporary folder. Returns the record; raises UserError.
+    """
+    from robench.run.pipeline import run
+
+    config = RunConfig(
+        dataset=_given_data(data),
+        model=_given_model(model),
+        compressor=_chosen("compressor", compressor),
+        defense=_chosen("defense", defense),
+        attack=_chosen("attack", attack),
+        metric=_chosen("metric", metric),
+        train=train or TrainConfig(),
+        threat=threat or ThreatConfig(),
+        access={name: _ACCESS[name]() for name in access},
+        audit=AuditConfig(level=audit),
+        images=images,
+        seed=seed,
+    )
+    if places is not None:
+        return run(config, places)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        usual = Places.from_environment()
+        here = Places(results=root / "results", cache=root / "cache", data_root=usual.data_root)
+        return run(config, here)[0]
+
+
+_ACCESS: dict[str, type[WhiteBox] | type[Transfer]] = {"white_box": WhiteBox, "transfer": Transfer}
+
+
+def _given_data(data: Any) -> dict[str, Any]:
+    from robench.core.data import Data
+
+    if isinstance(data, Data):
+        return {"given": GivenData(hash=data.hash, data=data)}
+    return _chosen("dataset", data)
+
+
+def _given_model(model: Any) -> dict[str, Any]:
+    from torch import nn
+
+    if isinstance(model, nn.Module):
+        state = {k: v.cpu().numpy().tobytes().hex() for k, v in model.state_dict().items()}
+        return {"given": GivenModel(hash=digest([str(model), state]), module=model)}
+    return _chosen("model", model)
+
+
+def _chosen(kind: str, choice: Any) -> dict[str, Any]:
+    if isinstance(choice, Mapping):
+        return dict(choice)
+    several = [choice] if isinstance(choice, (str, Component)) else list(choice)
+    result: dict[str, Any] = {}
+    for item in several:
+        name, component = _resolve(kind, item)
+        if name in result:
+            raise ConfigError(
+                f"expected each {kind} once, got {name} twice; give a mapping of names"
+            )
+        result[name] = component
+    return result
+
+
+def _resolve(kind: str, item: str | Component) -> tuple[str, Component]:
+    if isinstance(item, str):
+        return item, registry().get(kind, item).make()
+    for name, choice in registry().choices[kind].items():
+        if choice.component is type(item):
+            return name, item
+    return type(item).__name__.lower(), item

@@ -1,0 +1,88 @@
+"""What computed a record: versions, machine, commit."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import torch
+
+from robench.base.paths import PACKAGE
+from robench.core.record import Provenance
+from robench.plugin.registry import registry
+
+if TYPE_CHECKING:
+    from robench.run.config import RunConfig
+    from robench.run.stages import Steps
+
+KINDS = ("dataset", "model", "compressor", "defense", "attack", "metric")
+LIBRARIES = ("torch", "torchvision", "adversarial-robustness-toolbox", "numpy", "hydra-core")
+
+
+def provenance(config: RunConfig, steps: Steps) -> Provenance:
+    """The versions and the machine behind a run."""
+    versions = component_versions(config)
+    distributions = {name: _version(name) for name in LIBRARIES}
+    for name in (v.rpartition(" / ")[0] for v in versions.values()):
+        distribution, _, number = name.partition(" ")
+        distributions[distribution] = number
+    return Provenance(
+        robench=_version("robench"),
+        distributions=distributions,
+        components=versions,
+        python=platform.python_version(),
+        machine=_machine(),
+        device=_device(steps.device),
+        threads=torch.get_num_threads(),
+        commit=_commit(),
+    )
+
+
+def component_versions(config: RunConfig) -> dict[str, str]:
+    """kind.choice -> 'distribution version / component version' of all components of a run."""
+    known = registry().choices
+    result = {}
+    for kind in KINDS:
+        for name, component in getattr(config, kind).items():
+            choice = known[kind].get(name)
+            origin = f"{choice.distribution} {choice.version}" if choice else "given in Python 0"
+            result[f"{kind}.{name}"] = f"{origin} / {component.version}"
+    return result
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _machine() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _device(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with a plus sign when it has changes; None outside a checkout."""
+    if not (PACKAGE.parent / ".git").exists():
+        return None
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PACKAGE.parent), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
