@@ -1,4 +1,8 @@
-"""Intervals for shares and paired tests on the same images."""
+"""Intervals for shares and paired tests on the same images.
+
+The formulas are written out, and tested against scipy: every run needs one of them, and importing
+scipy.stats takes longer than all else that a cached run does.
+"""
 
 from __future__ import annotations
 
@@ -70,10 +74,13 @@ def newcombe_unpaired(hits: int, n: int, others: int, of: int) -> tuple[float, f
 
 def mcnemar(b: int, c: int) -> float:
     """Exact two-sided McNemar p-value from the two counts of disagreement (McNemar, 1947)."""
-    from scipy.special import bdtr
-
-    # bdtr is P(Binomial(n, 1/2) <= k).
-    return min(1.0, 2 * float(bdtr(min(b, c), b + c, 0.5)))
+    n = b + c
+    # Twice P(Binomial(n, 1/2) <= min(b, c)), in integers.
+    below, term = 0, 1
+    for k in range(min(b, c) + 1):
+        below += term
+        term = term * (n - k) // (k + 1)
+    return min(1.0, 2 * below / 2**n)
 
 
 def _newcombe(a: int, b: int, c: int, d: int) -> tuple[float, float]:
