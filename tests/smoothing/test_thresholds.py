@@ -116,6 +116,14 @@ def test_climbing_takes_the_least_count_whose_e_value_reaches_one_over_alpha(p):
         assert least == min(enough, default=n + 1)
 
 
+def test_a_count_that_floats_cannot_tell_from_one_over_alpha_does_not_certify():
+    value = float(thresholds.log_e_value(70, 100, 0.5))
+    for below, expected in ((0.0, 71), (2e-6, 70)):
+        alpha = math.exp(below - value)
+        row = thresholds.climb_thresholds(np.array([100]), np.array([0.5]), alpha)
+        assert row.tolist() == [[expected]]
+
+
 def test_climbing_asks_more_of_a_larger_radius():
     looks = thresholds.looks_up_to(5000)
     low, high = thresholds.climb_thresholds(looks, np.array([0.6, 0.9]), 0.001)
