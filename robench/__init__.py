@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from robench.core.threat import resolve_eps as resolve_eps
     from robench.core.weights import read_tensors as read_tensors
     from robench.plugin.components import Attack as Attack
+    from robench.plugin.components import Certifier as Certifier
     from robench.plugin.components import Check as Check
     from robench.plugin.components import Compressor as Compressor
     from robench.plugin.components import Dataset as Dataset
@@ -58,6 +59,9 @@ if TYPE_CHECKING:
     from robench.plugin.hooks import API_VERSION as API_VERSION
     from robench.plugin.hooks import Register as Register
     from robench.plugin.hooks import hookimpl as hookimpl
+    from robench.plugin.scenario import AdversarialExamples as AdversarialExamples
+    from robench.plugin.scenario import Scenario as Scenario
+    from robench.plugin.trial import Trial as Trial
     from robench.run.evaluate import evaluate as evaluate
     from robench.training.loop import Trainer as Trainer
     from robench.training.recipe import Recipe as Recipe
@@ -75,11 +79,13 @@ _NAMES = {
     "core.threat": "Threat UsualThreat check_norm parse_eps resolve_eps",
     "core.weights": "read_tensors",
     "plugin.components": (
-        "Attack Check Compressor Dataset Defense DeployContext Metric Model require "
+        "Attack Certifier Check Compressor Dataset Defense DeployContext Metric Model require "
         "require_positive"
     ),
     "plugin.evidence": "Evidence",
     "plugin.hooks": "API_VERSION Register hookimpl",
+    "plugin.scenario": "AdversarialExamples Scenario",
+    "plugin.trial": "Trial",
     "run.evaluate": "evaluate",
     "training.loop": "Trainer",
     "training.recipe": "Recipe",

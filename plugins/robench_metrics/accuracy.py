@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import robench
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Accuracy(robench.Metric):
     """Shares of right images with Wilson 95 % intervals."""
+
+    reads: ClassVar[Literal["outcomes", "deployed", "models"]] = "outcomes"
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
         """Clean, attacked, robust and worst-case accuracy, and abstentions where there are any."""

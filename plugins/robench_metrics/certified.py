@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 import robench
 from robench_metrics.smoothed import Chosen, choose, share
@@ -29,6 +29,8 @@ fresh noise, at most so many."""
 @dataclass(frozen=True, kw_only=True)
 class Certified(robench.Metric):
     """Certified accuracy at radii, certified percentage, average radius, abstention."""
+
+    reads: ClassVar[Literal["outcomes", "deployed", "models"]] = "deployed"
 
     radii: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75])
     """L2 radii in [0,1] pixels."""
@@ -172,7 +174,7 @@ def _certify(
     from robench.base.progress import progress
     from robench.smoothing import Certificates
 
-    name, certifier = next(iter(evidence.steps.config.certifier.items()))
+    name, certifier = evidence.certifier
     source, rows = chosen.source, np.arange(len(chosen.labels))
     parts, seconds = [], []
     with progress("certify", len(rows)) as advance:

@@ -47,15 +47,17 @@ def choose(evidence: robench.Evidence, images: int, every: int | None) -> Chosen
         raise robench.ConfigError(
             "expected a smoothed system for this metric; use defense=intrs or float_rs"
         )
-    steps = evidence.steps
+    everything = evidence.data.test
     if every is None:
-        judged = steps.subset.numpy()
+        judged = evidence.numbers
         count = min(images, len(judged))
         numbers = judged[np.arange(count) * len(judged) // count]
     else:
-        numbers = np.arange(len(steps.data.test))[::every][:images]
-    test = steps.data.test.take(steps.data.test.labels.new_tensor(numbers))
-    return Chosen(numbers, test.images.numpy(), test.labels.numpy(), steps.certify_seed, deployed)
+        numbers = np.arange(len(everything))[::every][:images]
+    test = everything.take(everything.labels.new_tensor(numbers))
+    return Chosen(
+        numbers, test.images.numpy(), test.labels.numpy(), evidence.certify_seed, deployed
+    )
 
 
 def share(

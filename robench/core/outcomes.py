@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ from robench.core.threat import TOLERANCE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from robench.run.attacks import Judged
-    from robench.run.crafting import Row
+    from robench.plugin.scenario import Scenario
+    from robench.run.attacks import Judgement
 
 CLEAN = "clean"
 KEYS = ["attack", "access", "norm", "eps"]
@@ -36,10 +36,15 @@ COLUMNS = {
 }
 
 
+def empty() -> pd.DataFrame:
+    """A table without rows."""
+    return pd.DataFrame({name: [] for name in COLUMNS}).astype(COLUMNS)
+
+
 def outcome_rows(
-    row: Row | None,
-    judged: Judged | None,
-    clean: Judged,
+    row: Scenario | None,
+    judged: Judgement | None,
+    clean: Judgement,
     images: NDArray[np.int64],
     labels: NDArray[np.int64],
 ) -> pd.DataFrame:
@@ -51,7 +56,7 @@ def outcome_rows(
             "label": labels,
             "attack": row.attack if row else CLEAN,
             "access": row.access if row else "none",
-            "search": row.component.search if row else CLEAN,
+            "search": row.search if row else CLEAN,
             "norm": row.threat.norm if row else "",
             "eps": row.threat.eps if row and row.threat.eps is not None else np.nan,
             "clean_prediction": clean.labels.numpy(),
@@ -92,7 +97,7 @@ def clean_score(outcomes: pd.DataFrame) -> Score:
 
 
 def scores(
-    outcomes: pd.DataFrame, budgets: dict[str, tuple[float, ...]], *, when_clean_right: bool
+    outcomes: pd.DataFrame, budgets: Mapping[str, tuple[float, ...]], *, when_clean_right: bool
 ) -> Iterator[Score]:
     """Accuracy of every valid row; a minimum-norm row at each budget and without one.
 
@@ -114,7 +119,9 @@ def scores(
             yield Score(attack, access, norm, eps, right & clean if when_clean_right else right)
 
 
-def worst_cases(outcomes: pd.DataFrame, budgets: dict[str, tuple[float, ...]]) -> Iterator[Score]:
+def worst_cases(
+    outcomes: pd.DataFrame, budgets: Mapping[str, tuple[float, ...]]
+) -> Iterator[Score]:
     """Per image the worst over all attacks of one norm and eps, every access; noise is left out."""
     noise = set(outcomes.attack[outcomes["search"] == "noise"])
     together: dict[tuple[str, float], list[NDArray[np.bool_]]] = {}

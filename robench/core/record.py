@@ -34,6 +34,15 @@ class Value(Frozen):
     """What it belongs to: attack, access, norm, eps, layer, p, radius, alpha, ..."""
 
 
+class MadeOn(Frozen):
+    """The machine that made weights or examples, which are valid wherever they were made."""
+
+    torch: str
+    device: str
+    threads: int
+    machine: str
+
+
 class AttackRow(Frozen):
     """How one row of the run went."""
 
@@ -46,6 +55,8 @@ class AttackRow(Frozen):
     """Why the row is invalid."""
     seconds: float = 0.0
     """Seconds the examples took to make when they were made."""
+    made_on: MadeOn | None = None
+    """Where the examples were made; records before 0.2 do not say."""
 
 
 class Finding(Frozen):
@@ -125,6 +136,8 @@ class Provenance(Frozen):
     device: str
     threads: int
     commit: str | None = None
+    weights: MadeOn | None = None
+    """Where the network was trained; records before 0.2 do not say."""
 
 
 class Record(Frozen):

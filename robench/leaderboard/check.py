@@ -94,15 +94,14 @@ def _same(record: Record, metric: str, score: Score) -> None:
 def _protocol(folder: Path, places: Places) -> None:
     """The protocol is the one that the configuration and the data give here."""
     from robench.records.protocol import protocol, settings
-    from robench.run.cache import Cache
     from robench.run.compose import from_plain
     from robench.run.provenance import component_versions
-    from robench.run.stages import Steps
+    from robench.run.reopen import data
 
     record = read(folder)
     with _possible():
-        steps = Steps(from_plain(record.config), places, Cache(places.cache))
-        hash_here, versions = steps.data.hash, component_versions(steps.config)
+        config = from_plain(record.config)
+        hash_here, versions = data(config, places).hash, component_versions(config)
     if hash_here != record.data.hash:
         raise UserError(f"expected data {hash_here}, got {record.data.hash}")
     here = protocol(record.data, record.rows, settings(record.rows, record.config, versions))

@@ -33,11 +33,11 @@ def save_preview(evidence: Evidence, folder: Path) -> None:
     columns = ("label", "clean_prediction", "prediction")
     count = len(evidence.test)
     strips = []
-    for index, (_, crafted) in enumerate(evidence.examples):
+    for index, (_, examples) in enumerate(evidence.examples):
         part = outcomes.iloc[index * count : (index + 1) * count]
         at = shown(*(part[name].to_numpy() for name in columns))
         clean = evidence.test.images[at].numpy()
-        changed = (crafted.images[at] * 255).round().byte().numpy()
+        changed = (examples.images[at] * 255).round().byte().numpy()
         strips.append(strip(clean, changed))
     if strips:
         save_png(np.concatenate(strips), folder / PREVIEW)

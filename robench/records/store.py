@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import ValidationError
@@ -16,6 +16,8 @@ from robench.base.paths import inside
 from robench.core.record import SCHEMA_VERSION, Record
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from robench.plugin.evidence import Evidence
 
 RECORD, OUTCOMES, EXAMPLES = "record.json", "outcomes.parquet", "examples.npz"
@@ -24,8 +26,17 @@ PROGRAM = "program.robench"
 MAX_RECORD_BYTES = 8 * 2**20
 
 
-def write(record: Record, evidence: Evidence, results: Path) -> Path:
+def write(
+    record: Record,
+    evidence: Evidence,
+    results: Path,
+    *,
+    program: Path | None = None,
+    arrays: Mapping[str, NDArray[Any]] | None = None,
+) -> Path:
     """Write a record's folder under a temporary name and rename it; returns `results/<id>`.
+
+    `program` is the file of the integer program that was judged, `arrays` the audit's examples.
 
     Raises CacheError when the disk refuses; then nothing of it is left.
     """
@@ -39,9 +50,9 @@ def write(record: Record, evidence: Evidence, results: Path) -> Path:
         work.mkdir(parents=True)
         (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
         evidence.outcomes.to_parquet(work / OUTCOMES, index=False)
-        save_examples(evidence, work / EXAMPLES)
-        if evidence.steps.program:
-            shutil.copyfile(evidence.steps.program, work / PROGRAM)
+        save_examples(evidence, work / EXAMPLES, arrays or {})
+        if program:
+            shutil.copyfile(program, work / PROGRAM)
         for name, table in evidence.tables.items():
             table.to_parquet(inside(work, f"{name}.parquet"), index=False)
         save_preview(evidence, work)

@@ -14,8 +14,7 @@ from robench.base.stats import wilson
 from robench.core.record import AttackRow, Record
 from robench.records.examples import load_examples, row_name
 from robench.records.store import EXAMPLES, read_outcomes
-from robench.replay.rebuild import rebuild
-from robench.run.attacks import rows
+from robench.replay.rebuild import Rebuilt, rebuild
 from robench.run.audit_files import TABLE, held_again, read_table
 from robench.run.audits import rows_by_threat
 from robench.run.config import Places
@@ -23,8 +22,6 @@ from robench.run.config import Places
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
-
-    from robench.run.stages import Steps
 
 
 @dataclass(frozen=True)
@@ -55,31 +52,33 @@ def verify(folder: Path, places: Places) -> list[Check]:
     Raises UserError when the data differ or the record has no examples.
     """
     outcomes = read_outcomes(folder)
-    record, steps = rebuild(folder, places)
-    if steps.data.hash != record.data.hash:
-        raise UserError(f"expected data {record.data.hash}, got {steps.data.hash} in this folder")
-    made = {(r.attack, r.access, r.threat.norm, r.threat.eps): r for r in rows(steps)}
+    rebuilt = rebuild(folder, places)
+    record, evidence = rebuilt.record, rebuilt.evidence
+    here = evidence.data.hash
+    if here != record.data.hash:
+        raise UserError(f"expected data {record.data.hash}, got {here} in this folder")
+    asked = {(s.attack, s.access, s.threat.norm, s.threat.eps): s for s in rebuilt.scenarios}
     valid = [row for row in record.rows if row.status != "invalid"]
     checks = []
     for index, row in enumerate(valid):
-        images = load_examples(folder / EXAMPLES, row_name(index), steps.test.images)
+        images = load_examples(folder / EXAMPLES, row_name(index), evidence.test.images)
         part = outcomes[_same_row(outcomes, row)]
-        labels = steps.system.deployed.predict(images).numpy()
-        different = _different(labels, part, steps.system.deployed.randomised)
-        same = made.get((row.attack, row.access, row.norm, row.eps))
-        clean = steps.test.float_images()
-        noise = same is not None and same.component.search == "noise"
+        labels = evidence.system.deployed.predict(images).numpy()
+        different = _different(labels, part, evidence.system.deployed.randomised)
+        same = asked.get((row.attack, row.access, row.norm, row.eps))
+        clean = evidence.test.float_images()
+        noise = same is not None and same.search == "noise"
         legal = noise or (same is not None and bool(same.threat.contains(images, clean).all()))
         checks.append(Check(row.attack, row.access, row.eps, len(labels), different, legal))
     if record.audit and not (folder / f"{TABLE}.parquet").is_file():
         text = "was written before audits kept their examples: its audits are not judged again"
         print(f"robench: {folder.name} {text}", file=sys.stderr)  # noqa: T201
         return checks
-    budgets = {row.attack: row.budgets for row in made.values() if row.budgets}
+    budgets = {row.attack: row.budgets for row in asked.values() if row.budgets}
     together = rows_by_threat(outcomes, budgets)
     for number, audit in enumerate(record.audit):
         under = [score.right for score in together.get((audit.norm, audit.eps), ())]
-        checks.append(_audit_again(folder, record, number, under, steps))
+        checks.append(_audit_again(folder, record, number, under, rebuilt))
     return checks
 
 
@@ -97,12 +96,13 @@ def _different(labels: NDArray[np.int64], part: pd.DataFrame, randomised: bool) 
 
 
 def _audit_again(
-    folder: Path, record: Record, number: int, under: list[NDArray[np.bool_]], steps: Steps
+    folder: Path, record: Record, number: int, under: list[NDArray[np.bool_]], rebuilt: Rebuilt
 ) -> Check:
     """Judge an audit's examples again, and count its audited accuracy anew."""
     audit = record.audit[number]
     table = read_table(folder, number)
-    held, legal = held_again(folder, number, audit, table, steps)
+    grid = rebuilt.config.threat.grid
+    held, legal = held_again(folder, number, audit, table, rebuilt.evidence, grid)
     recorded = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
     if not under or recorded is None or recorded.value is None:
         raise UserError(f"expected rows and an audited accuracy for each audit in {folder}")

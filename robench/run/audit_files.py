@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from robench.core.record import Audit
     from robench.plugin.evidence import Evidence
+    from robench.run.evidence import RunEvidence
     from robench.run.examination import Examined
-    from robench.run.stages import Steps
 
 TABLE = "audit"
 """The table's name: a row per audit of the record and audited image."""
@@ -33,7 +33,7 @@ def array_name(number: int) -> str:
 
 
 def keep(
-    evidence: Evidence,
+    evidence: RunEvidence,
     number: int,
     threat: Threat,
     index: torch.Tensor,
@@ -47,7 +47,7 @@ def keep(
         {
             "audit": number,
             "position": index.numpy(),
-            "image": evidence.steps.subset[index].numpy(),
+            "image": evidence.numbers[index.numpy()],
             "norm": threat.norm,
             "eps": threat.eps,
             "randomised": examined.randomised,
@@ -71,19 +71,19 @@ def read_table(folder: Path, number: int) -> pd.DataFrame:
 
 
 def held_again(
-    folder: Path, number: int, audit: Audit, table: pd.DataFrame, steps: Steps
+    folder: Path, number: int, audit: Audit, table: pd.DataFrame, evidence: Evidence, grid: bool
 ) -> tuple[NDArray[np.bool_], bool]:
     """Judge an audit's examples again: which images hold now, and whether all are legal.
 
     Raises UserError when the table names other images than the record has.
     """
     index = torch.from_numpy(table.position.to_numpy(copy=True))
-    if len(index) != audit.n or not bool(((index >= 0) & (index < len(steps.test))).all()):
-        raise UserError(f"expected {audit.n} of {len(steps.test)} images in the audit's table")
-    test = steps.test.take(index)
+    if len(index) != audit.n or not bool(((index >= 0) & (index < len(evidence.test))).all()):
+        raise UserError(f"expected {audit.n} of {len(evidence.test)} images in the audit's table")
+    test = evidence.test.take(index)
     found = load_examples(folder / EXAMPLES, array_name(number), test.images)
-    judge = Judge(steps.system.deployed, bool(table.randomised.iloc[0]))
+    judge = Judge(evidence.system.deployed, bool(table.randomised.iloc[0]))
     images = test.float_images()
     held = judge.right(images, test.labels) & ~judge.wrong(found, test.labels)
-    threat = Threat(audit.norm, audit.eps, steps.config.threat.grid)
+    threat = Threat(audit.norm, audit.eps, grid)
     return held.numpy(), bool(threat.contains(found, images).all())

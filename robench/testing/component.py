@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 import pytest
 
 from robench.base.errors import ConfigError
-from robench.base.hashing import canonical
+from robench.base.hashing import canonical, plain_options
 from robench.plugin.components import Component
 from robench.plugin.options import options, summary
-from robench.run.config import plain_options
 
 
 class ComponentContract:

@@ -198,7 +198,7 @@ def test_transfer_makes_examples_on_another_seed(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from robench.plugin.registry import Choice, registry
-    from robench.run import config as core
+    from robench.run import transfer
 
     known = registry()
     for kind, component in (("defense", Plain), ("compressor", Same)):
@@ -211,8 +211,8 @@ def test_transfer_makes_examples_on_another_seed(
     own, foreign = (load_examples(folder / EXAMPLES, row_name(row), clean) for row in (0, 1))
     assert not torch.equal(own, foreign), "the source's examples are not the target's own"
     assert len(list(places.cache.glob("train/*/*/manifest.json"))) == 2
-    assert config().source(Transfer()).seed == core.SOURCE_SEED_STEP
-    assert config().source(Transfer(source={"seed": 5})).seed == 5
+    assert transfer.source(config(), Transfer()).seed == transfer.SEED_STEP
+    assert transfer.source(config(), Transfer(source={"seed": 5})).seed == 5
 
 
 def test_a_model_at_chance_is_reported_and_claims_nothing(places: Places) -> None:

@@ -37,7 +37,7 @@ class WeightPerturbation(robench.Metric):
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
         """The norms of each step, then the features when there are adversarial images."""
-        twin = evidence.steps.finished.twin
+        twin = evidence.finished.twin
         chain = {"trained": evidence.trained, "mapped": evidence.mapped, "deployed": twin}
         sample = evidence.test.float_images()[:1]
         yield from _norms(chain, sample)
