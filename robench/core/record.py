@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from robench.base.stats import wilson
+
 SCHEMA_VERSION = 1
 
 Axis = str | int | float | None
+SYSTEM_KINDS = ("dataset", "model", "compressor", "defense")
+"""Kinds of components that make what is judged, as a record's configuration names them."""
+RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric")
+"""Those, and what judges it: every run chooses of each."""
 
 
 class Frozen(BaseModel):
@@ -32,6 +39,30 @@ class Value(Frozen):
     better: Literal["higher", "lower", "neither"] = "higher"
     axes: dict[str, Axis] = Field(default_factory=dict)
     """What it belongs to: attack, access, norm, eps, layer, p, radius, alpha, ..."""
+
+
+def share(
+    metric: str,
+    hits: int,
+    n: int,
+    axes: Mapping[str, Axis],
+    better: Literal["higher", "lower", "neither"] = "higher",
+) -> Value:
+    """The share `hits` of `n` in [0,1] with its Wilson 95 % interval.
+
+    Raises ValueError unless 0 <= hits <= n and n > 0.
+    """
+    low, high = wilson(int(hits), n)
+    return Value(
+        metric=metric,
+        value=int(hits) / n,
+        low=low,
+        high=high,
+        n=n,
+        unit="share",
+        better=better,
+        axes=dict(axes),
+    )
 
 
 class AttackRow(Frozen):

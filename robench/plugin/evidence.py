@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from robench.core.data import Data, Split
+    from robench.core.outcomes import Outcomes
     from robench.core.system import System
     from robench.run.attacks import Crafted
     from robench.run.crafting import Row
@@ -24,12 +25,13 @@ class Evidence:
     """A run's data, models and outcomes, for metrics."""
 
     steps: Steps
-    outcomes: pd.DataFrame
-    """A row per judged image, attack, access and eps (see robench.core.outcomes)."""
+    outcomes: Outcomes
+    """The judged images' outcomes, row by row; `outcomes.to_pandas()` is their table."""
     examples: tuple[tuple[Row, Crafted], ...]
     """Each valid row with its candidates."""
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """Tables that metrics and the audit add: NAME becomes NAME.parquet beside the record."""
+    tables: dict[str, Mapping[str, Any] | pd.DataFrame] = field(default_factory=dict)
+    """Tables that metrics and the audit add, each a mapping of columns or a pandas frame: NAME
+    becomes NAME.parquet beside the record."""
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     """Arrays that the audit adds by name: they stand among the record's examples."""
 

@@ -16,14 +16,15 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from robench.base.errors import ConfigError
+from robench.core.record import RUN_KINDS
 from robench.core.threat import ThreatConfig
 from robench.plugin.registry import Choice, Registry, registry
-from robench.run.config import CHOSEN, AuditConfig, Places, RunConfig, Transfer, WhiteBox
+from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox
 from robench.smoothing import Adaptive, Cohen, Sequential
 from robench.training.recipe import TrainConfig
 
 PROVIDER = "robench"
-SEVERAL = (*CHOSEN, "access", "certifier")
+SEVERAL = (*RUN_KINDS, "access", "certifier")
 """Groups whose choices stand side by side, each under its own name."""
 ACCESS = {"white_box": WhiteBox, "transfer": Transfer}
 CERTIFIERS = {"cohen": Cohen, "sequential": Sequential, "adaptive": Adaptive}
@@ -64,7 +65,7 @@ def store_nodes(known: Registry) -> None:
     """Put every component and every group of the core into Hydra's store."""
     store = ConfigStore.instance()
     store.store(name="root", node=Root, provider=PROVIDER)
-    for kind in CHOSEN:
+    for kind in RUN_KINDS:
         for choice in known.choices[kind].values():
             _store_choice(store, choice)
     core: dict[str, dict[str, Any]] = {
@@ -172,7 +173,7 @@ def from_plain(plain: Mapping[str, Any]) -> RunConfig:
     known = registry()
     parts: dict[str, Any] = {
         kind: {name: known.get(kind, name).make(**fields) for name, fields in plain[kind].items()}
-        for kind in CHOSEN
+        for kind in RUN_KINDS
     }
     known_parts: dict[str, dict[str, Any]] = {"access": ACCESS, "certifier": CERTIFIERS}
     for group, classes in known_parts.items():

@@ -11,13 +11,13 @@ from typing import Any, Optional, TypeVar
 
 from robench.base.errors import ConfigError
 from robench.base.hashing import digest
+from robench.core.record import RUN_KINDS
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import Attack, Compressor, Dataset, Defense, Metric, Model
 from robench.training.recipe import Recipe, TrainConfig
 
 C = TypeVar("C")
 
-CHOSEN = ("dataset", "model", "compressor", "defense", "attack", "metric")
 """Kinds that a run chooses components of."""
 
 SOURCE_SEED_STEP = 1_000
@@ -136,7 +136,7 @@ class RunConfig:
 
     def plain(self) -> dict[str, Any]:
         """The configuration as JSON-like data; its digest is the run's id."""
-        kinds = (*CHOSEN, "access", "certifier")
+        kinds = (*RUN_KINDS, "access", "certifier")
         chosen = {kind: _plain(getattr(self, kind)) for kind in kinds}
         settings = {name: asdict(getattr(self, name)) for name in ("train", "threat", "audit")}
         given = {**chosen, **settings, "seed": self.seed, "images": self.images}

@@ -8,17 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 import torch
 
 from robench.base.hashing import digest
 from robench.base.machine import keep_memory
 from robench.base.seeds import derive, seed_scope
-from robench.core.outcomes import clean_score, outcome_rows
+from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, DataInfo, Record, TwinAgreement, Value
 from robench.plugin.evidence import Evidence
 from robench.records.protocol import protocol, settings
 from robench.records.store import write
+from robench.records.tables import plain_columns
 from robench.run.attacks import Crafted, clean, craft, judge, rows, source_of
 from robench.run.audits import audits
 from robench.run.cache import Cache
@@ -81,23 +81,22 @@ def prepare_machine(places: Places) -> None:
 def gather(steps: Steps) -> tuple[Evidence, tuple[AttackRow, ...]]:
     """Attack and judge every row; an attack that fails makes its row invalid, never robust."""
     base = judge(steps, clean(steps))
-    frames = [_frame(None, None, base, steps)]
-    chance = _at_chance(frames[0], steps)
+    found = [_outcomes(None, None, base, steps)]
+    chance = _at_chance(found[0], steps)
     examples: list[tuple[Row, Crafted]] = []
     attacked: list[AttackRow] = []
     for row in rows(steps):
         try:
             crafted = craft(source_of(steps, row.access), row, steps)
         except AttackFailed as failure:
-            frames.append(_frame(row, None, base, steps))
+            found.append(_outcomes(row, None, base, steps))
             attacked.append(_attack_row(row, status="invalid", message=str(failure)))
             continue
-        frames.append(_frame(row, judge(steps, crafted), base, steps))
+        found.append(_outcomes(row, judge(steps, crafted), base, steps))
         examples.append((row, crafted))
         status = "at_chance" if chance else "ok"
         attacked.append(_attack_row(row, status=status, seconds=crafted.seconds))
-    outcomes = pd.concat(frames, ignore_index=True)
-    return Evidence(steps, outcomes, tuple(examples)), tuple(attacked)
+    return Evidence(steps, Outcomes(tuple(found)), tuple(examples)), tuple(attacked)
 
 
 def measure(evidence: Evidence) -> tuple[Value, ...]:
@@ -118,24 +117,38 @@ def measure(evidence: Evidence) -> tuple[Value, ...]:
             before = set(evidence.tables)
             with seed_scope(derive(config.seed, "measure", named(metric)["options"])):
                 values = [value.model_dump() for value in metric.measure(evidence)]
-            added = {n: t.to_dict("list") for n, t in evidence.tables.items() if n not in before}
+            added = {n: plain_columns(t) for n, t in evidence.tables.items() if n not in before}
             return {"values": values, "tables": added}
 
         stored = evidence.cached("measure", inputs, make)
         found += [Value.model_validate(value) for value in stored["values"]]
-        evidence.tables.update({n: pd.DataFrame(t) for n, t in stored["tables"].items()})
+        evidence.tables.update(stored["tables"])
     return tuple(found)
 
 
-def _frame(row: Row | None, judged: Judged | None, base: Judged, steps: Steps) -> pd.DataFrame:
-    images, labels = steps.subset.numpy(), steps.test.labels.numpy()
-    return outcome_rows(row, judged, base, images, labels)
+def _outcomes(row: Row | None, judged: Judged | None, base: Judged, steps: Steps) -> RowOutcomes:
+    """The outcomes of one row; `row=None` is the clean one, `judged=None` an invalid one."""
+    result = judged or base
+    return RowOutcomes(
+        attack=row.attack if row else CLEAN,
+        access=row.access if row else "none",
+        search=row.component.search if row else CLEAN,
+        norm=row.threat.norm if row else "",
+        eps=row.threat.eps if row else None,
+        image=steps.subset.numpy(),
+        label=steps.test.labels.numpy(),
+        clean_prediction=base.labels.numpy(),
+        prediction=result.labels.numpy(),
+        linf=result.linf.numpy(),
+        l2=result.l2.numpy(),
+        valid=judged is not None or row is None,
+    )
 
 
-def _at_chance(clean_rows: pd.DataFrame, steps: Steps) -> bool:
+def _at_chance(clean_row: RowOutcomes, steps: Steps) -> bool:
     """Whether clean accuracy cannot be told from always naming the commonest class."""
     commonest = float(torch.bincount(steps.test.labels).max()) / len(steps.test)
-    return clean_score(clean_rows).interval[0] <= commonest
+    return clean_score(Outcomes((clean_row,))).interval[0] <= commonest
 
 
 def _attack_row(row: Row, **result: Any) -> AttackRow:

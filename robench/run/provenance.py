@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.base.paths import PACKAGE
-from robench.core.record import Provenance
+from robench.core.record import RUN_KINDS, Provenance
 from robench.plugin.registry import registry
 
 if TYPE_CHECKING:
     from robench.run.config import RunConfig
     from robench.run.stages import Steps
 
-KINDS = ("dataset", "model", "compressor", "defense", "attack", "metric")
 LIBRARIES = ("torch", "torchvision", "adversarial-robustness-toolbox", "numpy", "hydra-core")
 
 
@@ -44,7 +43,7 @@ def component_versions(config: RunConfig) -> dict[str, str]:
     """kind.choice -> 'distribution version / component version' of all components of a run."""
     known = registry().choices
     result = {}
-    for kind in KINDS:
+    for kind in RUN_KINDS:
         for name, component in getattr(config, kind).items():
             choice = known[kind].get(name)
             origin = f"{choice.distribution} {choice.version}" if choice else "given in Python 0"
