@@ -26,12 +26,18 @@ if TYPE_CHECKING:
     from robench.core.data import stratified as stratified
     from robench.core.layers import chosen_layers as chosen_layers
     from robench.core.layers import weight_layers as weight_layers
+    from robench.core.outcomes import Outcomes as Outcomes
+    from robench.core.outcomes import RowOutcomes as RowOutcomes
     from robench.core.outcomes import Score as Score
+    from robench.core.outcomes import clean_score as clean_score
+    from robench.core.outcomes import scores as scores
+    from robench.core.outcomes import worst_cases as worst_cases
     from robench.core.record import Audit as Audit
     from robench.core.record import Axis as Axis
     from robench.core.record import Finding as Finding
     from robench.core.record import Record as Record
     from robench.core.record import Value as Value
+    from robench.core.record import share as share
     from robench.core.system import ABSTAIN as ABSTAIN
     from robench.core.system import Deployed as Deployed
     from robench.core.system import FloatDeployed as FloatDeployed
@@ -73,8 +79,8 @@ _NAMES = {
     "base.stats": "wilson",
     "core.data": "Data Split stratified",
     "core.layers": "chosen_layers weight_layers",
-    "core.outcomes": "Score",
-    "core.record": "Audit Axis Finding Record Value",
+    "core.outcomes": "Outcomes RowOutcomes Score clean_score scores worst_cases",
+    "core.record": "Audit Axis Finding Record Value share",
     "core.system": "ABSTAIN Deployed FloatDeployed System forward module_device",
     "core.threat": "Threat UsualThreat check_norm parse_eps resolve_eps",
     "core.weights": "read_tensors",

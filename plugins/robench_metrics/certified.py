@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 import robench
-from robench_metrics.smoothed import Chosen, choose, share
+from robench_metrics.smoothed import Chosen, choose
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
     from robench.smoothing import Certificates
@@ -72,14 +71,10 @@ class Certified(robench.Metric):
         n = len(labels)
         for radius in self.radii:
             axes = {**about, "radius": radius}
-            right = metrics.certified_accuracy(certificates, labels, radius)
-            yield share("certified_accuracy", right, n, axes)
-            yield share(
-                "certified_percentage_at",
-                metrics.certified_percentage(certificates, radius),
-                n,
-                axes,
-            )
+            right = metrics.certified_correct(certificates, labels, radius).sum()
+            yield robench.share("certified_accuracy", right, n, axes)
+            reached = round(metrics.certified_percentage(certificates, radius) * n)
+            yield robench.share("certified_percentage_at", reached, n, axes)
             printed = metrics.certified_accuracy_eq10(certificates, labels, radius)
             yield robench.Value(
                 metric="certified_accuracy_eq10",
@@ -87,9 +82,9 @@ class Certified(robench.Metric):
                 unit="share",
                 axes=axes,
             )
-        yield share("certified_percentage", metrics.certified_percentage(certificates), n, about)
-        abstained = metrics.abstention(certificates)
-        yield share("certificate_abstention", abstained, n, about, better="lower")
+        given = round(metrics.certified_percentage(certificates) * n)
+        yield robench.share("certified_percentage", given, n, about)
+        yield robench.share("certificate_abstention", n - given, n, about, better="lower")
         yield robench.Value(
             metric="average_certified_radius",
             value=metrics.average_certified_radius(certificates, labels),
@@ -144,25 +139,21 @@ class Certified(robench.Metric):
 
 def _table(
     chosen: Chosen, certificates: Certificates, seconds: list[float], alpha: float
-) -> pd.DataFrame:
+) -> dict[str, Any]:
     """A row an image."""
-    import pandas as pd
-
     from robench.smoothing.bounds import lower_bound
 
-    return pd.DataFrame(
-        {
-            "image": chosen.numbers,
-            "label": chosen.labels,
-            "prediction": certificates.prediction,
-            "radius2": certificates.radius2,
-            "hits": certificates.hits,
-            "draws": certificates.draws,
-            "p_lower": lower_bound(certificates.hits, certificates.draws, alpha),
-            "seconds": seconds,
-            "seed": chosen.seed,
-        }
-    )
+    return {
+        "image": chosen.numbers,
+        "label": chosen.labels,
+        "prediction": certificates.prediction,
+        "radius2": certificates.radius2,
+        "hits": certificates.hits,
+        "draws": certificates.draws,
+        "p_lower": lower_bound(certificates.hits, certificates.draws, alpha),
+        "seconds": seconds,
+        "seed": [chosen.seed] * len(seconds),
+    }
 
 
 def _certify(

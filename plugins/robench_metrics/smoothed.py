@@ -58,22 +58,3 @@ def choose(evidence: robench.Evidence, images: int, every: int | None) -> Chosen
     return Chosen(
         numbers, test.images.numpy(), test.labels.numpy(), evidence.certify_seed, deployed
     )
-
-
-def share(
-    metric: str, value: float, n: int, axes: dict[str, object], better: str = "higher"
-) -> robench.Value:
-    """A share of n images with its Wilson interval."""
-    from robench.base.stats import wilson
-
-    low, high = wilson(round(value * n), n)
-    return robench.Value(
-        metric=metric,
-        value=value,
-        low=low,
-        high=high,
-        n=n,
-        unit="share",
-        better=better,  # type: ignore[arg-type]
-        axes=axes,  # type: ignore[arg-type]
-    )

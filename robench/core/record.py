@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from robench.base.stats import wilson
+
 SCHEMA_VERSION = 1
 
 Axis = str | int | float | None
+SYSTEM_KINDS = ("dataset", "model", "compressor", "defense")
+"""Kinds of components that make what is judged, as a record's configuration names them."""
+RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric", "certifier")
+"""Those, and what judges it: every run chooses of each."""
 
 
 class Frozen(BaseModel):
@@ -41,6 +48,30 @@ class MadeOn(Frozen):
     device: str
     threads: int
     machine: str
+
+
+def share(
+    metric: str,
+    hits: int,
+    n: int,
+    axes: Mapping[str, Axis],
+    better: Literal["higher", "lower", "neither"] = "higher",
+) -> Value:
+    """The share `hits` of `n` in [0,1] with its Wilson 95 % interval.
+
+    Raises ValueError unless 0 <= hits <= n and n > 0.
+    """
+    low, high = wilson(int(hits), n)
+    return Value(
+        metric=metric,
+        value=int(hits) / n,
+        low=low,
+        high=high,
+        n=n,
+        unit="share",
+        better=better,
+        axes=dict(axes),
+    )
 
 
 class AttackRow(Frozen):

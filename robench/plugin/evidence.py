@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench.core.data import Data, Split
+    from robench.core.outcomes import Outcomes
     from robench.core.system import System
     from robench.plugin.components import Certifier
     from robench.plugin.scenario import AdversarialExamples, Scenario
@@ -72,8 +73,8 @@ class Evidence(Protocol):
         ...
 
     @property
-    def outcomes(self) -> pd.DataFrame:
-        """A row per judged image, attack, access and eps (see robench.core.outcomes)."""
+    def outcomes(self) -> Outcomes:
+        """The judged images' outcomes, row by row; `outcomes.to_pandas()` is their table."""
         ...
 
     @property
@@ -82,10 +83,10 @@ class Evidence(Protocol):
         ...
 
     @property
-    def tables(self) -> dict[str, Any]:
-        """Tables that metrics add: NAME becomes NAME.parquet beside the record.
+    def tables(self) -> dict[str, Mapping[str, Any] | pd.DataFrame]:
+        """Tables that metrics add, each a mapping of columns or a pandas frame.
 
-        A table is a pandas DataFrame or a mapping from column to values.
+        NAME becomes NAME.parquet beside the record.
         """
         ...
 

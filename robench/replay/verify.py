@@ -11,7 +11,8 @@ import numpy as np
 
 from robench.base.errors import UserError
 from robench.base.stats import wilson
-from robench.core.record import AttackRow, Record
+from robench.core.outcomes import RowOutcomes
+from robench.core.record import Record
 from robench.records.examples import load_examples, row_name
 from robench.records.store import EXAMPLES, read_outcomes
 from robench.replay.rebuild import Rebuilt, rebuild
@@ -20,7 +21,6 @@ from robench.run.audits import rows_by_threat
 from robench.run.config import Places
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 
@@ -62,7 +62,7 @@ def verify(folder: Path, places: Places) -> list[Check]:
     checks = []
     for index, row in enumerate(valid):
         images = load_examples(folder / EXAMPLES, row_name(index), evidence.test.images)
-        part = outcomes[_same_row(outcomes, row)]
+        part = outcomes.find(row.attack, row.access, row.norm, row.eps)
         labels = evidence.system.deployed.predict(images).numpy()
         different = _different(labels, part, evidence.system.deployed.randomised)
         same = asked.get((row.attack, row.access, row.norm, row.eps))
@@ -82,15 +82,15 @@ def verify(folder: Path, places: Places) -> list[Check]:
     return checks
 
 
-def _different(labels: NDArray[np.int64], part: pd.DataFrame, randomised: bool) -> int:
+def _different(labels: NDArray[np.int64], part: RowOutcomes, randomised: bool) -> int:
     """Labels that are others now; of a randomised model, all when its accuracy left the interval.
 
     Its answers are new each time, so that only the share of right ones can be compared.
     """
-    recorded = part.prediction.to_numpy()
+    recorded = part.prediction
     if not randomised:
         return int((labels != recorded).sum())
-    truth = part.label.to_numpy()
+    truth = part.label
     low, high = wilson(int((recorded == truth).sum()), len(truth))
     return 0 if low <= float((labels == truth).mean()) <= high else len(truth)
 
@@ -106,18 +106,12 @@ def _audit_again(
     recorded = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
     if not under or recorded is None or recorded.value is None:
         raise UserError(f"expected rows and an audited accuracy for each audit in {folder}")
-    if table.randomised.iloc[0]:  # new answers: the share is compared, not the images
-        share = float((held & table.rows.to_numpy()).mean())
-        low, high = wilson(int(table.held.sum()), audit.n)
+    if table["randomised"][0]:  # new answers: the share is compared, not the images
+        share = float((held & table["rows"]).mean())
+        low, high = wilson(int(table["held"].sum()), audit.n)
         different = 0 if low <= share <= high else audit.n
     else:
-        held &= np.logical_and.reduce([right[table.position.to_numpy()] for right in under])
-        different = int((held != table.held.to_numpy()).sum())
-    different = max(different, abs(round(recorded.value * audit.n) - int(table.held.sum())))
+        held &= np.logical_and.reduce([right[table["position"]] for right in under])
+        different = int((held != table["held"]).sum())
+    different = max(different, abs(round(recorded.value * audit.n) - int(table["held"].sum())))
     return Check(f"audit ({audit.level})", "", audit.eps, audit.n, different, legal)
-
-
-def _same_row(outcomes, row: AttackRow):  # type: ignore[no-untyped-def]
-    eps = outcomes.eps.isna() if row.eps is None else outcomes.eps == row.eps
-    same = (outcomes.attack == row.attack) & (outcomes.access == row.access)
-    return same & (outcomes.norm == row.norm) & eps

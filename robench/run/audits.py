@@ -10,15 +10,14 @@ import numpy as np
 from robench.audit.best_row import best_row
 from robench.audit.checks.examples import PLANTED
 from robench.audit.verdict import above_clean, worst
-from robench.base.stats import Paired, paired, wilson
-from robench.core.outcomes import CLEAN, Score, clean_score, scores
-from robench.core.record import Audit, Finding, Value, WeakAttack
+from robench.base.stats import Paired, paired
+from robench.core.outcomes import Outcomes, Score, clean_score, scores, scores_by_threat
+from robench.core.record import Audit, Finding, Value, WeakAttack, share
 from robench.core.threat import Threat
 from robench.run.audit_files import keep
 from robench.run.examination import Examined, examine, rejudged, subset
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
     from numpy.typing import NDArray
 
@@ -44,15 +43,12 @@ def audits(evidence: RunEvidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]
 
 
 def rows_by_threat(
-    outcomes: pd.DataFrame, budgets: Mapping[str, tuple[float, ...]]
+    outcomes: Outcomes, budgets: Mapping[str, tuple[float, ...]]
 ) -> dict[tuple[str, float], list[Score]]:
-    """The rows under each threat (norm, eps); noise and unlimited searches have none."""
-    noise = set(outcomes.attack[outcomes["search"] == "noise"])
-    together: dict[tuple[str, float], list[Score]] = {}
-    for row in scores(outcomes, budgets, when_clean_right=True):
-        if row.eps and row.attack not in noise:
-            together.setdefault((row.norm, row.eps), []).append(row)
-    return together
+    """The rows under each threat (norm, eps) that allows a change; noise and unlimited searches
+    have none."""
+    found = scores_by_threat(outcomes, budgets)
+    return {(norm, eps): rows for (norm, eps), rows in found.items() if eps}
 
 
 def _one(
@@ -82,7 +78,8 @@ def _one(
         findings=findings,
         weak_attacks=tuple(_weak(gained, findings)),
     )
-    return audit, [_audited(held, norm, eps), *(_gained(row, pair) for row, pair in gained)]
+    audited = share("audited_accuracy", held.sum(), len(held), {"norm": norm, "eps": eps})
+    return audit, [audited, *(_gained(row, pair) for row, pair in gained)]
 
 
 def _examples(
@@ -130,19 +127,6 @@ def _weak(
             )
 
 
-def _audited(held: NDArray[np.bool_], norm: str, eps: float) -> Value:
-    low, high = wilson(int(held.sum()), len(held))
-    return Value(
-        metric="audited_accuracy",
-        value=float(held.mean()),
-        low=low,
-        high=high,
-        n=len(held),
-        unit="share",
-        axes={"norm": norm, "eps": eps},
-    )
-
-
 def _gained(row: Score, pair: Paired) -> Value:
     return Value(
         metric="gained_by_masking",
@@ -152,15 +136,15 @@ def _gained(row: Score, pair: Paired) -> Value:
         n=pair.n,
         unit="share",
         better="lower",
-        axes={"attack": row.attack, "access": row.access, "norm": row.norm, "eps": row.eps},
+        axes=row.axes,
     )
 
 
 def _above_clean(evidence: RunEvidence, threat: Threat) -> Iterator[Finding]:
     """Rows under which the model does better than without an attack, all judged images counted."""
     clean = clean_score(evidence.outcomes).right
-    ball = set(evidence.outcomes.attack[evidence.outcomes["search"] == "ball"])
+    ball = {row.attack for row in evidence.outcomes.rows if row.search == "ball"}
     for row in scores(evidence.outcomes, evidence.budgets, when_clean_right=False):
         mine = (row.norm, row.eps, row.access) == (threat.norm, threat.eps, "white_box")
-        if mine and row.attack in ball and row.attack != CLEAN:
+        if mine and row.attack in ball:
             yield above_clean(row.attack, paired(row.right, clean))

@@ -16,21 +16,14 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from robench.base.errors import ConfigError
+from robench.core.record import RUN_KINDS
 from robench.core.threat import ThreatConfig
 from robench.plugin.registry import Choice, Registry, registry
-from robench.run.config import (
-    CHOSEN,
-    AuditConfig,
-    Places,
-    RunConfig,
-    Transfer,
-    WhiteBox,
-    joined,
-)
+from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
 from robench.training.recipe import TrainConfig
 
 PROVIDER = "robench"
-SEVERAL = (*CHOSEN, "access")
+SEVERAL = (*RUN_KINDS, "access")
 """Groups whose choices stand side by side, each under its own name."""
 ACCESS = {"white_box": WhiteBox, "transfer": Transfer}
 SETTINGS = ("train", "threat", "audit")
@@ -70,7 +63,7 @@ def store_nodes(known: Registry) -> None:
     """Put every component and every group of the core into Hydra's store."""
     store = ConfigStore.instance()
     store.store(name="root", node=Root, provider=PROVIDER)
-    for kind in CHOSEN:
+    for kind in RUN_KINDS:
         for choice in known.choices[kind].values():
             _store_choice(store, choice)
     core: dict[str, dict[str, Any]] = {
@@ -178,7 +171,7 @@ def from_plain(plain: Mapping[str, Any]) -> RunConfig:
     known = registry()
     parts: dict[str, Any] = {
         kind: {name: known.get(kind, name).make(**fields) for name, fields in plain[kind].items()}
-        for kind in CHOSEN
+        for kind in RUN_KINDS
     }
     parts["access"] = {name: ACCESS[name](**fields) for name, fields in plain["access"].items()}
     settings: dict[str, Any] = {

@@ -11,6 +11,7 @@ from typing import Any, Optional, TypeVar
 
 from robench.base.errors import ConfigError
 from robench.base.hashing import digest, plain_options
+from robench.core.record import RUN_KINDS
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import (
     Attack,
@@ -25,9 +26,6 @@ from robench.plugin.registry import registry
 from robench.training.recipe import Recipe, TrainConfig
 
 C = TypeVar("C")
-
-CHOSEN = ("dataset", "model", "compressor", "defense", "attack", "metric", "certifier")
-"""Kinds that a run chooses components of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +140,7 @@ class RunConfig:
 
     def plain(self) -> dict[str, Any]:
         """The configuration as JSON-like data; its digest is the run's id."""
-        kinds = (*CHOSEN, "access")
+        kinds = (*RUN_KINDS, "access")
         chosen = {kind: _plain(getattr(self, kind)) for kind in kinds}
         settings = {name: asdict(getattr(self, name)) for name in ("train", "threat", "audit")}
         given = {**chosen, **settings, "seed": self.seed, "images": self.images}

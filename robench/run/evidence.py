@@ -7,11 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from robench.base.errors import ConfigError
-from robench.core.outcomes import empty
+from robench.core.outcomes import Outcomes
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import torch
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -22,13 +21,16 @@ if TYPE_CHECKING:
     from robench.plugin.scenario import AdversarialExamples, Scenario
     from robench.run.stages import Stages
 
+NOTHING = Outcomes(())
+"""What a run has to show before it attacked."""
+
 
 @dataclass(frozen=True)
 class RunEvidence:
     """`robench.Evidence`: what a run has to show; its models are made when first asked for."""
 
     stages: Stages
-    outcomes: pd.DataFrame = field(default_factory=empty)
+    outcomes: Outcomes = NOTHING
     examples: tuple[tuple[Scenario, AdversarialExamples], ...] = ()
     tables: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)

@@ -13,16 +13,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 import torch
 
 from robench.base.hashing import digest, plain_options
 from robench.base.machine import cpu_name, keep_memory
 from robench.base.seeds import derive, seed_scope
-from robench.core.outcomes import clean_score, outcome_rows
+from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, DataInfo, Record, Value
-from robench.records.protocol import protocol, settings
+from robench.records.protocol import NO_ACCESS, protocol, settings
 from robench.records.store import write
+from robench.records.tables import plain_columns
 from robench.run import attacks, keys
 from robench.run.audits import audits
 from robench.run.cache import Cache
@@ -34,6 +34,7 @@ from robench.run.stages import Stages, stages
 if TYPE_CHECKING:
     from robench.plugin.components import Metric
     from robench.plugin.scenario import AdversarialExamples, Scenario
+    from robench.run.attacks import Judgement
 
 
 def run(
@@ -84,9 +85,8 @@ def prepare_machine(places: Places) -> None:
 def attack(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
     """Attack and judge under every scenario; one whose attack fails is invalid, never robust."""
     base = attacks.judge(steps, attacks.clean(steps))
-    images, labels = steps.subset.numpy(), steps.test.labels.numpy()
-    frames = [outcome_rows(None, base, base, images, labels)]
-    chance = _at_chance(frames[0], steps)
+    outcomes = [_outcomes(None, None, base, steps)]
+    status: Literal["ok", "at_chance"] = "at_chance" if _at_chance(outcomes[0], steps) else "ok"
     kept: list[tuple[Scenario, AdversarialExamples]] = []
     rows: list[AttackRow] = []
     for scenario in attacks.scenarios(steps):
@@ -94,25 +94,20 @@ def attack(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
             source = attacks.source_of(steps, scenario.access)
             examples = attacks.attack(source, scenario, steps)
         except attacks.AttackFailed as failure:
-            frames.append(outcome_rows(scenario, None, base, images, labels))
+            outcomes.append(_outcomes(scenario, None, base, steps))
             rows.append(_row(scenario, status="invalid", message=str(failure)))
             continue
-        judgement = attacks.judge(steps, examples)
-        frames.append(outcome_rows(scenario, judgement, base, images, labels))
+        outcomes.append(_outcomes(scenario, attacks.judge(steps, examples), base, steps))
         kept.append((scenario, examples))
         how = {"seconds": examples.seconds, "made_on": examples.made_on}
-        rows.append(_row(scenario, status="at_chance" if chance else "ok", **how))
-    outcomes = pd.concat(frames, ignore_index=True)
-    return RunEvidence(steps, outcomes, tuple(kept)), tuple(rows)
+        rows.append(_row(scenario, status=status, **how))
+    return RunEvidence(steps, Outcomes(tuple(outcomes)), tuple(kept)), tuple(rows)
 
 
 def measure(evidence: RunEvidence) -> tuple[Value, ...]:
     """Every metric's values, cached under all that the metric may have read."""
-    return tuple(
-        value
-        for metric in evidence.stages.config.metric.values()
-        for value in _measured(metric, evidence)
-    )
+    metrics = evidence.stages.config.metric.values()
+    return tuple(value for metric in metrics for value in _measured(metric, evidence))
 
 
 def _measured(metric: Metric, evidence: RunEvidence) -> Iterator[Value]:
@@ -122,11 +117,11 @@ def _measured(metric: Metric, evidence: RunEvidence) -> Iterator[Value]:
         before = set(evidence.tables)
         with seed_scope(derive(config.seed, "measure", plain_options(metric))):
             values = [value.model_dump() for value in metric.measure(evidence)]
-        added = {n: t.to_dict("list") for n, t in evidence.tables.items() if n not in before}
+        added = {n: plain_columns(t) for n, t in evidence.tables.items() if n not in before}
         return {"values": values, "tables": added}
 
     stored = evidence.stages.cached("measure", _measure_inputs(metric, evidence), make)
-    evidence.tables.update({n: pd.DataFrame(t) for n, t in stored["tables"].items()})
+    evidence.tables.update(stored["tables"])
     yield from (Value.model_validate(value) for value in stored["values"])
 
 
@@ -145,10 +140,31 @@ def _measure_inputs(metric: Metric, evidence: RunEvidence) -> dict[str, Any]:
     }
 
 
-def _at_chance(clean_rows: pd.DataFrame, steps: Stages) -> bool:
+def _outcomes(
+    scenario: Scenario | None, judgement: Judgement | None, base: Judgement, steps: Stages
+) -> RowOutcomes:
+    """The outcomes of one row: the clean one without a scenario, invalid without a judgement."""
+    said = judgement or base
+    return RowOutcomes(
+        attack=scenario.attack if scenario else CLEAN,
+        access=scenario.access if scenario else NO_ACCESS,
+        search=scenario.search if scenario else CLEAN,
+        norm=scenario.threat.norm if scenario else "",
+        eps=scenario.threat.eps if scenario else None,
+        image=steps.subset.numpy(),
+        label=steps.test.labels.numpy(),
+        clean_prediction=base.labels.numpy(),
+        prediction=said.labels.numpy(),
+        linf=said.linf.numpy(),
+        l2=said.l2.numpy(),
+        valid=judgement is not None or scenario is None,
+    )
+
+
+def _at_chance(clean_row: RowOutcomes, steps: Stages) -> bool:
     """Whether clean accuracy cannot be told from always naming the commonest class."""
     commonest = float(torch.bincount(steps.test.labels).max()) / len(steps.test)
-    return clean_score(clean_rows).interval[0] <= commonest
+    return clean_score(Outcomes((clean_row,))).interval[0] <= commonest
 
 
 def _row(scenario: Scenario, **result: Any) -> AttackRow:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench.base.stats import Paired, paired
-from robench.core.outcomes import CLEAN, Score, clean_score, scores
+from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.records.compare import budgets
 from robench.records.store import folders, read, read_outcomes, read_table
 
@@ -78,8 +78,7 @@ class Column:
 
     def images(self, run: Run) -> NDArray[np.int64]:
         """The numbers of the images that `score` is about, in its order."""
-        numbers: NDArray[np.int64] = run.outcomes.image[run.outcomes.attack == CLEAN].to_numpy()
-        return numbers
+        return run.outcomes.clean.image.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Run:
     record: Record
 
     @cached_property
-    def outcomes(self) -> Any:
+    def outcomes(self) -> Outcomes:
         """The outcomes table."""
         return read_outcomes(self.folder)
 

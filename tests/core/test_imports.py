@@ -51,6 +51,12 @@ def test_help_loads_no_heavy_package(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_run_loads_no_pandas() -> None:
+    script = "import sys, robench.run.pipeline\nassert 'pandas' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_public_names_are_all_there_and_sorted() -> None:
     assert robench.__all__ == sorted(robench.__all__)
     for name in robench.__all__:

@@ -11,7 +11,6 @@ import robench
 from robench.core.record import Record
 from robench.leaderboard.build import build
 from robench.leaderboard.read.merge import groups, merged
-from robench.leaderboard.read.parts import read_parts
 from robench.records import store as results
 from robench.records.protocol import protocol, settings
 from robench.run.config import Places
@@ -32,8 +31,8 @@ def test_records_of_one_system_are_the_row_that_one_run_gives(tmp_path: Path) ->
     first = made(tmp_path / "apart", attack="pgd", metric="accuracy")
     made(tmp_path / "apart", attack=("fgsm", "cw"), metric=("accuracy", "size"))
     folders = list(results.folders(tmp_path / "apart"))
-    record, parts = merged([(results.read(f), read_parts(f)) for f in folders])
-    assert len(parts) == 4
+    record, outcomes = merged([(results.read(f), results.read_outcomes(f)) for f in folders])
+    assert len(outcomes.rows) == 4
 
     def numbers(one: Record) -> dict[Any, Any]:
         return {(v.metric, *sorted(v.axes.items())): v.value for v in one.values}

@@ -10,16 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from robench.core.outcomes import Score
-from robench.core.record import Record
+from robench.core.outcomes import Outcomes, worst_cases
+from robench.core.record import SYSTEM_KINDS, Record
 from robench.leaderboard.read.merge import system
-from robench.leaderboard.read.parts import Part, worst_right
 from robench.leaderboard.table.cells import Cell, Column, cells, layers
 from robench.leaderboard.table.formats import attack_text
 from robench.leaderboard.write.downloads import axis_names
+from robench.records.compare import budgets
 from robench.records.preview import shown
 from robench.records.protocol import Settings, protocol, settings
-from robench.records.store import CHOSEN
 
 Verdict = Literal["pass", "suspect", "fail", "invalid", "at_chance", "not_audited"]
 ORDER: tuple[Verdict, ...] = ("fail", "invalid", "at_chance", "suspect", "pass")
@@ -105,28 +104,28 @@ class Row:
 
 def make_row(
     record: Record,
-    parts: Sequence[Part],
-    scores: Sequence[tuple[Part, Score]],
+    outcomes: Outcomes,
     folders: Mapping[str, Path],
     strips: Sequence[Strip],
 ) -> Row:
     """The row of a record, made of those in `folders`, by id."""
     found = cells(record)
     threat = _threat(found)
-    worst = worst_right(scores, threat.norm, threat.eps) if threat else None
-    right = parts[0].right if worst is None else worst
+    worst = {(score.norm, score.eps): score for score in worst_cases(outcomes, budgets(record))}
+    ranking = worst.get((threat.norm, threat.eps)) if threat else None
+    right = outcomes.clean.right if ranking is None else ranking.right
     components = record.provenance.components
     known = settings(record.rows, record.config, components)
     return Row(
         id=record.id,
         folders=tuple(folders.values()),
         members=tuple(folders),
-        system=system(record, parts),
+        system=system(record, outcomes),
         settings=known,
         protocol=protocol(record.data, record.rows, known),
         versions=_versions(components),
         images=record.data.images,
-        chosen={kind: record.config[kind] for kind in (*CHOSEN, *_certifying(record))},
+        chosen={kind: record.config[kind] for kind in (*SYSTEM_KINDS, *_certifying(record))},
         train=record.config["train"],
         access=" + ".join(record.config["access"]),
         seed=record.seed,
@@ -143,14 +142,14 @@ def make_row(
     )
 
 
-def strips(picture: str, parts: Sequence[Part]) -> Iterator[Strip]:
+def strips(picture: str, outcomes: Outcomes) -> Iterator[Strip]:
     """The same images, in the same order, as `save_preview` drew into a record's picture."""
-    drawn = [part for part in parts[1:] if part.valid]
-    for place, part in enumerate(drawn):
-        columns = [part.columns[name] for name in ("label", "clean_prediction", "prediction")]
+    drawn = outcomes.attacked
+    for place, row in enumerate(drawn):
+        columns = row.label, row.clean_prediction, row.prediction
         at = shown(*columns)
         captions = zip(*(column[at].tolist() for column in columns), strict=True)
-        title = attack_text(part.attack, part.access, part.norm, part.eps)
+        title = attack_text(row.attack, row.access, row.norm, row.eps)
         yield Strip(picture, place, len(drawn), title, tuple(captions))
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench.core.record import Record
-from robench.records.store import CHOSEN, value_rows
+from robench.core.record import SYSTEM_KINDS, Record
+from robench.records.store import value_rows
 
-ABOUT = ("record", "status", "seed", "images", "protocol", *CHOSEN)
+ABOUT = ("record", "status", "seed", "images", "protocol", *SYSTEM_KINDS)
 NUMBERS = ("metric", "value", "low", "high", "n", "unit", "better")
 
 
@@ -81,7 +81,7 @@ def _write_parquet(table: Path, out: Path) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    words = ("record", "status", "protocol", *CHOSEN, "metric", "unit", "better")
+    words = ("record", "status", "protocol", *SYSTEM_KINDS, "metric", "unit", "better")
     convert = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(words, pyarrow.string()),
         strings_can_be_null=True,

@@ -12,7 +12,7 @@ import jinja2
 import markupsafe
 
 from robench.base.paths import shipped
-from robench.core.record import Record
+from robench.core.record import RUN_KINDS, Record
 from robench.leaderboard.table import formats
 
 BADGES = {
@@ -88,7 +88,7 @@ def command(record: Record) -> str | None:
 
 
 def _overrides(config: dict[str, Any]) -> list[str]:
-    kinds = ("dataset", "model", "compressor", "defense", "attack", "metric", "access")
+    kinds = (*(kind for kind in RUN_KINDS if kind != "certifier"), "access")
     return [f"{kind}={_choices(list(config[kind]))}" for kind in kinds if config[kind]]
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.core.outcomes import Score
+from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.formats import interval, number
 from robench.leaderboard.table.site import Site
 from robench.leaderboard.write.pages import write_page
-from robench.records.store import CHOSEN
 from robench.studies.catalogue import studies
 from robench.studies.runs import Column, Runs, System
 from robench.studies.study import Study
@@ -48,7 +48,7 @@ def write_studies(site: Site, out: Path) -> list[Study]:
 def _chosen(study: Study) -> set[frozenset[tuple[str, tuple[str, ...]]]]:
     """The choices that a row must have to be one of the study's systems, each set once."""
     return {
-        frozenset((k, tuple(v)) for k, v in system.chosen.items() if k in CHOSEN)
+        frozenset((k, tuple(v)) for k, v in system.chosen.items() if k in SYSTEM_KINDS)
         for system in study.systems
     }
 
