@@ -41,7 +41,7 @@ def test_a_result_is_made_once_and_keyed_by_its_inputs(cache: Cache, tmp_path: P
     assert cache.fetch("train", {"a": 1}, make, read) == "42"
     assert made(tmp_path) == 1
     cache.fetch("train", {"a": 2}, make, read)
-    cache.fetch("other", {"a": 1}, make, read)
+    cache.fetch("judge", {"a": 1}, make, read)
     assert made(tmp_path) == 3
     assert len(list(cache.entries())) == 3
 
