@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from robench.core.system import forward as forward
     from robench.core.system import module_device as module_device
     from robench.core.threat import Threat as Threat
+    from robench.core.threat import ThreatConfig as ThreatConfig
     from robench.core.threat import UsualThreat as UsualThreat
     from robench.core.threat import check_norm as check_norm
     from robench.core.threat import parse_eps as parse_eps
@@ -82,7 +83,7 @@ _NAMES = {
     "core.outcomes": "Outcomes RowOutcomes Score clean_score scores worst_cases",
     "core.record": "Audit Axis Finding Record Value share",
     "core.system": "ABSTAIN Deployed FloatDeployed System forward module_device",
-    "core.threat": "Threat UsualThreat check_norm parse_eps resolve_eps",
+    "core.threat": "Threat ThreatConfig UsualThreat check_norm parse_eps resolve_eps",
     "core.weights": "read_tensors",
     "plugin.components": (
         "Attack Certifier Check Compressor Dataset Defense DeployContext Metric Model require "

@@ -396,7 +396,7 @@ def main(arguments: list[str]) -> int:
     if arguments != ["check"]:
         raise SystemExit(__doc__)
     lines = check(root)
-    print("\n".join(lines) or "versions: as the lock says")
+    print("\n".join(lines) or "versions: as the lock says")  # noqa: T201
     return 1 if lines else 0
 
 

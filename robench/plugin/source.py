@@ -45,14 +45,20 @@ def origin(cls: type, distribution: str | None = None) -> dict[str, str]:
     module = sys.modules.get(cls.__module__)
     if module is None:
         raise Unreadable(f"the module of {cls.__qualname__} is gone")
-    file = getattr(module, "__file__", None)
+    file = _file_of(module)
     if file is None:
         if cls.__module__ == "__main__":
             return {"session": digest(_Reader().plain(cls))}
         if cls.__module__ in sys.builtin_module_names:
             return {"python": sys.version.partition(" ")[0]}
         raise Unreadable(f"{cls.__module__} has no file")
-    return _code_of_file(cls.__module__, Path(file), distribution)
+    return _code_of_file(cls.__module__, file, distribution)
+
+
+def _file_of(module: Any) -> Path | None:
+    """A module's file; None for one that was typed in a session."""
+    name = getattr(module, "__file__", None)
+    return Path(name) if name and Path(name).is_file() else None
 
 
 def _code_of_file(module: str, file: Path, distribution: str | None = None) -> dict[str, str]:
@@ -122,9 +128,9 @@ def source_digest(module: str, file: Path) -> str:
         seen.add(root)
         for part in _files(root):
             key = f"{root.name}/{part.relative_to(root)}" if root.is_dir() else part.name
-            hashes[key] = _hash(part)
-            if part.suffix == ".py":
-                waiting += _local_imports(part)
+            status = part.stat()
+            hashes[key], imported = _read(part, status.st_size, status.st_mtime_ns)
+            waiting += imported
     return digest(hashes)
 
 
@@ -148,18 +154,21 @@ def _files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _hash(path: Path) -> str:
-    status = path.stat()
-    if status.st_size > LARGE and path.suffix != ".py":
-        return f"{status.st_size} {status.st_mtime_ns}"
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+@functools.cache
+def _read(path: Path, size: int, changed: int) -> tuple[str, tuple[tuple[str, Path], ...]]:
+    """A file's hash and the local modules that it imports; read once while it stays the same."""
+    if path.suffix != ".py" and size > LARGE:
+        return f"{size} {changed}", ()
+    content = path.read_bytes()
+    imported = tuple(_local_imports(content)) if path.suffix == ".py" else ()
+    return hashlib.sha256(content).hexdigest(), imported
 
 
-def _local_imports(path: Path) -> Iterator[tuple[str, Path]]:
-    """Modules that a file imports and that no distribution or python itself brought."""
+def _local_imports(content: bytes) -> Iterator[tuple[str, Path]]:
+    """Modules that code imports and that no distribution or python itself brought."""
     try:
-        tree = ast.parse(path.read_bytes())
-    except SyntaxError:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -289,9 +298,7 @@ class _Reader:
 
     def _class(self, cls: type) -> Any:
         name = f"{cls.__module__}.{cls.__qualname__}"
-        in_session = cls.__module__ == "__main__" and not hasattr(
-            sys.modules["__main__"], "__file__"
-        )
+        in_session = cls.__module__ == "__main__" and _file_of(sys.modules["__main__"]) is None
         if not in_session:
             return [name, origin(cls)]
         skipped = _NO_CODE | (_GENERATED if is_dataclass(cls) else set())
@@ -300,9 +307,9 @@ class _Reader:
 
     def _function(self, function: types.FunctionType) -> Any:
         module = sys.modules.get(function.__module__)
-        file = getattr(module, "__file__", None)
+        file = _file_of(module)
         if file is not None and "<" not in function.__qualname__:
-            return [function.__qualname__, _code_of_file(function.__module__, Path(file))]
+            return [function.__qualname__, _code_of_file(function.__module__, file)]
         cells = [cell.cell_contents for cell in function.__closure__ or ()]
         given = (cells, function.__defaults__, function.__kwdefaults__)
         return [*map(self.plain, given), *self._code(function.__code__, function.__globals__)]

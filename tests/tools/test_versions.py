@@ -135,7 +135,8 @@ def test_what_changes_numbers_is_one_line_that_says_what_to_do(
     lines = versions.check(copy)
     assert len(lines) == bool(behind)
     for line in lines:
-        assert name in line and "make accept STEP='" in line and "raise the version" in line
+        for part in (name, "make accept STEP='", "raise the version"):
+            assert part in line
         named = set(line.rpartition("STEP='")[2].rstrip("'").split())
         assert behind <= named, f"expected {behind} among {named}"
         assert "dataset.mnist" not in named, "what does not reach the code is left alone"
@@ -174,7 +175,7 @@ def test_a_raised_version_is_to_be_written_down(
 
 
 def test_an_unknown_name_is_one_line(copy: Path) -> None:
-    with pytest.raises(SystemExit, match="expected names among .* got \\['trian'\\]"):
+    with pytest.raises(SystemExit, match=r"expected names among .* got \['trian'\]"):
         versions.accept(copy, ["trian"])
 
 
@@ -182,4 +183,5 @@ def test_every_kernel_is_behind_something() -> None:
     code, known_here = versions.Code(ROOT), versions.versions(ROOT)
     reached = {path for _, starts in known_here.values() for path in code.behind(starts)}
     kernels = {*ROOT.glob("robench/**/*.h")}
-    assert kernels and kernels <= reached
+    assert kernels
+    assert kernels <= reached
