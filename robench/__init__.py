@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from robench.audit.trial import Trial as Trial
     from robench.base.errors import ConfigError as ConfigError
     from robench.base.errors import DataError as DataError
     from robench.base.errors import PluginError as PluginError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from robench.base.seeds import derive as derive
     from robench.base.seeds import generator as generator
     from robench.base.seeds import seed_scope as seed_scope
+    from robench.base.stats import Z95 as Z95
     from robench.base.stats import wilson as wilson
     from robench.core.data import Data as Data
     from robench.core.data import Split as Split
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from robench.core.layers import chosen_layers as chosen_layers
     from robench.core.layers import weight_layers as weight_layers
     from robench.core.outcomes import Score as Score
+    from robench.core.outcomes import clean_score as clean_score
+    from robench.core.outcomes import scores as scores
+    from robench.core.outcomes import worst_cases as worst_cases
     from robench.core.record import Audit as Audit
     from robench.core.record import Axis as Axis
     from robench.core.record import Finding as Finding
@@ -58,18 +63,20 @@ if TYPE_CHECKING:
     from robench.plugin.hooks import API_VERSION as API_VERSION
     from robench.plugin.hooks import Register as Register
     from robench.plugin.hooks import hookimpl as hookimpl
+    from robench.plugin.registry import registry as registry
     from robench.run.evaluate import evaluate as evaluate
     from robench.training.loop import Trainer as Trainer
     from robench.training.recipe import Recipe as Recipe
 
 _NAMES = {
+    "audit.trial": "Trial",
     "base.errors": "ConfigError DataError PluginError RobenchError UserError",
     "base.progress": "progress",
     "base.seeds": "derive generator seed_scope",
-    "base.stats": "wilson",
+    "base.stats": "Z95 wilson",
     "core.data": "Data Split stratified",
     "core.layers": "chosen_layers weight_layers",
-    "core.outcomes": "Score",
+    "core.outcomes": "Score clean_score scores worst_cases",
     "core.record": "Audit Axis Finding Record Value",
     "core.system": "ABSTAIN Deployed FloatDeployed System forward module_device",
     "core.threat": "Threat UsualThreat check_norm parse_eps resolve_eps",
@@ -80,6 +87,7 @@ _NAMES = {
     ),
     "plugin.evidence": "Evidence",
     "plugin.hooks": "API_VERSION Register hookimpl",
+    "plugin.registry": "registry",
     "run.evaluate": "evaluate",
     "training.loop": "Trainer",
     "training.recipe": "Recipe",

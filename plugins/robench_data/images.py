@@ -55,7 +55,7 @@ def read_pictures(paths: Sequence[Path], shorter: int, size: int) -> Tensor:
     """
     import torch
 
-    from robench.base.progress import progress
+    from robench import progress
 
     result = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
     with progress("read", len(paths)) as advance:

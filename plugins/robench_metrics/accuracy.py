@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import robench
-
-if TYPE_CHECKING:
-    from robench.core.outcomes import Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,20 +14,18 @@ class Accuracy(robench.Metric):
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
         """Clean, attacked, robust and worst-case accuracy, and abstentions where there are any."""
-        from robench.core.outcomes import clean_score, scores, worst_cases
-
         outcomes, budgets = evidence.outcomes, evidence.budgets
-        yield _value("clean_accuracy", clean_score(outcomes))
-        for score in scores(outcomes, budgets, when_clean_right=False):
+        yield _value("clean_accuracy", robench.clean_score(outcomes))
+        for score in robench.scores(outcomes, budgets, when_clean_right=False):
             yield _value("attacked_accuracy", score)
-        for score in scores(outcomes, budgets, when_clean_right=True):
+        for score in robench.scores(outcomes, budgets, when_clean_right=True):
             yield _value("robust_accuracy", score)
-        for score in worst_cases(outcomes, budgets):
+        for score in robench.worst_cases(outcomes, budgets):
             yield _value("worst_case_accuracy", score)
         yield from _abstentions(evidence)
 
 
-def _value(metric: str, score: Score) -> robench.Value:
+def _value(metric: str, score: robench.Score) -> robench.Value:
     low, high = score.interval
     axes = {"attack": score.attack, "access": score.access, "norm": score.norm, "eps": score.eps}
     return robench.Value(
@@ -46,12 +40,10 @@ def _value(metric: str, score: Score) -> robench.Value:
 
 
 def _abstentions(evidence: robench.Evidence) -> Iterable[robench.Value]:
-    from robench.base.stats import wilson
-
     for (attack, access), part in evidence.outcomes.groupby(["attack", "access"], sort=False):
         abstained = int((part.prediction == robench.ABSTAIN).sum())
         if abstained:
-            low, high = wilson(abstained, len(part))
+            low, high = robench.wilson(abstained, len(part))
             yield robench.Value(
                 metric="abstention",
                 value=abstained / len(part),

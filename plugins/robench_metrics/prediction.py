@@ -38,8 +38,7 @@ class SmoothedPrediction(robench.Metric):
         import numpy as np
         import pandas as pd
 
-        from robench.smoothing.prediction import decide, prediction_table
-        from robench.smoothing.radius import ABSTAIN
+        from robench.smoothing import decide, prediction_table
 
         chosen = choose(evidence, self.images, self.every)
         rows, n = np.arange(len(chosen.labels)), len(chosen.labels)
@@ -65,7 +64,7 @@ class SmoothedPrediction(robench.Metric):
                 "alpha": self.alpha,
                 "sigma": float(chosen.deployed.noise.sigma),
             }
-            right, abstained = (labels == chosen.labels).mean(), (labels == ABSTAIN).mean()
+            right, abstained = (labels == chosen.labels).mean(), (labels == robench.ABSTAIN).mean()
             yield share("prediction_accuracy", float(right), n, axes)
             yield share("prediction_abstention", float(abstained), n, axes, "lower")
             yield robench.Value(

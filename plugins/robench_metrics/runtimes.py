@@ -32,7 +32,7 @@ def _runtime(name: str, evidence: robench.Evidence) -> robench.Deployed:
     if name == "eager":
         shape, classes = evidence.data.shape, len(evidence.data.classes)
         return robench.FloatDeployed(evidence.steps.model.build(shape, classes), batch=400)
-    from robench.integer.runtimes import classifier
+    from robench.integer import classifier
 
     program = getattr(evidence.steps.finished.deployed, "program", None)
     if program is None:
