@@ -1,4 +1,8 @@
-"""Folders of pictures, a sub-folder per class."""
+"""Folders of pictures, a sub-folder per class.
+
+Listed without torchvision.datasets.folder: a cached run lists the files too, and importing that
+takes longer than all else it does.
+"""
 
 from __future__ import annotations
 

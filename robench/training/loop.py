@@ -1,4 +1,8 @@
-"""The one training loop: minimises a defense's loss by a recipe, resumable and deterministic."""
+"""The one training loop: minimises a defense's loss by a recipe, resumable and deterministic.
+
+The learning rate is a function of the epoch: it has no state to save, and torch's schedulers give
+it other last bits.
+"""
 
 from __future__ import annotations
 
