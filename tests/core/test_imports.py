@@ -94,7 +94,7 @@ def test_a_new_plugin_uses_public_names_alone(tmp_path: Path) -> None:
     [
         ("from robench.core.data import Split", "robench.core.data.Split"),
         ("    from robench.smoothing.noise import Noise", "robench.smoothing.noise.Noise"),
-        ("from robench.search import slope, _mean", "robench.search._mean"),
+        ("from robench.search import searching, _mean", "robench.search._mean"),
         ("from robench import nothing", "robench.nothing"),
         ("import robench.run.config", "robench.run.config"),
         ("import robench\n    robench.run.config", "robench.run"),
