@@ -4,10 +4,9 @@ Images are float32 in [0,1], shape (N, C, H, W), on the twin's device; labels in
 numbers come from a CPU `torch.Generator`. They know nothing of plugins or deployed models.
 """
 
-from robench.core.threat import distance, project_ball
 from robench.search.ascent import Ball, GradientSearch, Look, Watch
 from robench.search.carlini import CarliniSearch
-from robench.search.gradient import Slope, finite, input_gradient, searching, slope, unit
+from robench.search.gradient import Slope, searching, slope
 from robench.search.losses import LOSSES, Loss, cross_entropy, dlr, margin
 from robench.search.square import Scores, SquareSearch
 from robench.search.trace import Trace
@@ -25,13 +24,8 @@ __all__ = [
     "Trace",
     "Watch",
     "cross_entropy",
-    "distance",
     "dlr",
-    "finite",
-    "input_gradient",
     "margin",
-    "project_ball",
     "searching",
     "slope",
-    "unit",
 ]
