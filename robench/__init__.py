@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from robench.base.seeds import derive as derive
     from robench.base.seeds import generator as generator
     from robench.base.seeds import seed_scope as seed_scope
+    from robench.base.stats import Z95 as Z95
     from robench.base.stats import wilson as wilson
     from robench.core.data import Data as Data
     from robench.core.data import Split as Split
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from robench.plugin.hooks import API_VERSION as API_VERSION
     from robench.plugin.hooks import Register as Register
     from robench.plugin.hooks import hookimpl as hookimpl
+    from robench.plugin.registry import registry as registry
     from robench.plugin.scenario import AdversarialExamples as AdversarialExamples
     from robench.plugin.scenario import Scenario as Scenario
     from robench.plugin.trial import Trial as Trial
@@ -77,7 +79,7 @@ _NAMES = {
     "base.errors": "ConfigError DataError PluginError RobenchError UserError",
     "base.progress": "progress",
     "base.seeds": "derive generator seed_scope",
-    "base.stats": "wilson",
+    "base.stats": "Z95 wilson",
     "core.data": "Data Split stratified",
     "core.layers": "chosen_layers weight_layers",
     "core.outcomes": "Outcomes RowOutcomes Score clean_score scores worst_cases",
@@ -86,11 +88,12 @@ _NAMES = {
     "core.threat": "Threat ThreatConfig UsualThreat check_norm parse_eps resolve_eps",
     "core.weights": "read_tensors",
     "plugin.components": (
-        "Attack Certifier Check Compressor Dataset Defense DeployContext Metric Model require "
-        "require_positive"
+        "Attack Certifier Check Compressor Dataset Defense DeployContext Metric Model "
+        "require require_positive"
     ),
     "plugin.evidence": "Evidence",
     "plugin.hooks": "API_VERSION Register hookimpl",
+    "plugin.registry": "registry",
     "plugin.scenario": "AdversarialExamples Scenario",
     "plugin.trial": "Trial",
     "run.evaluate": "evaluate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robench.plugin.hooks import Register, hookimpl
+from robench import Register, hookimpl
 from robench_defenses.adversarial import AdversarialTraining
 from robench_defenses.feedback.options import FeedbackLearning
 from robench_defenses.gaussian import GaussianTraining

@@ -110,12 +110,10 @@ class Certified(robench.Metric):
         """Attack every certified ball and judge by fresh votes; prints every hit."""
         import numpy as np
 
-        from robench.base.seeds import derive, generator
-        from robench.smoothing import crosscheck
-        from robench.smoothing.prediction import predict_early
+        from robench.smoothing import crosscheck, predict_early
 
-        seed = derive(chosen.seed, "cross-check")
-        rows, rng = (certificates.radius2 > 0).nonzero()[0], generator(seed)
+        seed = robench.derive(chosen.seed, "cross-check")
+        rows, rng = (certificates.radius2 > 0).nonzero()[0], robench.generator(seed)
         hits = []
         for part in (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)):
             images, radius2 = chosen.pixels[part], certificates.radius2[part]
@@ -141,7 +139,7 @@ def _table(
     chosen: Chosen, certificates: Certificates, seconds: list[float], alpha: float
 ) -> dict[str, Any]:
     """A row an image."""
-    from robench.smoothing.bounds import lower_bound
+    from robench.smoothing import lower_bound
 
     return {
         "image": chosen.numbers,
@@ -162,13 +160,12 @@ def _certify(
     """Certificates, seconds of each image, and what they hold under."""
     import numpy as np
 
-    from robench.base.progress import progress
     from robench.smoothing import Certificates
 
     name, certifier = evidence.certifier
     source, rows = chosen.source, np.arange(len(chosen.labels))
     parts, seconds = [], []
-    with progress("certify", len(rows)) as advance:
+    with robench.progress("certify", len(rows)) as advance:
         for chunk in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
             start = time.perf_counter()
             parts.append(certifier.certify(source, chunk))

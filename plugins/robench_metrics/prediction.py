@@ -37,8 +37,7 @@ class SmoothedPrediction(robench.Metric):
         """Yield values at each number of draws; adds the table `predictions`."""
         import numpy as np
 
-        from robench.smoothing.prediction import decide, prediction_table
-        from robench.smoothing.radius import ABSTAIN
+        from robench.smoothing import decide, prediction_table
 
         chosen = choose(evidence, self.images, self.every)
         rows, n = np.arange(len(chosen.labels)), len(chosen.labels)
@@ -62,7 +61,8 @@ class SmoothedPrediction(robench.Metric):
                 "alpha": self.alpha,
                 "sigma": float(chosen.deployed.noise.sigma),
             }
-            right, abstained = (labels == chosen.labels).sum(), (labels == ABSTAIN).sum()
+            right = (labels == chosen.labels).sum()
+            abstained = (labels == robench.ABSTAIN).sum()
             yield robench.share("prediction_accuracy", right, n, axes)
             yield robench.share("prediction_abstention", abstained, n, axes, better="lower")
             yield robench.Value(

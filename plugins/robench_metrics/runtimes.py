@@ -31,7 +31,7 @@ def _runtime(name: str, evidence: robench.Evidence) -> robench.Deployed:
 
     if name == "eager":
         return robench.FloatDeployed(evidence.untrained(), batch=400)
-    from robench.integer.runtimes import classifier
+    from robench.integer import classifier
 
     program = getattr(evidence.finished.deployed, "program", None)
     if program is None:

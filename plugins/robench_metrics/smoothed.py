@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from robench.smoothing.classifier import SmoothedDeployed
-    from robench.smoothing.votes import VoteSource
+    from robench.smoothing import SmoothedDeployed, VoteSource
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def choose(evidence: robench.Evidence, images: int, every: int | None) -> Chosen
     """
     import numpy as np
 
-    from robench.smoothing.classifier import SmoothedDeployed
+    from robench.smoothing import SmoothedDeployed
 
     deployed = evidence.system.deployed
     if not isinstance(deployed, SmoothedDeployed):

@@ -10,8 +10,11 @@ from functools import cache
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 MEBIBYTE = 2**20
-NATIVE_BF16 = {"amx_bf16", "avx512_bf16"}
-"""What Linux calls the instructions that multiply bfloat16."""
+CPUINFO = "/proc/cpuinfo"
+NATIVE_BF16 = {"amx_bf16", "avx512_bf16", "bf16"}
+"""What Linux calls the instructions that multiply bfloat16, on x86 and on ARM."""
+FEATURES = ("flags", "Features")
+"""The line of /proc/cpuinfo that names a CPU's features, on x86 and on ARM."""
 
 
 def calm_threads() -> None:
@@ -64,10 +67,13 @@ def cpu_name() -> str:
 
 
 def cpu_flags() -> set[str]:
-    """The CPU's features as Linux names them; empty elsewhere."""
+    """The CPU's features as Linux names them; empty elsewhere.
+
+    Read from the kernel: torch.backends.cpu names one vector width (AVX512), not the instructions.
+    """
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next((line for line in file if line.startswith("flags")), "")
+        with open(CPUINFO, encoding="utf-8") as file:
+            flags = next((line for line in file if line.startswith(FEATURES)), "")
     except OSError:
         return set()
     return set(flags.partition(":")[2].split())
