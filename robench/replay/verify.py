@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Check:
+class Verification:
     """One row, or one audit, judged again."""
 
     attack: str
@@ -46,7 +46,7 @@ class Check:
         return self.different == 0 and self.legal
 
 
-def verify(folder: Path, places: Places) -> list[Check]:
+def verify(folder: Path, places: Places) -> list[Verification]:
     """Re-score every valid row and every audit of a record on its integer program.
 
     A float model comes from the cache or is trained again, which is said. Rows of a randomised
@@ -60,7 +60,7 @@ def verify(folder: Path, places: Places) -> list[Check]:
         raise UserError(f"expected data {record.data.hash}, got {steps.data.hash} in this folder")
     made = {(r.attack, r.access, r.threat.norm, r.threat.eps): r for r in rows(steps)}
     valid = [row for row in record.rows if row.status != "invalid"]
-    checks = []
+    verifications = []
     for index, row in enumerate(valid):
         images = load_examples(folder / EXAMPLES, row_name(index), steps.test.images)
         part = outcomes[_same_row(outcomes, row)]
@@ -70,17 +70,19 @@ def verify(folder: Path, places: Places) -> list[Check]:
         clean = steps.test.float_images()
         noise = same is not None and same.component.search == "noise"
         legal = noise or (same is not None and bool(same.threat.contains(images, clean).all()))
-        checks.append(Check(row.attack, row.access, row.eps, len(labels), different, legal))
+        verifications.append(
+            Verification(row.attack, row.access, row.eps, len(labels), different, legal)
+        )
     if record.audit and not (folder / f"{TABLE}.parquet").is_file():
         text = "was written before audits kept their examples: its audits are not judged again"
         print(f"robench: {folder.name} {text}", file=sys.stderr)  # noqa: T201
-        return checks
+        return verifications
     budgets = {row.attack: row.budgets for row in made.values() if row.budgets}
     together = rows_by_threat(outcomes, budgets)
     for number, audit in enumerate(record.audit):
         under = [score.right for score in together.get((audit.norm, audit.eps), ())]
-        checks.append(_audit_again(folder, record, number, under, steps))
-    return checks
+        verifications.append(_audit_again(folder, record, number, under, steps))
+    return verifications
 
 
 def _different(labels: NDArray[np.int64], part: pd.DataFrame, randomised: bool) -> int:
@@ -98,7 +100,7 @@ def _different(labels: NDArray[np.int64], part: pd.DataFrame, randomised: bool) 
 
 def _audit_again(
     folder: Path, record: Record, number: int, under: list[NDArray[np.bool_]], steps: Steps
-) -> Check:
+) -> Verification:
     """Judge an audit's examples again, and count its audited accuracy anew."""
     audit = record.audit[number]
     table = read_table(folder, number)
@@ -114,7 +116,7 @@ def _audit_again(
         held &= np.logical_and.reduce([right[table.position.to_numpy()] for right in under])
         different = int((held != table.held.to_numpy()).sum())
     different = max(different, abs(round(recorded.value * audit.n) - int(table.held.sum())))
-    return Check(f"audit ({audit.level})", "", audit.eps, audit.n, different, legal)
+    return Verification(f"audit ({audit.level})", "", audit.eps, audit.n, different, legal)
 
 
 def _same_row(outcomes, row: AttackRow):  # type: ignore[no-untyped-def]
