@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import robench
-from robench.cli.main import _parser
+from robench.cli.main import parser
 from robench.plugin import hooks as hookspecs
 from robench.plugin.components import KINDS
 from robench.plugin.options import options, summary
@@ -77,8 +77,7 @@ def api() -> str:
 
 def commands() -> str:
     """The help of every subcommand, as the terminal prints it."""
-    parser = _parser()
-    action = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    action = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
     parts = []
     for name, command in action.choices.items():
         if name != "run":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -119,6 +120,8 @@ def agreement(system: System, test: Split) -> TwinAgreement:
         )
     logits = getattr(system.deployed, "logits", None)
     gap = float((logits(images) - twin).abs().max()) if logits else None
+    if gap is not None and not math.isfinite(gap):
+        raise PluginError("expected finite logits of the finished model, got NaN or infinite ones")
     equal = float((twin.argmax(1) == labels).double().mean())
     flagged = equal < AGREEMENT_EXPECTED
     return TwinAgreement(equal_labels=equal, logit_gap=gap, n=len(test), flagged=flagged)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Check:
+class Verification:
     """One row, or one audit, judged again."""
 
     attack: str
@@ -43,7 +43,7 @@ class Check:
         return self.different == 0 and self.legal
 
 
-def verify(folder: Path, places: Places) -> list[Check]:
+def verify(folder: Path, places: Places) -> list[Verification]:
     """Re-score every valid row and every audit of a record on its integer program.
 
     A float model comes from the cache or is trained again, which is said. Rows of a randomised
@@ -59,7 +59,7 @@ def verify(folder: Path, places: Places) -> list[Check]:
         raise UserError(f"expected data {record.data.hash}, got {here} in this folder")
     asked = {(s.attack, s.access, s.threat.norm, s.threat.eps): s for s in rebuilt.scenarios}
     valid = [row for row in record.rows if row.status != "invalid"]
-    checks = []
+    verifications = []
     for index, row in enumerate(valid):
         images = load_examples(folder / EXAMPLES, row_name(index), evidence.test.images)
         part = outcomes.find(row.attack, row.access, row.norm, row.eps)
@@ -69,17 +69,19 @@ def verify(folder: Path, places: Places) -> list[Check]:
         clean = evidence.test.float_images()
         noise = same is not None and same.search == "noise"
         legal = noise or (same is not None and bool(same.threat.contains(images, clean).all()))
-        checks.append(Check(row.attack, row.access, row.eps, len(labels), different, legal))
+        verifications.append(
+            Verification(row.attack, row.access, row.eps, len(labels), different, legal)
+        )
     if record.audit and not (folder / f"{TABLE}.parquet").is_file():
         text = "was written before audits kept their examples: its audits are not judged again"
         print(f"robench: {folder.name} {text}", file=sys.stderr)  # noqa: T201
-        return checks
+        return verifications
     budgets = {row.attack: row.budgets for row in asked.values() if row.budgets}
     together = rows_by_threat(outcomes, budgets)
     for number, audit in enumerate(record.audit):
         under = [score.right for score in together.get((audit.norm, audit.eps), ())]
-        checks.append(_audit_again(folder, record, number, under, rebuilt))
-    return checks
+        verifications.append(_audit_again(folder, record, number, under, rebuilt))
+    return verifications
 
 
 def _different(labels: NDArray[np.int64], part: RowOutcomes, randomised: bool) -> int:
@@ -96,8 +98,13 @@ def _different(labels: NDArray[np.int64], part: RowOutcomes, randomised: bool) -
 
 
 def _audit_again(
-    folder: Path, record: Record, number: int, under: list[NDArray[np.bool_]], rebuilt: Rebuilt
-) -> Check:
+        return verifications
+    budgets = {row.attack: row.budgets for row in asked.values() if row.budgets}
+    together = rows_by_threat(outcomes, budgets)
+    for number, audit in enumerate(record.audit):
+        under = [score.right for score in together.get((audit.norm, audit.eps), ())]
+        verifications.append(_audit_again(folder, record, number, under, rebuilt))
+    return verifications
     """Judge an audit's examples again, and count its audited accuracy anew."""
     audit = record.audit[number]
     table = read_table(folder, number)
@@ -111,7 +118,10 @@ def _audit_again(
         low, high = wilson(int(table["held"].sum()), audit.n)
         different = 0 if low <= share <= high else audit.n
     else:
-        held &= np.logical_and.reduce([right[table["position"]] for right in under])
-        different = int((held != table["held"]).sum())
-    different = max(different, abs(round(recorded.value * audit.n) - int(table["held"].sum())))
-    return Check(f"audit ({audit.level})", "", audit.eps, audit.n, different, legal)
+        return verifications
+    budgets = {row.attack: row.budgets for row in asked.values() if row.budgets}
+    together = rows_by_threat(outcomes, budgets)
+    for number, audit in enumerate(record.audit):
+        under = [score.right for score in together.get((audit.norm, audit.eps), ())]
+        verifications.append(_audit_again(folder, record, number, under, rebuilt))
+    return verifications

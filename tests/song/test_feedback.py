@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from robench import ConfigError, Data, Split, UsualThreat, evaluate
-from robench.cli.show import print_record
+from robench.cli.record_table import print_record
 from robench.run.config import Places
 from robench.training.loop import Trainer
 from robench.training.recipe import Recipe, TrainConfig
