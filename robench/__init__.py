@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from robench.base.seeds import derive as derive
     from robench.base.seeds import generator as generator
     from robench.base.seeds import seed_scope as seed_scope
+    from robench.base.stats import Z95 as Z95
     from robench.base.stats import wilson as wilson
     from robench.core.data import Data as Data
     from robench.core.data import Split as Split
@@ -66,7 +67,7 @@ _NAMES = {
     "base.errors": "ConfigError DataError PluginError RobenchError UserError",
     "base.progress": "progress",
     "base.seeds": "derive generator seed_scope",
-    "base.stats": "wilson",
+    "base.stats": "Z95 wilson",
     "core.data": "Data Split stratified",
     "core.layers": "chosen_layers weight_layers",
     "core.outcomes": "Score",

@@ -99,10 +99,12 @@ def study(options: argparse.Namespace) -> int:
     """Records beside a paper's numbers."""
     from robench.studies.catalogue import find
     from robench.studies.report import report
+    from robench.studies.run import Records
     from robench.studies.runs import Runs
 
     chosen = find(options.name)
-    runs = Runs(options.records or _results(), chosen.systems, chosen.columns)
+    records = Records(options.records or _results())
+    runs = Runs(records, chosen.variants, chosen.measures)
     print(report(chosen, runs))  # noqa: T201
     return 0
 
