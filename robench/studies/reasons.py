@@ -21,9 +21,8 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -32,9 +31,10 @@ from robench.core.record import Axis, Frozen, Record
 from robench.studies.run import Records
 
 MAX_BYTES = 256 * 2**10
-NUMBER = re.compile(r"(?<![\w.|/])[-+]?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?![\w/])")
-"""A number of the words; the digits of conv2, float32, 8/255 and ||W||_2 are part of a name."""
-SAYS = re.compile(r"(?:(?P<least>\S+) to |(?P<below>at most ))?(?P<most>[-+]?[\d,]*\.?\d+)")
+_NUMBER = r"[-+]?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)"
+NUMBER = re.compile(rf"(?<![\w.|/])(?<!\w-){_NUMBER}(?![\w/])")
+"""A number of the words; the digits of conv2, CIFAR-10, 8/255 and ||W||_2 belong to a name."""
+SAYS = re.compile(rf"(?P<below>at most )?(?:(?P<least>{_NUMBER}) to )?(?P<most>{_NUMBER})")
 
 
 class Fact(Frozen):
@@ -46,6 +46,8 @@ class Fact(Frozen):
     metric: str = ""
     axes: dict[str, Axis] = Field(default_factory=dict)
     """Those of the value's axes that tell it from the metric's others."""
+    part: Literal["value", "low", "high", "n"] = "value"
+    """Of the value: itself, an end of its interval, or how many images it comes from."""
     field: str = ""
     """In place of a metric: a path in the record, as `config.train.epochs`."""
     says: str
@@ -78,14 +80,20 @@ class Fact(Frozen):
         if self.field:
             found = _at(record.model_dump(include={self.field.split(".")[0]}), self.field)
             return [float(found)] if isinstance(found, int | float) else []
-        scale = 100.0 if self.says[0] != "." and not self.over else 1.0
-        return [
-            value.value * (scale if value.unit == "share" else 1.0)
+        numbers = (
+            (getattr(value, self.part), value.unit)
             for value in record.values
-            if value.metric == self.metric
-            and value.value is not None
-            and self.axes.items() <= value.axes.items()
+            if value.metric == self.metric and self.axes.items() <= value.axes.items()
+        )
+        return [
+            100.0 * number if unit == "share" and self._percent else float(number)
+            for number, unit in numbers
+            if number is not None
         ]
+
+    @property
+    def _percent(self) -> bool:
+        return self.part != "n" and not self.says.startswith(".")
 
     @property
     def _place(self) -> str:
@@ -167,9 +175,15 @@ def _at(tree: Any, path: str) -> Any:
 def _says(words: str, number: float) -> bool:
     """Whether a number, rounded as the words are, is what they say."""
     match = SAYS.fullmatch(words)
-    assert match is not None
-    most = Decimal(match["most"].replace(",", ""))
-    rounded = Decimal(f"{number:.9f}").quantize(most, ROUND_HALF_EVEN)
-    if match["below"]:
-        return rounded <= most
-    return Decimal(match["least"] or most) <= rounded <= most
+    if match is None:
+        return False
+    least = match["most"] if match["least"] is None else match["least"]
+    above = number >= float(least.replace(",", "")) - _rounding(least)
+    return (above or bool(match["below"])) and number <= (
+        float(match["most"].replace(",", "")) + _rounding(match["most"])
+    )
+
+
+def _rounding(words: str) -> float:
+    """Half of a number's last decimal, and a little for the floats."""
+    return 0.5 * 10.0 ** -len(words.partition(".")[2]) + 1e-9
