@@ -5,6 +5,7 @@ A paper is a plugin: its `robench_studies` hook returns `Study` objects made of 
 
 from robench.studies.claims import Claim, Condition, Difference, Observation
 from robench.studies.measures import Certified, Measure, Predicted
+from robench.studies.reasons import Fact, Reason, read_reasons
 from robench.studies.run import Records, Run
 from robench.studies.runs import Runs, Variant
 from robench.studies.study import PaperCell, Study, read_cells
@@ -14,14 +15,17 @@ __all__ = [
     "Claim",
     "Condition",
     "Difference",
+    "Fact",
     "Measure",
     "Observation",
     "PaperCell",
     "Predicted",
+    "Reason",
     "Records",
     "Run",
     "Runs",
     "Study",
     "Variant",
     "read_cells",
+    "read_reasons",
 ]

@@ -37,8 +37,8 @@ def prediction_cost(integer: Variant, floating: Variant, runs: Runs) -> str:
     lines = [
         "## Seconds and bytes\n",
         f"A prediction by {DRAWS[-1]:,} draws on this machine (the paper: another one, one image "
-        "at a time). Fig. 8, over 8 minutes in float on a phone, cannot be measured here: the program "
-        "of `robench export --format c` has `--bench N` for it.\n",
+        "at a time). Fig. 8, over 8 minutes in float on a phone, cannot be measured here: the "
+        "program of `robench export --format c` has `--bench N` for it.\n",
         "| model | s per image | the paper's | network, bytes |",
         "|---|---|---|---|",
     ]
