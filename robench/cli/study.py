@@ -19,9 +19,10 @@ def run(options: argparse.Namespace) -> int:
     from robench.run.config import Places
     from robench.studies.catalogue import find
     from robench.studies.report import report
+    from robench.studies.run import Records
     from robench.studies.runs import Runs
 
     study = find(options.name)
-    records = options.records or Places.from_environment().results
-    print(report(study, Runs(records, study.systems, study.columns)))
+    records = Records(options.records or Places.from_environment().results)
+    print(report(study, Runs(records, study.variants, study.measures)))
     return 0

@@ -98,13 +98,8 @@ def _different(labels: NDArray[np.int64], part: RowOutcomes, randomised: bool) -
 
 
 def _audit_again(
-        return verifications
-    budgets = {row.attack: row.budgets for row in asked.values() if row.budgets}
-    together = rows_by_threat(outcomes, budgets)
-    for number, audit in enumerate(record.audit):
-        under = [score.right for score in together.get((audit.norm, audit.eps), ())]
-        verifications.append(_audit_again(folder, record, number, under, rebuilt))
-    return verifications
+    folder: Path, record: Record, number: int, under: list[NDArray[np.bool_]], rebuilt: Rebuilt
+) -> Verification:
     """Judge an audit's examples again, and count its audited accuracy anew."""
     audit = record.audit[number]
     table = read_table(folder, number)
@@ -118,10 +113,7 @@ def _audit_again(
         low, high = wilson(int(table["held"].sum()), audit.n)
         different = 0 if low <= share <= high else audit.n
     else:
-        return verifications
-    budgets = {row.attack: row.budgets for row in asked.values() if row.budgets}
-    together = rows_by_threat(outcomes, budgets)
-    for number, audit in enumerate(record.audit):
-        under = [score.right for score in together.get((audit.norm, audit.eps), ())]
-        verifications.append(_audit_again(folder, record, number, under, rebuilt))
-    return verifications
+        held &= np.logical_and.reduce([right[table["position"]] for right in under])
+        different = int((held != table["held"]).sum())
+    different = max(different, abs(round(recorded.value * audit.n) - int(table["held"].sum())))
+    return Verification(f"audit ({audit.level})", "", audit.eps, audit.n, different, legal)

@@ -1,3 +1,5 @@
+"""The studies of Song et al.: pairs, choice of records, claims, and what the report shows."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,111 +10,29 @@ import pytest
 
 from robench.base.errors import ConfigError
 from robench.cli.main import main
-from robench.core.outcomes import CLEAN, COLUMNS
-from robench.core.record import (
-    AttackRow,
-    Audit,
-    DataInfo,
-    Finding,
-    Provenance,
-    Record,
-    TwinAgreement,
-    Value,
-)
+from robench.core.record import Audit, Finding, Value
+from robench.studies import read_cells
 from robench.studies.catalogue import find
 from robench.studies.claims import Claim, Difference
+from robench.studies.measures import Measure
 from robench.studies.report import report
-from robench.studies.runs import Column, Runs, System
-from robench_studies.song2021.audited import audited_table
-from robench_studies.song2021.extras import headline
-from robench_studies.song2021.norms import all_norms, largest_norm, norms_table
-from robench_studies.song2021.reasons import REASONS
-from robench_studies.song2021.tables import MNIST, STUDIES
+from robench.studies.run import Records
+from robench.studies.runs import Runs, Variant
+from robench_studies.song2021.claims import largest_norm
+from robench_studies.song2021.sections import all_norms, audited_table, headline, norms_table
+from robench_studies.song2021.studies import MNIST, STUDIES
+from robench_studies.song2021.tables import noise_control, twelve
+from tests.studies.study_toys import put
 
-N = 200
-
-
-def put(
-    root: Path,
-    name: str,
-    system: System,
-    shares: dict[tuple[str, str, float], float],
-    clean: float = 1.0,
-    finished: float = 1.0,
-    subset: str = "s",
-    values: tuple[Value, ...] = (),
-    audit: tuple[Audit, ...] = (),
-) -> None:
-    """Write a record whose first images are right: a share of them for each row."""
-    config: dict[str, dict[str, dict[str, object]]] = {
-        kind: {choice: {} for choice in chosen} for kind, chosen in system.chosen.items()
-    }
-    for path, value in system.options.items():
-        kind, choice, option = path.split(".")
-        config[kind][choice][option] = value
-    record = Record(
-        id=name,
-        config=config,
-        seed=0,
-        data=DataInfo(name="mnist", hash="h", images=N, subset=subset),
-        values=values,
-        audit=audit,
-        rows=tuple(_attack_row(*row) for row in shares),
-        agreement=TwinAgreement(equal_labels=1.0, logit_gap=0.0, n=N, flagged=False),
-        protocol="p",
-        provenance=Provenance(
-            robench="0",
-            distributions={},
-            components={},
-            python="3",
-            machine="m",
-            device="cpu",
-            threads=1,
-        ),
-        timings={"finished": finished},
-    )
-    folder = root / name
-    folder.mkdir()
-    (folder / "record.json").write_text(record.model_dump_json())
-    frames = [_rows(CLEAN, "none", np.nan, clean, clean)]
-    frames += [_rows(*row, share, clean) for row, share in shares.items()]
-    pd.concat(frames).to_parquet(folder / "outcomes.parquet", index=False)
-
-
-def _attack_row(attack: str, access: str, eps: float) -> AttackRow:
-    norm = "linf"
-    return AttackRow(attack=attack, access=access, norm=norm, eps=eps, status="ok", seconds=0.0)
-
-
-def _rows(attack: str, access: str, eps: float, share: float, clean: float) -> pd.DataFrame:
-    place = np.arange(N)
-    frame = pd.DataFrame(
-        {
-            "image": place,
-            "label": 1,
-            "attack": attack,
-            "access": access,
-            "search": "ball",
-            "norm": "linf",
-            "eps": eps,
-            "clean_prediction": (place < clean * N).astype(int),
-            "prediction": (place < share * N).astype(int),
-            "linf": 0.0,
-            "l2": 0.0,
-            "valid": True,
-        }
-    )
-    return frame.astype(COLUMNS)
-
-
-PLAIN, FEEDBACK = MNIST.systems["Orig.", False, 32], MNIST.systems["F.L.", False, 32]
-PGD = Column("PGD", "pgd")
+TWELVE = twelve(MNIST)
+PLAIN, FEEDBACK = TWELVE["Orig.", False, 32], TWELVE["F.L.", False, 32]
+PGD = Measure("PGD", "pgd")
 
 
 def test_a_difference_is_paired_and_bounded(tmp_path: Path) -> None:
     put(tmp_path, "a", PLAIN, {("pgd", "white_box", 0.3): 0.1})
     put(tmp_path, "b", FEEDBACK, {("pgd", "white_box", 0.3): 0.4})
-    runs = Runs(tmp_path, [PLAIN, FEEDBACK])
+    runs = Runs(Records(tmp_path), [PLAIN, FEEDBACK])
     better = Difference((FEEDBACK, PGD), (PLAIN, PGD), least=0.0)(runs)
     assert better.holds
     assert "+30.0" in better.text
@@ -121,27 +41,27 @@ def test_a_difference_is_paired_and_bounded(tmp_path: Path) -> None:
     near = Difference((FEEDBACK, PGD), (PLAIN, PGD), least=0.29)(runs)
     assert near.holds is None
     assert near.text.endswith("too few images to tell")
-    missing = Difference((FEEDBACK, Column("BIM", "bim")), (PLAIN, PGD), least=0.0)(runs)
+    missing = Difference((FEEDBACK, Measure("BIM", "bim")), (PLAIN, PGD), least=0.0)(runs)
     assert missing.holds is None
 
 
 def test_a_claim_needs_all_its_checks(tmp_path: Path) -> None:
     put(tmp_path, "a", PLAIN, {("pgd", "white_box", 0.3): 0.1})
     put(tmp_path, "b", FEEDBACK, {("pgd", "white_box", 0.3): 0.4})
-    runs = Runs(tmp_path, [PLAIN, FEEDBACK])
+    runs = Runs(Records(tmp_path), [PLAIN, FEEDBACK])
     holds = Difference((FEEDBACK, PGD), (PLAIN, PGD), least=0.0)
     fails = Difference((PLAIN, PGD), (FEEDBACK, PGD), least=0.0)
-    unknown = Difference((PLAIN, Column("BIM", "bim")), (FEEDBACK, PGD), least=0.0)
+    unknown = Difference((PLAIN, Measure("BIM", "bim")), (FEEDBACK, PGD), least=0.0)
     assert Claim("X", "", [holds]).judge(runs)[0] == "reproduced"
     assert Claim("X", "", [holds, fails, unknown]).judge(runs)[0] == "not reproduced"
     assert Claim("X", "", [holds, unknown]).judge(runs)[0] == "not comparable"
 
 
 def test_records_are_matched_by_their_options(tmp_path: Path) -> None:
-    other = System("x", {**PLAIN.chosen, "compressor": ("ptq",)}, {"compressor.ptq.bits": 4})
+    other = Variant("x", {**PLAIN.chosen, "compressor": ("ptq",)}, {"compressor.ptq.bits": 4})
     put(tmp_path, "a", other, {})
-    three = MNIST.systems["Orig.", False, 3]
-    assert list(Runs(tmp_path, [PLAIN, three])) == []
+    three = TWELVE["Orig.", False, 3]
+    assert list(Runs(Records(tmp_path), [PLAIN, three])) == []
 
 
 def test_of_several_records_the_last_of_the_commonest_images_counts(tmp_path: Path) -> None:
@@ -149,27 +69,29 @@ def test_of_several_records_the_last_of_the_commonest_images_counts(tmp_path: Pa
     put(tmp_path, "new", PLAIN, {}, clean=0.9, finished=2.0)
     put(tmp_path, "fl", FEEDBACK, {})
     put(tmp_path, "others", PLAIN, {}, clean=0.1, finished=3.0, subset="t")
-    runs = Runs(tmp_path, [PLAIN, FEEDBACK])
-    score = runs.score(PLAIN, Column("Clean"))
+    runs = Runs(Records(tmp_path), [PLAIN, FEEDBACK])
+    score = runs.score(PLAIN, Measure("Clean"))
     assert score is not None
     assert score.value == pytest.approx(0.9)
 
 
 def test_the_paper_has_312_cells_and_none_is_lost() -> None:
     cells = [cell for study in STUDIES.values() for cell in study.cells]
-    assert len({(c.table, c.system.label, c.column) for c in cells}) == 312
-    assert len({(c.table, c.system.label, c.column) for c in cells}) == 312
-    table_1 = [c for c in cells if c.table == "1" and c.system.label == "F.L.+mu (Q)"]
-    assert {c.column.label: c.value for c in table_1}["PGD"] == pytest.approx(0.5524)
+    assert len({(c.table, c.variant.label, c.measure) for c in cells}) == 312
+    stated = read_cells("robench_studies.song2021", "tables.csv")
+    once = {(c.table, c.variant.label, c.measure): c.value for c in cells}
+    assert sorted(once.values()) == sorted(float(row["accuracy_percent"]) / 100 for row in stated)
+    table_1 = [c for c in cells if c.table == "1" and c.variant.label == "F.L.+mu (Q)"]
+    assert {c.measure.label: c.value for c in table_1}["PGD"] == pytest.approx(0.5524)
 
 
 @pytest.mark.parametrize(
     ("name", "expected"), [("song2021_mnist", 7.67), ("song2021_cifar10", 27.84)]
 )
 def test_the_headline_recomputed_from_the_papers_tables(name: str, expected: float) -> None:
-    cells = {(c.system.label, c.column): c.value for c in STUDIES[name].cells}
-    columns = {column for label, column in cells if label == "F.L. (Q)"}
-    gains = [cells["F.L.+mu (Q)", column] - cells["F.L. (Q)", column] for column in columns]
+    cells = {(c.variant.label, c.measure): c.value for c in STUDIES[name].cells}
+    measures = {measure for label, measure in cells if label == "F.L. (Q)"}
+    gains = [cells["F.L.+mu (Q)", one] - cells["F.L. (Q)", one] for one in measures]
     assert len(gains) == 13
     assert 100 * np.mean(gains) == pytest.approx(expected, abs=0.01)
 
@@ -177,15 +99,15 @@ def test_the_headline_recomputed_from_the_papers_tables(name: str, expected: flo
 def test_headline_naive_and_audited(tmp_path: Path) -> None:
     rows = dict.fromkeys(_every_row(), 0.2)
     mapped = rows | {("pgd", "white_box", 0.3): 0.8}
-    put(tmp_path, "a", MNIST.systems["F.L.", False, 3], rows)
-    put(tmp_path, "b", MNIST.systems["F.L.", True, 3], mapped)
-    runs = Runs(tmp_path, list(MNIST.systems.values()))
+    put(tmp_path, "a", TWELVE["F.L.", False, 3], rows)
+    put(tmp_path, "b", TWELVE["F.L.", True, 3], mapped)
+    runs = Runs(Records(tmp_path), list(TWELVE.values()))
     assert "| all 13 | +4.62" in headline(MNIST, runs)  # one column of thirteen gains 60 points
     assert headline(MNIST, runs).splitlines()[-1].endswith("| not run |")
 
     for name, held in (("a", 20), ("b", 10)):
         _put_audit(tmp_path / name, held)
-    runs = Runs(tmp_path, list(MNIST.systems.values()))
+    runs = Runs(Records(tmp_path), list(TWELVE.values()))
     # Of 50 images 10 fewer hold in each of the 8 adversarial columns at Linf 0.3 (of 13).
     assert "| all 13 | +4.62 [+4.09, +5.14] | -12.31" in headline(MNIST, runs)
 
@@ -199,7 +121,7 @@ def _put_audit(folder: Path, held: int, n: int = 50) -> None:
 
 
 def test_the_audited_table_stands_beside_the_naive_one(tmp_path: Path) -> None:
-    system = MNIST.systems["Orig.", True, 32]
+    mapped = TWELVE["Orig.", True, 32]
     at = {"norm": "linf", "eps": 0.3}
     values = tuple(
         Value(metric=metric, value=value, low=low, high=high, axes=at | axes)
@@ -213,13 +135,13 @@ def test_the_audited_table_stands_beside_the_naive_one(tmp_path: Path) -> None:
     )
     found = Finding(check="margin_loss", value=0.5, verdict="fail", sentence="a sentence")
     audit = Audit(norm="linf", eps=0.3, level="quick", n=100, verdict="fail", findings=(found,))
-    put(tmp_path, "a", system, {}, values=values, audit=(audit,))
-    text = audited_table(MNIST, Runs(tmp_path, [system]))
+    put(tmp_path, "a", mapped, {}, values=values, audit=(audit,))
+    text = audited_table(MNIST, Runs(Records(tmp_path), [mapped]))
     assert text.splitlines()[-1] == (
         "| Orig.+mu | Linf 0.3 | 90.0 (pgd) | 10.0 (pgd_margin) | 4.0 [1.0, 10.0] "
         "| 86.0 [70.0, 90.0] | fail: margin_loss |"
     )
-    assert audited_table(MNIST, Runs(tmp_path / "none", [system])) == ""
+    assert audited_table(MNIST, Runs(Records(tmp_path / "none"), [mapped])) == ""
 
 
 def _every_row() -> list[tuple[str, str, float]]:
@@ -239,26 +161,26 @@ def norm(layer: str, value: float, view: str = "matrix") -> Value:
 def test_whose_norm_is_largest(tmp_path: Path, adversarial: float, holds: bool) -> None:
     for training, value in (("Orig.", 1.0), ("Adv.", adversarial), ("F.L.", 2.0)):
         values = (norm("1", value), norm("2", value))
-        put(tmp_path, training, MNIST.systems[training, False, 3], {}, values=values)
-    runs = Runs(tmp_path, list(MNIST.systems.values()))
+        put(tmp_path, training, TWELVE[training, False, 3], {}, values=values)
+    runs = Runs(Records(tmp_path), list(TWELVE.values()))
     assert largest_norm(MNIST, runs).holds is holds
     assert "| Orig. (Q) | 1.000 | 1.000 |" in norms_table(MNIST, runs)
 
 
 @pytest.mark.parametrize(("last", "layers"), [(2, "b | c"), (None, "a | b | c")])
 def test_the_norms_of_the_last_layers(tmp_path: Path, last: int | None, layers: str) -> None:
-    quantised = MNIST.systems["Orig.", False, 3]
+    quantised = TWELVE["Orig.", False, 3]
     flat = [norm(layer, 1.0) for layer in "abc"]
     convolutions = [norm(layer, 2.0, "circular convolution") for layer in "ab"]
     put(tmp_path, "a", quantised, {}, values=flat + convolutions)
-    text = all_norms([quantised], last, Runs(tmp_path, [quantised]))
+    text = all_norms([quantised], last, Runs(Records(tmp_path), [quantised]))
     assert f"| model | {layers} |" in text
     assert f"| model | {layers.removesuffix(' | c')} |" in text
 
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
     study = find("song2021_mnist")
-    text = report(study, Runs(tmp_path, study.systems))
+    text = report(study, Runs(Records(tmp_path), study.variants))
     assert "Not run: Orig., Orig. (Q), Adv." in text
     assert text.count("not comparable") == len(study.claims)
 
@@ -281,14 +203,14 @@ def test_an_unknown_study() -> None:
 def test_the_record_with_most_of_the_columns_counts(tmp_path: Path) -> None:
     put(tmp_path, "whole", PLAIN, {("pgd", "white_box", 0.3): 0.1}, clean=0.9, finished=1.0)
     put(tmp_path, "later", PLAIN, {}, clean=0.5, finished=2.0)
-    run = Runs(tmp_path, [PLAIN], [Column("Clean"), PGD]).get(PLAIN)
+    run = Runs(Records(tmp_path), [PLAIN], [Measure("Clean"), PGD]).get(PLAIN)
     assert run is not None
     assert run.record.id == "whole"
 
 
 def test_the_control_is_a_system_of_its_own(tmp_path: Path) -> None:
-    put(tmp_path, "a", MNIST.control, {})
-    runs = Runs(tmp_path, find("song2021_mnist").systems)
+    put(tmp_path, "a", noise_control(MNIST), {})
+    runs = Runs(Records(tmp_path), find("song2021_mnist").variants)
     assert [run.record.id for run in runs] == ["a"]
     assert runs.get(FEEDBACK) is None
 
@@ -298,14 +220,9 @@ def test_every_claim_of_the_paper_stands_in_the_study_of_mnist() -> None:
     assert {f"S{number}" for number in range(1, 9)} <= names
 
 
-def test_every_reason_is_of_a_claim_that_is_made() -> None:
-    for name, reasons in REASONS.items():
-        assert {*reasons} <= {claim.name for claim in STUDIES[name].claims}
-
-
 def test_a_claim_about_other_data_is_not_comparable_and_says_why(tmp_path: Path) -> None:
     put(tmp_path, "a", PLAIN, {})
     study = find("song2021_mnist")
-    text = report(study, Runs(tmp_path, study.systems))
+    text = report(study, Runs(Records(tmp_path), study.variants))
     assert "**S6: not comparable.**" in text
     assert "Reason: the paper claims it of CIFAR-10" in text

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from robench.base.paths import shipped
+from robench.studies.measures import Certified, Predicted
 from robench.studies.report import report
-from robench.studies.runs import Run, Runs
-from robench.studies.voted import Certified, Predicted
-from robench_studies.intrs2021.grid import FLOAT, INT, Near, system
-from robench_studies.intrs2021.tables import STUDIES
+from robench.studies.run import Records, Run
+from robench.studies.runs import Runs
+from robench_studies.intrs2021.claims import Near
+from robench_studies.intrs2021.studies import STUDIES
+from robench_studies.intrs2021.tables import FLOAT, INT, variant
 
 PRESETS = sorted((shipped("conf") / "experiment").glob("intrs_*.yaml"))
 PAPER = {"intrs_table1": 16, "intrs_table2": 72, "intrs_table3": 96, "intrs_table45": 112}
@@ -33,7 +35,7 @@ def test_every_study_has_its_preset_and_all_of_the_papers_cells() -> None:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_an_empty_study_says_that_nothing_was_run(name: str, tmp_path: Path) -> None:
-    text = report(STUDIES[name], Runs(tmp_path, STUDIES[name].systems))
+    text = report(STUDIES[name], Runs(Records(tmp_path), STUDIES[name].variants))
     assert "not run" in text
     assert ": reproduced" not in text
 
@@ -49,8 +51,9 @@ def certified(
     folder.mkdir()
     table = {"image": images, "label": 1, "prediction": predictions, "radius2": radius2}
     pd.DataFrame(table).to_parquet(folder / "certificates.parquet")
-    record = SimpleNamespace(config={"model": model or {"resnet20": {}}})
-    return Run(folder, cast(Any, record))
+    run = Run(folder)
+    run.record = cast(Any, SimpleNamespace(config={"model": model or {"resnet20": {}}}))
+    return run
 
 
 def test_certified_columns_read_radii_and_labels(tmp_path: Path) -> None:
@@ -65,29 +68,31 @@ def test_certified_columns_read_radii_and_labels(tmp_path: Path) -> None:
 
 
 def test_differences_use_the_images_that_both_certified(tmp_path: Path) -> None:
-    first, second = system(INT), system(FLOAT)
-    runs = Runs(tmp_path, [])
+    first, second = variant(INT), variant(FLOAT)
+    runs = Runs(Records(tmp_path), [])
     runs._runs = {
         first.label: certified(tmp_path / "a", [0, 20, 40, 60], [9999] * 4, [1, 1, 1, 1]),
         second.label: certified(tmp_path / "b", [0, 40, 80], [9999] * 3, [1, 0, 0]),
     }
-    column = Certified("CA", radius=0.25)
-    pair = runs.difference((first, column), (second, column))
+    measure = Certified("CA", radius=0.25)
+    pair = runs.difference((first, measure), (second, measure))
     assert pair is not None
     assert (pair.n, pair.difference) == (2, 0.5)
 
 
 def test_near_the_paper(tmp_path: Path) -> None:
     cell = next(c for c in STUDIES["intrs_table2"].cells if c.value == 0.61)
-    runs = Runs(tmp_path, [])
+    runs = Runs(Records(tmp_path), [])
     assert Near(cell)(runs).holds is None
     right = [1] * 6 + [0] * 4
-    runs._runs = {cell.system.label: certified(tmp_path / "a", [*range(10)], [9999] * 10, right)}
+    runs._runs = {cell.variant.label: certified(tmp_path / "a", [*range(10)], [9999] * 10, right)}
     assert Near(cell)(runs).holds
-    runs._runs = {cell.system.label: certified(tmp_path / "b", [*range(10)], [9999] * 10, [0] * 10)}
+    runs._runs = {
+        cell.variant.label: certified(tmp_path / "b", [*range(10)], [9999] * 10, [0] * 10)
+    }
     assert Near(cell)(runs).holds is False
     few = [1] * 3 + [0] * 7  # Wilson: 0.11 to 0.60, and 0.53 would be near
-    runs._runs = {cell.system.label: certified(tmp_path / "c", [*range(10)], [9999] * 10, few)}
+    runs._runs = {cell.variant.label: certified(tmp_path / "c", [*range(10)], [9999] * 10, few)}
     assert Near(cell)(runs).holds is None
 
 
@@ -95,8 +100,8 @@ def test_without_imagenet_weights_table_3_is_not_comparable(tmp_path: Path) -> N
     cell = next(c for c in STUDIES["intrs_table3"].cells if c.value)
     model = {"torchvision": {"name": "resnet50", "weights": None}}
     run = certified(tmp_path / "a", [*range(10)], [0] * 10, [0] * 10, model)
-    runs = Runs(tmp_path, [])
-    runs._runs = {cell.system.label: run}
-    finding = Near(cell)(runs)
-    assert finding.holds is None
-    assert "not comparable" in finding.text
+    runs = Runs(Records(tmp_path), [])
+    runs._runs = {cell.variant.label: run}
+    seen = Near(cell)(runs)
+    assert seen.holds is None
+    assert "not comparable" in seen.text

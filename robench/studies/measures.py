@@ -1,12 +1,14 @@
-"""Columns of smoothed systems: certified accuracy, and predictions by vote."""
+"""What the columns of a study's tables measure on a record's images."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from robench.core.outcomes import Score
-from robench.studies.runs import Column, Run
+from robench.core.record import Record
+from robench.studies.run import Run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +16,40 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Certified(Column):
+class Measure:
+    """Clean accuracy, or that under an attack.
+
+    Every attacked image counts by its attacked label alone, as the papers do.
+    """
+
+    label: str
+    attack: str = ""
+    """Empty: clean."""
+    access: str = "white_box"
+    eps: float | None = None
+    """A minimum-norm attack's budget in [0,1] pixels; None for attacks of one eps."""
+
+    def stands_in(self, record: Record) -> bool:
+        """Whether a record has the measure's row, at whatever eps."""
+        rows = {(row.attack, row.access) for row in record.rows}
+        return not self.attack or (self.attack, self.access) in rows
+
+    def score(self, run: Run) -> Score | None:
+        """The images that are right in a run; None when it has no such row."""
+        if not self.attack:
+            return run.clean
+        rows = [s for s in run.attacked if (s.attack, s.access) == (self.attack, self.access)]
+        if self.eps is not None:
+            rows = [s for s in rows if s.eps is not None and math.isclose(s.eps, self.eps)]
+        return rows[0] if rows else None
+
+    def images(self, run: Run) -> NDArray[np.int64]:
+        """The numbers of the images that `score` is about, in its order."""
+        return run.images
+
+
+@dataclass(frozen=True)
+class Certified(Measure):
     """Certified accuracy at an L2 radius, over all certified images; abstaining is wrong."""
 
     radius: float = 0.0
@@ -35,12 +70,12 @@ class Certified(Column):
         return Score("certified", "none", "l2", self.radius, kept)
 
     def images(self, run: Run) -> NDArray[np.int64]:
-        """See Column."""
+        """See Measure."""
         return _numbers(run.table("certificates"))
 
 
 @dataclass(frozen=True)
-class Predicted(Column):
+class Predicted(Measure):
     """Predictions by a number of votes: right ones, or abstentions."""
 
     draws: int = 100
@@ -55,7 +90,7 @@ class Predicted(Column):
         return Score("predicted", "none", "", None, kept.to_numpy())
 
     def images(self, run: Run) -> NDArray[np.int64]:
-        """See Column."""
+        """See Measure."""
         return _numbers(self._rows(run))
 
     def _rows(self, run: Run) -> Any:
