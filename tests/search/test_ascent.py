@@ -195,7 +195,7 @@ def test_temperature_brings_back_a_saturated_cross_entropy() -> None:
 def test_a_trace_sees_every_step_and_changes_nothing() -> None:
     twin, images, labels = Linear(), middle(), torch.zeros(4, dtype=torch.int64)
     trace, search = Trace(), GradientSearch(steps=6)
-    traced = search.run(twin, images, labels, Threat("linf", 0.1), rng(), watch=trace)
+    traced = search.run(twin, images, labels, Threat("linf", 0.1), rng(), callback=trace)
     assert traced.equal(search.run(twin, images, labels, Threat("linf", 0.1), rng()))
     assert trace.losses.shape == trace.margins.shape == (7, 4)
     assert trace.zero_gradients.shape == trace.nonfinite_gradients.shape == (6, 4)
@@ -213,7 +213,7 @@ def test_a_trace_counts_bad_gradients() -> None:
         torch.zeros(4, dtype=torch.int64),
         Threat("linf", 0.1),
         rng(),
-        watch=trace,
+        callback=trace,
     )
     assert trace.nonfinite_gradients.eq(0.5).all()
 
