@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from robench import Attack, ConfigError, module_device, require, seed_scope
+from robench import Attack, ConfigError, require
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +59,7 @@ class EngineAttack(Attack):
 
         import torch
 
+        from robench import module_device, seed_scope
         from robench.search import searching
 
         images, labels = (part.to(module_device(twin)) for part in (images, labels))
