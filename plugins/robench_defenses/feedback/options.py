@@ -27,6 +27,7 @@ class FeedbackLearning(Defense):
     margin 0 and is repeated as it is.
     """
 
+    version: ClassVar[str] = "2"
     trains: ClassVar[bool] = True
 
     rounds: int = 12
