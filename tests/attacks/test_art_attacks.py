@@ -269,9 +269,13 @@ def test_square_asks_any_classifier_for_its_predictions(digits: Digits) -> None:
         10,
         clip_values=(0.0, 1.0),
     )
-    found = ours.ArtSquare(estimator, eps=0.2, max_iter=50, verbose=False).generate(x, y)
+    found = ours.ArtSquare(estimator, eps=0.2, max_iter=300, verbose=False).generate(x, y)
     assert np.abs(found - x).max() <= 0.2 + 1e-6
-    assert (estimator.predict(found).argmax(1) == y).mean() < 0.7
+    assert (
+        (estimator.predict(found).argmax(1) == y).mean()
+        < 0.7
+        < model.score(x.reshape(len(x), -1), y)
+    )
 
 
 def test_estimators_it_cannot_differentiate_are_refused_in_a_line(digits: Digits) -> None:
