@@ -1,4 +1,7 @@
-"""The built-in attacks, each an attack of the Adversarial Robustness Toolbox (ART)."""
+"""The built-in attacks, by robench's searches or by the Adversarial Robustness Toolbox (ART).
+
+`robench_attacks.art_attacks` has the searches as subclasses of ART's attacks.
+"""
 
 from __future__ import annotations
 

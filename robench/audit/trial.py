@@ -18,7 +18,7 @@ from robench.plugin.trial import Attacker, Reference
 from robench.search import GradientSearch, Trace
 
 if TYPE_CHECKING:
-    from robench.search import Watch
+    from robench.search import Callback
 
 USUAL = "the usual attack"
 BATCH = 100
@@ -103,19 +103,19 @@ class SystemTrial:
         search: GradientSearch,
         index: Tensor,
         threat: Threat | None = None,
-        watch: Watch | None = None,
+        callback: Callback | None = None,
     ) -> Tensor:
         """Legal candidates for the images at `index`, searched on any module.
 
-        `name` seeds the random start; without `threat` it is the audit's. `watch` sees batches of
-        at most BATCH images one after the other.
+        `name` seeds the random start; without `threat` it is the audit's. `callback` meets
+        batches of at most BATCH images one after the other.
         """
         threat = threat or self.threat
         rng, device = generator(self.seed, "audit", name), module_device(twin)
         found = [self.images[:0]]
         for part in index.split(BATCH):
             images, labels = self.images[part], self.labels[part]
-            raw = search.run(twin, images.to(device), labels.to(device), threat, rng, watch)
+            raw = search.run(twin, images.to(device), labels.to(device), threat, rng, callback)
             found.append(threat.project(raw.detach().float().cpu(), images))
         return torch.cat(found)
 
@@ -149,7 +149,7 @@ class SystemTrial:
         for part in index.split(BATCH):
             traces.append(Trace())
             twin = self.system.twin
-            found.append(self.search("reference", twin, self.usual, part, watch=traces[-1]))
+            found.append(self.search("reference", twin, self.usual, part, callback=traces[-1]))
         candidates = torch.cat(found)
         wrong = self.attempt("reference", candidates, index)
         self.alone[USUAL] = self.clean & ~self.tried["reference"]

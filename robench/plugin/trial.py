@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from robench.core.system import System
     from robench.core.threat import Threat
-    from robench.search import GradientSearch, Watch
+    from robench.search import Callback, GradientSearch
 
 
 class Attacker(Protocol):
@@ -113,7 +113,7 @@ class Trial(Protocol):
         search: GradientSearch,
         index: Tensor,
         threat: Threat | None = None,
-        watch: Watch | None = None,
+        callback: Callback | None = None,
     ) -> Tensor:
         """Legal candidates for the images at `index`, searched on any module.
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
-from robench import Defense, require, require_positive
-from robench.core.threat import check_norm, parse_eps, resolve_eps
+from robench import Defense, check_norm, parse_eps, require, require_positive, resolve_eps
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from robench import Data, Trainer
-    from robench.training.recipe import Recipe
+    from robench import Data, Recipe, Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +27,7 @@ class FeedbackLearning(Defense):
     margin 0 and is repeated as it is.
     """
 
+    version: ClassVar[str] = "2"
     trains: ClassVar[bool] = True
 
     rounds: int = 12
@@ -104,7 +103,7 @@ class FeedbackLearning(Defense):
         """Train plainly, then evaluate, generate and retrain in rounds; notes keep every round."""
         import torch
 
-        from robench.base.seeds import generator
+        from robench import generator
         from robench_defenses.feedback.rounds import Round
 
         norm = self.norm or data.threat.norm

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from robench.base.progress import progress
-from robench.search.gradient import unit
+from robench import progress
+from robench.search import unit
 from robench_defenses.feedback.directions import gradient_bank, random_bank
 from robench_defenses.feedback.margins import margins, move
 
