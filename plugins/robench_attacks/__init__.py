@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from robench.plugin.hooks import Register, hookimpl
+from robench import Register, hookimpl
 from robench_attacks.autoattack import ArtAutoAttack
 from robench_attacks.carlini import CW
 from robench_attacks.gradient import BIM, FGSM, MIM, PGD
