@@ -113,7 +113,7 @@ CHOSEN = [
     "attack=[fgsm,deepfool]",
     "metric=[accuracy,calibration_error]",
 ]
-SHORT = ["train.epochs=1", "images=40", "threads=1", "audit=off"]
+SHORT = ["train.epochs=1", "images=40", "threads=1", "audit=off", "results=together"]
 
 
 def test_a_foreign_package_joins_runs_and_is_gone_again(fresh: Path, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_foreign_package_joins_runs_and_is_gone_again(fresh: Path, tmp_path: P
     assert gone.returncode == 2
     assert "jpeg" in gone.stderr
     # Its record stays a record, beside that of robench's own network: a page needs no plugin.
-    call(robench, "leaderboard", "results", "--out", "page", cwd=fresh)
+    call(robench, "leaderboard", "together", "--out", "page", cwd=fresh)
     table = Path(fresh, "page/index.html").read_text().replace("<wbr>", "")
     assert "jpeg · magnitude_pruning" in table
     assert ">plain<" in table
