@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -86,9 +87,18 @@ def commands() -> str:
     return "\n".join(parts)
 
 
+def operations() -> str:
+    """The table of the places of an operation, from the docstring that carries it."""
+    from robench.integer import ops
+
+    rows = re.findall(r"^    (?:place|\S+\.(?:py|h)) .*$", ops.__doc__ or "", re.MULTILINE)
+    return "\n".join(["```text", *(row[4:] for row in rows), "```"])
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "components": components,
     "hooks": hooks,
     "api": api,
     "commands": commands,
+    "operations": operations,
 }

@@ -1,4 +1,4 @@
-"""All values as CSV, JSON and Parquet: what `robench.records.store.load` gives as a frame."""
+"""All values as CSV, JSON and Parquet: what `robench.results.load` gives as a frame."""
 
 from __future__ import annotations
 
