@@ -66,7 +66,9 @@ class Certified(robench.Metric):
     def _values(
         self, certificates: Certificates, labels: NDArray[np.int64], about: dict[str, Any]
     ) -> Iterator[robench.Value]:
-        from robench.smoothing import metrics
+        from robench import smoothing
+
+        metrics = smoothing.metrics
 
         n = len(labels)
         for radius in self.radii:
@@ -110,7 +112,7 @@ class Certified(robench.Metric):
         """Attack every certified ball and judge by fresh votes; prints every hit."""
         import numpy as np
 
-        from robench.smoothing import crosscheck, predict_early
+        from robench import smoothing
 
         seed = robench.derive(chosen.seed, "cross-check")
         rows, rng = (certificates.radius2 > 0).nonzero()[0], robench.generator(seed)
@@ -118,14 +120,18 @@ class Certified(robench.Metric):
         for part in (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)):
             images, radius2 = chosen.pixels[part], certificates.radius2[part]
             labels, twin = certificates.prediction[part], evidence.system.twin
-            found = crosscheck.attack_balls(twin, images, labels, radius2, rng, self.attack_steps)
+            found = smoothing.crosscheck.attack_balls(
+                twin, images, labels, radius2, rng, self.attack_steps
+            )
             source = chosen.deployed.votes(found, seed, chosen.numbers[part])
-            now = predict_early(source, np.arange(len(part)), VOTES, CONFIDENCE)
-            hits += crosscheck.hits(chosen.numbers[part], images, found, labels, now, radius2)
+            now = smoothing.predict_early(source, np.arange(len(part)), VOTES, CONFIDENCE)
+            hits += smoothing.crosscheck.hits(
+                chosen.numbers[part], images, found, labels, now, radius2
+            )
         for hit in hits:
             print(hit, file=sys.stderr)  # noqa: T201
-        crosscheck.judge(hits, len(rows), about["alpha"])
-        limit = crosscheck.allowed(len(rows), about["alpha"])
+        smoothing.crosscheck.judge(hits, len(rows), about["alpha"])
+        limit = smoothing.crosscheck.allowed(len(rows), about["alpha"])
         yield robench.Value(
             metric="broken_certificates",
             value=len(hits),

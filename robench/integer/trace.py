@@ -171,10 +171,13 @@ class _Builder:
         """The layer before, if it is of these kinds, still without ReLU, with no other reader."""
         before = _first(node)
         layer: Any = self.layers[self.layer_of[before]]
-        if not isinstance(layer, kinds) or len(before.users) != 1 or layer.quant.relu:
+        if len(before.users) != 1 or not isinstance(layer, kinds):
+            return None
+        joined: Any = layer
+        if joined.quant.relu:
             return None
         self.layer_of[node] = self.layer_of[before]
-        return layer
+        return joined
 
     def _norm(self, node: fx.Node, norm: nn.BatchNorm2d | nn.BatchNorm1d) -> None:
         layer = self._joins(node, (QuantConv, QuantLinear))

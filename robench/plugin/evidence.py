@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from robench.core.data import Data, Split
     from robench.core.outcomes import Outcomes
     from robench.core.system import System
-    from robench.plugin.components import Certifier
     from robench.plugin.scenario import AdversarialExamples, Scenario
+    from robench.smoothing import VoteCertifier
 
 
 class Evidence(Protocol):
@@ -63,7 +63,7 @@ class Evidence(Protocol):
         ...
 
     @property
-    def certifier(self) -> tuple[str, Certifier]:
+    def certifier(self) -> tuple[str, VoteCertifier]:
         """The run's certifier and its choice's name."""
         ...
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from robench.core.data import Data, Split
     from robench.core.system import System
-    from robench.plugin.components import Certifier
     from robench.plugin.scenario import AdversarialExamples, Scenario
     from robench.run.stages import Stages
+    from robench.smoothing import VoteCertifier
 
 NOTHING = Outcomes(())
 """What a run has to show before it attacked."""
@@ -77,7 +77,7 @@ class RunEvidence:
         return self.stages.device
 
     @property
-    def certifier(self) -> tuple[str, Certifier]:
+    def certifier(self) -> tuple[str, VoteCertifier]:
         """See Evidence; raises ConfigError where the run names none."""
         for name, certifier in self.stages.config.certifier.items():
             return name, certifier

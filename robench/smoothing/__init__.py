@@ -13,7 +13,7 @@ as a program. docs/explanation/smoothing.md has the proof. The library knows not
 from robench.smoothing import crosscheck, metrics
 from robench.smoothing.adaptive import Adaptive
 from robench.smoothing.bounds import lower_bound
-from robench.smoothing.certificates import Certificates, write_tsv
+from robench.smoothing.certificates import Certificates, VoteCertifier, write_tsv
 from robench.smoothing.classifier import SmoothedDeployed, SmoothedTwin, to_pixels
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.compiled import CompiledVotes, vote_source
@@ -39,6 +39,7 @@ __all__ = [
     "Sequential",
     "SmoothedDeployed",
     "SmoothedTwin",
+    "VoteCertifier",
     "VoteSource",
     "certifier_source",
     "crosscheck",

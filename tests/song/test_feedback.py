@@ -14,9 +14,9 @@ from robench.cli.record_table import print_record
 from robench.run.config import Places
 from robench.training.loop import Trainer
 from robench.training.recipe import Recipe, TrainConfig
+from robench_defenses.feedback import FeedbackLearning
 from robench_defenses.feedback.directions import gradient_bank, random_bank
 from robench_defenses.feedback.margins import margins, move
-from robench_defenses.feedback.options import FeedbackLearning
 from robench_defenses.feedback.rounds import Round, draw
 
 SMALL = FeedbackLearning(

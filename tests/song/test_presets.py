@@ -14,7 +14,7 @@ from robench.studies.catalogue import Study
 from robench.training.recipe import TrainConfig
 from robench_compressors.ptq import PTQ
 from robench_defenses.adversarial import AdversarialTraining
-from robench_defenses.feedback.options import FeedbackLearning
+from robench_defenses.feedback import FeedbackLearning
 from robench_defenses.mulaw import MuLaw
 from robench_studies.song2021.studies import STUDIES
 
