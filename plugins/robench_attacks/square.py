@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from robench import require, require_positive
 from robench_attacks.engine import EngineAttack, art_norm
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Square(EngineAttack):
     """Square attack (Andriushchenko et al., 2020): random search, no gradients."""
+
+    queries_only: ClassVar[bool] = True
 
     queries: int = 1000
     """Evaluations of each image at most."""

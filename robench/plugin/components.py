@@ -164,6 +164,8 @@ class Attack(Component):
     and the attack does not name its own."""
     batch: ClassVar[int] = 250
     """Images given to `run` at once."""
+    queries_only: ClassVar[bool] = False
+    """Whether it reads answers only, whatever access it is run with."""
 
     norm: Optional[str] = None
     """linf or l2; none given: the threat's."""

@@ -6,11 +6,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from robench.core.data import Data
 from robench.core.record import Record
 from robench.records.store import PROGRAM, read
 from robench.run.cache import Cache
 from robench.run.compose import from_plain
-from robench.run.config import Places
+from robench.run.config import Places, RunConfig
 from robench.run.pipeline import prepare_machine
 from robench.run.stages import Steps
 
@@ -37,6 +38,11 @@ def rebuild_trained(folder: Path, places: Places) -> tuple[Record, Steps]:
     """
     record, steps = _trainable(folder, places)
     return (record, steps) if steps.is_trained else rebuild(folder, places)
+
+
+def data_of(config: RunConfig, places: Places) -> Data:
+    """The whole data set of a configuration; raises ConfigError or DataError where it is not."""
+    return Steps(config, places, Cache(places.cache)).data
 
 
 def _trainable(folder: Path, places: Places) -> tuple[Record, Steps]:

@@ -64,6 +64,8 @@ def run(
         agreement=_agreement(steps),
         audit=audit,
         notes=steps.notes,
+        bits=next(iter(config.compressor.values())).bits,
+        queries_only=tuple(name for name, one in config.attack.items() if one.queries_only),
         protocol=protocol(data, attacked, settings(attacked, plain, made.components)),
         provenance=made,
         timings={"run": time.perf_counter() - start, "finished": time.time()},

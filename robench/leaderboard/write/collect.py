@@ -14,7 +14,7 @@ from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
 from robench.leaderboard.read.intake import take
 from robench.leaderboard.read.merge import merged
-from robench.leaderboard.table.row import Row, Strip, make_row, strips
+from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
 from robench.leaderboard.write.pages import script
 from robench.records.compare import budgets
 from robench.records.preview import PREVIEW
@@ -24,7 +24,7 @@ MAX_PICTURE = 8 * 2**20
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def collect(folders: Sequence[Path], out: Path) -> Row:
+def collect(folders: Sequence[Path], out: Path) -> BoardRow:
     """Check the records of one row, write their files to `out`/<id> and make the row.
 
     Raises UserError.
