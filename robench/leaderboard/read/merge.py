@@ -73,7 +73,7 @@ def merged(taken: Sequence[Taken]) -> Taken:
             ),
             "values": tuple(_values(records)),
             "audit": tuple(_audits(records)),
-            "queries_only": _queries_only(records),
+            **_queries_only(records),
         }
     )
     worst = tuple(
@@ -124,11 +124,13 @@ def _values(records: Sequence[Record]) -> Iterable[Value]:
     return (value for value in found.values() if value.metric != "worst_case_accuracy")
 
 
-def _queries_only(records: Sequence[Record]) -> tuple[str, ...] | None:
-    """All attacks that read answers only; None when a record does not say it of its own."""
+def _queries_only(records: Sequence[Record]) -> dict[str, tuple[str, ...] | None]:
+    """All attacks that read answers only, None when a record does not say it; old ones lack it."""
     each = [record.queries_only for record in records]
     known = [names for names in each if names is not None]
-    return tuple(dict.fromkeys(chain(*known))) if len(known) == len(each) else None
+    if not known:
+        return {}
+    return {"queries_only": tuple(dict.fromkeys(chain(*known))) if known == each else None}
 
 
 def _audits(records: Sequence[Record]) -> list[Audit]:

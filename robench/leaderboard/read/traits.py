@@ -13,8 +13,9 @@ def weight_bits(record: Record) -> int:
     """Bits of a weight as it ships; of an unknown compressor those of a float."""
     if record.bits is not None:
         return record.bits
-    name, options = next(iter(record.config["compressor"].items()), ("none", {}))
-    bits = options.get("bits")
+    chosen = record.config["compressor"]
+    name = next(iter(chosen), "none")
+    bits = chosen.get(name, {}).get("bits")
     return bits if isinstance(bits, int) else _known("compressor", name, Compressor).bits
 
 

@@ -46,7 +46,9 @@ def collect(folders: Sequence[Path], out: Path) -> BoardRow:
             drawn += strips(name, its)
     (place / "outcomes.js").write_text(_outcomes(record, outcomes), encoding="utf-8")
     if len(taken) > 1:
-        (place / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        (place / RECORD).write_text(
+            record.model_dump_json(indent=1, exclude_unset=True), encoding="utf-8"
+        )
     named = {one.id: folder for (one, _), folder in zip(taken, folders, strict=True)}
     return make_row(record, outcomes, named, drawn)
 
