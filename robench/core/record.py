@@ -188,6 +188,10 @@ class Record(Frozen):
     audit: tuple[Audit, ...] = ()
     notes: dict[str, Any] = Field(default_factory=dict)
     """What the training reported: margins of every round, for instance."""
+    bits: int | None = Field(None, ge=1, le=64)
+    """Bits of a weight as it ships; None where the record is older than this field."""
+    queries_only: tuple[str, ...] | None = None
+    """Attacks that read answers only, whatever their access; None where the record is older."""
     protocol: str
     """Rows are ranked together only under the same protocol."""
     provenance: Provenance

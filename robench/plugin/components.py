@@ -169,7 +169,7 @@ class Attack(Component):
     batch: ClassVar[int] = 250
     """Images given to `run` at once."""
     queries_only: ClassVar[bool] = False
-    """Whether it needs no more than the twin's answers: no gradients."""
+    """Whether it reads answers alone, no gradients, whatever access it is run with."""
 
     norm: Optional[str] = None
     """linf or l2; none given: the threat's."""

@@ -67,6 +67,8 @@ def run(
         agreement=steps.agreement,
         audit=audit,
         notes=steps.notes,
+        bits=steps.compressor.bits,
+        queries_only=tuple(name for name, one in config.attack.items() if one.queries_only),
         protocol=protocol(data, rows, settings(rows, plain, made.components)),
         provenance=made,
         timings={"run": time.perf_counter() - start, "finished": time.time()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, TypeVar
 
 from robench.base.hashing import digest
@@ -73,6 +73,7 @@ def merged(taken: Sequence[Taken]) -> Taken:
             ),
             "values": tuple(_values(records)),
             "audit": tuple(_audits(records)),
+            **_queries_only(records),
         }
     )
     worst = tuple(
@@ -121,6 +122,15 @@ def _values(records: Sequence[Record]) -> Iterable[Value]:
         if value.metric == "audited_accuracy" and (value.value or 0.0) < (known.value or 0.0):
             found[key] = value
     return (value for value in found.values() if value.metric != "worst_case_accuracy")
+
+
+def _queries_only(records: Sequence[Record]) -> dict[str, tuple[str, ...] | None]:
+    """All attacks that read answers only, None when a record does not say it; old ones lack it."""
+    each = [record.queries_only for record in records]
+    known = [names for names in each if names is not None]
+    if not known:
+        return {}
+    return {"queries_only": tuple(dict.fromkeys(chain(*known))) if known == each else None}
 
 
 def _audits(records: Sequence[Record]) -> list[Audit]:

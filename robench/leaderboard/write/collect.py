@@ -14,7 +14,7 @@ from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
 from robench.leaderboard.read.intake import take
 from robench.leaderboard.read.merge import merged
-from robench.leaderboard.table.row import Row, Strip, make_row, strips
+from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
 from robench.leaderboard.write.pages import script
 from robench.records.compare import budgets
 from robench.records.preview import PREVIEW
@@ -24,7 +24,7 @@ MAX_PICTURE = 8 * 2**20
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def collect(folders: Sequence[Path], out: Path) -> Row:
+def collect(folders: Sequence[Path], out: Path) -> BoardRow:
     """Check the records of one row, write their files to `out`/<id> and make the row.
 
     Raises UserError.
@@ -46,7 +46,9 @@ def collect(folders: Sequence[Path], out: Path) -> Row:
             drawn += strips(name, its)
     (place / "outcomes.js").write_text(_outcomes(record, outcomes), encoding="utf-8")
     if len(taken) > 1:
-        (place / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        (place / RECORD).write_text(
+            record.model_dump_json(indent=1, exclude_unset=True), encoding="utf-8"
+        )
     named = {one.id: folder for (one, _), folder in zip(taken, folders, strict=True)}
     return make_row(record, outcomes, named, drawn)
 

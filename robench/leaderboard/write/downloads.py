@@ -12,9 +12,6 @@ from pathlib import Path
 from robench.core.record import SYSTEM_KINDS, Record
 from robench.records.store import value_rows
 
-ABOUT = ("record", "status", "seed", "images", "protocol", *SYSTEM_KINDS)
-NUMBERS = ("metric", "value", "low", "high", "n", "unit", "better")
-
 
 @dataclass(frozen=True)
 class Lines:
@@ -23,18 +20,6 @@ class Lines:
     csv: str
     json: str
     table: str
-
-
-def axis_names(record: Record) -> frozenset[str]:
-    """The columns that the axes of a record's values need."""
-    taken = {*ABOUT, *NUMBERS}
-    names = {name for value in record.values for name in value.axes}
-    return frozenset(f"axis_{name}" if name in taken else name for name in names)
-
-
-def header(axes: Iterable[str]) -> tuple[str, ...]:
-    """The columns of every table of values."""
-    return (*ABOUT, *NUMBERS, *sorted(axes))
 
 
 def lines(records: Iterable[Record], columns: Sequence[str]) -> tuple[str, str]:
