@@ -1,9 +1,11 @@
 # The few commands a person needs. Each sets up its own .venv and reuses it while current.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-arm check docs clean
+.PHONY: demo test test-slow test-arm lowest check accept docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/robench run defense=intrs attack=pgd
@@ -20,23 +22,41 @@ test-arm: $(VENV)/.installed-dev
 	  apt-get install -y -qq gcc-aarch64-linux-gnu qemu-user-static; }
 	$(BIN)/pytest -q tests/integer/test_arm.py -m 'slow or not slow'
 
+# The lower bounds of pyproject.toml, direct dependencies at their lowest; python 3.11 alone has
+# wheels of all of them.
+lowest: $(VENV)-lowest/.installed
+	$(VENV)-lowest/bin/python -m pytest -q tests/attacks tests/core tests/data tests/models tests/search
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/versions.py check
 	$(BIN)/mkdocs build -q
+
+# The code behind a version changed and gives the same numbers, or the version was raised:
+# make accept STEP='train attack.pgd'
+accept: $(VENV)/.installed-dev
+	$(BIN)/python tools/versions.py accept $(STEP)
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs serve
 
 clean:
-	rm -rf $(VENV) results cache site page
+	rm -rf $(VENV) $(VENV)-lowest results cache site page
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	$(PIP) -e .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,lint,docs]'
+	$(PIP) -e '.[test,lint,docs]'
+	touch $@
+
+$(VENV)-lowest/.installed: pyproject.toml
+	test -x $(VENV)-lowest/bin/python || python3.11 -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install -q --disable-pip-version-check uv
+	VIRTUAL_ENV=$(VENV)-lowest $(VENV)-lowest/bin/uv pip install -q --resolution lowest-direct -e '.[test]'
 	touch $@

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
 import robench
-from robench.cli.main import _parser
+from robench.cli.main import parser
 from robench.plugin import hooks as hookspecs
 from robench.plugin.components import KINDS
 from robench.plugin.options import options, summary
@@ -77,8 +78,7 @@ def api() -> str:
 
 def commands() -> str:
     """The help of every subcommand, as the terminal prints it."""
-    parser = _parser()
-    action = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    action = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
     parts = []
     for name, command in action.choices.items():
         if name != "run":
@@ -87,9 +87,18 @@ def commands() -> str:
     return "\n".join(parts)
 
 
+def operations() -> str:
+    """The table of the places of an operation, from the docstring that carries it."""
+    from robench.integer import ops
+
+    rows = re.findall(r"^    (?:place|\S+\.(?:py|h)) .*$", ops.__doc__ or "", re.MULTILINE)
+    return "\n".join(["```text", *(row[4:] for row in rows), "```"])
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "components": components,
     "hooks": hooks,
     "api": api,
     "commands": commands,
+    "operations": operations,
 }

@@ -1,4 +1,4 @@
-"""The wheel: what it holds, and that it works where no checkout is."""
+"""The sdist and the wheel built from it: what they hold, and that it works without a checkout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -25,20 +26,20 @@ def call(*command: object, cwd: Path, check: bool = True) -> subprocess.Complete
     return done
 
 
-def build(source: Path, out: Path) -> Path:
-    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    call(*pip, "-w", out, source, cwd=out)
-    (wheel,) = out.glob("*.whl")
-    return wheel
+def build(source: Path, out: Path) -> tuple[Path, Path]:
+    """The sdist of a source tree, and the wheel that is built from that sdist alone."""
+    call(sys.executable, "-m", "build", "-q", "--no-isolation", "-o", out, source, cwd=out)
+    (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
+    return sdist, wheel
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(ROOT, tmp_path_factory.mktemp("wheel"))
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return build(ROOT, tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="module")
-def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new environment with the wheel; dependencies are borrowed from the running one."""
     folder = tmp_path_factory.mktemp("fresh")
     venv.create(folder / "env", with_pip=True)
@@ -46,22 +47,52 @@ def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     site = call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder)
     # A plain path in a .pth does not run the editable install's own .pth.
     Path(site.stdout.strip(), "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    call(python, "-m", "pip", "install", "-q", "--no-deps", "--ignore-installed", wheel, cwd=folder)
+    call(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--ignore-installed",
+        built[1],
+        cwd=folder,
+    )
     return folder
 
 
-def test_the_wheel_holds_core_plugins_and_presets_and_no_tests(wheel: Path) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
-    shipped = {
-        str(path.relative_to(base))
-        for base in (ROOT, ROOT / "plugins")
-        for path in base.glob("robench*/**/*")
-        if path.is_file() and "__pycache__" not in path.parts
+def files(*folders: str) -> set[str]:
+    """What the checkout has below these folders, as paths from its root."""
+    return {
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and not {"__pycache__", ".pytest_cache"} & {*path.parts}
     }
-    assert shipped <= names
-    conf = {f"robench/conf/{p.relative_to(ROOT / 'conf')}" for p in (ROOT / "conf").rglob("*.yaml")}
-    assert conf <= names
-    assert not [n for n in names if n.startswith(("tests", "conf", "leaderboard", "benchmarks"))]
+
+
+def test_the_sdist_holds_the_source_and_none_of_the_published_records(
+    built: tuple[Path, Path],
+) -> None:
+    with tarfile.open(built[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert files("robench", "plugins", "conf", "tests", "docs", "examples") <= names
+    assert {"pyproject.toml", "README.md", "LICENSE", "constraints.txt", "mkdocs.yml"} <= names
+    assert not [name for name in names if name.startswith("leaderboard")]
+    assert built[0].stat().st_size < 3 * 2**20
+
+
+def test_the_wheel_holds_core_plugins_and_presets_and_no_tests(built: tuple[Path, Path]) -> None:
+    names = set(zipfile.ZipFile(built[1]).namelist())
+    plugins = {name.removeprefix("plugins/") for name in files("plugins")}
+    conf = {f"robench/{name}" for name in files("conf")}
+    assert files("robench") | plugins | conf <= names
+    assert {name.partition("/")[0] for name in names if "dist-info" not in name} == {
+        "robench",
+        *(name.partition("/")[0] for name in plugins),
+    }
+    kinds = {Path(name).suffix for name in names}
+    assert {".h", ".jinja", ".csv", ".typed", ".yaml", ".html", ".js", ".css"} <= kinds
 
 
 def test_it_runs_from_any_folder_without_the_checkout(fresh: Path) -> None:
@@ -70,7 +101,7 @@ def test_it_runs_from_any_folder_without_the_checkout(fresh: Path) -> None:
         fresh / "env" / "bin" / "python", "-c", "import robench; print(robench.__file__)", cwd=fresh
     )
     assert str(fresh) in where.stdout
-    command = [robench, "run", "attack=fgsm", "train.epochs=1", "images=40", "threads=1"]
+    command = [robench, "run", "attack=fgsm", "train.epochs=1", "images=50", "threads=1"]
     assert "record: " in call(*command, cwd=fresh).stdout
     assert list(fresh.glob("results/*/record.json"))
 
@@ -82,13 +113,14 @@ CHOSEN = [
     "attack=[fgsm,deepfool]",
     "metric=[accuracy,calibration_error]",
 ]
-SHORT = ["train.epochs=1", "images=40", "threads=1", "audit=off"]
+SHORT = ["train.epochs=1", "images=40", "threads=1", "audit=off", "results=together"]
 
 
 def test_a_foreign_package_joins_runs_and_is_gone_again(fresh: Path, tmp_path: Path) -> None:
     """The example package: installed, run beside robench's own, on the page, uninstalled."""
     python, robench = fresh / "env/bin/python", fresh / "env/bin/robench"
-    call(python, "-m", "pip", "install", "-q", "--no-deps", build(EXAMPLE, tmp_path), cwd=fresh)
+    _, wheel = build(EXAMPLE, tmp_path)
+    call(python, "-m", "pip", "install", "-q", "--no-deps", wheel, cwd=fresh)
     assert "robench-example 0.1.0" in call(robench, "plugins", "attack", cwd=fresh).stdout
     assert "deepfool" in call(robench, "run", *CHOSEN, *SHORT, cwd=fresh).stdout
     call(robench, "run", "attack=[fgsm,deepfool]", *SHORT, cwd=fresh)
@@ -98,7 +130,7 @@ def test_a_foreign_package_joins_runs_and_is_gone_again(fresh: Path, tmp_path: P
     assert gone.returncode == 2
     assert "jpeg" in gone.stderr
     # Its record stays a record, beside that of robench's own network: a page needs no plugin.
-    call(robench, "leaderboard", "results", "--out", "page", cwd=fresh)
+    call(robench, "leaderboard", "together", "--out", "page", cwd=fresh)
     table = Path(fresh, "page/index.html").read_text().replace("<wbr>", "")
     assert "jpeg · magnitude_pruning" in table
     assert ">plain<" in table

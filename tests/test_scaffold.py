@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -13,7 +15,7 @@ from robench.base.errors import UserError
 from robench.cli.main import main
 from robench.plugin.components import KINDS
 from robench.plugin.registry import discover
-from robench.scaffold import new_plugin
+from robench.scaffold import TEMPLATES, new_plugin
 
 
 def test_the_package_registers_a_component_of_each_kind(
@@ -28,6 +30,22 @@ def test_the_package_registers_a_component_of_each_kind(
     assert {kind for kind, choices in found.choices.items() if "fresh" in choices} == set(KINDS)
     about = tomllib.loads((folder / "pyproject.toml").read_text())
     assert about["project"]["entry-points"]["robench"] == {"robench_fresh": "robench_fresh"}
+
+
+def test_a_template_for_every_kind_and_none_for_another() -> None:
+    templates = {path.name.removesuffix(".py.jinja") for path in TEMPLATES.glob("*.py.jinja")}
+    # The certifier's waits for the kind.
+    assert templates - {"init", "tests", "certifier"} == {*KINDS} - {"certifier"}
+    source = (TEMPLATES / "certifier.py.jinja").read_text()
+    ast.parse(source.replace('{{ classes["certifier"] }}', "Mine"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_readme_quotes_a_command_that_names_the_component(kind: str, tmp_path: Path) -> None:
+    readme = (new_plugin("robench-mine", [kind], tmp_path) / "README.md").read_text()
+    commands = [line.strip() for line in readme.splitlines() if "robench run" in line]
+    assert len(commands) == 1
+    assert re.search(rf"{kind}s?=\S*mine", commands[0])
 
 
 @pytest.mark.parametrize("name", ["Robench", "../up", "a b", "x;y", "", "-a", "a--b"])

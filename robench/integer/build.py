@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ from robench.integer.ops import (
     UInt8,
 )
 from robench.integer.program import Program
-from robench.integer.twin import Twin
+from robench.integer.twin import Dropout, Layer, Twin
 
 BIAS_LIMIT = 2.0**27
 """Largest integer bias aimed at: leaves the accumulator room and the multiplier its precision."""
@@ -77,10 +78,11 @@ def to_program(twin: Twin) -> Program:
     index: dict[int, int] = {}
     for layer_index, (layer, sources) in enumerate(zip(twin.layers, twin.wiring, strict=True)):
         inputs = [index[s] for s in sources]
-        if isinstance(layer, nn.Dropout | nn.Dropout2d):
+        known = cast("Layer | Dropout", layer)
+        if isinstance(known, Dropout):
             index[layer_index] = inputs[0]
             continue
-        op, code = _build(layer, inputs, [codes[i] for i in inputs], twin.shape)
+        op, code = _build(known, inputs, [codes[i] for i in inputs], twin.shape)
         ops.append(op)
         codes.append(code)
         index[layer_index] = len(ops) - 1
@@ -88,7 +90,7 @@ def to_program(twin: Twin) -> Program:
 
 
 def _build(
-    layer: nn.Module, x: list[int], codes: list[_Code], shape: tuple[int, int, int]
+    layer: Layer, x: list[int], codes: list[_Code], shape: tuple[int, int, int]
 ) -> tuple[Op, _Code]:
     match layer:
         case InputQuant():
@@ -113,7 +115,7 @@ def _build(
         case nn.Flatten():
             return Flatten(x=x[0]), codes[0]
         case _:
-            raise AssertionError(layer)
+            assert_never(layer)
 
 
 def _input(layer: InputQuant, shape: tuple[int, int, int]) -> tuple[Op, _Code]:

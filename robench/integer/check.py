@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from robench.integer.ops import (
     MaxPool,
     Op,
     Shape,
+    Weighted,
     consumers,
     operands,
     refuse,
@@ -104,6 +106,8 @@ class _Checker:
                 return self._window(inputs[0], op.kernel_h, op.kernel_w, op.stride, 0)
             case Flatten():
                 return inputs[0][0] * inputs[0][1] * inputs[0][2], 1, 1
+            case _:
+                assert_never(self.op)
 
     def _input(self, op: Input) -> Shape:
         self._within("low", op.low, -INT16_MAX - 1, INT16_MAX - 1)
@@ -152,7 +156,7 @@ class _Checker:
         width = (shape[2] + 2 * padding - kernel_w) // stride + 1
         return shape[0], height, width
 
-    def _accumulator(self, op: Conv | Linear | Logits) -> None:
+    def _accumulator(self, op: Weighted) -> None:
         """Any partial sum, in any order, with or without bias, lies between these extremes."""
         out = op.weight.shape[0]
         self._array("bias", op.bias, np.int32, (out,), 1)
@@ -166,7 +170,7 @@ class _Checker:
         self._fits("accumulator", int(bound.max()))
         self._requant(op, bound)
 
-    def _requant(self, op: Conv | Linear | Logits, bound: Wide) -> None:
+    def _requant(self, op: Weighted, bound: Wide) -> None:
         self._within("shift", op.shift, 1, 32)
         products = [int(b) * abs(int(m)) for b, m in zip(bound, op.multiplier, strict=True)]
         offset = 0

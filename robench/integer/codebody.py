@@ -1,8 +1,13 @@
-"""The C of one instruction set: its convolution kernels, and the order of operations."""
+"""The C of one instruction set: its convolution kernels, and the order of operations.
+
+Written by f-strings, not templates: the kernels are C files already, and what is left are calls
+whose every number comes from the program's shapes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 from robench.integer.isas import Isa
 from robench.integer.layout import GROUP, Plan
@@ -77,23 +82,26 @@ class Body:
         return f"{weights}, {bias}"
 
     def _call(self, index: int) -> str:
-        match self.program.ops[index]:
-            case Input() as op:
+        op = self.program.ops[index]
+        match op:
+            case Input():
                 return self._input(index, op)
-            case Conv() as op:
+            case Conv():
                 return self._conv(index, op, index, "NULL")
             case Linear() | Logits():
                 return self._linear(index, 1, "n")
-            case Add() as op:
+            case Add():
                 return self._add(index, op)
-            case Affine() as op:
+            case Affine():
                 return self._affine(index, op)
-            case MaxPool() | AvgPool() as op:
+            case MaxPool() | AvgPool():
                 return self._pool(index, op)
-            case Flatten() as op:
+            case Flatten():
                 t = self.layout.tensors[op.x]
                 shape = f"{t.channels}, {t.height}, {t.width}, {t.step}, {t.pitch}"
                 return f"ISA(flatten)({self._at(op.x)}, {self._at(index)}, {shape});"
+            case _:
+                assert_never(op)
 
     def _tail_call(self, index: int) -> Iterable[str]:
         """A full group reads the weights once; fewer images go one by one."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from robench.integer.codebody import Body
 from robench.integer.isas import ISAS, Isa
 from robench.integer.layout import GROUP, Plan, plan
-from robench.integer.ops import Add, Affine, Conv, Int8, Linear, Logits
+from robench.integer.ops import Add, Affine, Conv, Int8, Linear, Logits, Weighted
 from robench.integer.program import Program
 from robench.integer.tiles import pack
 
@@ -49,7 +49,7 @@ def _packed(program: Program, layout: Plan) -> dict[int, Int8]:
 
 def _arrays(program: Program) -> Iterable[str]:
     for index, op in enumerate(program.ops):
-        if isinstance(op, Conv | Linear | Logits | Affine):
+        if isinstance(op, Weighted | Affine):
             yield _ints(f"B{index}", op.bias)
             yield _ints(f"M{index}", op.multiplier)
 
@@ -58,7 +58,7 @@ def _layers(program: Program, layout: Plan) -> Iterable[str]:
     """Constants of each weighted operation and sum; a sum's include its fused convolution's."""
     fused = set(layout.residual.values())
     for index, op in enumerate(program.ops):
-        if index in fused or not isinstance(op, Conv | Linear | Logits | Add):
+        if index in fused or not isinstance(op, Weighted | Add):
             continue
         weighted = layout.residual.get(index, index)
         constants = _requant(program, weighted) + _sum(op, weighted)

@@ -8,6 +8,8 @@ differ.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -20,10 +22,10 @@ from robench.integer.ops import (
     Conv,
     Flatten,
     Input,
-    Linear,
     Logits,
     MaxPool,
-    Op,
+    Plain,
+    Weighted,
     operands,
 )
 from robench.integer.program import Program
@@ -44,7 +46,7 @@ class ProgramTwin(nn.Module):
             {
                 str(index): _Weighted(op)
                 for index, op in enumerate(program.ops)
-                if isinstance(op, Conv | Linear | Logits)
+                if isinstance(op, Weighted)
             }
         )
 
@@ -54,8 +56,10 @@ class ProgramTwin(nn.Module):
         values: dict[int, Tensor] = {}
         for index, op in enumerate(self.program.ops):
             inputs = [values[i] for i in operands(op)] or [images]
-            weighted = isinstance(op, Conv | Linear | Logits)
-            values[index] = self.layers[str(index)](*inputs) if weighted else _execute(op, *inputs)
+            if isinstance(op, Weighted):
+                values[index] = self.layers[str(index)](*inputs)
+            else:
+                values[index] = _execute(op, *inputs)
             for source in operands(op):
                 if self.last_reader[source] == index:
                     values.pop(source, None)
@@ -67,7 +71,7 @@ class _Weighted(nn.Module):
 
     gain: Tensor
 
-    def __init__(self, op: Conv | Linear | Logits) -> None:
+    def __init__(self, op: Weighted) -> None:
         super().__init__()
         self.op = op
         weight, bias = op.weight.astype(np.int64), op.bias.astype(np.int64)
@@ -95,7 +99,7 @@ class _Weighted(nn.Module):
         return _u8(scaled + self.op.zero_point)
 
 
-def _execute(op: Op, x: Tensor, y: Tensor | None = None) -> Tensor:
+def _execute(op: Plain, x: Tensor, y: Tensor | None = None) -> Tensor:
     match op:
         case Input():
             pixels = _rounded(x * 255, op.low, op.high)
@@ -118,7 +122,7 @@ def _execute(op: Op, x: Tensor, y: Tensor | None = None) -> Tensor:
         case Flatten():
             return x.flatten(1)[:, :, None, None]
         case _:
-            raise AssertionError(op)
+            assert_never(op)
 
 
 def _floored(sums: Tensor, shift: int) -> Tensor:

@@ -36,9 +36,10 @@ from robench.integer.program import Program
 MAGIC = b"RBIP"
 VERSION = 2
 _HEADER = struct.Struct("<4sIQ32s")
-_KINDS: tuple[type[Op], ...] = (
+KINDS: tuple[type[Op], ...] = (
     Input, Conv, Linear, Add, Affine, MaxPool, AvgPool, Flatten, Logits,
 )  # fmt: skip
+"""The number of each operation in a file is its place here, so it never changes."""
 _ARRAYS: dict[str, np.dtype[Any]] = {
     "Int8": np.dtype("<i1"),
     "UInt8": np.dtype("<u1"),
@@ -50,7 +51,7 @@ def program_bytes(program: Program) -> bytes:
     """The file's content; equal programs give equal bytes."""
     parts = [struct.pack("<I", len(program.ops))]
     for op in program.ops:
-        parts.append(struct.pack("<B", _KINDS.index(type(op))))
+        parts.append(struct.pack("<B", KINDS.index(type(op))))
         parts += [_encode(field.type, getattr(op, field.name)) for field in fields(op)]
     body = b"".join(parts)
     return _HEADER.pack(MAGIC, VERSION, len(body), hashlib.sha256(body).digest()) + body
@@ -115,10 +116,10 @@ class _Reader:
 
     def _op(self) -> Op:
         (kind,) = self._unpack("<B")
-        if kind >= len(_KINDS):
-            raise _damaged(f"an operation in 0..{len(_KINDS) - 1}", kind)
-        values = {field.name: self._value(field.type) for field in fields(_KINDS[kind])}
-        return _KINDS[kind](**values)
+        if kind >= len(KINDS):
+            raise _damaged(f"an operation in 0..{len(KINDS) - 1}", kind)
+        values = {field.name: self._value(field.type) for field in fields(KINDS[kind])}
+        return KINDS[kind](**values)
 
     def _value(self, kind: Any) -> Any:
         if kind == "int":

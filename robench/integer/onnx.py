@@ -7,7 +7,7 @@ kernel the real size of its multiplier. Runtimes requantise in floats: labels ag
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from robench.integer.ops import (
     Logits,
     MaxPool,
     Op,
+    Weighted,
 )
 from robench.integer.program import Program
 
@@ -90,6 +91,8 @@ class _Graph:
                 self._avg_pool(index, op)
             case Flatten():
                 self._node("Flatten", [f"t{op.x}"], f"t{index}", axis=1)
+            case _:
+                assert_never(op)
 
     def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(self.helper.make_node(kind, inputs, [output], **attributes))
@@ -124,7 +127,7 @@ class _Graph:
         shifted = self._node("Sub", ["images", low], "shifted")
         self._quantized(0, shifted, scale=2.0**op.shift / op.multiplier)
 
-    def _kernel(self, index: int, op: Conv | Linear | Logits) -> list[str]:
+    def _kernel(self, index: int, op: Weighted) -> list[str]:
         """Names of the dequantised kernel and bias; the bias takes in the input's zero point."""
         if (op.multiplier < 0).any():
             raise UserError("export to ONNX: expected multipliers >= 0, got some below; rebuild")

@@ -5,6 +5,24 @@ last operation, which gives s32 logits. Real value of a code: scale * (code - ze
 scales are already folded into the fixed-point multipliers, so nothing here is a float.
 `reference.py` defines every bit.
 
+An operation is added in these places. The last column is what fails when one is forgotten: mypy,
+or a test (test_operations.py; test_engine.py, which compiles the C):
+
+    place                                              what is added                        fails
+    ops.py                                             its dataclass, in Weighted or Plain  -
+    check.py                           _Checker.check  its shape; that nothing overflows    mypy
+    reference.py                       _execute        every bit of it                      mypy
+    codebody.py                        Body._call      its call in the compiled engine      mypy
+    kernels/ops.h                                      the C that is called                 a test
+    differentiable.py                  _execute        its straight-through twin            mypy
+    onnx.py                            _Graph._op      its nodes                            mypy
+    file.py                            KINDS           its number, after all others         a test
+    fakequant.py                                       the layer it is made of              -
+    twin.py                            Layer           that layer's class                   mypy
+    trace.py                           _Builder        from a layer of torch to that one    a test
+    build.py                           _build          from that layer to the operation     mypy
+    tests/integer/integer_programs.py  RandomProgram   a random one: engines meet it        a test
+
     rounded shift       rshift(v, s) = floor((v + 2**(s - 1)) / 2**s)
     requantisation      u8(rshift(acc * multiplier, shift) + zero_point), the product in 64 bits
     u8(v)               v saturated to 0..255 (a ReLU is this saturation, at zero point 0)
@@ -141,7 +159,10 @@ class Logits:
     unit: int = 2**32
 
 
-Op = Input | Conv | Linear | Add | Affine | MaxPool | AvgPool | Flatten | Logits
+Weighted = Conv | Linear | Logits
+"""Those with a weight, a bias and multipliers."""
+Plain = Input | Add | Affine | MaxPool | AvgPool | Flatten
+Op = Weighted | Plain
 
 
 def operands(op: Op) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from robench.base.errors import UserError
 from robench.integer.check import infer_shapes
-from robench.integer.ops import Conv, Input, Linear, Logits, Op, Shape
+from robench.integer.ops import Conv, Input, Op, Shape, Weighted
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Program:
         return sum(
             op.weight.size * (shape[1] * shape[2] if isinstance(op, Conv) else 1)
             for op, shape in zip(self.ops, self.shapes, strict=True)
-            if isinstance(op, Conv | Linear | Logits)
+            if isinstance(op, Weighted)
         )
 
     def check_images(self, images: Tensor) -> None:

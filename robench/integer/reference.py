@@ -9,6 +9,8 @@ saturated whatever the last bits are, since shifts are at most 32. Images and lo
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -73,6 +75,8 @@ def _execute(op: Op, x: Tensor, y: Tensor | None = None) -> Tensor:
             return _u8(windows.sum((4, 5)).mul_(op.multiplier).add_(op.bias), op.shift)
         case Flatten():
             return x.flatten(1)[:, :, None, None]
+        case _:
+            assert_never(op)
 
 
 def _convolved(x: Tensor, op: Conv) -> Tensor:

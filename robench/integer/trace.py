@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
@@ -26,7 +26,7 @@ from robench.integer.fakequant import (
     QuantConv,
     QuantLinear,
 )
-from robench.integer.twin import Twin
+from robench.integer.twin import Dropout, Layer, Twin
 
 ADDS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 SUBTRACTIONS = {operator.sub, torch.sub, "sub"}
@@ -34,6 +34,7 @@ DIVISIONS = {operator.truediv, torch.div, "div"}
 RELUS = {F.relu, torch.relu, "relu", "relu_"}
 FLATTENS = {torch.flatten, torch.reshape, "flatten", "view", "reshape"}
 MEANS = {torch.mean, "mean"}
+Pool = TypeVar("Pool", nn.MaxPool2d, nn.AvgPool2d)
 
 
 def prepare_qat(
@@ -75,7 +76,7 @@ class _Builder:
         self.shape, self.low, self.high = shape, low, high
         self.graph = fx.symbolic_trace(model)
         self.values = _node_values(self.graph, shape)
-        self.layers: list[nn.Module] = [nn.Identity()]
+        self.layers: list[Layer | Dropout] = [InputQuant(low, high, torch.zeros(shape[0]))]
         self.wiring: list[tuple[int, ...]] = [()]
         self.layer_of: dict[fx.Node, int] = {}
         self.mean, self.std = torch.zeros(shape[0]), torch.ones(shape[0])
@@ -158,7 +159,7 @@ class _Builder:
         else:
             raise _unknown("an operation the integer program knows", target)
 
-    def _append(self, node: fx.Node, layer: nn.Module) -> None:
+    def _append(self, node: fx.Node, layer: Layer | Dropout) -> None:
         sources = tuple(self.layer_of[a] for a in node.all_input_nodes if a in self.layer_of)
         if isinstance(layer, QuantAdd) and len(sources) == 1:
             sources *= 2
@@ -169,11 +170,14 @@ class _Builder:
     def _joins(self, node: fx.Node, kinds: type | tuple[type, ...]) -> Any:
         """The layer before, if it is of these kinds, still without ReLU, with no other reader."""
         before = _first(node)
-        layer = self.layers[self.layer_of[before]]
-        if not isinstance(layer, kinds) or len(before.users) != 1 or layer.quant.relu:
+        layer: Any = self.layers[self.layer_of[before]]
+        if len(before.users) != 1 or not isinstance(layer, kinds):
+            return None
+        joined: Any = layer
+        if joined.quant.relu:
             return None
         self.layer_of[node] = self.layer_of[before]
-        return layer
+        return joined
 
     def _norm(self, node: fx.Node, norm: nn.BatchNorm2d | nn.BatchNorm1d) -> None:
         layer = self._joins(node, (QuantConv, QuantLinear))
@@ -218,7 +222,7 @@ class _Builder:
         self._exact_size(node, nn.AvgPool2d(size, step))
         self._append(node, QuantAvgPool((size, size), step))
 
-    def _exact_size(self, node: fx.Node, pool: nn.Module) -> nn.Module:
+    def _exact_size(self, node: fx.Node, pool: Pool) -> Pool:
         if pool(self.values[_first(node)]).shape != self.values[node].shape:
             raise _unknown("pooling without dilation and ceil_mode", node)
         return pool
@@ -257,7 +261,7 @@ class _Builder:
         chosen = [given.get(name, default) for name, default in defaults.items()]
         return list(fx.node.map_arg(chosen, lambda n: self.values[n]))
 
-    def _fold_std(self, layer: nn.Module) -> None:
+    def _fold_std(self, layer: Layer | Dropout) -> None:
         if torch.equal(self.std, torch.ones_like(self.std)):
             return
         if not isinstance(layer, QuantConv):

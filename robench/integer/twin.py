@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from robench.integer.fakequant import ActivationQuant, InputQuant
+from robench.integer.fakequant import (
+    ActivationQuant,
+    InputQuant,
+    QuantAdd,
+    QuantAffine,
+    QuantAvgPool,
+    QuantConv,
+    QuantLinear,
+)
+
+Layer = (
+    InputQuant
+    | QuantConv
+    | QuantLinear
+    | QuantAdd
+    | QuantAffine
+    | QuantAvgPool
+    | nn.MaxPool2d
+    | nn.Flatten
+)
+"""What becomes one operation of the program each."""
+Dropout = nn.Dropout | nn.Dropout2d
 
 
 class Twin(nn.Module):
@@ -19,7 +42,7 @@ class Twin(nn.Module):
     def __init__(
         self,
         shape: tuple[int, int, int],
-        layers: list[nn.Module],
+        layers: Sequence[Layer | Dropout],
         wiring: list[tuple[int, ...]],
     ) -> None:
         super().__init__()

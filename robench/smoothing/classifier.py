@@ -67,6 +67,11 @@ class SmoothedDeployed:
             return CompiledVotes(library=self._library, variant=variant, threads=threads, **shared)
         return IntegerVotes(labels=self._labels_of(_same if program else _scaled), **shared)
 
+    @property
+    def exact(self) -> bool:
+        """Whether integers alone decide the votes."""
+        return self.noise.law != "gaussian" and hasattr(self.base, "program")
+
     def nbytes(self) -> int:
         """Bytes of the base classifier."""
         return self.base.nbytes()

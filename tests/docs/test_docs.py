@@ -1,94 +1,75 @@
-"""The documentation says what the code says: every hook, component, name and command is in it."""
+"""What is written by hand is true of the code: names, signatures, options, commands and links."""
 
 from __future__ import annotations
 
-import importlib.util
+import ast
 import inspect
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 import robench
-from robench.plugin import hooks as hookspecs
+from robench.cli.main import main
+from robench.plugin import hooks
 from robench.plugin.components import KINDS
-from robench.plugin.registry import registry
+from robench.plugin.options import options
+from robench.plugin.registry import discover, registry
+from tests.docs.pages import (
+    DOCS,
+    PAGES,
+    ROOT,
+    TEXTS,
+    Block,
+    anchors,
+    blocks,
+    code_spans,
+    commands,
+    filled,
+    generated,
+    table,
+    written,
+)
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-
-
-def _hooks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-generated = _hooks()
-
-
-def text(page: str) -> str:
-    """A page as mkdocs sees it, its generated parts filled in."""
-    written = (DOCS / page).read_text(encoding="utf-8")
-    filled: str = generated.on_page_markdown(written)
-    return filled
+PUBLIC = ("search", "integer", "smoothing", "studies", "testing")
 
 
-def test_every_component_and_option_is_documented() -> None:
-    page = text("reference/components.md")
-    for kind, choices in registry().choices.items():
-        for name, choice in choices.items():
-            if choice.distribution == "robench":
-                assert f"{{ #{kind}.{name} }}" in page
-                assert (inspect.getdoc(choice.cls) or "?") in page
+def navigation(part: object) -> list[str]:
+    """Every page of mkdocs.yml's menu."""
+    if isinstance(part, str):
+        return [part]
+    inner = part.values() if isinstance(part, dict) else part
+    return [page for value in inner for page in navigation(value)]  # type: ignore[attr-defined]
 
 
-def test_every_hook_is_documented_with_its_arguments() -> None:
-    page = text("reference/hooks.md")
-    found = [
-        n for n, f in inspect.getmembers(hookspecs, inspect.isfunction) if n.startswith("robench_")
-    ]
-    assert found
-    for name in found:
-        assert f"def {name}{inspect.signature(getattr(hookspecs, name))}" in page
+def test_every_page_is_in_the_menu_once() -> None:
+    menu = navigation(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    assert sorted(menu) == PAGES
 
 
-def test_every_hook_is_tested() -> None:
-    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
-    for name, function in inspect.getmembers(hookspecs, inspect.isfunction):
-        if hasattr(function, "robench_spec"):
-            assert tests.count(name) > 0, name
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_anchors_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if target.startswith("http"):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        assert there.is_file(), target
+        assert not anchor or anchor in anchors(there), target
 
 
-def test_every_name_a_plugin_may_import_is_documented() -> None:
-    page = text("reference/api.md")
-    for name in set(robench.__all__) - {"API_VERSION"}:
-        assert re.search(rf"^::: robench\.[\w.]+\.{name}$", page, re.MULTILINE), name
-    assert "API_VERSION" in page
-
-
-def test_every_kind_has_its_contract_in_the_guide() -> None:
-    guide = text("how-to/write-a-plugin.md")
-    for kind, base in KINDS.items():
-        assert f"| {kind.replace('dataset', 'data set')} |" in guide
-        assert hasattr(importlib.import_module("robench.testing"), f"{base.__name__}Contract")
-
-
-def test_every_command_is_documented() -> None:
-    page = text("reference/commands.md")
-    done = subprocess.run(
-        [sys.executable, "-m", "robench", "--help"], capture_output=True, text=True, check=True
-    )
-    names = re.findall(r"^    ([a-z-]+) ", done.stdout, re.MULTILINE)
-    assert len(names) >= 8
-    for name in names:
-        assert f"robench {name}" in page
+def test_every_generated_part_stands_on_a_page_and_nothing_else_is_asked_for() -> None:
+    asked = [name for page in PAGES for name in re.findall("generated: (.+) -->", written(page))]
+    assert sorted(asked) == sorted(generated.PARTS)
+    for page in PAGES:
+        assert "<!-- generated" not in filled(DOCS / page)
 
 
 @pytest.mark.slow
@@ -98,3 +79,178 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reference/api/index.html").stat().st_size > 50_000
+
+
+# Commands and options
+
+COMMANDS = commands()
+READERS_OWN = ("mine", "jpeg", "...")
+"""What the reader makes or fills in: it can be parsed, not composed."""
+
+
+def composable(arguments: list[str]) -> bool:
+    text = " ".join(arguments)
+    return arguments[:1] == ["run"] and not any(word in text for word in READERS_OWN)
+
+
+def test_there_are_commands_to_test() -> None:
+    assert len(COMMANDS) > 50
+    assert sum(composable(arguments) for _, arguments in COMMANDS) > 30
+
+
+@pytest.mark.parametrize(
+    ("where", "arguments"), [c for c in COMMANDS if c[1][0] != "run"], ids=lambda value: str(value)
+)
+def test_a_quoted_command_is_one(where: str, arguments: list[str]) -> None:
+    for choice in _alternatives(arguments):
+        generated.parser().parse_args(choice)
+
+
+def _alternatives(arguments: list[str]) -> list[list[str]]:
+    """`cache list | prune` and `new-plugin NAME ...` stand for commands without the marks."""
+    plain = [word for word in arguments if not word.startswith("[") and word != "..."]
+    if "|" not in plain:
+        return [plain]
+    at = plain.index("|")
+    return [plain[:at], [*plain[: at - 1], *plain[at + 1 :]]]
+
+
+@pytest.mark.parametrize(
+    "text", sorted({" ".join(map(shlex.quote, c)) for _, c in COMMANDS if composable(c)})
+)
+def test_a_quoted_run_composes(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`--dry-run` builds every component it names; of a preset's many jobs Hydra composes one."""
+    monkeypatch.chdir(tmp_path)
+    kept, arguments = sys.argv, shlex.split(text)
+    many = any(word.startswith(("experiment=", "sweep=")) for word in arguments)
+    extra = ["--cfg", "job"] if many else ["--dry-run"]
+    try:
+        assert main([*arguments, *(extra if "--help" not in arguments else [])]) == 0
+    finally:
+        sys.argv = kept
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_a_quoted_command_of_make_is_one() -> None:
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony is not None
+    texts = [block.text for path in TEXTS for block in blocks(path)]
+    quoted = set(re.findall(r"^make ([\w-]+)", "\n".join(texts), re.MULTILINE))
+    quoted |= {
+        span.split()[1] for path in TEXTS for span in code_spans(path) if span.startswith("make ")
+    }
+    assert quoted >= {"check", "test", "demo"}
+    assert quoted - {"accept"} <= set(phony[1].split())
+
+
+def test_quoted_options_exist() -> None:
+    """`kind.choice.option` in backticks, with or without a value."""
+    choices = registry().choices
+    seen = 0
+    for path in TEXTS:
+        for span in code_spans(path):
+            match = re.match(r"(\w+)\.(\w+)\.(\w+)", span)
+            if match and match[1] in choices and match[2] not in READERS_OWN:
+                choice = choices[match[1]][match[2]]
+                assert match[3] in {o.name for o in options(choice.component)}, (path, span)
+                seen += 1
+            match = re.fullmatch(r"(\w+)=(\w+)", span)
+            if match and match[1] in choices and match[2] not in READERS_OWN:
+                assert match[2] in choices[match[1]], (path, span)
+                seen += 1
+    assert seen > 5
+
+
+# Python
+
+AUTHORS = [
+    block
+    for path in TEXTS
+    for block in blocks(path)
+    if block.language == "python" and path.name != "add-a-check.md"  # a walk through the core
+]
+
+
+@pytest.mark.parametrize("block", AUTHORS, ids=lambda block: block.path.name)
+def test_code_uses_public_names_alone(block: Block) -> None:
+    packages = {f"robench.{name}": import_module(f"robench.{name}") for name in PUBLIC}
+    tree = ast.parse(block.text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                assert alias.name in {"robench", *packages} or alias.name[:7] != "robench"
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("robench."):
+            assert {alias.name for alias in node.names} <= set(packages[str(node.module)].__all__)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "robench":
+            assert node.attr in {*robench.__all__, *PUBLIC, "results"}, node.attr
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "robench.results":
+            assert callable(getattr(robench.results, node.attr))
+
+
+def test_the_guide_gives_each_kind_with_what_its_author_implements() -> None:
+    rows = {
+        row[0].replace("data set", "dataset"): row[1:]
+        for row in table("how-to/write-a-plugin.md", "| kind |")
+    }
+    assert set(rows) == set(KINDS)
+    for kind, base in KINDS.items():
+        assert hasattr(import_module("robench.testing"), f"{base.__name__}Contract")
+        named = re.findall(r"(\w+)(?:\(([^)]*)\))?(?: -> (\S+?))?`", f"{rows[kind][0]}")
+        implement = {name: arguments for name, arguments, _ in named if name}
+        assert set(base.__abstractmethods__) <= set(implement), kind
+        for name, arguments in implement.items():
+            has = [*inspect.signature(getattr(base, name)).parameters][1:]
+            assert not arguments or arguments.split(", ") == has, (kind, name, has)
+
+
+def test_every_hook_is_called_with_the_arguments_of_the_reference() -> None:
+    specs = {
+        name: inspect.signature(function)
+        for name, function in inspect.getmembers(hooks, inspect.isfunction)
+        if hasattr(function, "robench_spec")
+    }
+    called: list[str] = []
+    plugin = ModuleType("a_plugin")
+    for name, signature in specs.items():
+        code = f"def {name}({', '.join(signature.parameters)}): called.append({name!r})"
+        exec(code, {"called": called}, vars(plugin))
+        setattr(plugin, name, robench.hookimpl(getattr(plugin, name)))
+    known = discover([("a_plugin", "a-plugin", "1", lambda: plugin)])
+    assert known.broken == []
+    for _, make in known.studies:
+        make()
+    assert sorted(called) == sorted(specs)
+    page = filled(DOCS / "reference/hooks.md")
+    assert set(re.findall(r"^## (robench_\w+)$", page, re.MULTILINE)) == set(specs)
+
+
+def test_the_public_packages_are_those_that_plugins_may_import() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (public,) = [c for c in contracts["contracts"] if c["id"] == "public"]
+    open_ = {f"robench.{name}" for name in PUBLIC}
+    hidden = {module for module in public["forbidden_modules"] if not module.endswith(".*")}
+    assert {m.removesuffix(".*") for m in public["forbidden_modules"]} - hidden == open_
+    for page in ("reference/api.md", "explanation/architecture.md"):
+        assert open_ <= code_spans(DOCS / page), page
+    every = {f"robench.{path.parent.name}" for path in (ROOT / "robench").glob("*/__init__.py")}
+    assert hidden | open_ == every
+
+
+def test_the_audits_findings_are_all_in_its_table() -> None:
+    import torch
+
+    from robench.audit.checks import CHECKS
+    from robench.audit.trial import Trial
+    from robench.testing import tiny_data, tiny_network
+
+    rows = " ".join(row[0] for row in table("explanation/audit.md", "| check |"))
+    documented = set(re.findall(r"`(\w+)`", rows))
+    model, test = tiny_network(), tiny_data().test.take(torch.arange(20))
+    system = robench.System(robench.FloatDeployed(model), model)
+    found: set[str] = set()
+    for level in CHECKS:
+        threat = robench.Threat("linf", 0.1)
+        trial = Trial(system, test.float_images(), test.labels, threat, 0, {})
+        found |= {finding.check for check in CHECKS[level] for finding in check.look(trial)}
+    assert len(found) > 12
+    assert found <= documented, found - documented
