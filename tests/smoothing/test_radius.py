@@ -241,6 +241,13 @@ def test_a_hopeless_budget_is_refused_with_its_largest_radius():
     require_useful(Noise(sigma="0.25"), 3072, 100, 0.001, "exact")
 
 
+def test_the_largest_radius_of_a_refusal_is_charged_for_the_sampler():
+    noise = Noise(sigma="0.25")
+    assert lower_bound([12], 12, 0.001)[0] - 0.1 < 0.5
+    with pytest.raises(UserError, match=r"radius is 0\.000000"):
+        require_useful(noise, int(Fraction(1, 10) / noise.tau), 12, 0.001, "exact")
+
+
 @pytest.mark.parametrize("draws", range(7, 16))
 def test_a_budget_is_refused_until_its_best_vote_certifies_one_unit(draws):
     """At the least budget accepted, only unanimity certifies."""
