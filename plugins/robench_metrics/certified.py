@@ -188,6 +188,6 @@ def _certify(
         "alpha": float(certifier.alpha),
         "sigma": float(noise.sigma),
         "law": noise.law,
-        "exact": noise.law != "gaussian" and hasattr(chosen.deployed.base, "program"),
+        "exact": chosen.deployed.exact,
     }
     return Certificates(**joined, selection=parts[0].selection), seconds, about
