@@ -142,6 +142,15 @@ def test_help_loads_no_heavy_package(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_loads_no_torch() -> None:
+    script = (
+        "import sys, robench.leaderboard.build, robench.studies.report\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_run_loads_no_pandas() -> None:
     script = "import sys, robench.run.pipeline\nassert 'pandas' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
