@@ -11,6 +11,7 @@ import torch
 
 from robench.base.errors import PluginError
 from robench.core.record import TwinAgreement
+from robench.core.weights import save_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,8 +86,6 @@ class FloatDeployed:
 
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` into a folder."""
-        from robench.core.weights import save_weights
-
         save_weights(self.model, folder / "model.safetensors")
 
 

@@ -22,6 +22,7 @@ import torch
 
 from robench.base.hashing import plain_options
 from robench.base.machine import cpu_name
+from robench.core.record import MadeOn
 from robench.plugin.registry import registry
 from robench.plugin.source import OURS, Unreadable, origin
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from robench.core.data import Data
-    from robench.core.record import MadeOn
     from robench.plugin.components import Component
 
 
@@ -89,8 +89,6 @@ def float_environment(device: torch.device) -> dict[str, Any]:
 
 def made_on(device: torch.device) -> MadeOn:
     """This machine, for the provenance of what it makes."""
-    from robench.core.record import MadeOn
-
     return MadeOn(
         torch=torch.__version__,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

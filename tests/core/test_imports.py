@@ -161,3 +161,30 @@ def test_the_public_names_are_sorted_and_others_refused() -> None:
     assert robench.__all__ == sorted(robench.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = robench.nothing  # type: ignore[attr-defined]
+
+
+LAZY = {
+    "robench/leaderboard/check.py": "the checks of form and hashes need no torch",
+    "robench/plugin/components.py": "registration loads no torch",
+    "robench/records/store.py": "reading a record loads no torch",
+    "robench/run/evaluate.py": "importing robench.evaluate loads no torch",
+    "robench/run/stages.py": "a cached run of a float network needs no C emitter",
+    "robench/studies/measures.py": "a study without certificates needs no tables of radii",
+}
+"""Modules outside robench/cli that import others of robench inside functions, and what it saves."""
+
+
+def test_lazy_imports_of_the_core_are_listed_with_their_reason() -> None:
+    found = set()
+    for path in sorted((ROOT / "robench").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        inside = (
+            node
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef)
+            for node in ast.walk(function)
+        )
+        lazy = [n for n in inside if isinstance(n, ast.ImportFrom)]
+        if any((node.module or "").startswith("robench") for node in lazy):
+            found.add(str(path.relative_to(ROOT)))
+    assert {name for name in found if not name.startswith("robench/cli/")} == set(LAZY)

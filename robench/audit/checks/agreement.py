@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from robench.audit.verdict import share_finding
 from robench.core.record import Finding
+from robench.core.system import forward
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
@@ -17,8 +18,6 @@ class Agreement(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts examples of the usual attack that fool the twin alone."""
-        from robench.core.system import forward
-
         reference = trial.reference
         labels = trial.labels[reference.index]
         fooled = forward(trial.system.twin, reference.candidates).argmax(1) != labels

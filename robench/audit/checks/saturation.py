@@ -9,6 +9,7 @@ import torch
 
 from robench.audit.verdict import share_finding
 from robench.core.record import Finding
+from robench.core.system import forward
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
@@ -19,8 +20,6 @@ class Saturation(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images whose clean cross-entropy gradient vanishes at the logits."""
-        from robench.core.system import forward
-
         index = trial.reference.index
         with torch.no_grad():
             logits = forward(trial.system.twin, trial.images[index])
