@@ -170,7 +170,7 @@ class _Builder:
     def _joins(self, node: fx.Node, kinds: type | tuple[type, ...]) -> Any:
         """The layer before, if it is of these kinds, still without ReLU, with no other reader."""
         before = _first(node)
-        layer: Any = self.layers[self.layer_of[before]]
+        layer: nn.Module = self.layers[self.layer_of[before]]
         if not isinstance(layer, kinds) or len(before.users) != 1 or layer.quant.relu:
             return None
         self.layer_of[node] = self.layer_of[before]
