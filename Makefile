@@ -5,7 +5,7 @@ CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-arm lowest check docs clean
+.PHONY: demo test test-slow test-arm lowest check accept docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/robench run defense=intrs attack=pgd
@@ -32,7 +32,13 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/versions.py check
 	$(BIN)/mkdocs build -q
+
+# The code behind a version changed and gives the same numbers, or the version was raised:
+# make accept STEP='train attack.pgd'
+accept: $(VENV)/.installed-dev
+	$(BIN)/python tools/versions.py accept $(STEP)
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs serve

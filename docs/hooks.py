@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import robench
-from robench.cli.main import _parser as parser
+from robench.cli.main import parser
 from robench.plugin import hooks as hookspecs
 from robench.plugin.components import KINDS
 from robench.plugin.options import options, summary

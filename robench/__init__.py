@@ -20,18 +20,25 @@ if TYPE_CHECKING:
     from robench.base.seeds import derive as derive
     from robench.base.seeds import generator as generator
     from robench.base.seeds import seed_scope as seed_scope
+    from robench.base.stats import Z95 as Z95
     from robench.base.stats import wilson as wilson
     from robench.core.data import Data as Data
     from robench.core.data import Split as Split
     from robench.core.data import stratified as stratified
     from robench.core.layers import chosen_layers as chosen_layers
     from robench.core.layers import weight_layers as weight_layers
+    from robench.core.outcomes import Outcomes as Outcomes
+    from robench.core.outcomes import RowOutcomes as RowOutcomes
     from robench.core.outcomes import Score as Score
+    from robench.core.outcomes import clean_score as clean_score
+    from robench.core.outcomes import scores as scores
+    from robench.core.outcomes import worst_cases as worst_cases
     from robench.core.record import Audit as Audit
     from robench.core.record import Axis as Axis
     from robench.core.record import Finding as Finding
     from robench.core.record import Record as Record
     from robench.core.record import Value as Value
+    from robench.core.record import share as share
     from robench.core.system import ABSTAIN as ABSTAIN
     from robench.core.system import Deployed as Deployed
     from robench.core.system import FloatDeployed as FloatDeployed
@@ -39,12 +46,14 @@ if TYPE_CHECKING:
     from robench.core.system import forward as forward
     from robench.core.system import module_device as module_device
     from robench.core.threat import Threat as Threat
+    from robench.core.threat import ThreatConfig as ThreatConfig
     from robench.core.threat import UsualThreat as UsualThreat
     from robench.core.threat import check_norm as check_norm
     from robench.core.threat import parse_eps as parse_eps
     from robench.core.threat import resolve_eps as resolve_eps
     from robench.core.weights import read_tensors as read_tensors
     from robench.plugin.components import Attack as Attack
+    from robench.plugin.components import Certifier as Certifier
     from robench.plugin.components import Check as Check
     from robench.plugin.components import Compressor as Compressor
     from robench.plugin.components import Dataset as Dataset
@@ -58,6 +67,10 @@ if TYPE_CHECKING:
     from robench.plugin.hooks import API_VERSION as API_VERSION
     from robench.plugin.hooks import Register as Register
     from robench.plugin.hooks import hookimpl as hookimpl
+    from robench.plugin.registry import registry as registry
+    from robench.plugin.scenario import AdversarialExamples as AdversarialExamples
+    from robench.plugin.scenario import Scenario as Scenario
+    from robench.plugin.trial import Trial as Trial
     from robench.run.evaluate import evaluate as evaluate
     from robench.training.loop import Trainer as Trainer
     from robench.training.recipe import Recipe as Recipe
@@ -66,20 +79,23 @@ _NAMES = {
     "base.errors": "ConfigError DataError PluginError RobenchError UserError",
     "base.progress": "progress",
     "base.seeds": "derive generator seed_scope",
-    "base.stats": "wilson",
+    "base.stats": "Z95 wilson",
     "core.data": "Data Split stratified",
     "core.layers": "chosen_layers weight_layers",
-    "core.outcomes": "Score",
-    "core.record": "Audit Axis Finding Record Value",
+    "core.outcomes": "Outcomes RowOutcomes Score clean_score scores worst_cases",
+    "core.record": "Audit Axis Finding Record Value share",
     "core.system": "ABSTAIN Deployed FloatDeployed System forward module_device",
-    "core.threat": "Threat UsualThreat check_norm parse_eps resolve_eps",
+    "core.threat": "Threat ThreatConfig UsualThreat check_norm parse_eps resolve_eps",
     "core.weights": "read_tensors",
     "plugin.components": (
-        "Attack Check Compressor Dataset Defense DeployContext Metric Model require "
-        "require_positive"
+        "Attack Certifier Check Compressor Dataset Defense DeployContext Metric Model "
+        "require require_positive"
     ),
     "plugin.evidence": "Evidence",
     "plugin.hooks": "API_VERSION Register hookimpl",
+    "plugin.registry": "registry",
+    "plugin.scenario": "AdversarialExamples Scenario",
+    "plugin.trial": "Trial",
     "run.evaluate": "evaluate",
     "training.loop": "Trainer",
     "training.recipe": "Recipe",

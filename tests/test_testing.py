@@ -24,12 +24,23 @@ FAST: dict[str, dict[str, Any]] = {
     "art_autoattack": {"steps": 3, "queries": 20},
     "pgd": {"steps": 5},
     "cw": {"steps": 10, "search_steps": 2},
+    "adversarial_training": {"steps": 2},
+    "feedback_learning": {
+        "rounds": 1,
+        "high_images": 1,
+        "medium_images": 2,
+        "low_images": 2,
+        "directions": 2,
+        "gradient_steps": 1,
+    },
+    "intrs": {"draws": 20, "samples": 2},
+    "float_rs": {"draws": 20, "samples": 2},
     "certified": {"images": 4},
     "smoothed_prediction": {"images": 4, "draws": [10, 100]},
 }
 CONTRACTS = {kind: getattr(testing, f"{base.__name__}Contract") for kind, base in KINDS.items()}
-NEEDS_OPTION = {"npz", "image_folder", "python", "checkpoint", "torchvision"}
-"""They need a file of the user's, or weights; their own tests cover them."""
+NEEDS_OPTION = {"npz", "image_folder", "python", "checkpoint"}
+"""They need a file of the user's; their own tests cover them."""
 SMOOTHED = {"attack": "fgsm", "defense": "float_rs", "train": TrainConfig(epochs=1)}
 MORE: dict[str, dict[str, Any]] = {
     "certified": {"run": SMOOTHED},
@@ -39,7 +50,7 @@ MORE: dict[str, dict[str, Any]] = {
 """What else a contract needs."""
 FILES = set() if os.environ.get("ROBENCH_DATA") else REAL_DATA
 """Data sets whose files are not here."""
-SLOW = REAL_DATA | {"feedback_learning", "art_autoattack", "wide_resnet32", "resnet20"}
+SLOW = REAL_DATA | {"art_autoattack", "wide_resnet32", "resnet20"}
 
 
 def _contracts() -> list[Any]:
@@ -71,6 +82,20 @@ def _call(contract: type, test: str, request: pytest.FixtureRequest) -> None:
     method: Callable[..., None] = getattr(contract(), test)
     wants = method.__code__.co_varnames[1 : method.__code__.co_argcount]
     method(**{name: request.getfixturevalue(name) for name in wants})
+
+
+def test_no_builtin_plugin_is_broken() -> None:
+    assert registry().broken == []
+    known = [choice for choices in registry().choices.values() for choice in choices.values()]
+    assert {choice.distribution for choice in known} >= {"robench"}
+    assert NEEDS_OPTION | FAST.keys() | MORE.keys() <= {choice.name for choice in known}
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS_OPTION))
+def test_components_that_need_an_option_are_documented(name: str) -> None:
+    (choice,) = (c[name] for c in registry().choices.values() if name in c)
+    contract = type(name, (testing.ComponentContract,), {"component": choice.component})
+    contract().test_is_documented()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +164,32 @@ class Leaves(Sound):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Freezes(Sound):
+    """Leaves the model frozen."""
+
+    def run(self, twin: nn.Module, images: Tensor, *rest: Any) -> Tensor:
+        """Without gradients of the weights, for good."""
+        del rest
+        twin.requires_grad_(False)
+        return images + 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle(Sound):
+    """Searches nothing."""
+
+    def run(self, twin: nn.Module, images: Tensor, *rest: Any) -> Tensor:
+        """The clean images."""
+        del twin, rest
+        return images.clone()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mumbles(Sound):
+    """no sentence"""  # noqa: D415
+
+
+@dataclass(frozen=True, kw_only=True)
 class Silent(Sound):
     """Has an option without a help text."""
 
@@ -153,6 +204,9 @@ class Silent(Sound):
         (Broken(), "test_is_judged_inside_the_threat"),
         (Spoils(), "test_finds_the_same_finite_candidates"),
         (Leaves(), "test_finds_the_same_finite_candidates"),
+        (Freezes(), "test_finds_the_same_finite_candidates"),
+        (Idle(), "test_moves_images"),
+        (Mumbles(), "test_is_documented"),
         (Silent(), "test_is_documented"),
     ],
 )
@@ -174,3 +228,66 @@ def test_invalid_options_must_be_refused() -> None:
     )
     with pytest.raises(pytest.fail.Exception):
         contract().test_refuses_invalid_options()
+
+
+class FlippedTwin(nn.Module):
+    """Another function than the network it stands for."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The classes in another order."""
+        return self.model(images).flip(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongTwin(robench.Compressor):
+    """Hands over a twin of another function."""
+
+    def finish(self, model: nn.Module, data: robench.Data) -> robench.System:
+        """A float network and its flipped twin."""
+        del data
+        return robench.System(robench.FloatDeployed(model), FlippedTwin(model))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmptyFiles(robench.Compressor):
+    """Ships a file of nothing."""
+
+    def finish(self, model: nn.Module, data: robench.Data) -> robench.System:
+        """A float network that saves no byte."""
+        del data
+        deployed = robench.FloatDeployed(model)
+        deployed.save = lambda folder: (folder / "model").touch()  # type: ignore[method-assign]
+        return robench.System(deployed, model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapsToNaN(robench.Defense):
+    """Maps all weights to NaN."""
+
+    def transform(self, model: nn.Module) -> nn.Module:
+        """A network of NaN."""
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(float("nan"))
+        return model
+
+
+@pytest.mark.parametrize(
+    ("component", "base", "test"),
+    [
+        (WrongTwin(), testing.CompressorContract, "test_deployed_and_twin_agree"),
+        (WrongTwin(), testing.CompressorContract, "test_runs_from_training_to_record"),
+        (EmptyFiles(), testing.CompressorContract, "test_ships_files"),
+        (MapsToNaN(), testing.DefenseContract, "test_transform_keeps_the_shape_of_the_output"),
+    ],
+)
+def test_broken_components_fail_their_contract(
+    component: Any, base: type, test: str, request: pytest.FixtureRequest
+) -> None:
+    contract = type("Contract", (base,), {"component": component})
+    with pytest.raises(AssertionError):
+        _call(contract, test, request)

@@ -1,8 +1,11 @@
-"""The built-in attacks, each an attack of the Adversarial Robustness Toolbox (ART)."""
+"""The built-in attacks, by robench's searches or by the Adversarial Robustness Toolbox (ART).
+
+`robench_attacks.art_attacks` has the searches as subclasses of ART's attacks.
+"""
 
 from __future__ import annotations
 
-from robench.plugin.hooks import Register, hookimpl
+from robench import Register, hookimpl
 from robench_attacks.autoattack import ArtAutoAttack
 from robench_attacks.carlini import CW
 from robench_attacks.gradient import BIM, FGSM, MIM, PGD

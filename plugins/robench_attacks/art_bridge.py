@@ -1,4 +1,4 @@
-"""The way from robench to ART and back: one numpy conversion a batch, nothing printed."""
+"""From robench to a stock ART attack and back: one numpy conversion a batch, nothing printed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from art.attacks import EvasionAttack
 from art.estimators.classification import PyTorchClassifier
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from robench.base.seeds import seed_scope
-from robench.core.system import module_device
+from robench import module_device, seed_scope
 from robench.search import searching
-
-Search = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""Twin, float32 images in [0,1] and int64 labels on its device -> candidates."""
 
 
 class _Whole(nn.Module):
@@ -51,53 +45,16 @@ def twin_classifier(twin: nn.Module, images: Tensor) -> PyTorchClassifier:
     )
 
 
-def searched(art_class: type[Any], search: Search) -> type[Any]:
-    """A subclass of an ART attack that searches with `search` in place of ART's loop.
-
-    ART's loops differentiate the parameters along with the images, convert settings at every step
-    and predict twice more to log a success rate: all that goes, ART's interface stays.
-    """
-
-    def generate(
-        self: Any, x: NDArray[np.float32], y: NDArray[Any] | None = None, **_: Any
-    ) -> NDArray[np.float32]:
-        """Candidates for images `x` with integer labels `y`, shape of `x`."""
-        twin = self.estimator.model.twin
-        images = torch.from_numpy(x).to(self.estimator.device)
-        labels = torch.as_tensor(y, dtype=torch.int64).to(self.estimator.device)
-        found: NDArray[np.float32] = search(twin, images, labels).cpu().numpy()
-        return found
-
-    return type(f"Robench{art_class.__name__}", (art_class,), {"generate": generate})
-
-
-class AddedNoise(EvasionAttack):  # type: ignore[misc]  # ART is not typed
-    """Adds given noise (shape of the images, [0,1] pixels) and clips to [0,1]."""
-
-    _estimator_requirements = ()
-
-    def __init__(self, estimator: PyTorchClassifier, noise: Tensor) -> None:
-        super().__init__(estimator=estimator)
-        self.noise = noise.numpy()
-
-    def generate(
-        self, x: NDArray[np.float32], y: NDArray[Any] | None = None, **_: Any
-    ) -> NDArray[np.float32]:
-        """The noisy images; labels are not used."""
-        noisy: NDArray[np.float32] = np.clip(x + self.noise, 0, 1)
-        return noisy
-
-
-def generate(
+def run_art(
     build: Callable[[PyTorchClassifier], Any],
     twin: nn.Module,
     images: Tensor,
     labels: Tensor,
     rng: torch.Generator,
 ) -> Tensor:
-    """Build an ART attack and run it quietly, its global random numbers seeded by `rng`.
+    """Build a stock ART attack around a twin and run it quietly.
 
-    The state of the global generators is put back: some of ART's constructors draw from them too.
+    `rng` seeds the global generators, whose state is put back: some of ART's constructors draw too.
     """
     seed = int(torch.randint(2**31, (), generator=rng))
     with seed_scope(seed), searching(twin), quiet():

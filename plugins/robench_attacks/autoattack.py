@@ -40,12 +40,12 @@ class ArtAutoAttack(Attack):
         self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
     ) -> Tensor:
         """Run the attacks in turn, each on the images that are still right."""
-        from robench_attacks.art_bridge import generate
+        from robench_attacks.art_bridge import run_art
 
         if threat.eps == 0:
             return images.clone()
         build = partial(self._build, threat=threat, batch=len(images))
-        return generate(build, twin, images, labels, rng)
+        return run_art(build, twin, images, labels, rng)
 
     def _build(self, classifier: Any, threat: Threat, batch: int) -> Any:
         from art.attacks.evasion import AutoAttack

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from robench import require_positive
@@ -11,9 +10,9 @@ from robench_attacks.engine import EngineAttack
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor, nn
 
     from robench import Threat
-    from robench_attacks.art_bridge import Search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +41,10 @@ class CW(EngineAttack):
             initial_const=self.initial_const,
         )
 
-    def search_for(self, threat: Threat, rng: torch.Generator) -> Search:
-        """The minimum-norm search; it draws nothing at random."""
+    def candidates(
+        self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """The nearest errors, judged where the threat puts them; nothing is drawn at random."""
         from robench.search import CarliniSearch
 
         search = CarliniSearch(
@@ -52,21 +53,18 @@ class CW(EngineAttack):
             learning_rate=self.learning_rate,
             initial_const=self.initial_const,
         )
-        return partial(search.run, threat=threat)
+        return search.run(twin, images, labels, threat)
 
-    def art_class(self) -> Any:
-        """ART's CarliniL2Method."""
+    def stock(self, estimator: Any, threat: Threat, batch: int) -> Any:
+        """ART's CarliniL2Method, which adds a line search and forgets the 8-bit grid."""
         from art.attacks.evasion import CarliniL2Method
 
-        return CarliniL2Method
-
-    def art_options(self, threat: Threat, batch: int) -> dict[str, Any]:
-        """The same steps and constants; ART adds a line search, and forgets the 8-bit grid."""
-        return {
-            "binary_search_steps": self.search_steps,
-            "max_iter": self.steps,
-            "learning_rate": self.learning_rate,
-            "initial_const": self.initial_const,
-            "batch_size": batch,
-            "verbose": False,
-        }
+        return CarliniL2Method(
+            estimator,
+            binary_search_steps=self.search_steps,
+            max_iter=self.steps,
+            learning_rate=self.learning_rate,
+            initial_const=self.initial_const,
+            batch_size=batch,
+            verbose=False,
+        )

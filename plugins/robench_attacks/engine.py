@@ -1,4 +1,4 @@
-"""What an attack with two engines shares: robench's own search, or the stock ART class."""
+"""What the attacks that ART also has share: robench's own search, or the stock ART class."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench import Threat
-    from robench_attacks.art_bridge import Search
 
 ENGINES = ("robench", "art")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineAttack(Attack):
-    """An attack that ART also has: an ART object in front, and one of two searches behind it."""
+    """An attack with two engines: `candidates` is robench's, `stock` ART's."""
 
     engine: str = "robench"
-    """robench: our vectorised search inside ART's class; art: ART's own search."""
+    """robench: our vectorised search; art: ART's own body."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,30 +33,41 @@ class EngineAttack(Attack):
         )
 
     @abstractmethod
-    def search_for(self, threat: Threat, rng: torch.Generator) -> Search:
-        """The robench search under a threat: a function of twin, images and labels."""
+    def candidates(
+        self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """Search with robench; the twin's parameters are frozen and the global generators seeded.
+
+        Images, labels and candidates lie on the twin's device.
+        """
 
     @abstractmethod
-    def art_class(self) -> Any:
-        """The stock ART class."""
-
-    @abstractmethod
-    def art_options(self, threat: Threat, batch: int) -> dict[str, Any]:
-        """Arguments of the stock ART class under a threat; raises ConfigError if it cannot."""
+    def stock(self, estimator: Any, threat: Threat, batch: int) -> Any:
+        """The stock ART attack with these options; raises ConfigError if it has no such option."""
 
     def run(
         self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
     ) -> Tensor:
-        """Search candidates through ART's object; an empty ball gives the clean images."""
-        from robench_attacks.art_bridge import generate, searched
-
+        """Search with the chosen engine; an empty ball gives the clean images."""
         if threat.eps == 0:
             return images.clone()
-        options = self.art_options(threat, len(images))
-        art_class = self.art_class()
-        if self.engine == "robench":
-            art_class = searched(art_class, self.search_for(threat, rng))
-        return generate(partial(art_class, **options), twin, images, labels, rng)
+        if self.engine == "art":
+            from robench_attacks.art_bridge import run_art
+
+            stock = partial(self.stock, threat=threat, batch=len(images))
+            return run_art(stock, twin, images, labels, rng)
+
+        import torch
+
+        from robench import module_device, seed_scope
+        from robench.search import searching
+
+        images, labels = (part.to(module_device(twin)) for part in (images, labels))
+        # A random twin draws from the global generators.
+        with seed_scope(int(torch.randint(2**31, (), generator=rng))), searching(twin):
+            with torch.no_grad():
+                twin(images[:1])  # for no answer: published examples of random twins came after it
+            return self.candidates(twin, images, labels, threat, rng).cpu()
 
     def refuse_with_art(self, **options: bool) -> None:
         """Raise ConfigError for the first of these options that ART's class does not have."""
@@ -71,3 +81,12 @@ class EngineAttack(Attack):
 def art_norm(norm: str) -> float:
     """The norm as ART writes it."""
     return {"linf": float("inf"), "l2": 2.0}[norm]
+
+
+def is_random(twin: nn.Module, images: Tensor) -> bool:
+    """Whether two answers to a few images differ by more than rounding."""
+    import torch
+
+    with torch.no_grad():
+        first, second = twin(images[:4]), twin(images[:4])
+    return not torch.allclose(first, second, rtol=1e-3, atol=1e-3, equal_nan=True)

@@ -1,87 +1,49 @@
-"""Gradient attacks inside a ball: fgsm, pgd, bim, mim."""
+"""Gradient attacks inside a ball: fgsm, pgd, bim, mim; the loop is `robench.search.GradientSearch`.
+
+Of one start on a random twin the last iterate is kept: the best iterate by a few random answers is
+a lucky one, not one near the best.
+"""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from robench import require, require_positive
-from robench_attacks.engine import EngineAttack, art_norm
+from robench_attacks.engine import EngineAttack, art_norm, is_random
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from robench import Threat
-    from robench.search import GradientSearch
-    from robench_attacks.art_bridge import Search
 
 LOSSES = ("cross_entropy", "margin", "dlr")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Ascent(EngineAttack):
-    """What the four have in common: a setting of one gradient search."""
-
-    @abstractmethod
-    def settings(self) -> GradientSearch:
-        """The search that the options describe."""
-
-    def search_for(self, threat: Threat, rng: torch.Generator) -> Search:
-        """The gradient search under a threat; of one start on a random twin the last iterate.
-
-        The best iterate by a few random answers is a lucky one, not one near the best.
-        """
-        settings = self.settings()
-
-        def run(twin: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-            best = settings.best and (settings.restarts > 1 or not _random(twin, images[:4]))
-            return replace(settings, best=best).run(twin, images, labels, threat, rng)
-
-        return run
-
-
-def _random(twin: nn.Module, images: Tensor) -> bool:
-    """Whether two answers to the same images differ by more than rounding."""
-    import torch
-
-    from robench.search import searching
-
-    with searching(twin), torch.no_grad():
-        first, second = twin(images), twin(images)
-    return not torch.allclose(first, second, rtol=1e-3, atol=1e-3, equal_nan=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FGSM(_Ascent):
+class FGSM(EngineAttack):
     """Fast gradient sign method (Goodfellow et al., 2015): one step of the full radius."""
 
-    def settings(self) -> GradientSearch:
+    def candidates(
+        self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
         """One step, its result returned as it is."""
         from robench.search import GradientSearch
 
-        return GradientSearch(steps=1, best=False)
+        return GradientSearch(steps=1, best=False).run(twin, images, labels, threat, rng)
 
-    def art_class(self) -> Any:
+    def stock(self, estimator: Any, threat: Threat, batch: int) -> Any:
         """ART's FastGradientMethod."""
         from art.attacks.evasion import FastGradientMethod
 
-        return FastGradientMethod
-
-    def art_options(self, threat: Threat, batch: int) -> dict[str, Any]:
-        """Norm and radius."""
-        return {
-            "norm": art_norm(threat.norm),
-            "eps": threat.eps,
-            "eps_step": threat.eps,
-            "batch_size": batch,
-        }
+        norm, eps = art_norm(threat.norm), threat.eps
+        return FastGradientMethod(estimator, norm=norm, eps=eps, eps_step=eps, batch_size=batch)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Iterated(_Ascent):
-    """Several steps of a stated size."""
+class BIM(EngineAttack):
+    """Basic iterative method (Kurakin et al., 2017): repeated small FGSM steps."""
 
     steps: int = 10
     """Gradient steps."""
@@ -92,71 +54,67 @@ class _Iterated(_Ascent):
         super().__post_init__()
         require_positive(steps=self.steps, step=self.step)
 
-    def art_options(self, threat: Threat, batch: int) -> dict[str, Any]:
-        """Radius, step size and number of steps."""
-        assert threat.eps is not None
-        return {
-            "eps": threat.eps,
-            "eps_step": self.step * threat.eps / self.steps,
-            "max_iter": self.steps,
-            "batch_size": batch,
-            "verbose": False,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class BIM(_Iterated):
-    """Basic iterative method (Kurakin et al., 2017): repeated small FGSM steps."""
-
-    def settings(self) -> GradientSearch:
+    def candidates(
+        self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
         """Plain steps from the clean image."""
         from robench.search import GradientSearch
 
-        return GradientSearch(steps=self.steps, step=self.step)
+        search = GradientSearch(steps=self.steps, step=self.step, best=not is_random(twin, images))
+        return search.run(twin, images, labels, threat, rng)
 
-    def art_class(self) -> Any:
-        """ART's BasicIterativeMethod."""
+    def stock(self, estimator: Any, threat: Threat, batch: int) -> Any:
+        """ART's BasicIterativeMethod, which knows Linf alone."""
         from art.attacks.evasion import BasicIterativeMethod
 
-        return BasicIterativeMethod
-
-    def art_options(self, threat: Threat, batch: int) -> dict[str, Any]:
-        """As for every iteration; ART's class knows Linf alone."""
         self.refuse_with_art(**{"norm=l2": threat.norm != "linf"})
-        return super().art_options(threat, batch)
+        return BasicIterativeMethod(estimator, **_steps(self, threat, batch))
 
 
 @dataclass(frozen=True, kw_only=True)
-class MIM(_Iterated):
+class MIM(EngineAttack):
     """Momentum iterative method (Dong et al., 2018)."""
 
+    steps: int = 10
+    """Gradient steps."""
+    step: float = 1.0
+    """Step size in units of eps / steps."""
     decay: float = 1.0
     """What each step keeps of the gradients gathered before it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_positive(steps=self.steps, step=self.step)
         require(self.decay >= 0, f"expected decay >= 0, got {self.decay}")
 
-    def settings(self) -> GradientSearch:
+    def candidates(
+        self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
         """Steps along the momentum."""
         from robench.search import GradientSearch
 
-        return GradientSearch(steps=self.steps, step=self.step, decay=self.decay)
+        search = GradientSearch(
+            steps=self.steps,
+            step=self.step,
+            decay=self.decay,
+            best=not is_random(twin, images),
+        )
+        return search.run(twin, images, labels, threat, rng)
 
-    def art_class(self) -> Any:
+    def stock(self, estimator: Any, threat: Threat, batch: int) -> Any:
         """ART's MomentumIterativeMethod."""
         from art.attacks.evasion import MomentumIterativeMethod
 
-        return MomentumIterativeMethod
-
-    def art_options(self, threat: Threat, batch: int) -> dict[str, Any]:
-        """Norm and decay besides."""
-        options = super().art_options(threat, batch)
-        return options | {"norm": art_norm(threat.norm), "decay": self.decay}
+        return MomentumIterativeMethod(
+            estimator,
+            norm=art_norm(threat.norm),
+            decay=self.decay,
+            **_steps(self, threat, batch),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class PGD(_Iterated):
+class PGD(EngineAttack):
     """Projected gradient descent (Madry et al., 2018)."""
 
     steps: int = 40
@@ -177,7 +135,13 @@ class PGD(_Iterated):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive(restarts=self.restarts, temperature=self.temperature, samples=self.samples)
+        require_positive(
+            steps=self.steps,
+            step=self.step,
+            restarts=self.restarts,
+            temperature=self.temperature,
+            samples=self.samples,
+        )
         require(
             self.loss in LOSSES,
             f"expected loss to be one of {', '.join(LOSSES)}, got {self.loss!r}",
@@ -192,11 +156,13 @@ class PGD(_Iterated):
             samples=self.samples != 1,
         )
 
-    def settings(self) -> GradientSearch:
-        """The options as they stand."""
+    def candidates(
+        self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """Steps from each start, projected onto the ball."""
         from robench.search import GradientSearch
 
-        return GradientSearch(
+        search = GradientSearch(
             steps=self.steps,
             step=self.step,
             random_start=self.random_start,
@@ -204,16 +170,29 @@ class PGD(_Iterated):
             loss=self.loss,
             temperature=self.temperature,
             samples=self.samples,
+            best=self.restarts > 1 or not is_random(twin, images),
         )
+        return search.run(twin, images, labels, threat, rng)
 
-    def art_class(self) -> Any:
-        """ART's PGD for PyTorch."""
+    def stock(self, estimator: Any, threat: Threat, batch: int) -> Any:
+        """ART's PGD for PyTorch, which counts a first start at the clean image as none."""
         from art.attacks.evasion import ProjectedGradientDescentPyTorch
 
-        return ProjectedGradientDescentPyTorch
+        return ProjectedGradientDescentPyTorch(
+            estimator,
+            norm=art_norm(threat.norm),
+            num_random_init=self.restarts if self.random_start else 0,
+            **_steps(self, threat, batch),
+        )
 
-    def art_options(self, threat: Threat, batch: int) -> dict[str, Any]:
-        """Norm and starts besides; ART counts a first start at the clean image as none."""
-        options = super().art_options(threat, batch)
-        starts = self.restarts if self.random_start else 0
-        return options | {"norm": art_norm(threat.norm), "num_random_init": starts}
+
+def _steps(attack: BIM | MIM | PGD, threat: Threat, batch: int) -> dict[str, Any]:
+    """Radius, step size and number of steps as ART's iterative classes take them."""
+    assert threat.eps is not None
+    return {
+        "eps": threat.eps,
+        "eps_step": attack.step * threat.eps / attack.steps,
+        "max_iter": attack.steps,
+        "batch_size": batch,
+        "verbose": False,
+    }

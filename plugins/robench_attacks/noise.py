@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from robench import Attack, ConfigError
@@ -18,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Noise(Attack):
-    """Adds noise of the size `eps`; ART has none, so this is an ART evasion attack of ours."""
+    """Adds noise of the size `eps`; ART has no such attack."""
 
     search: ClassVar[Literal["ball", "minimal", "noise"]] = "noise"
+    queries_only: ClassVar[bool] = True
 
     @abstractmethod
     def draw(self, shape: tuple[int, ...], size: float, rng: torch.Generator) -> Tensor:
@@ -30,12 +30,10 @@ class _Noise(Attack):
         self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
     ) -> Tensor:
         """Add noise and clip to [0,1]; raises ConfigError without a size."""
-        from robench_attacks.art_bridge import AddedNoise, generate
-
         if threat.eps is None:
             raise ConfigError("expected eps (the size of the noise), got none; set eps")
         noise = self.draw(tuple(images.shape), threat.eps, rng)
-        return generate(partial(AddedNoise, noise=noise), twin, images, labels, rng)
+        return (images + noise.to(images.device)).clamp(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from robench import hookimpl
-from robench.plugin.hooks import Register
+from robench import Register, hookimpl
 
 
 @hookimpl

@@ -28,14 +28,14 @@ class QATInt8(robench.Compressor):
 
     def prepare(self, model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
         """Insert fake quantization: the module that is trained is the twin."""
-        from robench.integer.trace import prepare_qat
+        from robench.integer import prepare_qat
 
         return prepare_qat(model, shape, input_range=covered(self.input_range))
 
     def finish(self, model: nn.Module, data: robench.Data) -> robench.System:
         """Fold the trained twin into an integer program."""
         del data
-        from robench.integer.deployed import integer_system
+        from robench.integer import integer_system
 
         return integer_system(model)
 
@@ -63,8 +63,7 @@ class PTQInt8(robench.Compressor):
 
     def finish(self, model: nn.Module, data: robench.Data) -> robench.System:
         """Calibrate on the first training images, then fold into an integer program."""
-        from robench.integer import quantize
-        from robench.integer.deployed import integer_system
+        from robench.integer import integer_system, quantize
 
         images = data.train.float_images()[: self.images]
         twin = quantize(model.cpu(), images, self.method, input_range=covered(self.input_range))  # type: ignore[arg-type]

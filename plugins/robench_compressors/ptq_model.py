@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench import ConfigError, FloatDeployed
-from robench.core.layers import weight_layers
+from robench import ConfigError, FloatDeployed, weight_layers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robench.plugin.hooks import Register, hookimpl
+from robench import Register, hookimpl
 from robench_data.caltech101 import Caltech101
 from robench_data.checkpoint import Checkpoint
 from robench_data.cifar10 import CIFAR10

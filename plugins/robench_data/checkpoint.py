@@ -7,24 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from robench import ConfigError, Model, require
-from robench_data.cnn4 import CNN4
-from robench_data.resnet9 import ResNet9
-from robench_data.resnet20 import ResNet20
-from robench_data.small_cnn import SmallCNN
+from robench import ConfigError, Model, registry, require
 from robench_data.torchvision_model import TorchvisionModel
-from robench_data.wide_resnet32 import WideResNet32
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-ARCHITECTURES: dict[str, type[Model]] = {
-    "small_cnn": SmallCNN,
-    "cnn4": CNN4,
-    "resnet9": ResNet9,
-    "resnet20": ResNet20,
-    "wide_resnet32": WideResNet32,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +26,7 @@ class Checkpoint(Model):
     path: str = ""
     """The file: .safetensors, or a state dict that torch reads with weights_only."""
     architecture: str = "small_cnn"
-    """small_cnn, cnn4, resnet9, resnet20, wide_resnet32, or a torchvision classifier's name."""
+    """A registered architecture such as small_cnn, or a torchvision classifier's name."""
     options: Any = None
     """Options of the architecture, for example {width: 10}."""
 
@@ -49,12 +36,13 @@ class Checkpoint(Model):
 
     def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Make the network with the file's weights; raises UserError when they do not fit."""
-        from robench.core.weights import read_tensors
+        from robench import read_tensors
         from robench_data.networks.loading import load_all
 
         state = read_tensors(Path(self.path).expanduser())
-        whole = self._untrained().build(shape, classes)
-        inner = self.architecture not in ARCHITECTURES
+        untrained = self._untrained()
+        whole = untrained.build(shape, classes)
+        inner = isinstance(untrained, TorchvisionModel)
         network = whole.get_submodule("network") if inner else whole
         load_all(network, _without(state, "network.") if inner else state, self.path)
         return whole
@@ -66,17 +54,24 @@ class Checkpoint(Model):
         return file_digest(self.path)
 
     def _untrained(self) -> Model:
-        cls = ARCHITECTURES.get(self.architecture)
+        choice = registry().choices["model"].get(self.architecture)
         options = {} if self.options is None else self.options
         try:
-            if cls is not None:
-                return cls(**options)
-            return TorchvisionModel(name=self.architecture, **options)
+            if choice is None or not _is_architecture(choice.cls):
+                return TorchvisionModel(name=self.architecture, **options)
+            model = choice.make(**options)
         except TypeError as error:
             raise ConfigError(
                 f"expected a mapping of options of {self.architecture}, got {options!r}; "
                 "see `robench plugins model`"
             ) from error
+        assert isinstance(model, Model)
+        return model
+
+
+def _is_architecture(cls: type) -> bool:
+    """Whether options alone decide the network: neither code of the user's nor another file."""
+    return issubclass(cls, Model) and cls.identity is Model.identity
 
 
 def _without(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

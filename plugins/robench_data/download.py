@@ -1,4 +1,7 @@
-"""Downloads of data sets: once, whichever process comes first, never half told."""
+"""Downloads of data sets: once, whichever process comes first, never half told.
+
+Torchvision fetches and checks them, so that no other downloader is needed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The idx format of MNIST: big-endian sizes, then bytes (LeCun, yann.lecun.com/exdb/mnist)."""
+"""The idx format of MNIST: big-endian sizes, then bytes (LeCun, yann.lecun.com/exdb/mnist).
+
+Torchvision's reader takes no gzipped file and believes the sizes of a damaged one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Folders of pictures, a sub-folder per class."""
+"""Folders of pictures, a sub-folder per class.
+
+Listed without torchvision.datasets.folder: a cached run lists the files too, and importing that
+takes longer than all else it does.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +59,7 @@ def read_pictures(paths: Sequence[Path], shorter: int, size: int) -> Tensor:
     """
     import torch
 
-    from robench.base.progress import progress
+    from robench import progress
 
     result = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
     with progress("read", len(paths)) as advance:

@@ -18,7 +18,7 @@ def split(labels: Tensor, test: int, seed: int) -> tuple[Tensor, Tensor]:
     import numpy as np
     import torch
 
-    from robench.core.data import stratified
+    from robench import stratified
 
     if not 1 <= test < len(labels):
         raise DataError(

@@ -36,7 +36,7 @@ class TorchvisionModel(Model):
         Raises ConfigError for an unknown name, UserError for weights that are not to be had or
         belong to another architecture.
         """
-        from robench.core.weights import read_tensors
+        from robench import read_tensors
         from robench_data.networks.classifiers import classifier, imagenet_tensors
         from robench_data.networks.loading import load_body
 

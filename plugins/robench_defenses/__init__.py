@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from robench.plugin.hooks import Register, hookimpl
+from robench import Register, hookimpl
 from robench_defenses.adversarial import AdversarialTraining
-from robench_defenses.feedback.options import FeedbackLearning
+from robench_defenses.feedback import FeedbackLearning
 from robench_defenses.gaussian import GaussianTraining
 from robench_defenses.mulaw import MuLaw
 from robench_defenses.none import NoDefense

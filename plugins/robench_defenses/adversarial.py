@@ -6,8 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
-from robench import ConfigError, Defense, Threat, require, require_positive
-from robench.core.threat import check_norm, parse_eps, resolve_eps
+from robench import (
+    ConfigError,
+    Defense,
+    Threat,
+    check_norm,
+    parse_eps,
+    require,
+    require_positive,
+    resolve_eps,
+)
 
 if TYPE_CHECKING:
     import torch

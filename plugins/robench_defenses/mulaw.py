@@ -43,7 +43,7 @@ class MuLaw(Defense):
 
         import torch
 
-        from robench.core.layers import chosen_layers
+        from robench import chosen_layers
 
         mapped = deepcopy(model)
         with torch.no_grad():

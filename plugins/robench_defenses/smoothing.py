@@ -91,7 +91,7 @@ class FloatRS(robench.Defense):
 
     def deploy(self, system: robench.System, context: robench.DeployContext) -> robench.System:
         """Vote under noise; the twin averages class probabilities under Gaussian noise."""
-        from robench.smoothing.classifier import SmoothedDeployed, SmoothedTwin, to_pixels
+        from robench.smoothing import SmoothedDeployed, SmoothedTwin, to_pixels
 
         classes = len(context.data.classes)
         noise = self._law(self.sigma)
@@ -100,7 +100,7 @@ class FloatRS(robench.Defense):
         return robench.System(deployed, SmoothedTwin(system.twin, self.sigma, self.samples))
 
     def _law(self, sigma: float) -> Noise:
-        from robench.smoothing.noise import Noise
+        from robench.smoothing import Noise
 
         return Noise(sigma=Fraction(str(sigma)), law=self.law)
 
@@ -112,8 +112,7 @@ class FloatRS(robench.Defense):
         if self.law == "gaussian":
             drawn = sigma * torch.randn(images.shape, generator=rng)
         else:
-            from robench.smoothing.noise import noise_table
-            from robench.smoothing.sampling import training_noise
+            from robench.smoothing import noise_table, training_noise
 
             drawn = training_noise(noise_table(self._law(sigma)), images.shape, rng) / 255
         return drawn.to(images.device)

@@ -7,14 +7,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 import robench
-from robench_metrics.smoothed import Chosen, choose, share
+from robench_metrics.smoothed import Chosen, choose
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
     from robench.smoothing import Certificates
@@ -29,6 +28,8 @@ fresh noise, at most so many."""
 @dataclass(frozen=True, kw_only=True)
 class Certified(robench.Metric):
     """Certified accuracy at radii, certified percentage, average radius, abstention."""
+
+    reads: ClassVar[Literal["outcomes", "deployed", "models"]] = "deployed"
 
     radii: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75])
     """L2 radii in [0,1] pixels."""
@@ -65,19 +66,17 @@ class Certified(robench.Metric):
     def _values(
         self, certificates: Certificates, labels: NDArray[np.int64], about: dict[str, Any]
     ) -> Iterator[robench.Value]:
-        from robench.smoothing import metrics
+        from robench import smoothing
+
+        metrics = smoothing.metrics
 
         n = len(labels)
         for radius in self.radii:
             axes = {**about, "radius": radius}
-            right = metrics.certified_accuracy(certificates, labels, radius)
-            yield share("certified_accuracy", right, n, axes)
-            yield share(
-                "certified_percentage_at",
-                metrics.certified_percentage(certificates, radius),
-                n,
-                axes,
-            )
+            right = metrics.certified_correct(certificates, labels, radius).sum()
+            yield robench.share("certified_accuracy", right, n, axes)
+            reached = round(metrics.certified_percentage(certificates, radius) * n)
+            yield robench.share("certified_percentage_at", reached, n, axes)
             printed = metrics.certified_accuracy_eq10(certificates, labels, radius)
             yield robench.Value(
                 metric="certified_accuracy_eq10",
@@ -85,9 +84,9 @@ class Certified(robench.Metric):
                 unit="share",
                 axes=axes,
             )
-        yield share("certified_percentage", metrics.certified_percentage(certificates), n, about)
-        abstained = metrics.abstention(certificates)
-        yield share("certificate_abstention", abstained, n, about, better="lower")
+        given = round(metrics.certified_percentage(certificates) * n)
+        yield robench.share("certified_percentage", given, n, about)
+        yield robench.share("certificate_abstention", n - given, n, about, better="lower")
         yield robench.Value(
             metric="average_certified_radius",
             value=metrics.average_certified_radius(certificates, labels),
@@ -113,24 +112,26 @@ class Certified(robench.Metric):
         """Attack every certified ball and judge by fresh votes; prints every hit."""
         import numpy as np
 
-        from robench.base.seeds import derive, generator
-        from robench.smoothing import crosscheck
-        from robench.smoothing.prediction import predict_early
+        from robench import smoothing
 
-        seed = derive(chosen.seed, "cross-check")
-        rows, rng = (certificates.radius2 > 0).nonzero()[0], generator(seed)
+        seed = robench.derive(chosen.seed, "cross-check")
+        rows, rng = (certificates.radius2 > 0).nonzero()[0], robench.generator(seed)
         hits = []
         for part in (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)):
             images, radius2 = chosen.pixels[part], certificates.radius2[part]
             labels, twin = certificates.prediction[part], evidence.system.twin
-            found = crosscheck.attack_balls(twin, images, labels, radius2, rng, self.attack_steps)
+            found = smoothing.crosscheck.attack_balls(
+                twin, images, labels, radius2, rng, self.attack_steps
+            )
             source = chosen.deployed.votes(found, seed, chosen.numbers[part])
-            now = predict_early(source, np.arange(len(part)), VOTES, CONFIDENCE)
-            hits += crosscheck.hits(chosen.numbers[part], images, found, labels, now, radius2)
+            now = smoothing.predict_early(source, np.arange(len(part)), VOTES, CONFIDENCE)
+            hits += smoothing.crosscheck.hits(
+                chosen.numbers[part], images, found, labels, now, radius2
+            )
         for hit in hits:
             print(hit, file=sys.stderr)  # noqa: T201
-        crosscheck.judge(hits, len(rows), about["alpha"])
-        limit = crosscheck.allowed(len(rows), about["alpha"])
+        smoothing.crosscheck.judge(hits, len(rows), about["alpha"])
+        limit = smoothing.crosscheck.allowed(len(rows), about["alpha"])
         yield robench.Value(
             metric="broken_certificates",
             value=len(hits),
@@ -142,25 +143,21 @@ class Certified(robench.Metric):
 
 def _table(
     chosen: Chosen, certificates: Certificates, seconds: list[float], alpha: float
-) -> pd.DataFrame:
+) -> dict[str, Any]:
     """A row an image."""
-    import pandas as pd
+    from robench.smoothing import lower_bound
 
-    from robench.smoothing.bounds import lower_bound
-
-    return pd.DataFrame(
-        {
-            "image": chosen.numbers,
-            "label": chosen.labels,
-            "prediction": certificates.prediction,
-            "radius2": certificates.radius2,
-            "hits": certificates.hits,
-            "draws": certificates.draws,
-            "p_lower": lower_bound(certificates.hits, certificates.draws, alpha),
-            "seconds": seconds,
-            "seed": chosen.seed,
-        }
-    )
+    return {
+        "image": chosen.numbers,
+        "label": chosen.labels,
+        "prediction": certificates.prediction,
+        "radius2": certificates.radius2,
+        "hits": certificates.hits,
+        "draws": certificates.draws,
+        "p_lower": lower_bound(certificates.hits, certificates.draws, alpha),
+        "seconds": seconds,
+        "seed": [chosen.seed] * len(seconds),
+    }
 
 
 def _certify(
@@ -169,13 +166,12 @@ def _certify(
     """Certificates, seconds of each image, and what they hold under."""
     import numpy as np
 
-    from robench.base.progress import progress
     from robench.smoothing import Certificates
 
-    name, certifier = next(iter(evidence.steps.config.certifier.items()))
+    name, certifier = evidence.certifier
     source, rows = chosen.source, np.arange(len(chosen.labels))
     parts, seconds = [], []
-    with progress("certify", len(rows)) as advance:
+    with robench.progress("certify", len(rows)) as advance:
         for chunk in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
             start = time.perf_counter()
             parts.append(certifier.certify(source, chunk))
@@ -192,6 +188,6 @@ def _certify(
         "alpha": float(certifier.alpha),
         "sigma": float(noise.sigma),
         "law": noise.law,
-        "exact": noise.law != "gaussian" and hasattr(chosen.deployed.base, "program"),
+        "exact": chosen.deployed.exact,
     }
     return Certificates(**joined, selection=parts[0].selection), seconds, about

@@ -59,7 +59,7 @@ class Latency(robench.Metric):
             "batch": self.batch,
             "warmup": self.warmup,
             "threads": torch.get_num_threads(),
-            "device": evidence.steps.device.type,
+            "device": evidence.device.type,
         }
         if name:
             axes["runtime"] = name

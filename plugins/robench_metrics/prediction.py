@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Optional
 
 import robench
-from robench_metrics.smoothed import choose, share
+from robench_metrics.smoothed import choose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,8 @@ class SmoothedPrediction(robench.Metric):
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
         """Yield values at each number of draws; adds the table `predictions`."""
         import numpy as np
-        import pandas as pd
 
-        from robench.smoothing.prediction import decide, prediction_table
-        from robench.smoothing.radius import ABSTAIN
+        from robench.smoothing import decide, prediction_table
 
         chosen = choose(evidence, self.images, self.every)
         rows, n = np.arange(len(chosen.labels)), len(chosen.labels)
@@ -50,30 +48,31 @@ class SmoothedPrediction(robench.Metric):
             seconds = (time.perf_counter() - start) / n
             labels = decide(counts, prediction_table(draws, self.alpha))
             found.append(
-                pd.DataFrame(
-                    {
-                        "image": chosen.numbers,
-                        "label": chosen.labels,
-                        "draws": draws,
-                        "prediction": labels,
-                        "seconds": seconds,
-                    }
-                )
+                {
+                    "image": chosen.numbers,
+                    "label": chosen.labels,
+                    "draws": np.full(n, draws),
+                    "prediction": labels,
+                    "seconds": np.full(n, seconds),
+                }
             )
-            axes: dict[str, object] = {
+            axes: dict[str, robench.Axis] = {
                 "draws": draws,
                 "alpha": self.alpha,
                 "sigma": float(chosen.deployed.noise.sigma),
             }
-            right, abstained = (labels == chosen.labels).mean(), (labels == ABSTAIN).mean()
-            yield share("prediction_accuracy", float(right), n, axes)
-            yield share("prediction_abstention", float(abstained), n, axes, "lower")
+            right = (labels == chosen.labels).sum()
+            abstained = (labels == robench.ABSTAIN).sum()
+            yield robench.share("prediction_accuracy", right, n, axes)
+            yield robench.share("prediction_abstention", abstained, n, axes, better="lower")
             yield robench.Value(
                 metric="prediction_seconds",
                 value=seconds,
                 n=n,
                 unit="s per image",
                 better="lower",
-                axes=axes,  # type: ignore[arg-type]
+                axes=axes,
             )
-        evidence.tables["predictions"] = pd.concat(found, ignore_index=True)
+        evidence.tables["predictions"] = {
+            name: np.concatenate([part[name] for part in found]) for name in found[0]
+        }

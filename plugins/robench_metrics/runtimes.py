@@ -30,11 +30,10 @@ def _runtime(name: str, evidence: robench.Evidence) -> robench.Deployed:
     import torch
 
     if name == "eager":
-        shape, classes = evidence.data.shape, len(evidence.data.classes)
-        return robench.FloatDeployed(evidence.steps.model.build(shape, classes), batch=400)
-    from robench.integer.runtimes import classifier
+        return robench.FloatDeployed(evidence.untrained(), batch=400)
+    from robench.integer import classifier
 
-    program = getattr(evidence.steps.finished.deployed, "program", None)
+    program = getattr(evidence.finished.deployed, "program", None)
     if program is None:
         raise robench.UserError(
             f"expected an integer program for {name}, got a float network; "

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from robench.smoothing.classifier import SmoothedDeployed
-    from robench.smoothing.votes import VoteSource
+    from robench.smoothing import SmoothedDeployed, VoteSource
 
 
 @dataclass(frozen=True)
@@ -40,38 +39,21 @@ def choose(evidence: robench.Evidence, images: int, every: int | None) -> Chosen
     """
     import numpy as np
 
-    from robench.smoothing.classifier import SmoothedDeployed
+    from robench.smoothing import SmoothedDeployed
 
     deployed = evidence.system.deployed
     if not isinstance(deployed, SmoothedDeployed):
         raise robench.ConfigError(
             "expected a smoothed system for this metric; use defense=intrs or float_rs"
         )
-    steps = evidence.steps
+    everything = evidence.data.test
     if every is None:
-        judged = steps.subset.numpy()
+        judged = evidence.numbers
         count = min(images, len(judged))
         numbers = judged[np.arange(count) * len(judged) // count]
     else:
-        numbers = np.arange(len(steps.data.test))[::every][:images]
-    test = steps.data.test.take(steps.data.test.labels.new_tensor(numbers))
-    return Chosen(numbers, test.images.numpy(), test.labels.numpy(), steps.certify_seed, deployed)
-
-
-def share(
-    metric: str, value: float, n: int, axes: dict[str, object], better: str = "higher"
-) -> robench.Value:
-    """A share of n images with its Wilson interval."""
-    from robench.base.stats import wilson
-
-    low, high = wilson(round(value * n), n)
-    return robench.Value(
-        metric=metric,
-        value=value,
-        low=low,
-        high=high,
-        n=n,
-        unit="share",
-        better=better,  # type: ignore[arg-type]
-        axes=axes,  # type: ignore[arg-type]
+        numbers = np.arange(len(everything))[::every][:images]
+    test = everything.take(everything.labels.new_tensor(numbers))
+    return Chosen(
+        numbers, test.images.numpy(), test.labels.numpy(), evidence.certify_seed, deployed
     )

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from robench.audit.trial import Trial
 from robench.audit.verdict import difference
 from robench.base.seeds import generator
 from robench.base.stats import wilson
 from robench.core.record import Finding
+from robench.plugin.trial import Trial
 
 Search = Callable[[Tensor], Tensor]
 """Indices of images -> their legal candidates."""

@@ -14,44 +14,22 @@ from robench.audit.judge import Judge
 from robench.base.seeds import generator
 from robench.core.system import System, module_device
 from robench.core.threat import Threat
+from robench.plugin.trial import Attacker, Reference
 from robench.search import GradientSearch, Trace
 
 if TYPE_CHECKING:
-    from robench.plugin.components import Attack
-    from robench.search import Watch
+    from robench.search import Callback
 
 USUAL = "the usual attack"
 BATCH = 100
 """Images searched at once."""
 
 
-@dataclass(frozen=True)
-class Reference:
-    """The usual attack on the M images that are right clean, and what it showed."""
-
-    index: Tensor
-    """Which images: int64 (M,)."""
-    candidates: Tensor
-    """Legal candidates: float32 in [0,1], shape (M, C, H, W)."""
-    wrong: Tensor
-    """Whether the deployed model gets them wrong: bool (M,)."""
-    losses: Tensor
-    """Cross-entropy at each iterate, the start first: (steps + 1, M)."""
-    margins: Tensor
-    """Largest wrong logit minus the label's at each iterate: (steps + 1, M)."""
-    zero: Tensor
-    """Share of pixels whose gradient was exactly 0, in [0,1]: (steps, M)."""
-    nonfinite: Tensor
-    """Share of pixels whose gradient was NaN or infinite, in [0,1]: (steps, M)."""
-
-
 @dataclass
-class Trial:
-    """A system under a threat, judged on a subset of images; checks try candidates on it.
+class SystemTrial:
+    """The `Trial` that checks see: a system judged on images, its usual attack run when asked for.
 
-    Images are float32 in [0,1], shape (N, C, H, W), on the CPU; labels int64 (N,). Only images
-    that are right clean are attacked. `sources` are other models of the same task, made when
-    asked for, whose adversarial examples are tried.
+    `found` keeps, beside what the protocol has, what first broke each image.
     """
 
     system: System
@@ -64,7 +42,7 @@ class Trial:
     """Steps of every gradient search, the usual attack's too."""
     thrifty: bool = True
     """Whether a search that breaks next to nothing may stop early."""
-    attacks: Mapping[str, Attack] = field(default_factory=dict)
+    attacks: Mapping[str, Attacker] = field(default_factory=dict)
     """The run's own white-box attacks under this threat, by row name."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
@@ -125,19 +103,19 @@ class Trial:
         search: GradientSearch,
         index: Tensor,
         threat: Threat | None = None,
-        watch: Watch | None = None,
+        callback: Callback | None = None,
     ) -> Tensor:
         """Legal candidates for the images at `index`, searched on any module.
 
-        `name` seeds the random start; without `threat` it is the audit's. `watch` sees batches of
-        at most BATCH images one after the other.
+        `name` seeds the random start; without `threat` it is the audit's. `callback` meets
+        batches of at most BATCH images one after the other.
         """
         threat = threat or self.threat
         rng, device = generator(self.seed, "audit", name), module_device(twin)
         found = [self.images[:0]]
         for part in index.split(BATCH):
             images, labels = self.images[part], self.labels[part]
-            raw = search.run(twin, images.to(device), labels.to(device), threat, rng, watch)
+            raw = search.run(twin, images.to(device), labels.to(device), threat, rng, callback)
             found.append(threat.project(raw.detach().float().cpu(), images))
         return torch.cat(found)
 
@@ -171,7 +149,7 @@ class Trial:
         for part in index.split(BATCH):
             traces.append(Trace())
             twin = self.system.twin
-            found.append(self.search("reference", twin, self.usual, part, watch=traces[-1]))
+            found.append(self.search("reference", twin, self.usual, part, callback=traces[-1]))
         candidates = torch.cat(found)
         wrong = self.attempt("reference", candidates, index)
         self.alone[USUAL] = self.clean & ~self.tried["reference"]

@@ -80,7 +80,7 @@ def mcnemar(b: int, c: int) -> float:
     for k in range(min(b, c) + 1):
         below += term
         term = term * (n - k) // (k + 1)
-    return min(1.0, 2 * below / 2**n)
+    return min(1.0, float(2 * below / 2**n))
 
 
 def _newcombe(a: int, b: int, c: int, d: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The `robench` command: its arguments and exit statuses."""
+"""The `robench` command: its subcommands and exit statuses."""
 
 from __future__ import annotations
 
@@ -6,28 +6,61 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
+from typing import Protocol, cast
 
 from robench.base.errors import UserError
-from robench.base.machine import calm_threads
-from robench.cli import commands
+from robench.base.machine import calm_threads, pause_collector, resume_collector
+
+COMMANDS = (
+    "run",
+    "plugins",
+    "show",
+    "compare",
+    "verify",
+    "audit",
+    "study",
+    "leaderboard",
+    "new_plugin",
+    "export",
+    "cache",
+)
+"""The modules of the subcommands, in the order of the help."""
 
 DEBUG = "ROBENCH_DEBUG"
 
 
+class Command(Protocol):
+    """What the module of a subcommand has.
+
+    Every use of robench imports all of them, so they import what is heavy inside `run`.
+    """
+
+    HELP: str
+    """One line for the list of commands."""
+
+    def add(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments to its parser."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do what the arguments say and print it; returns the exit status."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 2 bad input, 1 a fault of robench."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
     calm_threads()
+    pause_collector()
     try:
-        return _dispatch(arguments)
+        options = _parse(list(sys.argv[1:] if argv is None else argv))
+        status: int = options.run(options)
+        return status
     except UserError as error:
         if os.environ.get(DEBUG):
             raise
-        print(f"robench: {error}", file=sys.stderr)  # noqa: T201
+        print(f"robench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("robench: interrupted; the same command goes on where it was", file=sys.stderr)  # noqa: T201
+        print("robench: interrupted; the same command goes on where it was", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader closed early (`| head`); python would complain again at exit.
@@ -37,103 +70,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get(DEBUG):
             raise
         text = " ".join(str(error).split())
-        print(  # noqa: T201
+        print(
             f"robench: internal error, {type(error).__name__}: {text}; run again with {DEBUG}=1 "
             "for the traceback and report it",
             file=sys.stderr,
         )
         return 1
+    finally:
+        resume_collector()
 
 
-def _dispatch(arguments: list[str]) -> int:
-    # Hydra reads everything after `run` itself.
-    if arguments[:1] == ["run"]:
-        return commands.run(arguments[1:])
-    options = _parser().parse_args(arguments)
-    result: int = options.command(options)
-    return result
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands; its result's `run` does what was asked."""
+    whole = argparse.ArgumentParser(
         prog="robench",
         description="How robust is the network you actually ship?",
         epilog="robench run defense=adversarial_training attack=pgd    starts here",
     )
-    parser.add_argument("--version", action="store_true", help="print the version")
-    parser.set_defaults(command=_version_or_help(parser))
-    added = parser.add_subparsers(metavar="COMMAND")
-
-    added.add_parser("run", help="one run, or a sweep with -m", add_help=False)
-
-    plugins = added.add_parser("plugins", help="what is installed, with its options")
-    plugins.add_argument("kind", nargs="?", help="dataset, model, defense, ...")
-    plugins.set_defaults(command=commands.plugins)
-
-    show = added.add_parser("show", help="print one record")
-    show.add_argument("record", help="its folder or the beginning of its id")
-    show.add_argument("--json", action="store_true", help="the record as it is")
-    show.set_defaults(command=commands.show)
-
-    compare = added.add_parser("compare", help="two records, paired on the same images")
-    compare.add_argument("first")
-    compare.add_argument("second")
-    compare.set_defaults(command=commands.compare)
-
-    verify = added.add_parser("verify", help="judge a record's saved examples again")
-    verify.add_argument("record")
-    verify.set_defaults(command=commands.verify)
-
-    audit = added.add_parser("audit", help="the full audit of a stored run, or of your own model")
-    audit.add_argument("record", nargs="?", help="its folder or the beginning of its id")
-    audit.add_argument("--model", metavar="MODULE:FUNCTION", help="your own trained network")
-    audit.add_argument("overrides", nargs="*", help="with --model: dataset=mnist attack=pgd ...")
-    audit.set_defaults(command=commands.audit)
-
-    study = added.add_parser("study", help="records beside a paper's numbers and claims")
-    study.add_argument("name", help="its preset's name: song2021_mnist, ...")
-    study.add_argument("--records", type=Path, help="the folder that holds them")
-    study.set_defaults(command=commands.study)
-
-    page = added.add_parser("leaderboard", help="records to a page that opens from disk")
-    page.add_argument("records", nargs="+", type=Path, help="folders that hold records")
-    page.add_argument("--out", type=Path, help="where the page goes")
-    page.add_argument("--check", action="store_true", help="check the records, make no page")
-    page.set_defaults(command=commands.leaderboard)
-
-    new = added.add_parser("new-plugin", help="write a plugin package to start from")
-    new.add_argument("name", help="robench-mine, for instance")
-    new.add_argument("--kinds", nargs="+", metavar="KIND", help="attack, metric, ...")
-    new.add_argument("--out", type=Path, default=Path(), help="where the package goes")
-    new.set_defaults(command=commands.new_plugin)
-
-    ship = added.add_parser("export", help="the deployed model as a file to ship")
-    ship.add_argument("record", help="its folder or the beginning of its id")
-    ship.add_argument("--format", choices=("c", "onnx"), default="c")
-    ship.add_argument("--out", type=Path, default=Path(), help="where the file goes")
-    ship.set_defaults(command=commands.export)
-
-    cache = added.add_parser("cache", help="list or prune cached steps")
-    cache.add_argument("action", choices=("list", "prune"))
-    cache.add_argument(
-        "--days", type=float, default=0.0, help="prune what was not read for so long"
-    )
-    cache.set_defaults(command=commands.cache)
-    return parser
+    whole.add_argument("--version", action="store_true", help="print the version")
+    whole.set_defaults(run=lambda options: _version_or_help(whole, options))
+    added = whole.add_subparsers(metavar="COMMAND")
+    for name in COMMANDS:
+        command = _command(name)
+        own = added.add_parser(name.replace("_", "-"), help=command.HELP)
+        command.add(own)
+        own.set_defaults(run=command.run)
+    return whole
 
 
-def _version_or_help(parser: argparse.ArgumentParser) -> object:
-    def command(options: argparse.Namespace) -> int:
-        if options.version:
-            from importlib.metadata import version
-
-            print(f"robench {version('robench')}")  # noqa: T201
-        else:
-            parser.print_help()
-        return 0
-
-    return command
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    # Hydra reads everything after `run` itself: argparse would take its flags for unknown ones.
+    if arguments[:1] == ["run"]:
+        return argparse.Namespace(run=_command("run").run, arguments=arguments[1:])
+    return parser().parse_args(arguments)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _command(name: str) -> Command:
+    return cast(Command, import_module(f"robench.cli.{name}"))
+
+
+def _version_or_help(whole: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"robench {version('robench')}")
+    else:
+        whole.print_help()
+    return 0

@@ -1,120 +1,65 @@
-"""`robench run`: hand the command line to Hydra, run what it composes, and report."""
+"""`robench run`: one run from configuration to record, or a sweep."""
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
+import argparse
+from collections.abc import Sequence
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from robench.cli.plugins import report_broken
 
-from robench.base.errors import ConfigError, UserError
-from robench.base.paths import shipped
-from robench.cli.sweep import Job, Summary, leave_note, read_notes
-from robench.run.compose import prepare, run_config
-from robench.run.config import Places, RunConfig
+HELP = "one run, or a sweep with -m"
 
-FLAGS = {"--dry-run": "dry_run=true", "--json": "json=true"}
+USAGE = """\
+usage: robench run [-m] [GROUP=CHOICE ...] [GROUP.CHOICE.OPTION=VALUE ...] [FLAG ...]
 
+One run from configuration to record; with -m a sweep over comma-separated values.
 
-def main(arguments: list[str]) -> int:
-    """Run Hydra on the arguments after `robench run`; returns the exit status."""
-    arguments = [FLAGS.get(argument, argument) for argument in arguments]
-    # Hydra would otherwise print and exit by itself; the command line reports errors its own way.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    prepare()
-    sys.argv = ["robench run", *arguments]
-    app = hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
-    failed: list[Exception] = []
+  robench run defense=adversarial_training attack=pgd
+  robench run attack=[fgsm,pgd,cw] attack.pgd.steps=100 threat.eps=8/255
+  robench run -m defense=none,gaussian_training compressor=none seed=0,1,2
+  robench run experiment=NAME        a preset; robench run sweep=NAME a named grid
 
-    def job(composed: DictConfig) -> None:
-        # Hydra prints words of its own about an error that passes through it.
-        try:
-            _job(composed)
-        except Exception as error:
-            failed.append(error)
+flags:
+  -m            sweep: every combination of comma-separated values is one job
+  --dry-run     print the checked plan and the run's id, run nothing
+  --cfg job     print the composed configuration
+  --json        print the record instead of the table
+  --hydra-help  the flags of Hydra, which composes the run
 
-    Summary.last = None
-    try:
-        app(job)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_one_line(error)) from error
-    if failed:
-        raise failed[0]
-    return _report_sweep(Summary.last) if Summary.last else 0
+settings:
+  seed=0 images=N (a stratified subset of the test images) device=auto threads=N
+  results=DIR cache=DIR data_root=DIR, or ROBENCH_RESULTS, ROBENCH_CACHE, ROBENCH_DATA
+  threat.norm, threat.eps, threat.grid; train.epochs, train.lr, ... (robench plugins train)
+  access=white_box|transfer|[white_box,transfer]; audit=off|quick|full
+
+choices:"""
 
 
-def _job(composed: DictConfig) -> None:
-    """One composed run; in a sweep bad input is noted and the other jobs go on."""
-    context = HydraConfig.get()
-    overrides = tuple(context.overrides.task)
-    if context.mode != RunMode.MULTIRUN:
-        _single(composed, overrides)
-        return
-    notes, number = Path(context.sweep.dir), int(context.job.num)
-    try:
-        record = _single(composed, overrides)
-        leave_note(notes, Job(number, overrides, str(record) if record else None, None))
-    except Exception as error:
-        reason = str(error) if isinstance(error, UserError) else f"internal error, {error!r}"
-        print(f"job {number} failed: {reason}", file=sys.stderr)  # noqa: T201
-        leave_note(notes, Job(number, overrides, None, reason))
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its arguments: all are Hydra's."""
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
 
 
-def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Path | None:
-    try:
-        config, places = run_config(composed)
-    except OmegaConfBaseException as error:
-        raise ConfigError(_one_line(error)) from error
-    _refuse_foreign_code(config, overrides)
-    if composed.dry_run:
-        _dry_run(config, places)
-        return None
-    from robench.cli.show import print_record
-    from robench.run.pipeline import run
-
-    record, folder = run(config, places, overrides)
-    if composed.json:
-        print(record.model_dump_json(indent=1))  # noqa: T201
-    else:
-        print_record(record, folder)
-    return folder
+def run(options: argparse.Namespace) -> int:
+    """Compose and run what the arguments say, or explain it."""
+    return compose_and_run(options.arguments)
 
 
-def _refuse_foreign_code(config: RunConfig, overrides: tuple[str, ...]) -> None:
-    """A user's own module may only be named on their own command line, never by a preset."""
-    if "python" in config.model and not any(o.startswith("model.python.spec=") for o in overrides):
-        raise ConfigError(
-            "expected model.python.spec=module:function on the command line; a preset may not "
-            "name code"
-        )
+def compose_and_run(arguments: Sequence[str]) -> int:
+    """Run what the arguments after `robench run` say; returns the exit status."""
+    report_broken()
+    if {"--help", "-h"} & set(arguments):
+        _print_help()
+        return 0
+    from robench.cli.hydra_app import launch
+
+    return launch(arguments)
 
 
-def _dry_run(config: RunConfig, places: Places) -> None:
-    import json
+def _print_help() -> None:
+    from robench.plugin.registry import registry
 
-    plan = {"id": config.id, **config.plain(), "recipe": vars(config.recipe)}
-    plan["places"] = {name: str(value) for name, value in vars(places).items()}
-    print(json.dumps(plan, indent=1, default=str))  # noqa: T201
-
-
-def _report_sweep(notes: Path) -> int:
-    from robench.cli.show import print_sweep
-
-    jobs = read_notes(notes)
-    print_sweep(jobs)
-    return 2 if any(job.error for job in jobs) else 0
-
-
-def _one_line(error: Exception) -> str:
-    """Hydra's and OmegaConf's messages span lines; the choices they list are worth keeping."""
-    text = " ".join(str(error).split())
-    cause = error.__cause__
-    if cause is not None and str(cause) and str(cause) not in text:
-        text += f" ({' '.join(str(cause).split())})"
-    return text
+    print(USAGE)
+    for kind, choices in registry().choices.items():
+        print(f"  {kind:<12}{', '.join(sorted(choices))}")
+    print("\n`robench plugins KIND` lists their options.")

@@ -9,6 +9,9 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from rich.markup import escape
+
+from robench.cli.terminal import console, table
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,18 @@ def read_notes(folder: Path) -> list[Job]:
         overrides = tuple(note["overrides"])
         jobs.append(Job(int(path.stem), overrides, note["record"], note["error"]))
     return sorted(jobs, key=lambda job: job.number)
+
+
+def print_jobs(jobs: list[Job]) -> None:
+    """Print one line a job: its overrides and its record, or why it failed."""
+    failed = sum(bool(job.error) for job in jobs)
+    shown = table("job", "what", title=f"{len(jobs)} jobs, {failed} failed")
+    shown.add_column("record or error", overflow="fold")
+    for job in jobs:
+        end = f"[red]failed: {escape(job.error)}[/red]" if job.error else ""
+        end = end or escape(job.record or "planned, not run")
+        shown.add_row(str(job.number), escape(" ".join(job.overrides)), end)
+    console().print(shown)
 
 
 class Summary(Callback):

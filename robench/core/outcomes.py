@@ -1,25 +1,27 @@
-"""The outcomes table: a row per test image, attack, access and eps; and its pure scores."""
+"""The outcomes of a run: a line per test image, attack, access and eps; and its pure scores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
+from robench.base.errors import UserError
 from robench.base.stats import wilson
 from robench.core.threat import TOLERANCE
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
-    from robench.run.attacks import Judged
-    from robench.run.crafting import Row
+    from robench.core.record import Axis
 
 CLEAN = "clean"
-KEYS = ["attack", "access", "norm", "eps"]
+WORDS = ("attack", "access", "search", "norm")
+"""Columns of words: one word for all images of a row."""
 COLUMNS = {
     "image": "int32",
     "label": "int16",
@@ -34,34 +36,102 @@ COLUMNS = {
     "l2": "float32",
     "valid": "bool",
 }
+PER_IMAGE = ("image", "label", "clean_prediction", "prediction", "linf", "l2")
+"""Columns in which the images of one row differ."""
 
 
-def outcome_rows(
-    row: Row | None,
-    judged: Judged | None,
-    clean: Judged,
-    images: NDArray[np.int64],
-    labels: NDArray[np.int64],
-) -> pd.DataFrame:
-    """The table's part for one row; `row=None` is the clean one, `judged=None` an invalid one."""
-    result = judged or clean
-    frame = pd.DataFrame(
-        {
-            "image": images,
-            "label": labels,
-            "attack": row.attack if row else CLEAN,
-            "access": row.access if row else "none",
-            "search": row.component.search if row else CLEAN,
-            "norm": row.threat.norm if row else "",
-            "eps": row.threat.eps if row and row.threat.eps is not None else np.nan,
-            "clean_prediction": clean.labels.numpy(),
-            "prediction": result.labels.numpy(),
-            "linf": result.linf.numpy(),
-            "l2": result.l2.numpy(),
-            "valid": judged is not None or row is None,
-        }
-    )
-    return frame.astype(COLUMNS)
+@dataclass(frozen=True, eq=False)
+class RowOutcomes:
+    """The outcomes of one row of a run; arrays have shape (images,) and the types of COLUMNS."""
+
+    attack: str
+    access: str
+    search: str
+    norm: str
+    eps: float | None
+    """None for the clean row and for searches without a bound."""
+    image: NDArray[np.int32]
+    """Numbers in the test set."""
+    label: NDArray[np.int16]
+    clean_prediction: NDArray[np.int16]
+    prediction: NDArray[np.int16]
+    linf: NDArray[np.float32]
+    l2: NDArray[np.float32]
+    """Distances to the clean image in [0,1] pixels."""
+    valid: bool
+    """Whether the attack worked."""
+
+    def __post_init__(self) -> None:
+        for name in PER_IMAGE:
+            object.__setattr__(self, name, np.asarray(getattr(self, name), COLUMNS[name]))
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Per image whether the attacked label is right."""
+        found: NDArray[np.bool_] = self.prediction == self.label
+        return found
+
+    @cached_property
+    def clean_right(self) -> NDArray[np.bool_]:
+        """Per image whether the clean label is right."""
+        found: NDArray[np.bool_] = self.clean_prediction == self.label
+        return found
+
+    @property
+    def distance(self) -> NDArray[np.float32]:
+        """Distances to the clean images in the row's norm; raises UserError for another norm."""
+        if self.norm not in ("linf", "l2"):
+            raise UserError(f"expected norm linf or l2 of {self.attack}, got {self.norm!r}")
+        return self.linf if self.norm == "linf" else self.l2
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """All outcomes of a run, cut into its rows: the clean one first, then attack by attack."""
+
+    rows: tuple[RowOutcomes, ...]
+
+    @property
+    def clean(self) -> RowOutcomes:
+        """The row of the clean images; raises UserError where there is none."""
+        for row in self.rows:
+            if row.attack == CLEAN:
+                return row
+        raise UserError("expected outcomes of the clean images, got none")
+
+    @property
+    def attacked(self) -> tuple[RowOutcomes, ...]:
+        """The rows of the attacks that worked."""
+        return tuple(row for row in self.rows if row.valid and row.attack != CLEAN)
+
+    def find(self, attack: str, access: str, norm: str, eps: float | None) -> RowOutcomes:
+        """One row; raises UserError where there is none."""
+        wanted = attack, access, norm, eps
+        for row in self.rows:
+            if (row.attack, row.access, row.norm, row.eps) == wanted:
+                return row
+        raise UserError(f"expected outcomes of the row {wanted}, got none")
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        """A whole column of the table, row after row; raises KeyError for an unknown one."""
+        if column in PER_IMAGE:
+            return np.concatenate([getattr(row, column) for row in self.rows])
+        if column == "eps":
+            each: list[Any] = [np.nan if row.eps is None else row.eps for row in self.rows]
+        elif column in COLUMNS:
+            each = [getattr(row, column) for row in self.rows]
+        else:
+            raise KeyError(column)
+        return np.repeat(np.array(each), [len(row) for row in self.rows])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The table as a frame with the columns and types of COLUMNS."""
+        import pandas as pd
+
+        return pd.DataFrame({name: self[name] for name in COLUMNS}).astype(COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -84,53 +154,64 @@ class Score:
         """Wilson 95 % interval."""
         return wilson(int(self.right.sum()), len(self.right))
 
+    @property
+    def axes(self) -> dict[str, Axis]:
+        """What a value made of it belongs to."""
+        return {"attack": self.attack, "access": self.access, "norm": self.norm, "eps": self.eps}
 
-def clean_score(outcomes: pd.DataFrame) -> Score:
+
+Budgets = Mapping[str, tuple[float, ...]]
+"""Eps at which a minimum-norm attack's accuracy is given, by attack."""
+
+
+def clean_score(outcomes: Outcomes) -> Score:
     """Accuracy on the clean images."""
-    part = outcomes[outcomes.attack == CLEAN]
-    return Score(CLEAN, "none", "", None, (part.prediction == part.label).to_numpy())
+    return Score(CLEAN, "none", "", None, outcomes.clean.right)
 
 
-def scores(
-    outcomes: pd.DataFrame, budgets: dict[str, tuple[float, ...]], *, when_clean_right: bool
-) -> Iterator[Score]:
+def scores(outcomes: Outcomes, budgets: Budgets, *, when_clean_right: bool) -> Iterator[Score]:
     """Accuracy of every valid row; a minimum-norm row at each budget and without one.
 
     `when_clean_right` counts an image only if it is right clean too (robust accuracy); else every
     attacked image counts by its attacked label alone (attacked accuracy).
     """
-    for (attack, access, norm, eps), part in _rows(outcomes):
-        right = (part.prediction == part.label).to_numpy()
-        clean = (part.clean_prediction == part.label).to_numpy()
-        if part["search"].iloc[0] == "minimal":
-            distance = part[norm].to_numpy()
-            for budget in (*budgets.get(attack, ()), None):
-                limit = np.inf if budget is None else budget + TOLERANCE
-                # Beyond the budget the attacker has nothing better than the clean image.
-                at_budget = np.where(distance <= limit, right, clean)
-                kept = at_budget & clean if when_clean_right else at_budget
-                yield Score(attack, access, norm, budget, kept)
-        else:
-            yield Score(attack, access, norm, eps, right & clean if when_clean_right else right)
+    for row in outcomes.attacked:
+        yield from _scores_of(row, budgets, when_clean_right)
 
 
-def worst_cases(outcomes: pd.DataFrame, budgets: dict[str, tuple[float, ...]]) -> Iterator[Score]:
+def _scores_of(row: RowOutcomes, budgets: Budgets, when_clean_right: bool) -> Iterator[Score]:
+    for eps, right in _right_at(row, budgets):
+        kept = right & row.clean_right if when_clean_right else right
+        yield Score(row.attack, row.access, row.norm, eps, kept)
+
+
+def _right_at(
+    row: RowOutcomes, budgets: Budgets
+) -> Iterator[tuple[float | None, NDArray[np.bool_]]]:
+    if row.search != "minimal":
+        yield row.eps, row.right
+        return
+    for budget in (*budgets.get(row.attack, ()), None):
+        limit = np.inf if budget is None else budget + TOLERANCE
+        # Beyond the budget the attacker has nothing better than the clean image.
+        yield budget, np.where(row.distance <= limit, row.right, row.clean_right)
+
+
+def scores_by_threat(outcomes: Outcomes, budgets: Budgets) -> dict[tuple[str, float], list[Score]]:
+    """Robust accuracy of the rows of each (norm, eps), every access; noise and unbounded searches
+    are under none."""
+    found: dict[tuple[str, float], list[Score]] = {}
+    for row in outcomes.attacked:
+        if row.search == "noise":
+            continue
+        for score in _scores_of(row, budgets, when_clean_right=True):
+            if score.eps is not None:
+                found.setdefault((score.norm, score.eps), []).append(score)
+    return found
+
+
+def worst_cases(outcomes: Outcomes, budgets: Budgets) -> Iterator[Score]:
     """Per image the worst over all attacks of one norm and eps, every access; noise is left out."""
-    noise = set(outcomes.attack[outcomes["search"] == "noise"])
-    together: dict[tuple[str, float], list[NDArray[np.bool_]]] = {}
-    for score in scores(outcomes, budgets, when_clean_right=True):
-        if score.eps is not None and score.attack not in noise:
-            together.setdefault((score.norm, score.eps), []).append(score.right)
-    for (norm, eps), parts in together.items():
-        yield Score("worst_case", "any", norm, eps, np.logical_and.reduce(parts))
-
-
-def _rows(
-    outcomes: pd.DataFrame,
-) -> Iterator[tuple[tuple[str, str, str, float | None], pd.DataFrame]]:
-    attacked = outcomes[(outcomes.attack != CLEAN) & outcomes.valid]
-    for _, part in attacked.groupby(KEYS, sort=False, dropna=False):
-        first = part.iloc[0]
-        eps = float(first.eps)
-        key = str(first.attack), str(first.access), str(first.norm)
-        yield (*key, None if np.isnan(eps) else eps), part
+    for (norm, eps), same in scores_by_threat(outcomes, budgets).items():
+        right = np.logical_and.reduce([score.right for score in same])
+        yield Score("worst_case", "any", norm, eps, right)

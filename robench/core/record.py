@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from robench.base.stats import wilson
+
 SCHEMA_VERSION = 1
 
 Axis = str | int | float | None
+SYSTEM_KINDS = ("dataset", "model", "compressor", "defense")
+"""Kinds of components that make what is judged, as a record's configuration names them."""
+RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric", "certifier")
+"""Those, and what judges it: every run chooses of each."""
 
 
 class Frozen(BaseModel):
@@ -34,6 +41,39 @@ class Value(Frozen):
     """What it belongs to: attack, access, norm, eps, layer, p, radius, alpha, ..."""
 
 
+class MadeOn(Frozen):
+    """The machine that made weights or examples, which are valid wherever they were made."""
+
+    torch: str
+    device: str
+    threads: int
+    machine: str
+
+
+def share(
+    metric: str,
+    hits: int,
+    n: int,
+    axes: Mapping[str, Axis],
+    better: Literal["higher", "lower", "neither"] = "higher",
+) -> Value:
+    """The share `hits` of `n` in [0,1] with its Wilson 95 % interval.
+
+    Raises ValueError unless 0 <= hits <= n and n > 0.
+    """
+    low, high = wilson(int(hits), n)
+    return Value(
+        metric=metric,
+        value=int(hits) / n,
+        low=low,
+        high=high,
+        n=n,
+        unit="share",
+        better=better,
+        axes=dict(axes),
+    )
+
+
 class AttackRow(Frozen):
     """How one row of the run went."""
 
@@ -46,6 +86,8 @@ class AttackRow(Frozen):
     """Why the row is invalid."""
     seconds: float = 0.0
     """Seconds the examples took to make when they were made."""
+    made_on: MadeOn | None = None
+    """Where the examples were made; records before 0.2 do not say."""
 
 
 class Finding(Frozen):
@@ -125,6 +167,8 @@ class Provenance(Frozen):
     device: str
     threads: int
     commit: str | None = None
+    weights: MadeOn | None = None
+    """Where the network was trained; records before 0.2 do not say."""
 
 
 class Record(Frozen):
@@ -144,6 +188,10 @@ class Record(Frozen):
     audit: tuple[Audit, ...] = ()
     notes: dict[str, Any] = Field(default_factory=dict)
     """What the training reported: margins of every round, for instance."""
+    bits: int | None = Field(None, ge=1, le=64)
+    """Bits of a weight as it ships; None where the record is older than this field."""
+    queries_only: tuple[str, ...] | None = None
+    """Attacks that read answers only, whatever their access; None where the record is older."""
     protocol: str
     """Rows are ranked together only under the same protocol."""
     provenance: Provenance

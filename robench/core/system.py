@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -9,12 +10,17 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 
 from robench.base.errors import PluginError
+from robench.core.record import TwinAgreement
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
 
+    from robench.core.data import Split
+
+AGREEMENT_EXPECTED = 0.99
+"""Share of equal labels below which the twin is flagged as not computing the deployed function."""
 ABSTAIN = -1
 """The label a smoothed classifier returns when it is not sure; it counts as wrong."""
 
@@ -24,7 +30,8 @@ class Deployed(Protocol):
     """The classifier that ships: the only judge of success.
 
     It may also have `logits(images) -> Tensor`, `counts(...)` (votes under noise) and
-    `export(folder, format)`; callers test for them.
+    `export(folder, format)`; callers test for them. `exact = True` says that integers alone compute
+    its labels, the same on every machine: they outlive another torch, thread or instruction set.
     """
 
     @property
@@ -96,6 +103,28 @@ def module_device(model: nn.Module) -> torch.device:
     """The device of a module; the CPU for one without tensors."""
     tensors = [*model.parameters(), *model.buffers()]
     return tensors[0].device if tensors else torch.device("cpu")
+
+
+def agreement(system: System, test: Split) -> TwinAgreement:
+    """Compare labels and logits of twin and deployed model on test images.
+
+    Raises PluginError for a malformed prediction.
+    """
+    images = test.float_images()
+    twin = forward(system.twin, images)
+    labels = system.deployed.predict(images)
+    if labels.shape != test.labels.shape or labels.dtype != torch.int64:
+        raise PluginError(
+            f"expected predict to give {len(test)} int64 labels, got {labels.dtype} "
+            f"{tuple(labels.shape)}"
+        )
+    logits = getattr(system.deployed, "logits", None)
+    gap = float((logits(images) - twin).abs().max()) if logits else None
+    if gap is not None and not math.isfinite(gap):
+        raise PluginError("expected finite logits of the finished model, got NaN or infinite ones")
+    equal = float((twin.argmax(1) == labels).double().mean())
+    flagged = equal < AGREEMENT_EXPECTED
+    return TwinAgreement(equal_labels=equal, logit_gap=gap, n=len(test), flagged=flagged)
 
 
 def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int) -> nn.Module:

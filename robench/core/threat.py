@@ -98,10 +98,13 @@ class Threat:
         return legal
 
 
-def project_ball(delta: Tensor, norm: str, eps: float) -> Tensor:
-    """Project perturbations of shape (N, ...) onto the eps ball of `norm` around zero."""
+def project_ball(delta: Tensor, norm: str, eps: float | Tensor) -> Tensor:
+    """Project perturbations of shape (N, ...) onto the eps ball of `norm` around zero.
+
+    `eps` is a number, or one for each perturbation: shape (N, 1, ...).
+    """
     if norm == "linf":
-        return delta.clamp(-eps, eps)
+        return delta.clamp(-eps, eps)  # type: ignore[arg-type]  # torch types no union
     length = delta.flatten(1).norm(dim=1).view(-1, *[1] * (delta.dim() - 1))
     scale: Tensor = (eps / length.clamp_min(1e-12)).clamp_max(1.0)
     return delta * scale

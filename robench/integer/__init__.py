@@ -13,7 +13,7 @@ self-contained C99, `export_onnx` as QDQ ONNX (not bit-exact). The library knows
 
 from robench.integer.build import to_program
 from robench.integer.calibrate import Method, calibrate, quantize
-from robench.integer.deployed import IntegerDeployed
+from robench.integer.deployed import IntegerDeployed, integer_system
 from robench.integer.differentiable import ProgramTwin
 from robench.integer.engine import NO_COMPILER, Engine
 from robench.integer.export import export_c
@@ -21,6 +21,7 @@ from robench.integer.file import load_program, save_program
 from robench.integer.onnx import export_onnx
 from robench.integer.program import Program
 from robench.integer.reference import run_reference
+from robench.integer.runtimes import classifier
 from robench.integer.trace import prepare_qat
 from robench.integer.twin import Twin
 
@@ -33,8 +34,10 @@ __all__ = [
     "ProgramTwin",
     "Twin",
     "calibrate",
+    "classifier",
     "export_c",
     "export_onnx",
+    "integer_system",
     "load_program",
     "prepare_qat",
     "quantize",

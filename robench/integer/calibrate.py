@@ -1,4 +1,7 @@
-"""Post-training quantization: ranges of every tensor from a sample of images."""
+"""Post-training quantization: ranges of every tensor from a sample of images.
+
+Not torch's observers: they choose from histograms, and other ranges move published numbers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The C of one instruction set: its convolution kernels, and the order of operations."""
+"""The C of one instruction set: its convolution kernels, and the order of operations.
+
+Written by f-strings, not templates: the kernels are C files already, and what is left are calls
+whose every number comes from the program's shapes.
+"""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ class IntegerDeployed:
     """Runs a program on the compiled engine, or on the reference where there is no C compiler."""
 
     randomised = False
+    exact = True
 
     def __init__(self, program: Program) -> None:
         self.program = program

@@ -3,7 +3,8 @@
 Weights: symmetric s8 per output channel, after folding. Because that grid scales with its channel,
 quantising the raw kernel under a live batch norm and quantising the folded kernel give the same
 network; folding at the end therefore changes nothing. Activations: u8 per tensor; ranges are moving
-averages while training and stand still in evaluation.
+averages while training and stand still in evaluation. Not torch's own fake quantization: here ReLU
+is part of the saturation, and the gradient passes half a step beyond the ends.
 """
 
 from __future__ import annotations

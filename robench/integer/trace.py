@@ -170,11 +170,14 @@ class _Builder:
     def _joins(self, node: fx.Node, kinds: type | tuple[type, ...]) -> Any:
         """The layer before, if it is of these kinds, still without ReLU, with no other reader."""
         before = _first(node)
-        layer: nn.Module = self.layers[self.layer_of[before]]
-        if not isinstance(layer, kinds) or len(before.users) != 1 or layer.quant.relu:
+        layer: Any = self.layers[self.layer_of[before]]
+        if len(before.users) != 1 or not isinstance(layer, kinds):
+            return None
+        joined: Any = layer
+        if joined.quant.relu:
             return None
         self.layer_of[node] = self.layer_of[before]
-        return layer
+        return joined
 
     def _norm(self, node: fx.Node, norm: nn.BatchNorm2d | nn.BatchNorm1d) -> None:
         layer = self._joins(node, (QuantConv, QuantLinear))

@@ -12,7 +12,7 @@ from robench.base.paths import shipped
 from robench.leaderboard.read.intake import Refused, find_records
 from robench.leaderboard.read.merge import groups
 from robench.leaderboard.read.refusals import Refusal, find_refusals
-from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site, make_site
 from robench.leaderboard.write.collect import collect
 from robench.leaderboard.write.index import write_index
@@ -57,10 +57,10 @@ def build(roots: Iterable[Path], out: Path) -> Site:
 def _gather(
     found: list[tuple[str, Path]], refusals: Sequence[Refusal], out: Path, each: Each
 ) -> Site:
-    rows: list[Row] = []
+    rows: list[BoardRow] = []
     refused: list[Refused] = []
     for (name, _), result in zip(found, each(partial(_take, out), found), strict=True):
-        if isinstance(result, Row):
+        if isinstance(result, BoardRow):
             rows.append(result)
         else:
             refused.append(Refused(name, result))
@@ -69,12 +69,12 @@ def _gather(
     return make_site([_one_row(same, out) for same in _by_system(rows)], refused, refusals)
 
 
-def _by_system(rows: list[Row]) -> list[list[Row]]:
+def _by_system(rows: list[BoardRow]) -> list[list[BoardRow]]:
     by_id = sorted(rows, key=lambda row: row.id)
     return groups((row, row.system, row.settings) for row in by_id)
 
 
-def _one_row(same: list[Row], out: Path) -> Row:
+def _one_row(same: list[BoardRow], out: Path) -> BoardRow:
     """The row of several records of one system; their files move together."""
     if len(same) == 1:
         return same[0]
@@ -83,7 +83,7 @@ def _one_row(same: list[Row], out: Path) -> Row:
     return collect([folder for row in same for folder in row.folders], out)
 
 
-def _take(out: Path, found: tuple[str, Path]) -> Row | str:
+def _take(out: Path, found: tuple[str, Path]) -> BoardRow | str:
     """The row, or why there is none."""
     try:
         return collect([found[1]], out)

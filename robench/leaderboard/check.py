@@ -22,7 +22,7 @@ LABELS_EXPECTED = 0.98
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """One check of one record."""
 
     record: str
@@ -35,7 +35,7 @@ class NotDone(Exception):
     """A check that this machine cannot make, and why."""
 
 
-def check(roots: list[Path], places: Places) -> Iterator[Result]:
+def check(roots: list[Path], places: Places) -> Iterator[CheckResult]:
     """Check every record below the roots; a broken one ends its own checks, not the others'."""
     for name, folder in find_records(roots):
         for title, test in CHECKS.items():
@@ -48,14 +48,14 @@ def check(roots: list[Path], places: Places) -> Iterator[Result]:
 Test = Callable[[Path, Places], None]
 
 
-def _one(name: str, title: str, test: Test, folder: Path, places: Places) -> Result:
+def _one(name: str, title: str, test: Test, folder: Path, places: Places) -> CheckResult:
     try:
         test(folder, places)
     except NotDone as reason:
-        return Result(name, title, "not done", str(reason))
+        return CheckResult(name, title, "not done", str(reason))
     except UserError as error:
-        return Result(name, title, "fail", str(error))
-    return Result(name, title, "pass")
+        return CheckResult(name, title, "fail", str(error))
+    return CheckResult(name, title, "pass")
 
 
 def _form(folder: Path, places: Places) -> None:
@@ -82,8 +82,7 @@ def _numbers(folder: Path, places: Places) -> None:
 
 
 def _same(record: Record, metric: str, score: Score) -> None:
-    axes = {"attack": score.attack, "access": score.access, "norm": score.norm, "eps": score.eps}
-    found = record.find(metric, **({} if metric == "clean_accuracy" else axes))
+    found = record.find(metric, **({} if metric == "clean_accuracy" else score.axes))
     if found is not None and (found.value is None or abs(found.value - score.value) > TOLERANCE):
         raise UserError(
             f"expected {metric} of {score.attack} to be {score.value:.6g} by the outcomes table, "
@@ -94,15 +93,14 @@ def _same(record: Record, metric: str, score: Score) -> None:
 def _protocol(folder: Path, places: Places) -> None:
     """The protocol is the one that the configuration and the data give here."""
     from robench.records.protocol import protocol, settings
-    from robench.run.cache import Cache
     from robench.run.compose import from_plain
     from robench.run.provenance import component_versions
-    from robench.run.stages import Steps
+    from robench.run.reopen import data
 
     record = read(folder)
     with _possible():
-        steps = Steps(from_plain(record.config), places, Cache(places.cache))
-        hash_here, versions = steps.data.hash, component_versions(steps.config)
+        config = from_plain(record.config)
+        hash_here, versions = data(config, places).hash, component_versions(config)
     if hash_here != record.data.hash:
         raise UserError(f"expected data {hash_here}, got {record.data.hash}")
     here = protocol(record.data, record.rows, settings(record.rows, record.config, versions))

@@ -1,4 +1,4 @@
-"""The seven kinds of component a plugin registers.
+"""The eight kinds of component a plugin registers.
 
 A component is a frozen, keyword-only dataclass. Its fields are its options: they give the
 defaults, the command-line help (the string below each field), the validation (`__post_init__`,
@@ -16,26 +16,31 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 from robench.base.errors import ConfigError
 from robench.core.threat import NORMS, check_norm, parse_eps
+from robench.plugin.scenario import Search
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from robench.audit.trial import Trial
     from robench.core.data import Data
     from robench.core.record import Finding, Value
     from robench.core.system import System
     from robench.core.threat import Threat
     from robench.plugin.evidence import Evidence
+    from robench.plugin.trial import Trial
+    from robench.smoothing import Certificates, VoteSource
     from robench.training.loop import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component(ABC):  # noqa: B024 - abstract through its seven kinds
-    """What every component has: a version that enters the record and the protocol of a row."""
+class Component(ABC):  # noqa: B024 - abstract through its eight kinds
+    """What every component has: a version, which decides whether cached results still hold."""
 
     version: ClassVar[str] = "1"
-    """Raise it when the numbers that the component gives change meaning."""
+    """Raise it when the numbers that the component gives change; it enters every key that they
+    depend on, the record, and the protocol of a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +111,9 @@ class Defense(Component):
         self, model: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generator
     ) -> Tensor:
         """The scalar that training minimises on float32 images in [0,1]; default cross-entropy."""
-        del rng
-        import torch.nn.functional as F
+        from robench.training.loss import plain_loss
 
-        return F.cross_entropy(model(images), labels)
+        return plain_loss(model, images, labels, rng)
 
     def fit(self, model: nn.Module, data: Data, trainer: Trainer) -> nn.Module:
         """Own the whole training; the default lets the core's loop minimise `loss`."""
@@ -156,7 +160,7 @@ class Compressor(Component):
 class Attack(Component):
     """An attack: searches on the twin; the core projects, rounds and judges on the deployed."""
 
-    search: ClassVar[Literal["ball", "minimal", "noise"]] = "ball"
+    search: ClassVar[Search] = "ball"
     """`ball`: stays within eps. `minimal`: seeks the nearest error, eps are the budgets at which
     accuracy is given. `noise`: random, not projected, never part of the worst case."""
     norms: ClassVar[tuple[str, ...]] = NORMS
@@ -164,6 +168,8 @@ class Attack(Component):
     and the attack does not name its own."""
     batch: ClassVar[int] = 250
     """Images given to `run` at once."""
+    queries_only: ClassVar[bool] = False
+    """Whether it reads answers alone, no gradients, whatever access it is run with."""
 
     norm: Optional[str] = None
     """linf or l2; none given: the threat's."""
@@ -195,7 +201,12 @@ class Metric(Component):
     """A metric: reads the evidence of a run and yields values with intervals."""
 
     timed: ClassVar[bool] = False
-    """Whether its values are timings, which two identical runs need not share."""
+    """Whether its values are timings, which two identical runs need not share: they are kept for
+    this machine alone."""
+    reads: ClassVar[Literal["outcomes", "deployed", "models"]] = "models"
+    """The most that it reads of the evidence: the outcomes alone, answers of the deployed model
+    too, or any model. Values of the first two outlive another version of torch where the labels
+    do."""
 
     @abstractmethod
     def measure(self, evidence: Evidence) -> Iterable[Value]:
@@ -206,11 +217,35 @@ class Metric(Component):
 class Check(Component):
     """A check of the audit: measures one thing about a system under a threat."""
 
+    levels: ClassVar[tuple[str, ...]] = ()
+    """Levels of the audit (quick, full) in which it runs once registered, after the audit's own;
+    at the others, and without any, `audit.checks` may name it."""
+
     @abstractmethod
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Yield findings, each a number, a verdict and a plain sentence.
 
         Adversarial examples handed to `trial.attempt` count towards the audited accuracy.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certifier(Component):
+    """A certifier: turns vote counts of a smoothed classifier into certified radii.
+
+    A default instance must be valid: a run always names a certifier, and only metrics that certify
+    read it.
+    """
+
+    alpha: float = 0.001
+    """Probability that a certificate is false, for each image."""
+
+    @abstractmethod
+    def certify(self, votes: VoteSource, images: NDArray[np.int64]) -> Certificates:
+        """Certify images, given by their positions in the source: int64, shape (N,).
+
+        The noise's law and sigma are the source's. Each certificate is false with probability at
+        most `alpha`, over the draws.
         """
 
 
@@ -222,6 +257,7 @@ KINDS: dict[str, type[Component]] = {
     "attack": Attack,
     "metric": Metric,
     "check": Check,
+    "certifier": Certifier,
 }
 """The kinds that plugins register, by name."""
 

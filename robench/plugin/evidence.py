@@ -2,74 +2,103 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    import numpy as np
     import pandas as pd
+    import torch
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from robench.core.data import Data, Split
+    from robench.core.outcomes import Outcomes
     from robench.core.system import System
-    from robench.run.attacks import Crafted
-    from robench.run.crafting import Row
-    from robench.run.stages import Steps
+    from robench.plugin.scenario import AdversarialExamples, Scenario
+    from robench.smoothing import VoteCertifier
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(Protocol):
     """A run's data, models and outcomes, for metrics."""
-
-    steps: Steps
-    outcomes: pd.DataFrame
-    """A row per judged image, attack, access and eps (see robench.core.outcomes)."""
-    examples: tuple[tuple[Row, Crafted], ...]
-    """Each valid row with its candidates."""
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """Tables that metrics and the audit add: NAME becomes NAME.parquet beside the record."""
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    """Arrays that the audit adds by name: they stand among the record's examples."""
 
     @property
     def data(self) -> Data:
         """The whole data set."""
-        return self.steps.data
+        ...
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The judged images' numbers in the test set, increasing: shape (N,)."""
+        ...
 
     @property
     def test(self) -> Split:
-        """The judged test images."""
-        return self.steps.test
+        """The judged test images, in the order of `numbers`."""
+        ...
 
     @property
     def trained(self) -> nn.Module:
         """The trained float network, before maps and compression."""
-        return self.steps.trained
+        ...
 
     @property
     def mapped(self) -> nn.Module:
         """The network after the defenses' transforms; the trained one when there are none."""
-        return self.steps.mapped
+        ...
+
+    @property
+    def finished(self) -> System:
+        """The compressor's system, before any defense wraps it."""
+        ...
 
     @property
     def system(self) -> System:
         """The attacked and judged system."""
-        return self.steps.system
+        ...
 
     @property
-    def budgets(self) -> dict[str, tuple[float, ...]]:
+    def device(self) -> torch.device:
+        """What everything is computed on."""
+        ...
+
+    @property
+    def certifier(self) -> tuple[str, VoteCertifier]:
+        """The run's certifier and its choice's name."""
+        ...
+
+    @property
+    def certify_seed(self) -> int:
+        """The seed of certification's noise; image i's stream is its number in the test set."""
+        ...
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """The judged images' outcomes, row by row; `outcomes.to_pandas()` is their table."""
+        ...
+
+    @property
+    def examples(self) -> tuple[tuple[Scenario, AdversarialExamples], ...]:
+        """Each valid scenario with its adversarial examples."""
+        ...
+
+    @property
+    def tables(self) -> dict[str, Mapping[str, Any] | pd.DataFrame]:
+        """Tables that metrics add, each a mapping of columns or a pandas frame.
+
+        NAME becomes NAME.parquet beside the record.
+        """
+        ...
+
+    def untrained(self) -> nn.Module:
+        """A new network of the run's architecture, its weights random, uncompressed."""
+        ...
+
+    @property
+    def budgets(self) -> Mapping[str, tuple[float, ...]]:
         """Eps at which a minimum-norm attack's accuracy is given, by attack."""
-        return {row.attack: row.budgets for row, _ in self.examples if row.budgets}
+        ...
 
     def adversarial(self) -> Tensor | None:
-        """The candidates of the first white-box row inside a ball, or None; [0,1], (N, C, H, W)."""
-        for row, crafted in self.examples:
-            if row.access == "white_box" and row.component.search == "ball":
-                return crafted.images
-        return None
-
-    def cached(self, step: str, inputs: dict[str, Any], make: Callable[[], Any]) -> Any:
-        """A JSON-like result about this system, made once for these inputs."""
-        return self.steps.cached(step, inputs, make, lambda value: value)
+        """The first white-box examples inside a ball, or None; [0,1], shape (N, C, H, W)."""
+        ...

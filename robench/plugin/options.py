@@ -1,4 +1,8 @@
-"""The options of a component or configuration group, read from its dataclass."""
+"""The options of a component or configuration group, read from its dataclass.
+
+The help is read from the source: pydantic's attribute docstrings leave out inherited fields, and
+importing pydantic would make `robench plugins` half as slow again.
+"""
 
 from __future__ import annotations
 

@@ -88,6 +88,17 @@ class Registry:
             )
         return choices[name]
 
+    def home(self, cls: type[Component]) -> Choice | None:
+        """The choice under which a class is registered, a preset where it only has presets."""
+        found = [c for choices in self.choices.values() for c in choices.values() if c.cls is cls]
+        found.sort(key=lambda choice: (not isinstance(choice.component, type), choice.name))
+        return found[0] if found else None
+
+    def joining_checks(self, level: str) -> list[str]:
+        """Names of the registered checks that run by themselves at a level of the audit."""
+        checks = self.choices["check"].items()
+        return sorted(name for name, choice in checks if level in choice.cls.levels)  # type: ignore[attr-defined]
+
     def add(self, choice: Choice) -> None:
         """Add a choice; raises PluginError when it breaks the rules or its name is taken."""
         _check(choice)

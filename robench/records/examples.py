@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,12 @@ def row_name(index: int) -> str:
     return f"row{index}"
 
 
-def save_examples(evidence: Evidence, path: Path) -> None:
-    """Write the candidates of every valid row, and the arrays that the audit adds."""
-    arrays = dict(evidence.arrays)
-    for index, (row, crafted) in enumerate(evidence.examples):
-        changed = differences(crafted.images, evidence.test.images, row.threat.grid)
-        arrays[row_name(index)] = changed
+def save_examples(evidence: Evidence, path: Path, more: Mapping[str, NDArray[Any]]) -> None:
+    """Write the examples of every valid row, and those that the audit adds by name."""
+    arrays = dict(more)
+    for index, (scenario, examples) in enumerate(evidence.examples):
+        clean, grid = evidence.test.images, scenario.threat.grid
+        arrays[row_name(index)] = differences(examples.images, clean, grid)
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 

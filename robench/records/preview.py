@@ -29,15 +29,11 @@ def shown(
 
 def save_preview(evidence: Evidence, folder: Path) -> None:
     """Write one PNG: the strips of all valid rows, one below the other, in their order."""
-    outcomes = evidence.outcomes[evidence.outcomes.valid & (evidence.outcomes.attack != "clean")]
-    columns = ("label", "clean_prediction", "prediction")
-    count = len(evidence.test)
     strips = []
-    for index, (_, crafted) in enumerate(evidence.examples):
-        part = outcomes.iloc[index * count : (index + 1) * count]
-        at = shown(*(part[name].to_numpy() for name in columns))
+    for row, (_, examples) in zip(evidence.outcomes.attacked, evidence.examples, strict=True):
+        at = shown(row.label, row.clean_prediction, row.prediction)
         clean = evidence.test.images[at].numpy()
-        changed = (crafted.images[at] * 255).round().byte().numpy()
+        changed = (examples.images[at] * 255).round().byte().numpy()
         strips.append(strip(clean, changed))
     if strips:
         save_png(np.concatenate(strips), folder / PREVIEW)

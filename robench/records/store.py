@@ -6,16 +6,20 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic import ValidationError
 
 from robench.base.errors import CacheError, UserError
 from robench.base.paths import inside
-from robench.core.record import SCHEMA_VERSION, Record
+from robench.core.outcomes import Outcomes
+from robench.core.record import SCHEMA_VERSION, SYSTEM_KINDS, Record
+from robench.records.tables import read_outcomes_file, write_columns, write_outcomes_file
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
     from robench.plugin.evidence import Evidence
 
 RECORD, OUTCOMES, EXAMPLES = "record.json", "outcomes.parquet", "examples.npz"
@@ -24,8 +28,17 @@ PROGRAM = "program.robench"
 MAX_RECORD_BYTES = 8 * 2**20
 
 
-def write(record: Record, evidence: Evidence, results: Path) -> Path:
+def write(
+    record: Record,
+    evidence: Evidence,
+    results: Path,
+    *,
+    program: Path | None = None,
+    arrays: Mapping[str, NDArray[Any]] | None = None,
+) -> Path:
     """Write a record's folder under a temporary name and rename it; returns `results/<id>`.
+
+    `program` is the file of the integer program that was judged, `arrays` the audit's examples.
 
     Raises CacheError when the disk refuses; then nothing of it is left.
     """
@@ -38,12 +51,12 @@ def write(record: Record, evidence: Evidence, results: Path) -> Path:
     try:
         work.mkdir(parents=True)
         (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
-        evidence.outcomes.to_parquet(work / OUTCOMES, index=False)
-        save_examples(evidence, work / EXAMPLES)
-        if evidence.steps.program:
-            shutil.copyfile(evidence.steps.program, work / PROGRAM)
+        write_outcomes_file(evidence.outcomes, work / OUTCOMES)
+        save_examples(evidence, work / EXAMPLES, arrays or {})
+        if program:
+            shutil.copyfile(program, work / PROGRAM)
         for name, table in evidence.tables.items():
-            table.to_parquet(inside(work, f"{name}.parquet"), index=False)
+            write_columns(table, inside(work, f"{name}.parquet"))
         save_preview(evidence, work)
         _replace(work, folder)
     except OSError as error:
@@ -102,12 +115,9 @@ def read(folder: Path) -> Record:
         ) from error
 
 
-def read_outcomes(folder: Path) -> pd.DataFrame:
-    """The outcomes table of a record's folder; raises UserError when it is missing or damaged."""
-    try:
-        return pd.read_parquet(folder / OUTCOMES)
-    except (OSError, ValueError) as error:
-        raise UserError(f"expected an outcomes table in {folder}, got: {error}") from error
+def read_outcomes(folder: Path) -> Outcomes:
+    """The outcomes of a record's folder; raises UserError when they are missing or damaged."""
+    return read_outcomes_file(folder / OUTCOMES)
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame | None:
@@ -115,6 +125,8 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     path = inside(folder, f"{name}.parquet")
     if not path.is_file():
         return None
+    import pandas as pd
+
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
@@ -130,13 +142,12 @@ def folders(root: Path) -> Iterator[Path]:
 
 def load(root: str | Path) -> pd.DataFrame:
     """All values of all records below a folder: a row per value, its axes and run as columns."""
+    import pandas as pd
+
     rows: list[dict[str, object]] = []
     for folder in folders(Path(root)):
         rows += [{**row, "path": str(folder)} for row in value_rows(read(folder))]
     return pd.DataFrame(rows)
-
-
-CHOSEN = ("dataset", "model", "compressor", "defense")
 
 
 def value_rows(record: Record) -> Iterator[dict[str, object]]:
@@ -148,7 +159,7 @@ def value_rows(record: Record) -> Iterator[dict[str, object]]:
         "images": record.data.images,
         "protocol": record.protocol,
     }
-    about |= {kind: "+".join(record.config[kind]) for kind in CHOSEN}
+    about |= {kind: "+".join(record.config[kind]) for kind in SYSTEM_KINDS}
     for value in record.values:
         row = {**about, **dict(value)}
         del row["axes"]

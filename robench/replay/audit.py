@@ -7,7 +7,7 @@ from pathlib import Path
 
 from robench.core.record import Record
 from robench.replay.rebuild import rebuild_trained
-from robench.run.config import Places
+from robench.run.config import Places, joined
 from robench.run.pipeline import run
 
 
@@ -20,6 +20,7 @@ def audit_record(folder: Path, places: Places) -> tuple[Record, Path]:
     Returns the new record, which stands beside the old one, and its folder. Raises UserError for a
     record whose components are not installed.
     """
-    record, steps = rebuild_trained(folder, places)
-    full = replace(steps.config, audit=replace(steps.config.audit, level="full"))
-    return run(full, steps.places, record.overrides, steps.stored)
+    rebuilt = rebuild_trained(folder, places)
+    audit = replace(rebuilt.config.audit, level="full")
+    full = replace(rebuilt.config, audit=joined(audit))
+    return run(full, rebuilt.places, rebuilt.record.overrides, rebuilt.program)

@@ -11,9 +11,9 @@ from robench.base.errors import UserError
 from robench.integer import IntegerDeployed, Program, export_c, export_onnx
 from robench.integer.codegen import generate
 from robench.integer.runtimes import agreements
+from robench.plugin.evidence import Evidence
 from robench.replay.rebuild import rebuild
 from robench.run.config import Places
-from robench.run.stages import Steps
 from robench.smoothing import Cohen, certifier_source
 from robench.smoothing.classifier import SmoothedDeployed
 
@@ -37,8 +37,9 @@ def export(folder: Path, form: str, out: Path, places: Places) -> Exported:
     runtimes are compared with the program on the record's images. Raises UserError for a model that
     is no integer program.
     """
-    record, steps = rebuild(folder, places)
-    deployed = steps.system.deployed
+    rebuilt = rebuild(folder, places)
+    evidence = rebuilt.evidence
+    deployed = evidence.system.deployed
     smoothed = isinstance(deployed, SmoothedDeployed)
     base = deployed.base if isinstance(deployed, SmoothedDeployed) else deployed
     if not isinstance(base, IntegerDeployed):
@@ -48,28 +49,30 @@ def export(folder: Path, form: str, out: Path, places: Places) -> Exported:
         )
     program = base.program
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{record.id}.{form}"
+    path = out / f"{rebuilt.record.id}.{form}"
     agreement: dict[str, float] = {}
     if form == "onnx":
         export_onnx(program, path)
-        pixels = steps.test.images
+        pixels = evidence.test.images
         agreement = agreements(program, pixels, base.labels(pixels), torch.get_num_threads())
     elif smoothed:
-        path.write_text(_certifier(deployed, program, steps), encoding="utf-8")  # type: ignore[arg-type]
+        path.write_text(_certifier(deployed, program, evidence), encoding="utf-8")  # type: ignore[arg-type]
     else:
         export_c(program, path)
-    return Exported(path, len(steps.test), agreement)
+    return Exported(path, len(evidence.test), agreement)
 
 
-def _certifier(deployed: SmoothedDeployed, program: Program, steps: Steps) -> str:
+def _certifier(deployed: SmoothedDeployed, program: Program, evidence: Evidence) -> str:
     """The certifier's C; it counts a fixed number of draws, whatever certified the record."""
-    used = next(iter(steps.config.certifier.values()))
-    channels, height, width = steps.data.shape
+    _, used = evidence.certifier
+    channels, height, width = evidence.data.shape
     return certifier_source(
         generate(program),
         noise=deployed.noise,
         pixels=channels * height * width,
-        seed=steps.certify_seed,
-        certifier=Cohen(n1=used.n1, n2=getattr(used, "n2", Cohen.n2), alpha=used.alpha),
+        seed=evidence.certify_seed,
+        certifier=Cohen(
+            n1=getattr(used, "n1", Cohen.n1), n2=getattr(used, "n2", Cohen.n2), alpha=used.alpha
+        ),
         predict_draws=deployed.draws,
     )

@@ -1,47 +1,71 @@
-"""A record's steps again: its integer program where it kept one, else its network from training."""
+"""A record's models again: on its integer program where it kept one, else from training."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from robench.core.record import Record
+from robench.plugin.evidence import Evidence
+from robench.plugin.scenario import Scenario
 from robench.records.store import PROGRAM, read
-from robench.run.cache import Cache
+from robench.run import reopen
 from robench.run.compose import from_plain
-from robench.run.config import Places
+from robench.run.config import Places, RunConfig
 from robench.run.pipeline import prepare_machine
-from robench.run.stages import Steps
 
 
-def rebuild(folder: Path, places: Places) -> tuple[Record, Steps]:
-    """A record and its steps, on the integer program that it kept.
+@dataclass(frozen=True)
+class Rebuilt:
+    """A record and what its configuration makes here, each part when first asked for."""
+
+    record: Record
+    config: RunConfig
+    places: Places
+    program: Path | None = None
+    """The integer program that stands for the network."""
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Data and models; nothing is attacked."""
+        return reopen.evidence(self.config, self.places, self.program)
+
+    @cached_property
+    def scenarios(self) -> list[Scenario]:
+        """What the configuration attacks with."""
+        return reopen.scenarios(self.config, self.places)
+
+
+def rebuild(folder: Path, places: Places) -> Rebuilt:
+    """A record on the integer program that it kept.
 
     Without one its network comes from the cache or is trained again, which is said.
     """
-    record, steps = _trainable(folder, places)
+    rebuilt = _trainable(folder, places)
     kept = folder / PROGRAM
     if kept.is_file():
-        return record, Steps(steps.config, steps.places, steps.cache, kept)
-    if not steps.is_trained:
+        return replace(rebuilt, program=kept)
+    if not reopen.is_trained(rebuilt.config, rebuilt.places):
         text = "keeps no integer program and its network is not in the cache: training it again"
         print(f"robench: {folder.name} {text}", file=sys.stderr)  # noqa: T201
-    return record, steps
+    return rebuilt
 
 
-def rebuild_trained(folder: Path, places: Places) -> tuple[Record, Steps]:
+def rebuild_trained(folder: Path, places: Places) -> Rebuilt:
     """As `rebuild`, but a network in the cache goes first: its twin is the one that was attacked.
 
     A twin made from a program is very nearly the same.
     """
-    record, steps = _trainable(folder, places)
-    return (record, steps) if steps.is_trained else rebuild(folder, places)
+    rebuilt = _trainable(folder, places)
+    here = reopen.is_trained(rebuilt.config, rebuilt.places)
+    return rebuilt if here else rebuild(folder, places)
 
 
-def _trainable(folder: Path, places: Places) -> tuple[Record, Steps]:
+def _trainable(folder: Path, places: Places) -> Rebuilt:
     record = read(folder)
     # Trained bits depend on the number of threads.
     places = replace(places, threads=record.provenance.threads)
     prepare_machine(places)
-    return record, Steps(from_plain(record.config), places, Cache(places.cache))
+    return Rebuilt(record, from_plain(record.config), places)

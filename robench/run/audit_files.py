@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 import torch
 
 from robench.audit.judge import Judge
@@ -13,15 +14,15 @@ from robench.base.errors import UserError
 from robench.core.threat import Threat
 from robench.records.examples import differences, load_examples
 from robench.records.store import EXAMPLES
+from robench.records.tables import read_columns
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from robench.core.record import Audit
     from robench.plugin.evidence import Evidence
+    from robench.run.evidence import RunEvidence
     from robench.run.examination import Examined
-    from robench.run.stages import Steps
 
 TABLE = "audit"
 """The table's name: a row per audit of the record and audited image."""
@@ -33,7 +34,7 @@ def array_name(number: int) -> str:
 
 
 def keep(
-    evidence: Evidence,
+    evidence: RunEvidence,
     number: int,
     threat: Threat,
     index: torch.Tensor,
@@ -43,47 +44,53 @@ def keep(
     """Add an audit's table and examples to what is written; `rows`: right under all rows, (N,)."""
     clean = evidence.test.images[index]
     evidence.arrays[array_name(number)] = differences(examined.found, clean, threat.grid)
-    table = pd.DataFrame(
-        {
-            "audit": number,
-            "position": index.numpy(),
-            "image": evidence.steps.subset[index].numpy(),
-            "norm": threat.norm,
-            "eps": threat.eps,
-            "randomised": examined.randomised,
-            "clean": examined.clean,
-            "rows": rows,
-            "held": examined.held & rows,
-        }
-    )
+    n = len(index)
+    table = {
+        "audit": np.full(n, number),
+        "position": index.numpy(),
+        "image": evidence.numbers[index.numpy()],
+        "norm": np.full(n, threat.norm),
+        "eps": np.full(n, threat.eps),
+        "randomised": np.full(n, examined.randomised),
+        "clean": examined.clean,
+        "rows": rows,
+        "held": examined.held & rows,
+    }
     before = evidence.tables.get(TABLE)
-    evidence.tables[TABLE] = table if before is None else pd.concat([before, table])
+    if before is not None:
+        table = {name: np.concatenate([before[name], table[name]]) for name in table}
+    evidence.tables[TABLE] = table
 
 
-def read_table(folder: Path, number: int) -> pd.DataFrame:
+def read_table(folder: Path, number: int) -> dict[str, NDArray[Any]]:
     """The table of a record's `number`-th audit; raises UserError when missing or damaged."""
     path = folder / f"{TABLE}.parquet"
-    try:
-        table = pd.read_parquet(path)
-        return table[table.audit == number]
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"expected the audit's table at {path}, got: {error}") from error
+    table = read_columns(path)
+    if missing := {"audit", "position", "randomised", "rows", "held"} - set(table):
+        raise UserError(f"expected columns {', '.join(sorted(missing))} in {path}")
+    mine = table["audit"] == number
+    return {name: column[mine] for name, column in table.items()}
 
 
 def held_again(
-    folder: Path, number: int, audit: Audit, table: pd.DataFrame, steps: Steps
+    folder: Path,
+    number: int,
+    audit: Audit,
+    table: Mapping[str, NDArray[Any]],
+    evidence: Evidence,
+    grid: bool,
 ) -> tuple[NDArray[np.bool_], bool]:
     """Judge an audit's examples again: which images hold now, and whether all are legal.
 
     Raises UserError when the table names other images than the record has.
     """
-    index = torch.from_numpy(table.position.to_numpy(copy=True))
-    if len(index) != audit.n or not bool(((index >= 0) & (index < len(steps.test))).all()):
-        raise UserError(f"expected {audit.n} of {len(steps.test)} images in the audit's table")
-    test = steps.test.take(index)
+    index = torch.from_numpy(table["position"].copy())
+    if len(index) != audit.n or not bool(((index >= 0) & (index < len(evidence.test))).all()):
+        raise UserError(f"expected {audit.n} of {len(evidence.test)} images in the audit's table")
+    test = evidence.test.take(index)
     found = load_examples(folder / EXAMPLES, array_name(number), test.images)
-    judge = Judge(steps.system.deployed, bool(table.randomised.iloc[0]))
+    judge = Judge(evidence.system.deployed, bool(table["randomised"][0]))
     images = test.float_images()
     held = judge.right(images, test.labels) & ~judge.wrong(found, test.labels)
-    threat = Threat(audit.norm, audit.eps, steps.config.threat.grid)
+    threat = Threat(audit.norm, audit.eps, grid)
     return held.numpy(), bool(threat.contains(found, images).all())

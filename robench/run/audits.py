@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,30 +10,28 @@ import numpy as np
 from robench.audit.best_row import best_row
 from robench.audit.checks.examples import PLANTED
 from robench.audit.verdict import above_clean, worst
-from robench.base.stats import Paired, paired, wilson
-from robench.core.outcomes import CLEAN, Score, clean_score, scores
-from robench.core.record import Audit, Finding, Value, WeakAttack
+from robench.base.stats import Paired, paired
+from robench.core.outcomes import Outcomes, Score, clean_score, scores, scores_by_threat
+from robench.core.record import Audit, Finding, Value, WeakAttack, share
 from robench.core.threat import Threat
 from robench.run.audit_files import keep
 from robench.run.examination import Examined, examine, rejudged, subset
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
     from numpy.typing import NDArray
 
     from robench.plugin.components import Attack
-    from robench.plugin.evidence import Evidence
-    from robench.run.attacks import Crafted
-    from robench.run.crafting import Row
+    from robench.plugin.scenario import AdversarialExamples, Scenario
+    from robench.run.evidence import RunEvidence
 
 MISSED = 0.1
 """Share of planted examples, at the interval's lower end, from which on a row is weak."""
 
 
-def audits(evidence: Evidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]:
+def audits(evidence: RunEvidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]:
     """Audit each (norm, eps) that the run attacks under: the audits and their values."""
-    if evidence.steps.config.audit.level == "off":
+    if evidence.stages.config.audit.level == "off":
         return (), ()
     found: list[Audit] = []
     values: list[Value] = []
@@ -45,24 +43,21 @@ def audits(evidence: Evidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]:
 
 
 def rows_by_threat(
-    outcomes: pd.DataFrame, budgets: dict[str, tuple[float, ...]]
+    outcomes: Outcomes, budgets: Mapping[str, tuple[float, ...]]
 ) -> dict[tuple[str, float], list[Score]]:
-    """The rows under each threat (norm, eps); noise and unlimited searches have none."""
-    noise = set(outcomes.attack[outcomes["search"] == "noise"])
-    together: dict[tuple[str, float], list[Score]] = {}
-    for row in scores(outcomes, budgets, when_clean_right=True):
-        if row.eps and row.attack not in noise:
-            together.setdefault((row.norm, row.eps), []).append(row)
-    return together
+    """The rows under each threat (norm, eps) that allows a change; noise and unlimited searches
+    have none."""
+    found = scores_by_threat(outcomes, budgets)
+    return {(norm, eps): rows for (norm, eps), rows in found.items() if eps}
 
 
 def _one(
-    evidence: Evidence, number: int, norm: str, eps: float, rows: list[Score]
+    evidence: RunEvidence, number: int, norm: str, eps: float, rows: list[Score]
 ) -> tuple[Audit, list[Value]]:
-    steps = evidence.steps
-    threat = Threat(norm, eps, steps.config.threat.grid)
-    index = subset(steps)
-    examined = examine(steps, threat, index, _attacks(evidence, threat))
+    stages = evidence.stages
+    threat = Threat(norm, eps, stages.config.threat.grid)
+    index = subset(stages)
+    examined = examine(stages, threat, index, _attacks(evidence, threat))
     right = [_right(evidence, row, examined, index) for row in rows]
     under_rows = np.logical_and.reduce(right)
     keep(evidence, number, threat, index, examined, under_rows)
@@ -71,42 +66,46 @@ def _one(
     named = {f"{row.attack} ({row.access})": mine for row, mine in zip(rows, right, strict=True)}
     findings = (
         *examined.findings,
-        *best_row(named, examined.alone, examined.held, steps.config.audit.level),
+        *best_row(named, examined.alone, examined.held, stages.config.audit.level),
         *_above_clean(evidence, threat),
     )
     audit = Audit(
         norm=norm,
         eps=eps,
-        level=steps.config.audit.level,
+        level=stages.config.audit.level,
         n=len(held),
         verdict=worst(finding.verdict for finding in findings),
         findings=findings,
         weak_attacks=tuple(_weak(gained, findings)),
     )
-    return audit, [_audited(held, norm, eps), *(_gained(row, pair) for row, pair in gained)]
+    audited = share("audited_accuracy", held.sum(), len(held), {"norm": norm, "eps": eps})
+    return audit, [audited, *(_gained(row, pair) for row, pair in gained)]
 
 
-def _examples(evidence: Evidence, threat: Threat) -> Iterator[tuple[Row, Crafted]]:
-    """The run's attacks inside the ball of a threat, with their candidates."""
-    for row, crafted in evidence.examples:
-        inside = row.component.search == "ball"
-        if inside and (row.threat.norm, row.threat.eps) == (threat.norm, threat.eps):
-            yield row, crafted
+def _examples(
+    evidence: RunEvidence, threat: Threat
+) -> Iterator[tuple[Scenario, AdversarialExamples]]:
+    """The run's attacks inside the ball of a threat, with their examples."""
+    for scenario, examples in evidence.examples:
+        same = (scenario.threat.norm, scenario.threat.eps) == (threat.norm, threat.eps)
+        if scenario.search == "ball" and same:
+            yield scenario, examples
 
 
-def _attacks(evidence: Evidence, threat: Threat) -> dict[str, Attack]:
-    found = _examples(evidence, threat)
-    return {row.attack: row.component for row, _ in found if row.access == "white_box"}
+def _attacks(evidence: RunEvidence, threat: Threat) -> dict[str, Attack]:
+    attacks = evidence.stages.config.attack
+    names = [s.attack for s, _ in _examples(evidence, threat) if s.access == "white_box"]
+    return {name: attacks[name] for name in names}
 
 
 def _right(
-    evidence: Evidence, row: Score, examined: Examined, index: torch.Tensor
+    evidence: RunEvidence, row: Score, examined: Examined, index: torch.Tensor
 ) -> NDArray[np.bool_]:
     """Which audited images a row leaves right; a randomised model answers anew, many times."""
     if examined.randomised and row.eps is not None:
-        for made, crafted in _examples(evidence, Threat(row.norm, row.eps)):
-            if (made.attack, made.access) == (row.attack, row.access):
-                return examined.clean & ~rejudged(evidence.steps, crafted, index)
+        for scenario, examples in _examples(evidence, Threat(row.norm, row.eps)):
+            if (scenario.attack, scenario.access) == (row.attack, row.access):
+                return examined.clean & ~rejudged(evidence.stages, examples, index)
     result: NDArray[np.bool_] = row.right[index.numpy()]
     return result
 
@@ -128,19 +127,6 @@ def _weak(
             )
 
 
-def _audited(held: NDArray[np.bool_], norm: str, eps: float) -> Value:
-    low, high = wilson(int(held.sum()), len(held))
-    return Value(
-        metric="audited_accuracy",
-        value=float(held.mean()),
-        low=low,
-        high=high,
-        n=len(held),
-        unit="share",
-        axes={"norm": norm, "eps": eps},
-    )
-
-
 def _gained(row: Score, pair: Paired) -> Value:
     return Value(
         metric="gained_by_masking",
@@ -150,15 +136,15 @@ def _gained(row: Score, pair: Paired) -> Value:
         n=pair.n,
         unit="share",
         better="lower",
-        axes={"attack": row.attack, "access": row.access, "norm": row.norm, "eps": row.eps},
+        axes=row.axes,
     )
 
 
-def _above_clean(evidence: Evidence, threat: Threat) -> Iterator[Finding]:
+def _above_clean(evidence: RunEvidence, threat: Threat) -> Iterator[Finding]:
     """Rows under which the model does better than without an attack, all judged images counted."""
     clean = clean_score(evidence.outcomes).right
-    ball = set(evidence.outcomes.attack[evidence.outcomes["search"] == "ball"])
+    ball = {row.attack for row in evidence.outcomes.rows if row.search == "ball"}
     for row in scores(evidence.outcomes, evidence.budgets, when_clean_right=False):
         mine = (row.norm, row.eps, row.access) == (threat.norm, threat.eps, "white_box")
-        if mine and row.attack in ball and row.attack != CLEAN:
+        if mine and row.attack in ball:
             yield above_clean(row.attack, paired(row.right, clean))

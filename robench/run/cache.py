@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +15,8 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from robench.base.errors import CacheError
-from robench.base.hashing import digest
+from robench.base.hashing import digest, file_hash
+from robench.run.versions import STEPS
 
 T = TypeVar("T")
 
@@ -74,8 +74,8 @@ class Cache:
         return _intact(self._folder(step, inputs))
 
     def key(self, step: str, inputs: Mapping[str, Any]) -> str:
-        """The hash under which a step with these inputs is kept."""
-        return digest({"step": step, **inputs})
+        """The hash under which a step with these inputs is kept: its name, version and inputs."""
+        return digest({"step": step, "version": STEPS[step], **inputs})
 
     def _folder(self, step: str, inputs: Mapping[str, Any]) -> Path:
         key = self.key(step, inputs)
@@ -121,7 +121,9 @@ class Cache:
 
 
 def _seal(folder: Path, step: str, inputs: Mapping[str, Any]) -> None:
-    sums = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    sums = {
+        path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST
+    }
     text = json.dumps({"step": step, "inputs": inputs, "sha256": sums}, default=str, indent=1)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
@@ -129,11 +131,6 @@ def _seal(folder: Path, step: str, inputs: Mapping[str, Any]) -> None:
 def _intact(folder: Path) -> bool:
     try:
         sums = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
-        return all(_sha256(folder / name) == value for name, value in sums.items())
+        return all(file_hash(folder / name) == value for name, value in sums.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,17 +16,16 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from robench.base.errors import ConfigError
+from robench.core.record import RUN_KINDS
 from robench.core.threat import ThreatConfig
 from robench.plugin.registry import Choice, Registry, registry
-from robench.run.config import CHOSEN, AuditConfig, Places, RunConfig, Transfer, WhiteBox
-from robench.smoothing import Adaptive, Cohen, Sequential
+from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
 from robench.training.recipe import TrainConfig
 
 PROVIDER = "robench"
-SEVERAL = (*CHOSEN, "access", "certifier")
+SEVERAL = (*RUN_KINDS, "access")
 """Groups whose choices stand side by side, each under its own name."""
 ACCESS = {"white_box": WhiteBox, "transfer": Transfer}
-CERTIFIERS = {"cohen": Cohen, "sequential": Sequential, "adaptive": Adaptive}
 SETTINGS = ("train", "threat", "audit")
 """Groups with one choice."""
 
@@ -64,12 +63,11 @@ def store_nodes(known: Registry) -> None:
     """Put every component and every group of the core into Hydra's store."""
     store = ConfigStore.instance()
     store.store(name="root", node=Root, provider=PROVIDER)
-    for kind in CHOSEN:
+    for kind in RUN_KINDS:
         for choice in known.choices[kind].values():
             _store_choice(store, choice)
     core: dict[str, dict[str, Any]] = {
         "access": {"white_box": WhiteBox(), "transfer": Transfer()},
-        "certifier": {name: certifier() for name, certifier in CERTIFIERS.items()},
         "train": {"usual": TrainConfig()},
         "threat": {
             "usual": ThreatConfig(),
@@ -129,6 +127,7 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
         )
     parts: dict[str, Any] = {kind: _objects(kind, composed.get(kind)) for kind in SEVERAL}
     settings: dict[str, Any] = {name: OmegaConf.to_object(composed[name]) for name in SETTINGS}
+    settings["audit"] = joined(settings["audit"])
     config = RunConfig(**parts, **settings, seed=composed.seed, images=composed.images)
     places = Places(
         results=Path(composed.results),
@@ -172,11 +171,9 @@ def from_plain(plain: Mapping[str, Any]) -> RunConfig:
     known = registry()
     parts: dict[str, Any] = {
         kind: {name: known.get(kind, name).make(**fields) for name, fields in plain[kind].items()}
-        for kind in CHOSEN
+        for kind in RUN_KINDS
     }
-    known_parts: dict[str, dict[str, Any]] = {"access": ACCESS, "certifier": CERTIFIERS}
-    for group, classes in known_parts.items():
-        parts[group] = {name: classes[name](**fields) for name, fields in plain[group].items()}
+    parts["access"] = {name: ACCESS[name](**fields) for name, fields in plain["access"].items()}
     settings: dict[str, Any] = {
         "train": TrainConfig(**plain["train"]),
         "threat": ThreatConfig(**plain["threat"]),

@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
 from robench.base.errors import ConfigError
-from robench.base.hashing import digest
+from robench.base.hashing import digest, plain_options
+from robench.core.record import RUN_KINDS
 from robench.core.threat import ThreatConfig
-from robench.plugin.components import Attack, Compressor, Dataset, Defense, Metric, Model
+from robench.plugin.components import (
+    Attack,
+    Certifier,
+    Compressor,
+    Dataset,
+    Defense,
+    Metric,
+    Model,
+)
+from robench.plugin.registry import registry
 from robench.training.recipe import Recipe, TrainConfig
 
 C = TypeVar("C")
-
-CHOSEN = ("dataset", "model", "compressor", "defense", "attack", "metric")
-"""Kinds that a run chooses components of."""
-
-SOURCE_SEED_STEP = 1_000
-"""The seed of a transfer attack's surrogate is the run's own plus this, unless it is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +63,26 @@ class AuditConfig:
     """Images it works on, a seeded, stratified subset of the run's; none given: 100 for quick, 500
     for full."""
     checks: Any = ()
-    """Names of checks that plugins register, run after the audit's own."""
+    """Names of checks that plugins register, run after the audit's own; those that join the level
+    by themselves are among them in the record."""
 
     def __post_init__(self) -> None:
         if self.level not in AUDITED:
             raise ConfigError(f"expected audit to be off, quick or full, got {self.level!r}")
         if self.images is not None and self.images < 10:
             raise ConfigError(f"expected audit.images >= 10, got {self.images}")
-        object.__setattr__(self, "checks", _names(self.checks))
+        object.__setattr__(self, "checks", names_of(self.checks))
 
     @property
     def count(self) -> int:
         """Images it works on at most."""
         return self.images or AUDITED[self.level]
+
+
+def joined(audit: AuditConfig) -> AuditConfig:
+    """The audit with the registered checks that join its level by themselves, all named."""
+    joining = [n for n in registry().joining_checks(audit.level) if n not in audit.checks]
+    return replace(audit, checks=[*audit.checks, *joining]) if joining else audit
 
 
 Access = WhiteBox | Transfer
@@ -97,13 +108,6 @@ class Places:
         )
 
 
-def usual_certifier() -> dict[str, Any]:
-    """The certifier of a run that names none."""
-    from robench.smoothing import Sequential
-
-    return {"sequential": Sequential()}
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything that decides a run's numbers, each kind a mapping from choice to component.
@@ -119,7 +123,7 @@ class RunConfig:
     metric: Mapping[str, Metric]
     train: TrainConfig = field(default_factory=TrainConfig)
     threat: ThreatConfig = field(default_factory=ThreatConfig)
-    certifier: Mapping[str, Any] = field(default_factory=usual_certifier)
+    certifier: Mapping[str, Certifier] = field(default_factory=dict)
     access: Mapping[str, Access] = field(default_factory=lambda: {"white_box": WhiteBox()})
     audit: AuditConfig = field(default_factory=AuditConfig)
     seed: int = 0
@@ -136,7 +140,7 @@ class RunConfig:
 
     def plain(self) -> dict[str, Any]:
         """The configuration as JSON-like data; its digest is the run's id."""
-        kinds = (*CHOSEN, "access", "certifier")
+        kinds = (*RUN_KINDS, "access")
         chosen = {kind: _plain(getattr(self, kind)) for kind in kinds}
         settings = {name: asdict(getattr(self, name)) for name in ("train", "threat", "audit")}
         given = {**chosen, **settings, "seed": self.seed, "images": self.images}
@@ -154,19 +158,6 @@ class RunConfig:
         """The complete training recipe: data set, then model, then the run's own changes."""
         dataset, model = only("dataset", self.dataset), only("model", self.model)
         return self.train.recipe(dataset.recipe, model.recipe)
-
-    def source(self, transfer: Transfer) -> RunConfig:
-        """The configuration of a transfer attack's source."""
-        from robench.plugin.registry import registry
-
-        chosen: dict[str, Any] = {"defense": "none", "compressor": "none", **transfer.source}
-        seed = chosen.pop("seed", self.seed + SOURCE_SEED_STEP)
-        if "python" in _names(chosen.get("model")):
-            raise ConfigError("expected a registered model as source: model=python is not allowed")
-        changed: dict[str, Any] = {
-            kind: _choose(registry(), kind, value) for kind, value in chosen.items()
-        }
-        return replace(self, **changed, seed=seed, attack={}, metric={})
 
 
 def run_id(plain: Mapping[str, Any]) -> str:
@@ -202,19 +193,6 @@ def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plain_options(component) for name, component in chosen.items()}
 
 
-def plain_options(component: Any) -> dict[str, Any]:
-    """A component's options as JSON-like data; what was handed over in Python is left out."""
-    kept = [f.name for f in fields(component) if f.metadata.get("plain", True)]
-    return {name: getattr(component, name) for name in kept}
-
-
-def _names(value: Any) -> list[str]:
+def names_of(value: Any) -> list[str]:
+    """The names in an option that takes one or several."""
     return [value] if isinstance(value, str) else list(value or ())
-
-
-def _choose(registry: Any, kind: str, value: Any) -> dict[str, Any]:
-    """Components from a choice's name, a list of names, or {name: {option: value}}."""
-    given = value if isinstance(value, Mapping) else {name: {} for name in _names(value)}
-    return {
-        name: registry.get(kind, name).make(**(options or {})) for name, options in given.items()
-    }

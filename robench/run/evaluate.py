@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -10,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.base.errors import ConfigError
-from robench.base.hashing import digest
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import Component, Dataset, Model
 from robench.plugin.registry import registry
-from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox
+from robench.plugin.source import Unreadable, network_digest
+from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
 from robench.training.recipe import TrainConfig
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class GivenModel(Model):
     pretrained = True
 
     hash: str
-    """Hash of its weights and structure."""
+    """Hash of its weights, code and plain attributes."""
     module: Any = dataclass_field(
         default=None, repr=False, compare=False, metadata={"plain": False}
     )
@@ -70,6 +72,7 @@ def evaluate(
     defense: Choice = "none",
     compressor: Choice = "none",
     metric: Choice = "accuracy",
+    certifier: Choice = "sequential",
     access: Iterable[str] = ("white_box",),
     threat: ThreatConfig | None = None,
     train: TrainConfig | None = None,
@@ -92,10 +95,11 @@ def evaluate(
         defense=_chosen("defense", defense),
         attack=_chosen("attack", attack),
         metric=_chosen("metric", metric),
+        certifier=_chosen("certifier", certifier),
         train=train or TrainConfig(),
         threat=threat or ThreatConfig(),
         access={name: _ACCESS[name]() for name in access},
-        audit=AuditConfig(level=audit),
+        audit=joined(AuditConfig(level=audit)),
         images=images,
         seed=seed,
     )
@@ -123,9 +127,21 @@ def _given_model(model: Any) -> dict[str, Any]:
     from torch import nn
 
     if isinstance(model, nn.Module):
-        state = {k: v.cpu().numpy().tobytes().hex() for k, v in model.state_dict().items()}
-        return {"given": GivenModel(hash=digest([str(model), state]), module=model)}
+        return {"given": GivenModel(hash=_network_hash(model), module=model)}
     return _chosen("model", model)
+
+
+def _network_hash(model: nn.Module) -> str:
+    """What names a network handed over: its weights, its classes' code, its plain attributes.
+
+    Where that cannot be told, a name that no other call gets, so that nothing of it is kept.
+    """
+    try:
+        return network_digest(model)
+    except Unreadable as reason:
+        text = f"robench: {type(model).__name__} cannot be named by its content ({reason})"
+        print(f"{text}: nothing of it is kept for another call", file=sys.stderr)  # noqa: T201
+        return uuid.uuid4().hex
 
 
 def _chosen(kind: str, choice: Any) -> dict[str, Any]:

@@ -13,22 +13,23 @@ import torch
 
 from robench.audit.checks import CHECKS, LEVELS
 from robench.audit.judge import Judge
-from robench.audit.trial import Trial
-from robench.base.hashing import code, digest
+from robench.audit.trial import SystemTrial
+from robench.base.hashing import digest
 from robench.base.seeds import derive, seed_scope
 from robench.core.data import stratified
 from robench.core.record import Finding
 from robench.core.threat import Threat
 from robench.plugin.components import Attack, Check
 from robench.plugin.registry import registry
+from robench.run import keys, transfer
 from robench.run.config import Transfer
-from robench.run.stages import Steps, named
+from robench.run.stages import ProgramStages, Stages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from robench.run.attacks import Crafted
+    from robench.plugin.scenario import AdversarialExamples
 
 
 @dataclass(frozen=True)
@@ -47,82 +48,81 @@ class Examined:
     """What first broke each audited image, else the image: float32 in [0,1], (N, C, H, W)."""
 
 
-def subset(steps: Steps) -> torch.Tensor:
+def subset(stages: Stages) -> torch.Tensor:
     """Which of the run's judged images are audited: positions, int64, seeded and stratified."""
-    labels, count = steps.test.labels, steps.config.audit.count
+    labels, count = stages.test.labels, stages.config.audit.count
     if count >= len(labels):
         return torch.arange(len(labels))
-    return stratified(labels, count, np.random.default_rng(derive(steps.config.seed, "audit")))
+    return stratified(labels, count, np.random.default_rng(derive(stages.config.seed, "audit")))
 
 
 def examine(
-    steps: Steps, threat: Threat, index: torch.Tensor, attacks: Mapping[str, Attack]
+    stages: Stages, threat: Threat, index: torch.Tensor, attacks: Mapping[str, Attack]
 ) -> Examined:
     """Run the level's checks and those of plugins; `attacks` are the run's own, by row name."""
-    checks = _checks(steps)
-    tested = attacks if steps.config.audit.level == "full" else {}
+    checks = _checks(stages)
+    tested = attacks if stages.config.audit.level == "full" else {}
     inputs = {
-        "system": steps.system_key,
-        **_inputs(steps, index),
+        "system": stages.system_key,
+        **_inputs(stages, index),
         "threat": asdict(threat),
-        "checks": [named(check) for check in checks],
-        "attacks": {name: named(attack) for name, attack in tested.items()},
-        "seed": steps.config.seed,
-        "code": code("robench.run.examination"),
+        "checks": [keys.component_key(check) for check in checks],
+        "attacks": {name: keys.component_key(attack) for name, attack in tested.items()},
+        "level": stages.config.audit.level,
+        "seed": stages.config.seed,
     }
 
     def make(folder: Path) -> None:
-        with seed_scope(derive(steps.config.seed, "audit", threat)):
-            _write(_run(_trial(steps, threat, index, tested), checks), folder)
+        with seed_scope(derive(stages.config.seed, "audit", threat)):
+            _write(_run(_trial(stages, threat, index, tested), checks), folder)
 
-    return steps.cache.fetch("audit", inputs, make, _read)
+    return stages.cache.fetch("audit", inputs, make, _read)
 
 
-def rejudged(steps: Steps, crafted: Crafted, index: torch.Tensor) -> NDArray[np.bool_]:
+def rejudged(
+    stages: Stages, examples: AdversarialExamples, index: torch.Tensor
+) -> NDArray[np.bool_]:
     """Which candidates of a row a randomised model surely gets wrong, by many draws; cached."""
 
     def make() -> list[bool]:
-        images, labels = crafted.images[index], steps.test.labels[index]
-        with seed_scope(derive(steps.config.seed, "rejudge", crafted.key)):
-            wrong: list[bool] = Judge(steps.system.deployed, True).wrong(images, labels).tolist()
+        images, labels = examples.images[index], stages.test.labels[index]
+        with seed_scope(derive(stages.config.seed, "rejudge", examples.hash, stages.content)):
+            wrong: list[bool] = Judge(stages.system.deployed, True).wrong(images, labels).tolist()
         return wrong
 
-    inputs = {
-        **_inputs(steps, index),
-        "crafted": crafted.key,
-        "code": code("robench.audit.judge"),
-    }
-    return steps.cached("rejudge", inputs, make, lambda wrong: np.array(wrong, dtype=bool))
+    inputs = {**_inputs(stages, index), "examples": examples.hash}
+    return np.array(stages.cached("rejudge", inputs, make), dtype=bool)
 
 
-def _inputs(steps: Steps, index: torch.Tensor) -> dict[str, Any]:
-    return {"data": steps.data.hash, "images": digest(steps.subset[index].tolist())}
+def _inputs(stages: Stages, index: torch.Tensor) -> dict[str, Any]:
+    images = digest(stages.subset[index].tolist())
+    return {"data": stages.data.hash, "images": images, **stages.environment}
 
 
-def _checks(steps: Steps) -> tuple[Check, ...]:
-    chosen = steps.config.audit
+def _checks(stages: Stages) -> tuple[Check, ...]:
+    chosen = stages.config.audit
     foreign = [registry().get("check", name).make() for name in chosen.checks]
     return (*CHECKS[chosen.level], *(check for check in foreign if isinstance(check, Check)))
 
 
 def _trial(
-    steps: Steps, threat: Threat, index: torch.Tensor, attacks: Mapping[str, Attack]
-) -> Trial:
-    level, test = steps.config.audit.level, steps.test.take(index)
-    return Trial(
-        steps.system,
+    stages: Stages, threat: Threat, index: torch.Tensor, attacks: Mapping[str, Attack]
+) -> SystemTrial:
+    level, test = stages.config.audit.level, stages.test.take(index)
+    return SystemTrial(
+        stages.system,
         test.float_images(),
         test.labels,
         threat,
-        derive(steps.config.seed, "audit", threat),
-        sources=_sources(steps),
+        derive(stages.config.seed, "audit", threat),
+        sources=_sources(stages),
         steps=LEVELS[level],
         thrifty=level == "quick",
         attacks=attacks,
     )
 
 
-def _run(trial: Trial, checks: tuple[Check, ...]) -> Examined:
+def _run(trial: SystemTrial, checks: tuple[Check, ...]) -> Examined:
     findings = tuple(finding for check in checks for finding in check.look(trial))
     clean, held = trial.clean.numpy(), trial.held.numpy()
     alone = {name: right.numpy() for name, right in trial.alone.items()}
@@ -154,15 +154,15 @@ def _read(folder: Path) -> Examined:
     return Examined(findings, clean, held, alone, stored["randomised"], found)
 
 
-def _sources(steps: Steps) -> dict[str, Callable[[], nn.Module]]:
+def _sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
     """The float network behind the system, and in a full audit a plainly trained one."""
     found: dict[str, Callable[[], nn.Module]] = {}
-    if steps.system.twin is not steps.trained:
-        found["float parent"] = lambda: steps.trained
-    if steps.config.audit.level == "full":
+    if stages.system.twin is not stages.trained:
+        found["float parent"] = lambda: stages.trained
+    if stages.config.audit.level == "full":
         # A network that came trained would be its own surrogate, or may take long to train.
-        comes_trained = steps.model.pretrained or steps.stored
+        comes_trained = stages.model.pretrained or isinstance(stages, ProgramStages)
         other = Transfer(source={"model": "small_cnn"} if comes_trained else {})
-        surrogate = Steps(steps.config.source(other), steps.places, steps.cache)
+        surrogate = Stages(transfer.source(stages.config, other), stages.places, stages.cache)
         found["plainly trained surrogate"] = lambda: surrogate.trained
     return found

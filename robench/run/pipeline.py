@@ -1,57 +1,60 @@
-"""One run: from configuration to record."""
+"""One run: from configuration to record.
+
+dataset -> model -> prepare -> train -> transform -> finish -> deploy     robench.run.stages
+-> attack                                                                 robench.run.attacks
+-> audit                                                                  robench.run.audits
+-> measure -> record                                                      here
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 import torch
 
-from robench.base.hashing import digest
-from robench.base.machine import keep_memory
+from robench.base.hashing import digest, plain_options
+from robench.base.machine import cpu_name, keep_memory
 from robench.base.seeds import derive, seed_scope
-from robench.core.outcomes import clean_score, outcome_rows
-from robench.core.record import AttackRow, DataInfo, Record, TwinAgreement, Value
-from robench.plugin.evidence import Evidence
-from robench.records.protocol import protocol, settings
+from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
+from robench.core.record import AttackRow, DataInfo, Record, Value
+from robench.records.protocol import NO_ACCESS, protocol, settings
 from robench.records.store import write
-from robench.run.attacks import Crafted, clean, craft, judge, rows, source_of
+from robench.records.tables import plain_columns
+from robench.run import attacks, keys
 from robench.run.audits import audits
 from robench.run.cache import Cache
 from robench.run.config import Places, RunConfig
-from robench.run.crafting import AttackFailed, Row
+from robench.run.evidence import RunEvidence
 from robench.run.provenance import provenance
-from robench.run.stages import Steps, named
+from robench.run.stages import Stages, stages
 
 if TYPE_CHECKING:
-    from robench.run.attacks import Judged
-
-AGREEMENT_EXPECTED = 0.99
-"""Share of equal labels below which the twin is flagged as not computing the deployed function."""
+    from robench.plugin.components import Metric
+    from robench.plugin.scenario import AdversarialExamples, Scenario
+    from robench.run.attacks import Judgement
 
 
 def run(
-    config: RunConfig, places: Places, overrides: Sequence[str] = (), stored: Path | None = None
+    config: RunConfig, places: Places, overrides: Sequence[str] = (), program: Path | None = None
 ) -> tuple[Record, Path]:
     """Train, transform, compress, attack, judge, measure; returns the record and its folder.
 
-    stored: the file of an integer program that stands for training and compression.
+    program: the file of an integer program that stands for training and compression.
     """
     start = time.perf_counter()
     prepare_machine(places)
-    steps = Steps(config, places, Cache(places.cache), stored)
-    evidence, attacked = gather(steps)
+    steps = stages(config, places, Cache(places.cache), program)
+    evidence, rows = attack(steps)
     values = measure(evidence)
     status: Literal["ok", "at_chance"] = (
-        "at_chance" if any(row.status == "at_chance" for row in attacked) else "ok"
+        "at_chance" if any(row.status == "at_chance" for row in rows) else "ok"
     )
     # Nothing is claimed of a model at chance, so there is nothing to audit.
     audit, audited = audits(evidence) if status == "ok" else ((), ())
-    data, plain, made = _data_info(steps), config.plain(), provenance(config, steps)
+    data, plain, made = _data_info(steps), config.plain(), provenance(steps)
     record = Record(
         id=config.id,
         status=status,
@@ -60,15 +63,18 @@ def run(
         seed=config.seed,
         data=data,
         values=values + audited,
-        rows=attacked,
-        agreement=_agreement(steps),
+        rows=rows,
+        agreement=steps.agreement,
         audit=audit,
         notes=steps.notes,
-        protocol=protocol(data, attacked, settings(attacked, plain, made.components)),
+        bits=steps.compressor.bits,
+        queries_only=tuple(name for name, one in config.attack.items() if one.queries_only),
+        protocol=protocol(data, rows, settings(rows, plain, made.components)),
         provenance=made,
         timings={"run": time.perf_counter() - start, "finished": time.time()},
     )
-    return record, write(record, evidence, places.results)
+    files: dict[str, Any] = {"program": steps.program, "arrays": evidence.arrays}
+    return record, write(record, evidence, places.results, **files)
 
 
 def prepare_machine(places: Places) -> None:
@@ -78,78 +84,97 @@ def prepare_machine(places: Places) -> None:
         torch.set_num_threads(places.threads)
 
 
-def gather(steps: Steps) -> tuple[Evidence, tuple[AttackRow, ...]]:
-    """Attack and judge every row; an attack that fails makes its row invalid, never robust."""
-    base = judge(steps, clean(steps))
-    frames = [_frame(None, None, base, steps)]
-    chance = _at_chance(frames[0], steps)
-    examples: list[tuple[Row, Crafted]] = []
-    attacked: list[AttackRow] = []
-    for row in rows(steps):
+def attack(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
+    """Attack and judge under every scenario; one whose attack fails is invalid, never robust."""
+    base = attacks.judge(steps, attacks.clean(steps))
+    outcomes = [_outcomes(None, None, base, steps)]
+    status: Literal["ok", "at_chance"] = "at_chance" if _at_chance(outcomes[0], steps) else "ok"
+    kept: list[tuple[Scenario, AdversarialExamples]] = []
+    rows: list[AttackRow] = []
+    for scenario in attacks.scenarios(steps):
         try:
-            crafted = craft(source_of(steps, row.access), row, steps)
-        except AttackFailed as failure:
-            frames.append(_frame(row, None, base, steps))
-            attacked.append(_attack_row(row, status="invalid", message=str(failure)))
+            source = attacks.source_of(steps, scenario.access)
+            examples = attacks.attack(source, scenario, steps)
+        except attacks.AttackFailed as failure:
+            outcomes.append(_outcomes(scenario, None, base, steps))
+            rows.append(_row(scenario, status="invalid", message=str(failure)))
             continue
-        frames.append(_frame(row, judge(steps, crafted), base, steps))
-        examples.append((row, crafted))
-        status = "at_chance" if chance else "ok"
-        attacked.append(_attack_row(row, status=status, seconds=crafted.seconds))
-    outcomes = pd.concat(frames, ignore_index=True)
-    return Evidence(steps, outcomes, tuple(examples)), tuple(attacked)
+        outcomes.append(_outcomes(scenario, attacks.judge(steps, examples), base, steps))
+        kept.append((scenario, examples))
+        how = {"seconds": examples.seconds, "made_on": examples.made_on}
+        rows.append(_row(scenario, status=status, **how))
+    return RunEvidence(steps, Outcomes(tuple(outcomes)), tuple(kept)), tuple(rows)
 
 
-def measure(evidence: Evidence) -> tuple[Value, ...]:
+def measure(evidence: RunEvidence) -> tuple[Value, ...]:
     """Every metric's values, cached under all that the metric may have read."""
-    config = evidence.steps.config
-    judged = digest([crafted.key for _, crafted in evidence.examples])
-    images = digest(evidence.steps.subset.tolist())
-    found: list[Value] = []
-    for metric in config.metric.values():
-        inputs = {
-            "metric": named(metric),
-            "judged": judged,
-            "images": images,
-            "certifier": {name: asdict(c) for name, c in config.certifier.items()},
-        }
-
-        def make(metric: Any = metric) -> dict[str, Any]:
-            before = set(evidence.tables)
-            with seed_scope(derive(config.seed, "measure", named(metric)["options"])):
-                values = [value.model_dump() for value in metric.measure(evidence)]
-            added = {n: t.to_dict("list") for n, t in evidence.tables.items() if n not in before}
-            return {"values": values, "tables": added}
-
-        stored = evidence.cached("measure", inputs, make)
-        found += [Value.model_validate(value) for value in stored["values"]]
-        evidence.tables.update({n: pd.DataFrame(t) for n, t in stored["tables"].items()})
-    return tuple(found)
+    metrics = evidence.stages.config.metric.values()
+    return tuple(value for metric in metrics for value in _measured(metric, evidence))
 
 
-def _frame(row: Row | None, judged: Judged | None, base: Judged, steps: Steps) -> pd.DataFrame:
-    images, labels = steps.subset.numpy(), steps.test.labels.numpy()
-    return outcome_rows(row, judged, base, images, labels)
+def _measured(metric: Metric, evidence: RunEvidence) -> Iterator[Value]:
+    config = evidence.stages.config
+
+    def make() -> dict[str, Any]:
+        before = set(evidence.tables)
+        with seed_scope(derive(config.seed, "measure", plain_options(metric))):
+            values = [value.model_dump() for value in metric.measure(evidence)]
+        added = {n: plain_columns(t) for n, t in evidence.tables.items() if n not in before}
+        return {"values": values, "tables": added}
+
+    stored = evidence.stages.cached("measure", _measure_inputs(metric, evidence), make)
+    evidence.tables.update(stored["tables"])
+    yield from (Value.model_validate(value) for value in stored["values"])
 
 
-def _at_chance(clean_rows: pd.DataFrame, steps: Steps) -> bool:
-    """Whether clean accuracy cannot be told from always naming the commonest class."""
-    commonest = float(torch.bincount(steps.test.labels).max()) / len(steps.test)
-    return clean_score(clean_rows).interval[0] <= commonest
+def _measure_inputs(metric: Metric, evidence: RunEvidence) -> dict[str, Any]:
+    steps, certifiers = evidence.stages, evidence.stages.config.certifier
+    machine = keys.float_environment(steps.device) if metric.reads == "models" else {}
+    if metric.timed:
+        machine = keys.float_environment(steps.device) | {"machine": cpu_name()}
+    return {
+        "metric": keys.component_key(metric),
+        "examples": [examples.hash for _, examples in evidence.examples],
+        "images": digest(steps.subset.tolist()),
+        "certifier": {name: keys.component_key(c) for name, c in certifiers.items()},
+        **steps.environment,
+        **machine,
+    }
 
 
-def _attack_row(row: Row, **result: Any) -> AttackRow:
-    return AttackRow(
-        attack=row.attack, access=row.access, norm=row.threat.norm, eps=row.threat.eps, **result
+def _outcomes(
+    scenario: Scenario | None, judgement: Judgement | None, base: Judgement, steps: Stages
+) -> RowOutcomes:
+    """The outcomes of one row: the clean one without a scenario, invalid without a judgement."""
+    said = judgement or base
+    return RowOutcomes(
+        attack=scenario.attack if scenario else CLEAN,
+        access=scenario.access if scenario else NO_ACCESS,
+        search=scenario.search if scenario else CLEAN,
+        norm=scenario.threat.norm if scenario else "",
+        eps=scenario.threat.eps if scenario else None,
+        image=steps.subset.numpy(),
+        label=steps.test.labels.numpy(),
+        clean_prediction=base.labels.numpy(),
+        prediction=said.labels.numpy(),
+        linf=said.linf.numpy(),
+        l2=said.l2.numpy(),
+        valid=judgement is not None or scenario is None,
     )
 
 
-def _agreement(steps: Steps) -> TwinAgreement:
-    found = steps.agreement
-    return TwinAgreement(**asdict(found), flagged=found.equal_labels < AGREEMENT_EXPECTED)
+def _at_chance(clean_row: RowOutcomes, steps: Stages) -> bool:
+    """Whether clean accuracy cannot be told from always naming the commonest class."""
+    commonest = float(torch.bincount(steps.test.labels).max()) / len(steps.test)
+    return clean_score(Outcomes((clean_row,))).interval[0] <= commonest
 
 
-def _data_info(steps: Steps) -> DataInfo:
+def _row(scenario: Scenario, **result: Any) -> AttackRow:
+    norm, eps = scenario.threat.norm, scenario.threat.eps
+    return AttackRow(attack=scenario.attack, access=scenario.access, norm=norm, eps=eps, **result)
+
+
+def _data_info(steps: Stages) -> DataInfo:
     return DataInfo(
         name=next(iter(steps.config.dataset)),
         hash=steps.data.hash,

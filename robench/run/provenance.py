@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from robench.base.machine import cpu_name
 from robench.base.paths import PACKAGE
-from robench.core.record import Provenance
+from robench.core.record import RUN_KINDS, Provenance
 from robench.plugin.registry import registry
+from robench.run.config import RunConfig
 
 if TYPE_CHECKING:
-    from robench.run.config import RunConfig
-    from robench.run.stages import Steps
+    from robench.run.stages import Stages
 
-KINDS = ("dataset", "model", "compressor", "defense", "attack", "metric")
 LIBRARIES = ("torch", "torchvision", "adversarial-robustness-toolbox", "numpy", "hydra-core")
 
 
-def provenance(config: RunConfig, steps: Steps) -> Provenance:
+def provenance(stages: Stages) -> Provenance:
     """The versions and the machine behind a run."""
-    versions = component_versions(config)
+    versions = component_versions(stages.config)
     distributions = {name: _version(name) for name in LIBRARIES}
     for name in (v.rpartition(" / ")[0] for v in versions.values()):
         distribution, _, number = name.partition(" ")
@@ -33,10 +33,11 @@ def provenance(config: RunConfig, steps: Steps) -> Provenance:
         distributions=distributions,
         components=versions,
         python=platform.python_version(),
-        machine=_machine(),
-        device=_device(steps.device),
+        machine=cpu_name(),
+        device=_device(stages.device),
         threads=torch.get_num_threads(),
         commit=_commit(),
+        weights=stages.made_on,
     )
 
 
@@ -44,7 +45,7 @@ def component_versions(config: RunConfig) -> dict[str, str]:
     """kind.choice -> 'distribution version / component version' of all components of a run."""
     known = registry().choices
     result = {}
-    for kind in KINDS:
+    for kind in RUN_KINDS:
         for name, component in getattr(config, kind).items():
             choice = known[kind].get(name)
             origin = f"{choice.distribution} {choice.version}" if choice else "given in Python 0"
@@ -57,15 +58,6 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _machine() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _device(device: torch.device) -> str:

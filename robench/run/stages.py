@@ -1,26 +1,32 @@
-"""The steps of a run up to the deployed system: each lazy, each named by a hash, cached."""
+"""The steps of a run up to the deployed system: each made when first asked for, and cached.
+
+    data -> architecture -> trained -> mapped -> finished -> system
+    dataset  model, prepare   train    transform   finish    deploy
+
+What a step is named by in the cache stands below it, in `_..._inputs`.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from robench.base.hashing import code, component_code, digest
+from robench.base.hashing import digest, file_hash
 from robench.base.seeds import derive, seed_scope
-from robench.core.agreement import Agreement, agreement
 from robench.core.data import Data, Split, stratified
-from robench.core.system import System, check_output
+from robench.core.record import MadeOn, TwinAgreement
+from robench.core.system import System, agreement, check_output
 from robench.core.weights import load_weights, save_weights
 from robench.plugin.components import Defense, DeployContext
-from robench.run.config import Places, RunConfig, only, plain_options
+from robench.run import keys
+from robench.run.config import Places, RunConfig, only
 from robench.run.data_cache import read_data, stamp, write_data
 from robench.training.checkpoint import remove_checkpoints
 from robench.training.loop import Trainer
@@ -28,43 +34,36 @@ from robench.training.loop import Trainer
 if TYPE_CHECKING:
     from torch import nn
 
-    from robench.plugin.components import Component
     from robench.run.cache import Cache
 
-
-T = TypeVar("T")
-STORED = "the network is the integer program that was kept with a record"
+PROGRAM_GIVEN = "the network is the integer program that was kept with a record"
 
 
-def named(component: Component, training: bool = False) -> dict[str, Any]:
-    """What a step's hash holds of a component: its class, options, version and (training) code."""
-    cls = type(component)
-    return {
-        "class": f"{cls.__module__}.{cls.__qualname__}",
-        "options": plain_options(component),
-        "version": cls.version,
-        "code": component_code(component, training),
-    }
+@dataclass(frozen=True)
+class Weights:
+    """A trained network's file in the cache, and what its training left beside it."""
+
+    path: Path
+    hash: str
+    """SHA-256 of the file."""
+    notes: dict[str, Any]
+    """What the training reported."""
+    made_on: MadeOn
 
 
-class Steps:
-    """The data, models and system of one configuration, made when first asked for."""
+class Stages:
+    """The data, models and system of one configuration."""
 
-    def __init__(
-        self, config: RunConfig, places: Places, cache: Cache, stored: Path | None = None
-    ) -> None:
+    def __init__(self, config: RunConfig, places: Places, cache: Cache) -> None:
         self.config = config
         self.places = places
         self.cache = cache
-        self.stored = stored
-        """The file of an integer program that stands for training and compression, or None."""
         self.dataset = only("dataset", config.dataset)
         self.model = only("model", config.model)
         self.defenses: tuple[Defense, ...] = tuple(config.defense.values())
         self.compressor = only("compressor", config.compressor)
         for defense in self.defenses:
             self.compressor = defense.adapt(self.compressor)
-        self.notes: dict[str, Any] = {"stored": STORED} if stored else {}
 
     @property
     def device(self) -> torch.device:
@@ -74,20 +73,16 @@ class Steps:
             chosen = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device(chosen)
 
-    @property
-    def machine(self) -> dict[str, Any]:
-        """What of the machine can change bits: device kind and number of threads."""
-        threads = torch.get_num_threads() if self.device.type == "cpu" else 0
-        return {"device": self.device.type, "threads": threads}
-
-    # -- data ----------------------------------------------------------------------------------
+    # -- dataset -------------------------------------------------------------------------------
 
     @cached_property
     def data(self) -> Data:
         """The data set, from the cache when its files did not change."""
         root = self.places.data_root
-        files = [stamp(path, root) for path in self.dataset.files(root)]
-        inputs = {"dataset": named(self.dataset), "files": files}
+        inputs = {
+            "dataset": keys.component_key(self.dataset),
+            "files": [stamp(path, root) for path in self.dataset.files(root)],
+        }
         return self.cache.fetch(
             "data", inputs, lambda folder: write_data(self.dataset.load(root), folder), read_data
         )
@@ -105,7 +100,19 @@ class Steps:
         """The judged test images."""
         return self.data.test.take(self.subset)
 
-    # -- training ------------------------------------------------------------------------------
+    # -- model and prepare ---------------------------------------------------------------------
+
+    def untrained(self) -> nn.Module:
+        """A new network; initial weights follow the seed."""
+        with seed_scope(derive(self.config.seed, "init")):
+            return self.model.build(self.data.shape, len(self.data.classes))
+
+    def architecture(self) -> nn.Module:
+        """A new network, prepared by the compressor; PluginError when it is broken."""
+        model = check_output(self.untrained, self.data.shape, len(self.data.classes))
+        return self.compressor.prepare(model, self.data.shape)
+
+    # -- train ---------------------------------------------------------------------------------
 
     @property
     def trainer_defense(self) -> Defense:
@@ -113,93 +120,55 @@ class Steps:
         return next((d for d in self.defenses if d.changes_training), self.defenses[0])
 
     @property
-    def pretrained(self) -> bool:
+    def comes_trained(self) -> bool:
         """Whether the network comes trained and stays as it is."""
         trains = any(d.changes_training for d in self.defenses) or self.compressor.trains_with
         return self.model.pretrained and not trains
 
     @cached_property
-    def trained_key(self) -> str:
-        """The hash of the trained weights, or of the stored program."""
-        if self.stored is not None:
-            return digest({"stored": hashlib.sha256(self.stored.read_bytes()).hexdigest()})
-        return self.cache.key("train", self._train_inputs)
-
-    @cached_property
-    def _train_inputs(self) -> dict[str, Any]:
-        defense = self.trainer_defense.as_trained()
-        trains, prepares = defense.changes_training, self.compressor.trains_with
-        return {
-            "data": self.data.hash,
-            "model": named(self.model) | {"identity": self.model.identity()},
-            "defense": named(defense, training=True) if trains else "plain",
-            "compressor": named(self.compressor, training=True) if prepares else "none",
-            "recipe": None if self.pretrained else asdict(self.config.recipe),
-            "seed": self.config.seed,
-            "code": code("robench.training.loop"),
-            **self.machine,
-        }
+    def weights(self) -> Weights:
+        """The trained weights, from the cache or from training."""
+        return self.cache.fetch("train", self._train_inputs, self._train, _read_weights)
 
     @property
     def is_trained(self) -> bool:
         """Whether the trained network is in the cache."""
         return self.cache.holds("train", self._train_inputs)
 
-    def architecture(self) -> nn.Module:
-        """The untrained network, prepared by the compressor; initial weights follow the seed."""
-
-        def build() -> nn.Module:
-            with seed_scope(derive(self.config.seed, "init")):
-                return self.model.build(self.data.shape, len(self.data.classes))
-
-        model = check_output(build, self.data.shape, len(self.data.classes))
-        return self.compressor.prepare(model, self.data.shape)
-
     @cached_property
     def trained(self) -> nn.Module:
-        """The trained network, in eval mode on the device; raises PluginError when it is broken.
-
-        A stored program's twin stands for it where there is one.
-        """
-        if self.stored is not None:
-            return self.finished.twin.to(self.device)
-
-        def read(folder: Path) -> nn.Module:
-            self.notes.update(json.loads((folder / "notes.json").read_text(encoding="utf-8")))
-            return load_weights(self.architecture(), folder / "model.safetensors")
-
-        model = self.cache.fetch("train", self._train_inputs, self._train, read)
+        """The trained network, in eval mode on the device."""
+        model = load_weights(self.architecture(), self.weights.path)
         return model.to(self.device).to(memory_format=torch.channels_last).eval()
 
     def _train(self, folder: Path) -> None:
         model = self.architecture()
         trainer = Trainer(self.config.recipe, self.config.seed, self.device, folder)
-        if not self.pretrained:
+        if not self.comes_trained:
             model = self.trainer_defense.fit(model, self.data, trainer)
         remove_checkpoints(folder)
-        (folder / "notes.json").write_text(json.dumps(trainer.notes), encoding="utf-8")
+        about = {"notes": trainer.notes, "made_on": keys.made_on(self.device).model_dump()}
+        (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
         save_weights(model, folder / "model.safetensors")
 
-    # -- the deployed system -------------------------------------------------------------------
-
     @cached_property
-    def system_key(self) -> str:
-        """The hash of the system: everything that decides what it answers."""
-        return digest({"step": "system", **self._system_inputs})
-
-    @cached_property
-    def _system_inputs(self) -> dict[str, Any]:
-        maps = [d for d in self.defenses if type(d).transform is not Defense.transform]
-        wraps = [d for d in self.defenses if type(d).deploy is not Defense.deploy]
+    def _train_inputs(self) -> dict[str, Any]:
+        defense = self.trainer_defense.as_trained()
+        prepares = self.compressor.trains_with
         return {
-            "trained": self.trained_key,
-            "transform": [named(d) for d in maps],
-            "compressor": named(self.compressor),
-            "deploy": [named(d) for d in wraps],
+            "data": keys.data_key(self.data),
+            "model": self._model_key,
+            "defense": keys.component_key(defense) if defense.changes_training else "plain",
+            "compressor": keys.component_key(self.compressor) if prepares else "none",
+            "recipe": None if self.comes_trained else asdict(self.config.recipe),
             "seed": self.config.seed,
-            "code": code("robench.core.system"),
-            **self.machine,
         }
+
+    @cached_property
+    def _model_key(self) -> dict[str, Any]:
+        return keys.component_key(self.model) | {"identity": self.model.identity()}
+
+    # -- transform -----------------------------------------------------------------------------
 
     @cached_property
     def mapped(self) -> nn.Module:
@@ -209,17 +178,17 @@ class Steps:
             model = defense.transform(model)
         return model.eval()
 
+    # -- finish --------------------------------------------------------------------------------
+
     @cached_property
     def finished(self) -> System:
         """The compressor's system, before any defense wraps it."""
-        if self.stored is not None:
-            from robench.integer.deployed import stored_system
-
-            return stored_system(self.stored)
         with seed_scope(derive(self.config.seed, "finish")):
             system = self.compressor.finish(self.mapped, self.data)
         system.twin.eval()
         return system
+
+    # -- deploy --------------------------------------------------------------------------------
 
     @cached_property
     def system(self) -> System:
@@ -229,6 +198,45 @@ class Steps:
         for defense in self.defenses:
             system = defense.deploy(system, context)
         return system
+
+    @cached_property
+    def system_inputs(self) -> dict[str, Any]:
+        """What decides the system's function: the key of every step below it begins with it."""
+        return {
+            "network": self.network,
+            "data": keys.data_key(self.data),
+            "defense": [keys.component_key(defense) for defense in self.defenses],
+            "compressor": keys.component_key(self.compressor),
+            "seed": self.config.seed,
+        }
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The trained network by the hash of its weights, however they were made."""
+        return {"weights": self.weights.hash, "model": self._model_key}
+
+    @cached_property
+    def system_key(self) -> str:
+        """The hash of the system: everything that decides what it answers, the machine left out."""
+        return self.cache.key("system", self.system_inputs)
+
+    @cached_property
+    def content(self) -> str:
+        """The hash of the system's weights and options alone, without any version.
+
+        It seeds the answers of a randomised system, so that another version draws no other votes.
+        """
+        weights = self.network.get("weights", self.network.get("program"))
+        return digest([weights, self.config.plain()["defense"], list(self.config.defense)])
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What decides the labels besides the system: its C, or the float machine, or both."""
+        exact = self.cached(
+            "system", {"asks": "exact"}, lambda: getattr(self.system.deployed, "exact", False)
+        )
+        generated = {"c": _generated(self.program)} if self.program else {}
+        return generated if exact else generated | keys.float_environment(self.device)
 
     @cached_property
     def program(self) -> Path | None:
@@ -249,34 +257,93 @@ class Steps:
         """The seed of certification's noise; image i's stream is its number in the test set."""
         return derive(self.config.seed, "certify")
 
-    @cached_property
-    def agreement(self) -> Agreement:
-        """The twin against the deployed model on the judged images, before smoothing."""
-        return self.cached(
-            "agreement",
-            {"images": digest(self.subset.tolist()), "data": self.data.hash},
-            lambda: asdict(self._agree()),
-            lambda values: Agreement(**values),
-        )
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the training reported, for the record."""
+        return self.weights.notes
 
-    def _agree(self) -> Agreement:
+    @property
+    def made_on(self) -> MadeOn | None:
+        """Where the network was trained; None where that is not known."""
+        return self.weights.made_on
+
+    @cached_property
+    def agreement(self) -> TwinAgreement:
+        """The twin against the deployed model on the judged images, before smoothing."""
+        inputs = {"images": digest(self.subset.tolist()), **self.environment}
+        stored = self.cached("agreement", inputs, lambda: self._agree().model_dump())
+        return TwinAgreement(**stored)
+
+    def _agree(self) -> TwinAgreement:
         with seed_scope(derive(self.config.seed, "agreement")):
             return agreement(self.finished, self.test)
 
-    def cached(
-        self,
-        step: str,
-        inputs: dict[str, Any],
-        make: Callable[[], Any],
-        read: Callable[[Any], T],
-    ) -> T:
-        """Cache a JSON-like result about this system: `read` of what `make` returned."""
+    def cached(self, step: str, inputs: dict[str, Any], make: Callable[[], Any]) -> Any:
+        """A JSON-like result about this system, made once for these inputs."""
 
         def write(folder: Path) -> None:
             text = json.dumps(make(), allow_nan=False)
             (folder / "value.json").write_text(text, encoding="utf-8")
 
-        def load(folder: Path) -> T:
-            return read(json.loads((folder / "value.json").read_text(encoding="utf-8")))
+        def read(folder: Path) -> Any:
+            return json.loads((folder / "value.json").read_text(encoding="utf-8"))
 
-        return self.cache.fetch(step, {"system": self.system_key, **inputs}, write, load)
+        return self.cache.fetch(step, {"system": self.system_key, **inputs}, write, read)
+
+
+class ProgramStages(Stages):
+    """The stages of a configuration whose training and compression an integer program stands for.
+
+    Its twin, made from the program, stands for the trained network too.
+    """
+
+    def __init__(self, config: RunConfig, places: Places, cache: Cache, program: Path) -> None:
+        super().__init__(config, places, cache)
+        self._given = program
+
+    made_on = None
+    is_trained = True
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Nothing of a training, but what stands for it."""
+        return {"stored": PROGRAM_GIVEN}
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The program by its file's hash."""
+        return {"program": file_hash(self._given)}
+
+    @cached_property
+    def finished(self) -> System:
+        """The program's own system."""
+        from robench.integer.deployed import stored_system
+
+        return stored_system(self._given)
+
+    @cached_property
+    def trained(self) -> nn.Module:
+        """The program's twin."""
+        return self.finished.twin.to(self.device)
+
+
+def stages(config: RunConfig, places: Places, cache: Cache, program: Path | None = None) -> Stages:
+    """The stages of a configuration; `program` is the file of an integer program, or None."""
+    if program is None:
+        return Stages(config, places, cache)
+    return ProgramStages(config, places, cache, program)
+
+
+def _read_weights(folder: Path) -> Weights:
+    path = folder / "model.safetensors"
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    return Weights(path, file_hash(path), about["notes"], MadeOn(**about["made_on"]))
+
+
+def _generated(program: Path) -> str:
+    """The hash of the C that runs a program, and of the C that counts its votes."""
+    from robench.integer.codegen import generate
+    from robench.integer.file import load_program
+    from robench.smoothing.compiled import vote_source
+
+    return digest(vote_source(generate(load_program(program))))

@@ -4,28 +4,28 @@ Images are float32 in [0,1], shape (N, C, H, W), on the twin's device; labels in
 numbers come from a CPU `torch.Generator`. They know nothing of plugins or deployed models.
 """
 
-from robench.search.ascent import Ball, GradientSearch, Look, Watch
+from robench.search.ascent import Callback, GradientSearch, StepInfo
 from robench.search.carlini import CarliniSearch
-from robench.search.gradient import Slope, searching, slope
+from robench.search.gradient import LossGradient, loss_gradient, searching, unit
 from robench.search.losses import LOSSES, Loss, cross_entropy, dlr, margin
 from robench.search.square import Scores, SquareSearch
 from robench.search.trace import Trace
 
 __all__ = [
     "LOSSES",
-    "Ball",
+    "Callback",
     "CarliniSearch",
     "GradientSearch",
-    "Look",
     "Loss",
+    "LossGradient",
     "Scores",
-    "Slope",
     "SquareSearch",
+    "StepInfo",
     "Trace",
-    "Watch",
     "cross_entropy",
     "dlr",
+    "loss_gradient",
     "margin",
     "searching",
-    "slope",
+    "unit",
 ]

@@ -11,21 +11,26 @@ from torch import Tensor, nn
 
 from robench.base.errors import ConfigError
 from robench.core.threat import Threat, project_ball
-from robench.search.gradient import Slope, finite, searching, slope, unit
+from robench.search.gradient import LossGradient, finite, loss_gradient, searching, unit
 from robench.search.losses import Loss, resolve_loss
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the search saw at one step, for the images `index` (N,) of the batch."""
+class StepInfo:
+    """What the search met at one step, for the N images `index` of the batch.
+
+    `loss` and `margin` have shape (N,), `gradient` (N, C, H, W); see `LossGradient`.
+    """
 
     restart: int
     step: int
     index: Tensor
-    slope: Slope
+    loss: Tensor
+    margin: Tensor
+    gradient: Tensor | None
 
 
-Watch = Callable[[Look], None]
+Callback = Callable[[StepInfo], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,38 +74,78 @@ class GradientSearch:
         labels: Tensor,
         threat: Threat,
         rng: torch.Generator,
-        watch: Watch | None = None,
+        callback: Callback | None = None,
+        radius: Tensor | None = None,
     ) -> Tensor:
         """Search candidates for float32 images in [0,1], shape (N, C, H, W), on their device.
 
         `rng` is a CPU generator, used by random starts alone. Candidates lie in the ball and in
         [0,1], never hold NaN, and are not on the 8-bit grid. A restart attacks the images that the
-        earlier ones left right. `watch` sees every step of every restart, and the last iterate.
+        earlier ones left right. `callback` meets every step of every restart, and the last iterate.
+        `radius` (N,), in [0,1] pixels, gives each image a ball of its own, in place of the
+        threat's eps.
         """
-        if threat.eps is None:
-            raise ConfigError("expected a threat with eps, got none; give the attack one")
-        climb = _Climb(self, twin, Ball(threat.norm, threat.eps), watch)
         # Convolutions on a CPU run a quarter faster on images laid out channels last.
         images = images.contiguous(memory_format=torch.channels_last)
+        ball = _ball(threat, radius)
         with searching(twin):
-            found, score = climb.run(images, labels, rng, 0, torch.arange(len(images)))
+            report = _Report(callback, 0, torch.arange(len(images)))
+            best, score = self._ascend(twin, images, labels, ball, rng, report)
             for restart in range(1, self.restarts):
                 left = (score <= 0).nonzero()[:, 0]
                 if len(left) == 0:
                     break
-                again, rescore = climb.run(images[left], labels[left], rng, restart, left)
-                better = rescore > score[left]
-                found[left[better]] = again[better]
-                score[left[better]] = rescore[better]
-        return found.contiguous()
+                report = _Report(callback, restart, left)
+                x, margin = self._ascend(
+                    twin, images[left], labels[left], ball.of(left), rng, report
+                )
+                better = margin > score[left]
+                best[left[better]] = x[better]
+                score[left[better]] = margin[better]
+        return best.contiguous()
+
+    def _ascend(
+        self,
+        twin: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        ball: Ball,
+        rng: torch.Generator,
+        report: _Report,
+    ) -> tuple[Tensor, Tensor]:
+        """One start: each image's candidate and its margin."""
+        project, size = ball.projection(images), self.step * ball.eps / self.steps
+        x = ball.draw(images, rng) if self.random_start else images.clone()
+        best, score = x, torch.full((len(x),), float("-inf"), device=x.device)
+        momentum = torch.zeros_like(x)
+        for step in range(self.steps):
+            here = loss_gradient(twin, x, labels, self._loss, self.samples)
+            report(step, here)
+            if self.best:
+                best, score = _better(x, here.margin, best, score)
+            assert here.gradient is not None
+            gradient = finite(here.gradient)
+            if self.decay is not None:
+                gradient = momentum.mul_(self.decay).add_(_l1_unit(gradient))
+            x = project(_step(x, unit(gradient, ball.norm), size))
+        if self.best or report.callback:
+            here = loss_gradient(twin, x, labels, self._loss, self.samples, differentiate=False)
+            report(self.steps, here)
+        return _better(x, here.margin, best, score) if self.best else (x, score)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return resolve_loss(self.loss)(logits / self.temperature, labels)
 
 
 @dataclass(frozen=True)
 class Ball:
-    """The ball of radius `eps` in `norm`, cut with the pixel range."""
+    """The ball of radius `eps` in `norm`, cut with the pixel range.
+
+    `eps` is a number, or one an image: shape (N, 1, 1, 1).
+    """
 
     norm: str
-    eps: float
+    eps: float | Tensor
 
     def draw(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """A point drawn uniformly from the ball around each image, then clipped to [0,1]."""
@@ -112,61 +157,44 @@ class Ball:
             delta = direction * radius.view(-1, *[1] * (images.dim() - 1))
         return (images + delta.to(images.device) * self.eps).clamp_(0, 1)
 
-    def keeper(self, images: Tensor) -> Callable[[Tensor], Tensor]:
+    def projection(self, images: Tensor) -> Callable[[Tensor], Tensor]:
         """A function that brings candidates back, in place, into the ball around `images`."""
         if self.norm == "linf":
             low, high = (images - self.eps).clamp_(0, 1), (images + self.eps).clamp_(0, 1)
             return lambda x: torch.clamp(x, low, high, out=x)
         return lambda x: x.copy_(images + project_ball(x - images, "l2", self.eps)).clamp_(0, 1)
 
+    def of(self, index: Tensor) -> Ball:
+        """The balls of the images at `index`."""
+        return Ball(self.norm, self.eps[index] if isinstance(self.eps, Tensor) else self.eps)
+
 
 @dataclass(frozen=True)
-class _Climb:
-    """One restart of a search."""
+class _Report:
+    """Tells the callback, if there is one, of the steps of one restart."""
 
-    search: GradientSearch
-    twin: nn.Module
-    ball: Ball
-    watch: Watch | None
+    callback: Callback | None
+    restart: int
+    index: Tensor
 
-    def run(
-        self, images: Tensor, labels: Tensor, rng: torch.Generator, restart: int, index: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Climb from a start; return each image's candidate and its margin."""
-        search, keep = self.search, self.ball.keeper(images)
-        size = search.step * self.ball.eps / search.steps
-        x = self.ball.draw(images, rng) if search.random_start else images.clone()
-        best, score = x, torch.full((len(x),), float("-inf"), device=x.device)
-        momentum = torch.zeros_like(x)
-        for step in range(search.steps):
-            here = self._look(x, labels, restart, step, index)
-            if search.best:
-                best, score = _better(x, here.margin, best, score)
-            assert here.gradient is not None
-            gradient = finite(here.gradient)
-            if search.decay is not None:
-                gradient = momentum.mul_(search.decay).add_(_l1_unit(gradient))
-            x = keep(x.add(unit(gradient, self.ball.norm), alpha=size))
-        if self.search.best or self.watch:
-            here = self._look(x, labels, restart, search.steps, index, differentiate=False)
-        return _better(x, here.margin, best, score) if search.best else (x, score)
+    def __call__(self, step: int, here: LossGradient) -> None:
+        if self.callback:
+            at = here.loss, here.margin, here.gradient
+            self.callback(StepInfo(self.restart, step, self.index, *at))
 
-    def _look(
-        self,
-        x: Tensor,
-        labels: Tensor,
-        restart: int,
-        step: int,
-        index: Tensor,
-        differentiate: bool = True,
-    ) -> Slope:
-        def loss(logits: Tensor, labels: Tensor) -> Tensor:
-            return resolve_loss(self.search.loss)(logits / self.search.temperature, labels)
 
-        here = slope(self.twin, x, labels, loss, self.search.samples, differentiate)
-        if self.watch:
-            self.watch(Look(restart, step, index, here))
-        return here
+def _ball(threat: Threat, radius: Tensor | None) -> Ball:
+    if radius is not None:
+        return Ball(threat.norm, radius.view(-1, 1, 1, 1))
+    if threat.eps is None:
+        raise ConfigError("expected a threat with eps, got none; give the attack one")
+    return Ball(threat.norm, threat.eps)
+
+
+def _step(x: Tensor, direction: Tensor, size: float | Tensor) -> Tensor:
+    if isinstance(size, Tensor):
+        return x.addcmul(direction, size)
+    return x.add(direction, alpha=size)
 
 
 def _better(x: Tensor, margin: Tensor, best: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:

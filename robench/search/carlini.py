@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from robench.base.errors import ConfigError
 from robench.core.threat import Threat
-from robench.search.gradient import finite, searching, slope, unit
+from robench.search.gradient import finite, loss_gradient, searching, unit
 from robench.search.losses import margin
 
 # A constant too small breaks nothing: it grows by this until it does (the authors' own code).
@@ -29,7 +29,7 @@ class CarliniSearch:
     Carlini & Wagner (2017), sections V and VI-A. The pixel range is kept by projected gradient
     descent, the first of the three ways of their section V-B: their tanh hardly moves pixels that
     are black or white. Steps have a length per image that adapts to the boundary, an image whose
-    objective stands still leaves the batch, and at the end what was found is pulled towards the
+    objective stands still leaves the batch, and at the end the nearest error is pulled towards the
     clean image by bisection. Raises ConfigError for options out of range.
     """
 
@@ -54,42 +54,42 @@ class CarliniSearch:
         where `threat` puts them, on the 8-bit grid if it says so; its eps plays no part.
         """
         images = images.contiguous(memory_format=torch.channels_last)
-        found = _Found(twin, images, labels, replace(threat, eps=None))
+        nearest = _Nearest(twin, images, labels, replace(threat, eps=None))
         const = torch.full((len(images),), self.initial_const, device=images.device)
         low, high = torch.zeros_like(const), torch.full_like(const, torch.inf)
         with searching(twin):
             for _ in range(self.search_steps):
-                broken = self._descend(found, const)
+                broken = self._descend(nearest, const)
                 high, low = torch.where(broken, const, high), torch.where(broken, low, const)
                 const = torch.where(high.isinf(), const * GROWTH, (low + high) / 2)
-            found.pull()
-        return found.best.contiguous()
+            nearest.pull()
+        return nearest.best.contiguous()
 
-    def _descend(self, found: _Found, const: Tensor) -> Tensor:
+    def _descend(self, nearest: _Nearest, const: Tensor) -> Tensor:
         """Descend from the clean images with these constants; say which were broken on the way."""
-        index = (found.distance > 0).nonzero()[:, 0]
-        pixels = found.images[0].numel()
-        walk = _Walk.start(index, const, self.learning_rate * math.sqrt(pixels), found.images)
+        index = (nearest.distance > 0).nonzero()[:, 0]
+        pixels = nearest.images[0].numel()
+        walk = _Walk.start(index, const, self.learning_rate * math.sqrt(pixels), nearest.images)
         broken = torch.zeros_like(const, dtype=torch.bool)
         for _ in range(self.steps):
-            clean = found.images[walk.index]
-            candidates = found.threat.project(walk.x, clean)
-            here = slope(found.twin, candidates, found.labels[walk.index], margin)
+            clean = nearest.images[walk.index]
+            candidates = nearest.threat.project(walk.x, clean)
+            here = loss_gradient(nearest.twin, candidates, nearest.labels[walk.index], margin)
             assert here.gradient is not None
             wrong = here.margin > 0
             broken[walk.index[wrong]] = True
-            distance = found.offer(walk.index, candidates, wrong)
+            distance = nearest.offer(walk.index, candidates, wrong)
             push = (walk.const * ~wrong).view(-1, 1, 1, 1) * finite(here.gradient)
             gap = (-here.margin).clamp_min(0).where(~wrong, 0)
             walk.note(distance.square() + walk.const * gap, wrong, broken[walk.index])
             walk.step(2 * (candidates - clean) - push)
-            walk = walk.keep((walk.stalled < self.steps / 4) & (found.distance[walk.index] > 0))
+            walk = walk.keep((walk.stalled < self.steps / 4) & (nearest.distance[walk.index] > 0))
             if len(walk.index) == 0:
                 break
         return broken
 
 
-class _Found:
+class _Nearest:
     """What is attacked, and for each image the nearest wrong candidate so far."""
 
     def __init__(self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat) -> None:
@@ -114,7 +114,9 @@ class _Found:
         for _ in range(HALVINGS if len(index) else 0):
             width /= 2
             candidates = self.threat.project(clean + (low + width) * far, clean)
-            at = slope(self.twin, candidates, self.labels[index], margin, differentiate=False)
+            at = loss_gradient(
+                self.twin, candidates, self.labels[index], margin, differentiate=False
+            )
             wrong = at.margin > 0
             self.offer(index, candidates, wrong)
             low += width * ~wrong.view(-1, 1, 1, 1)

@@ -39,7 +39,7 @@ def searching(twin: nn.Module) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Slope:
+class LossGradient:
     """A twin's answer at a batch of images: `loss` and `margin` (N,), `gradient` (N, C, H, W).
 
     The margin is above 0 where the twin is wrong. The gradient is raw: it may hold NaN or Inf; it
@@ -51,14 +51,14 @@ class Slope:
     gradient: Tensor | None
 
 
-def slope(
+def loss_gradient(
     twin: nn.Module,
     images: Tensor,
     labels: Tensor,
     loss: Loss,
     samples: int = 1,
     differentiate: bool = True,
-) -> Slope:
+) -> LossGradient:
     """Differentiate `loss` per image, averaged over `samples` evaluations of a random twin.
 
     The average over evaluations is expectation over transformation (Athalye et al., 2018). Call it
@@ -73,7 +73,7 @@ def slope(
         margins.append(margin(logits.detach(), labels))
         if differentiate:
             gradients.append(input_gradient(value, leaf))
-    return Slope(_mean(losses), _mean(margins), _mean(gradients) if differentiate else None)
+    return LossGradient(_mean(losses), _mean(margins), _mean(gradients) if differentiate else None)
 
 
 def _mean(parts: list[Tensor]) -> Tensor:

@@ -1,15 +1,15 @@
-"""A ready watcher: what a search's steps showed, per image."""
+"""A ready callback: what a search's steps showed, per image."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from robench.search.ascent import Look
+from robench.search.ascent import StepInfo
 
 
 class Trace:
-    """Collects the first restart's losses, margins and gradient faults; pass it as `watch`."""
+    """Collects the first restart's losses, margins and gradient faults; pass it as `callback`."""
 
     def __init__(self) -> None:
         self._losses: list[Tensor] = []
@@ -17,15 +17,15 @@ class Trace:
         self._zero: list[Tensor] = []
         self._nonfinite: list[Tensor] = []
 
-    def __call__(self, look: Look) -> None:
+    def __call__(self, info: StepInfo) -> None:
         """Take in one step."""
-        if look.restart:
+        if info.restart:
             return
-        self._losses.append(look.slope.loss.cpu())
-        self._margins.append(look.slope.margin.cpu())
-        if look.slope.gradient is None:
+        self._losses.append(info.loss.cpu())
+        self._margins.append(info.margin.cpu())
+        if info.gradient is None:
             return
-        gradient = look.slope.gradient.flatten(1)
+        gradient = info.gradient.flatten(1)
         self._zero.append((gradient == 0).float().mean(1).cpu())
         self._nonfinite.append((~gradient.isfinite()).float().mean(1).cpu())
 

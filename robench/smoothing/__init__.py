@@ -10,16 +10,17 @@
 as a program. docs/explanation/smoothing.md has the proof. The library knows nothing of plugins.
 """
 
-from robench.smoothing import metrics
+from robench.smoothing import crosscheck, metrics
 from robench.smoothing.adaptive import Adaptive
 from robench.smoothing.bounds import lower_bound
-from robench.smoothing.certificates import Certificates, write_tsv
+from robench.smoothing.certificates import Certificates, VoteCertifier, write_tsv
+from robench.smoothing.classifier import SmoothedDeployed, SmoothedTwin, to_pixels
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.compiled import CompiledVotes, vote_source
 from robench.smoothing.export import certifier_source
 from robench.smoothing.float_votes import FloatVotes
 from robench.smoothing.noise import Noise, noise_table
-from robench.smoothing.prediction import predict, prediction_table
+from robench.smoothing.prediction import decide, predict, predict_early, prediction_table
 from robench.smoothing.radius import ABSTAIN, RADII, radius_table
 from robench.smoothing.sampling import draw, training_noise
 from robench.smoothing.sequential import Sequential
@@ -36,16 +37,23 @@ __all__ = [
     "IntegerVotes",
     "Noise",
     "Sequential",
+    "SmoothedDeployed",
+    "SmoothedTwin",
+    "VoteCertifier",
     "VoteSource",
     "certifier_source",
+    "crosscheck",
+    "decide",
     "draw",
     "lower_bound",
     "metrics",
     "noise_table",
     "predict",
+    "predict_early",
     "prediction_table",
     "radius_table",
     "require_fixed_function",
+    "to_pixels",
     "training_noise",
     "vote_source",
     "write_tsv",

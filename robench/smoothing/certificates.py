@@ -5,11 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from robench.smoothing.radius import ABSTAIN
+from robench.smoothing.votes import VoteSource
+
+
+class VoteCertifier(Protocol):
+    """Anything that turns vote counts into certificates."""
+
+    @property
+    def alpha(self) -> float:
+        """Probability that a certificate is false, for each image."""
+        ...
+
+    def certify(self, votes: VoteSource, images: NDArray[np.int64]) -> Certificates:
+        """Certify images, given by their positions in the source: int64, shape (N,)."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

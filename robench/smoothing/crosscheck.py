@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from robench.base.errors import RobenchError
-from robench.core.threat import towards_grid
-from robench.search import searching
+from robench.core.system import module_device
+from robench.core.threat import Threat, towards_grid
+from robench.search import GradientSearch
 from robench.smoothing.radius import ABSTAIN
 
 CHANCE = 1e-6
@@ -58,15 +59,18 @@ def attack_balls(
     """
     clean, target = torch.from_numpy(images).float() / 255, torch.from_numpy(labels)
     radius = torch.from_numpy(radius2).double().sqrt().float() * (1 - 1e-6) / 255
-    delta = _onto(torch.randn(clean.shape, generator=rng), radius)
-    with searching(twin):
-        for _ in range(steps):
-            x = (clean + delta).clamp(0, 1).requires_grad_()
-            loss = nn.functional.cross_entropy(twin(x), target, reduction="sum")
-            (slope,) = torch.autograd.grad(loss, x)
-            step = _onto(slope, radius * 2.5 / steps)
-            delta = _into((x.detach() - clean) + step, radius)
-    found = towards_grid((clean + delta).clamp(0, 1), clean)
+    # Of a random twin the best iterate is a lucky one, so the last is kept.
+    search = GradientSearch(steps=steps, step=2.5, random_start=True, best=False)
+    device = module_device(twin)
+    candidates = search.run(
+        twin,
+        clean.to(device),
+        target.to(device),
+        Threat("l2", None),
+        rng,
+        radius=radius.to(device),
+    )
+    found = towards_grid(candidates.cpu(), clean)
     pixels: NDArray[np.uint8] = (found * 255).round().to(torch.uint8).numpy()
     if (squared(pixels, images) > radius2).any():
         raise AssertionError("expected every change inside its ball")
@@ -112,17 +116,3 @@ def judge(hits: list[Hit], certificates: int, alpha: float) -> None:
             f"expected at most {limit} of {certificates} certificates broken, got {len(hits)}; "
             f"no certificate of this system stands\n{shown}"
         )
-
-
-def _onto(delta: Tensor, radius: Tensor) -> Tensor:
-    """Scaled to length `radius`, one an image."""
-    return delta * (radius / _length(delta)).view(-1, 1, 1, 1)
-
-
-def _into(delta: Tensor, radius: Tensor) -> Tensor:
-    return delta * (radius / _length(delta)).clamp_max(1).view(-1, 1, 1, 1)
-
-
-def _length(delta: Tensor) -> Tensor:
-    length: Tensor = delta.flatten(1).norm(dim=1)
-    return length.clamp_min(1e-12)

@@ -3,6 +3,7 @@
 Philox (Salmon et al., SC 2011). The leading 16 bits of every pixel come from Philox4x64-10, the
 generator numpy brings; the rare further bits from Philox4x32-10 under a second key, at a counter
 that names the pixel. A draw of d pixels owns ceil(d/16) blocks of the first and d of the second.
+Written out because it has to equal the C.
 """
 
 from __future__ import annotations

@@ -3,24 +3,29 @@
 A paper is a plugin: its `robench_studies` hook returns `Study` objects made of the names below.
 """
 
-from robench.studies.claims import Check, Claim, Difference, Finding
-from robench.studies.paper import read_cells
-from robench.studies.runs import Column, PaperCell, Run, Runs, System
-from robench.studies.study import Study
-from robench.studies.voted import Certified, Predicted
+from robench.studies.claims import Claim, Condition, Difference, Observation
+from robench.studies.measures import Certified, Measure, Predicted
+from robench.studies.reasons import Fact, Reason, read_reasons
+from robench.studies.run import Records, Run
+from robench.studies.runs import Runs, Variant
+from robench.studies.study import PaperCell, Study, read_cells
 
 __all__ = [
     "Certified",
-    "Check",
     "Claim",
-    "Column",
+    "Condition",
     "Difference",
-    "Finding",
+    "Fact",
+    "Measure",
+    "Observation",
     "PaperCell",
     "Predicted",
+    "Reason",
+    "Records",
     "Run",
     "Runs",
     "Study",
-    "System",
+    "Variant",
     "read_cells",
+    "read_reasons",
 ]

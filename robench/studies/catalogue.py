@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from robench.base.errors import ConfigError, PluginError
 from robench.plugin.registry import registry, suggestion
 from robench.studies.study import Study
@@ -11,13 +13,20 @@ def studies() -> dict[str, Study]:
     """Every study by name; raises PluginError for what is no study, or a name taken twice."""
     result: dict[str, Study] = {}
     for plugin, make in registry().studies:
-        for study in make():
+        for study in _of(plugin, make):
             if not isinstance(study, Study):
                 raise PluginError(f"plugin {plugin!r}: expected a Study, got {study!r}")
             if study.name in result:
                 raise PluginError(f"plugin {plugin!r}: the study {study.name!r} is there already")
             result[study.name] = study
     return result
+
+
+def _of(plugin: str, make: Callable[[], Iterable[object] | None]) -> list[object]:
+    try:
+        return list(make() or ())
+    except Exception as error:  # whatever a foreign module raises, one line names its plugin
+        raise PluginError(f"plugin {plugin!r}: its studies fail: {error}") from error
 
 
 def find(name: str) -> Study:

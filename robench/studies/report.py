@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
-from robench.core.outcomes import Score
 from robench.studies.claims import Claim
-from robench.studies.runs import Column, Runs
-from robench.studies.study import Study
+from robench.studies.reasons import Reason, read_reasons
+from robench.studies.runs import Runs
+from robench.studies.study import Study, StudyCell
+
+MARKS = {True: "holds", False: "does not hold", None: "cannot be told"}
 
 
 def report(study: Study, runs: Runs) -> str:
@@ -19,16 +21,22 @@ def _lines(study: Study, runs: Runs) -> Iterator[str]:
     yield f"# {study.title}\n"
     yield f"Source: {study.source}. Made by `{study.command}`.\n"
     yield from _about(study, runs)
-    for name, columns in study.tables.items():
+    for name, measures in study.tables.items():
         yield f"\n## {name}\n"
         yield "Ours with Wilson 95 % interval / the paper's / difference, in percent and points.\n"
-        yield from _table(study, columns, runs)
-    for section in study.extra:
+        yield f"| model | {' | '.join(measure.label for measure in measures)} |"
+        yield "|---" * (len(measures) + 1) + "|"
+        for variant, cells in study.rows(name, runs):
+            yield f"| {variant.label} | {' | '.join(map(_cell, cells))} |"
+    for section in study.sections:
         if text := section(runs):
             yield f"\n{text}"
     yield "\n## Claims\n"
+    reasons = read_reasons(study.reasons, study.name)
+    if study.reasons is not None and not study.reasons.is_dir():
+        yield "Reasons are not installed here: they lie beside the records they were read from.\n"
     for claim in study.claims:
-        yield from _claim(claim, runs)
+        yield from _claim(claim, reasons, runs)
     yield "\n## Free settings\n"
     yield "What the paper does not give, and our value.\n"
     yield "| setting | value |\n|---|---|"
@@ -37,11 +45,11 @@ def _lines(study: Study, runs: Runs) -> Iterator[str]:
 
 def _about(study: Study, runs: Runs) -> Iterator[str]:
     found = list(runs)
-    missing = [system.label for system in study.systems if runs.get(system) is None]
+    missing = [variant.label for variant in study.variants if runs.get(variant) is None]
     if found:
         data = found[0].record.data
         yield (
-            f"{len(found)} of {len(study.systems)} systems, {data.images} test images of "
+            f"{len(found)} of {len(study.variants)} systems, {data.images} test images of "
             f"{data.name}, seed {found[0].record.seed}; differences are paired on these images."
         )
     if missing:
@@ -51,39 +59,28 @@ def _about(study: Study, runs: Runs) -> Iterator[str]:
             f"{runs.ignored} other records match, of other images, with fewer columns or older; "
             "they are left out."
         )
-    for system in study.systems:
-        run = runs.get(system)
+    for variant in study.variants:
+        run = runs.get(variant)
         if run and run.record.status == "at_chance":
-            yield f"{system.label} is at chance: nothing about its robustness can be claimed."
+            yield f"{variant.label} is at chance: nothing about its robustness can be claimed."
 
 
-def _table(study: Study, columns: Sequence[Column], runs: Runs) -> Iterator[str]:
-    yield f"| model | {' | '.join(column.label for column in columns)} |"
-    yield "|---" * (len(columns) + 1) + "|"
-    paper = {(cell.system.label, cell.column): cell.value for cell in study.cells}
-    for system in study.systems:
-        cells = (
-            _cell(runs.score(system, column), paper.get((system.label, column)))
-            for column in columns
-        )
-        yield f"| {system.label} | {' | '.join(cells)} |"
-
-
-def _cell(ours: Score | None, paper: float | None) -> str:
-    theirs = "-" if paper is None else f"{100 * paper:.1f}"
-    if ours is None:
+def _cell(cell: StudyCell) -> str:
+    theirs = "-" if cell.paper is None else f"{100 * cell.paper:.1f}"
+    if cell.ours is None:
         return f"not run / {theirs}"
-    low, high = ours.interval
-    text = f"{100 * ours.value:.1f} [{100 * low:.1f}, {100 * high:.1f}] / {theirs}"
-    return text if paper is None else f"{text} / {100 * (ours.value - paper):+.1f}"
+    low, high = cell.ours.interval
+    text = f"{100 * cell.ours.value:.1f} [{100 * low:.1f}, {100 * high:.1f}] / {theirs}"
+    return text if cell.difference is None else f"{text} / {100 * cell.difference:+.1f}"
 
 
-def _claim(claim: Claim, runs: Runs) -> Iterator[str]:
-    verdict, findings = claim.judge(runs)
+def _claim(claim: Claim, reasons: Mapping[str, Reason], runs: Runs) -> Iterator[str]:
+    verdict, seen = claim.judge(runs)
     yield f"**{claim.name}: {verdict}.** {claim.words}\n"
-    if verdict != "reproduced" and claim.reason:
-        yield f"Reason: {claim.reason}\n"
-    marks = {True: "holds", False: "does not hold", None: "cannot be told"}
-    for finding in findings:
-        yield f"- {marks[finding.holds]}: {finding.text}"
+    reason = reasons.get(claim.name)
+    if reason and verdict != "reproduced":
+        fault = reason.fault(runs.records)
+        yield f"Reason not shown: {fault}.\n" if fault else f"Reason: {reason.words}\n"
+    for one in seen:
+        yield f"- {MARKS[one.holds]}: {one.text}"
     yield ""

@@ -41,6 +41,14 @@ class AttackContract(ComponentContract):
         for name, value in model.state_dict().items():
             assert torch.equal(value, weights[name]), f"expected {name} to stay as it was"
         assert all(p.grad is None for p in model.parameters()), "expected no gradients left behind"
+        assert all(p.requires_grad for p in model.parameters()), "expected no frozen parameters"
+
+    def test_moves_images(self) -> None:
+        """In each norm it names: a search that does nothing is not a search."""
+        model, test = tiny_network(), tiny_data().test.take(torch.arange(12))
+        for norm in self.component.norms:
+            moved = self._run(model, test.float_images(), test.labels, norm) != test.float_images()
+            assert bool(moved.any()), f"expected a moved image in {norm}, got the clean ones"
 
     def test_is_judged_inside_the_threat(self) -> None:
         """The core accepts its candidates; a row that is invalid fails here."""

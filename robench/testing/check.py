@@ -21,12 +21,12 @@ class CheckContract(ComponentContract):
     component: ClassVar[Check]
 
     def _look(self) -> list[Finding]:
-        from robench.audit.trial import Trial
+        from robench.audit.trial import SystemTrial
 
         model, test = tiny_network(), tiny_data().test.take(torch.arange(30))
         system, threat = System(FloatDeployed(model), model), Threat("linf", 0.2)
         with seed_scope(0):
-            trial = Trial(system, test.float_images(), test.labels, threat, 0, {})
+            trial = SystemTrial(system, test.float_images(), test.labels, threat, 0, {})
             return list(self.component.look(trial))
 
     def test_finds_in_sentences(self) -> None:

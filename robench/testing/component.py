@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 import pytest
 
 from robench.base.errors import ConfigError
-from robench.base.hashing import canonical
+from robench.base.hashing import canonical, plain_options
 from robench.plugin.components import Component
 from robench.plugin.options import options, summary
-from robench.run.config import plain_options
 
 
 class ComponentContract:
@@ -36,7 +35,8 @@ class ComponentContract:
 
     def test_is_documented(self) -> None:
         """The class has a sentence, and each option a help text below its field."""
-        assert summary(self.component), "expected a docstring on the class, got none"
+        line = summary(self.component)
+        assert line.endswith((".", ":")), f"expected a sentence as docstring, got {line!r}"
         for option in options(self.component):
             assert option.help, f"expected a string below the field {option.name!r}, got none"
 

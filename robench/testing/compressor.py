@@ -11,7 +11,7 @@ from robench.base.seeds import seed_scope
 from robench.core.system import System
 from robench.plugin.components import Compressor
 from robench.testing.component import ComponentContract
-from robench.testing.systems import check_system
+from robench.testing.systems import check_run, check_system
 from robench.testing.tiny import tiny_data, train, untrained
 
 
@@ -47,5 +47,10 @@ class CompressorContract(ComponentContract):
         """`save` writes them and `nbytes` counts more than nothing."""
         deployed = self._finish().deployed
         deployed.save(tmp_path)
-        assert [path for path in tmp_path.rglob("*") if path.is_file()], "expected files from save"
+        files = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 0]
+        assert files, "expected files from save"
         assert deployed.nbytes() > 0
+
+    def test_runs_from_training_to_record(self) -> None:
+        """The whole pipeline accepts it."""
+        check_run(compressor=self.component)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
 import torch
 
+from robench.base.errors import ConfigError
 from robench.base.seeds import generator, seed_scope
 from robench.core.system import FloatDeployed, System
-from robench.plugin.components import Defense, DeployContext
-from robench.run.evaluate import evaluate
+from robench.plugin.components import Compressor, Defense, DeployContext
+from robench.plugin.registry import registry
 from robench.testing.component import ComponentContract
-from robench.testing.systems import check_system
+from robench.testing.systems import check_run, check_system
 from robench.testing.tiny import tiny_data, tiny_network
-from robench.training.recipe import TrainConfig
 
 
 class DefenseContract(ComponentContract):
@@ -51,14 +52,17 @@ class DefenseContract(ComponentContract):
         with seed_scope(0):
             check_system(self.component.deploy(system, DeployContext(data, 0)), data)
 
-    def test_runs_from_training_to_record(self) -> None:
-        """The whole pipeline accepts it."""
-        record = evaluate(
-            "small_cnn",
-            tiny_data(),
-            defense=self.component,
-            train=TrainConfig(epochs=1),
-            attack=(),
-            audit="off",
-        )
-        assert record.find("clean_accuracy") is not None
+    def test_runs_with_every_compressor(self) -> None:
+        """The whole pipeline accepts it, with each compressor that is installed.
+
+        A defense that maps weights is refused where quantization is part of the training.
+        """
+        maps = type(self.component).transform is not Defense.transform
+        for choice in registry().choices["compressor"].values():
+            compressor = choice.make()
+            assert isinstance(compressor, Compressor)
+            if maps and compressor.trains_with:
+                with pytest.raises(ConfigError, match="weight map"):
+                    check_run(defense=self.component, compressor=compressor)
+            else:
+                check_run(defense=self.component, compressor=compressor)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from robench.core.data import Data
 from robench.core.system import ABSTAIN, System
+from robench.run.evaluate import evaluate
+from robench.testing.tiny import tiny_data
+from robench.training.recipe import TrainConfig
 
 
 def check_system(system: System, data: Data) -> Tensor:
@@ -23,6 +28,20 @@ def check_system(system: System, data: Data) -> Tensor:
     leaf = images[:8].clone().requires_grad_()
     check_gradient(system.twin.eval()(leaf), leaf)
     return labels
+
+
+def check_run(**parts: Any) -> None:
+    """A short run from training to record: every row is judged, twin and deployed agree."""
+    record = evaluate(
+        "small_cnn", tiny_data(), **parts, train=TrainConfig(epochs=2), attack="fgsm", audit="off"
+    )
+    assert record.find("clean_accuracy") is not None
+    invalid = [row.message for row in record.rows if row.status not in ("ok", "at_chance")]
+    assert not invalid, f"expected judged rows, got {invalid} with {parts}"
+    agree = record.agreement.equal_labels
+    assert agree >= 0.9, (
+        f"expected twin and deployed to agree on 90 %, got {agree:.0%} with {parts}"
+    )
 
 
 def check_gradient(logits: Tensor, images: Tensor) -> None:

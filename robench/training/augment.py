@@ -1,4 +1,7 @@
-"""Random flips and crops of a batch, drawn from an explicit generator."""
+"""Random flips and crops of a batch, drawn from an explicit generator.
+
+Torchvision's transforms draw one crop for a whole batch, from the global generator.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The one training loop: minimises a defense's loss by a recipe, resumable and deterministic."""
+"""The one training loop: minimises a defense's loss by a recipe, resumable and deterministic.
+
+The learning rate is a function of the epoch: it has no state to save, and torch's schedulers give
+it other last bits.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from robench.base.progress import Advance, progress
 from robench.base.seeds import derive, generator, seed_scope
 from robench.training.augment import augment
 from robench.training.checkpoint import Checkpoint
+from robench.training.optimizers import make_optimizer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +58,7 @@ class Trainer:
         seed, self._fits = derive(self.seed, "fit", self._fits), self._fits + 1
         # Convolutions run faster on channels-last weights and images, on CPUs as on GPUs.
         model = model.to(self.device).to(memory_format=torch.channels_last)
-        optimizer = _optimizer(model, recipe)
+        optimizer = make_optimizer(model, recipe)
         checkpoint = Checkpoint(self.folder, f"fit{self._fits}")
         first = checkpoint.load(model, optimizer)
         total, done = len(split) * recipe.epochs, len(split) * first
@@ -105,19 +110,6 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
     if recipe.schedule == "cosine":
         return recipe.lr * rise * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2
     return recipe.lr * rise
-
-
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, recipe.lr, weight_decay=recipe.weight_decay)
-    return torch.optim.SGD(
-        parameters,
-        recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.nesterov,
-    )
 
 
 def _check_finite(value: Tensor, epoch: int) -> None:

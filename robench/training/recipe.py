@@ -67,7 +67,10 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Changes to the usual recipe of the data set and model; what is not given stays usual."""
+    """Changes to the usual recipe of the data set and model; what is not given stays usual.
+
+    Its fields are Recipe's, written out so that type checkers and OmegaConf know them.
+    """
 
     epochs: Optional[int] = None
     batch: Optional[int] = None

@@ -1,4 +1,4 @@
-"""The matrix: every attack on a small trained network, through ART's objects."""
+"""The matrix: every attack on a small trained network, with robench's engine and ART's."""
 
 from __future__ import annotations
 
@@ -222,17 +222,23 @@ def test_noise_has_the_stated_size(digits: Digits) -> None:
     assert uniform.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.05)
 
 
-def test_candidates_come_from_art_objects(digits: Digits) -> None:
-    from art.attacks.evasion import ProjectedGradientDescentPyTorch
+def test_attacks_that_need_only_answers_say_so() -> None:
+    assert {name for name, case in CASES.items() if case.attack.queries_only} == {
+        *("square", "square_l2", "art_square", "normal_noise", "uniform_noise"),
+    }
 
-    from robench_attacks.art_bridge import searched, twin_classifier
 
-    images, labels = digits.images[:5], digits.labels[:5]
-    made = searched(ProjectedGradientDescentPyTorch, lambda twin, x, y: x + y.view(-1, 1, 1, 1))
-    attack = made(twin_classifier(digits.net, images), eps=0.1, verbose=False)
-    assert isinstance(attack, ProjectedGradientDescentPyTorch)
-    found = attack.generate(x=images.numpy(), y=labels.numpy())
-    assert np.allclose(found, (images + labels.view(-1, 1, 1, 1)).numpy())
+@pytest.mark.parametrize("name", ["square", "normal_noise", "uniform_noise"])
+def test_attacks_that_need_only_answers_never_ask_for_a_gradient(name: str, digits: Digits) -> None:
+    class Locked(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            assert not (torch.is_grad_enabled() and images.requires_grad)
+            logits: torch.Tensor = digits.net(images)
+            return logits
+
+    case = CASES[name]
+    threat, rng = Threat(case.norm, case.eps), torch.Generator().manual_seed(0)
+    case.attack.run(Locked(), digits.images[:4], digits.labels[:4], threat, rng)
 
 
 def test_art_sees_the_twin_whole_even_if_it_is_a_sequential() -> None:

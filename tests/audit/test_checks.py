@@ -23,7 +23,7 @@ from robench.audit.checks.saturation import Saturation
 from robench.audit.checks.temperature import Temperature
 from robench.audit.checks.transfer import TransferIn
 from robench.audit.checks.unbounded import Unbounded
-from robench.audit.trial import Trial
+from robench.audit.trial import SystemTrial
 from robench.audit.verdict import share, worst
 from robench.core.record import Finding
 from robench.core.system import FloatDeployed, System
@@ -32,14 +32,16 @@ from tests.audit.zoo import Zoo
 from tests.audit.zoo.layers import Scale, Straight
 
 
-def trial(zoo: Zoo, twin: nn.Module, deployed: nn.Module | None = None, **more: object) -> Trial:
+def trial(
+    zoo: Zoo, twin: nn.Module, deployed: nn.Module | None = None, **more: object
+) -> SystemTrial:
     lesson = zoo.lesson
     images, labels = lesson.test.float_images()[:60], lesson.test.labels[:60]
     system = System(FloatDeployed(deployed or twin), twin)
-    return Trial(system, images, labels, lesson.threat, 0, **more)  # type: ignore[arg-type]
+    return SystemTrial(system, images, labels, lesson.threat, 0, **more)  # type: ignore[arg-type]
 
 
-def only(check: Check, made: Trial, name: str) -> Finding:
+def only(check: Check, made: SystemTrial, name: str) -> Finding:
     (finding,) = [f for f in check.look(made) if f.check == name]
     return finding
 
@@ -166,8 +168,10 @@ def test_nothing_right_nothing_to_say(zoo: Zoo) -> None:
     from robench.audit.checks import CHECKS
 
     made = trial(zoo, zoo.base())
-    made = Trial(made.system, made.images, (made.labels + 1) % 10, made.threat, 0)
-    wrong = Trial(made.system, made.images[~made.clean], made.labels[~made.clean], made.threat, 0)
+    made = SystemTrial(made.system, made.images, (made.labels + 1) % 10, made.threat, 0)
+    wrong = SystemTrial(
+        made.system, made.images[~made.clean], made.labels[~made.clean], made.threat, 0
+    )
     assert not wrong.clean.any()
     findings = [f for check in CHECKS["full"] for f in check.look(wrong)]
     assert worst(f.verdict for f in findings) == "pass"
@@ -183,7 +187,7 @@ def test_share_needs_evidence_not_a_single_image() -> None:
 class Foreign(Check):
     """A check of somebody else's."""
 
-    def look(self, trial: Trial) -> Iterable[Finding]:
+    def look(self, trial: SystemTrial) -> Iterable[Finding]:
         yield share("foreign", trial.clean, len(trial), "{share} are right", suspect=0.5)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 import robench
 from robench.base.errors import ConfigError
-from robench.cli.audit_words import audit_lines
+from robench.cli.record_table import audit_lines
 from robench.core.data import Data
 from robench.core.record import Record
 from robench.run.config import AuditConfig, Places
@@ -65,7 +65,7 @@ def test_same_record_again_from_the_cache(
 
 
 def test_shown_with_its_reasons(masked: Record, tmp_path: Path, capsys: object) -> None:
-    from robench.cli.show import print_record
+    from robench.cli.record_table import print_record
 
     lines = [line for _, line in audit_lines(masked)]
     assert "fail, gradients are masked" in lines[0]

@@ -88,7 +88,7 @@ def test_a_table_of_other_images_is_refused(copy: Path, made: Path) -> None:
 
 def test_a_damaged_table_is_one_error(copy: Path, made: Path) -> None:
     (copy / "audit.parquet").write_bytes(b"no table")
-    with pytest.raises(UserError, match="expected the audit's table"):
+    with pytest.raises(UserError, match=r"expected a table at .*audit\.parquet"):
         verify(copy, places(made))
 
 

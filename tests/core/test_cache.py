@@ -37,27 +37,27 @@ def only_folder(cache: Cache) -> Path:
 
 
 def test_a_result_is_made_once_and_keyed_by_its_inputs(cache: Cache, tmp_path: Path) -> None:
-    assert cache.fetch("step", {"a": 1}, make, read) == "42"
-    assert cache.fetch("step", {"a": 1}, make, read) == "42"
+    assert cache.fetch("train", {"a": 1}, make, read) == "42"
+    assert cache.fetch("train", {"a": 1}, make, read) == "42"
     assert made(tmp_path) == 1
-    cache.fetch("step", {"a": 2}, make, read)
-    cache.fetch("other", {"a": 1}, make, read)
+    cache.fetch("train", {"a": 2}, make, read)
+    cache.fetch("judge", {"a": 1}, make, read)
     assert made(tmp_path) == 3
     assert len(list(cache.entries())) == 3
 
 
 def test_a_flipped_byte_is_found_and_made_again(cache: Cache, tmp_path: Path) -> None:
-    cache.fetch("step", {}, make, read)
+    cache.fetch("train", {}, make, read)
     (only_folder(cache) / "value").write_text("43")
-    assert cache.fetch("step", {}, make, read) == "42"
+    assert cache.fetch("train", {}, make, read) == "42"
     assert made(tmp_path) == 2
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": 3}', '{"sha256": {"gone": "00"}}'])
 def test_a_broken_manifest_is_made_again(cache: Cache, tmp_path: Path, text: str) -> None:
-    cache.fetch("step", {}, make, read)
+    cache.fetch("train", {}, make, read)
     (only_folder(cache) / MANIFEST).write_text(text)
-    assert cache.fetch("step", {}, make, read) == "42"
+    assert cache.fetch("train", {}, make, read) == "42"
     assert made(tmp_path) == 2
 
 
@@ -67,7 +67,7 @@ def test_a_crash_leaves_no_result_but_its_checkpoint(cache: Cache, tmp_path: Pat
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        cache.fetch("step", {}, crash, read)
+        cache.fetch("train", {}, crash, read)
     assert list(cache.entries()) == []
 
     def resume(folder: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_crash_leaves_no_result_but_its_checkpoint(cache: Cache, tmp_path: Pat
         (folder / "checkpoint").unlink()
         make(folder)
 
-    assert cache.fetch("step", {}, resume, read) == "42"
+    assert cache.fetch("train", {}, resume, read) == "42"
 
 
 def test_a_full_disk_is_one_clear_error(cache: Cache) -> None:
@@ -83,7 +83,7 @@ def test_a_full_disk_is_one_clear_error(cache: Cache) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(CacheError, match=r"free some space or set cache="):
-        cache.fetch("step", {}, full, read)
+        cache.fetch("train", {}, full, read)
     assert list(cache.entries()) == []
 
 
@@ -92,7 +92,7 @@ def test_a_missing_file_of_the_maker_is_not_blamed_on_the_cache(cache: Cache) ->
         raise FileNotFoundError("elsewhere")
 
     with pytest.raises(FileNotFoundError):
-        cache.fetch("step", {}, absent, read)
+        cache.fetch("train", {}, absent, read)
 
 
 def slow_make(folder: Path) -> None:
@@ -101,7 +101,7 @@ def slow_make(folder: Path) -> None:
 
 
 def fetch_slowly(root: Path) -> str:
-    return Cache(root).fetch("step", {}, slow_make, read)
+    return Cache(root).fetch("train", {}, slow_make, read)
 
 
 def test_eight_processes_make_it_once(tmp_path: Path) -> None:
@@ -113,10 +113,10 @@ def test_eight_processes_make_it_once(tmp_path: Path) -> None:
 
 
 def test_prune_deletes_only_what_was_not_read(cache: Cache) -> None:
-    cache.fetch("step", {"a": 1}, make, read)
+    cache.fetch("train", {"a": 1}, make, read)
     old = only_folder(cache)
     os.utime(old / MANIFEST, (1, 1))
-    cache.fetch("step", {"a": 2}, make, read)
+    cache.fetch("train", {"a": 2}, make, read)
     assert cache.prune(older_than=3600) > 0
     (kept,) = cache.entries()
     assert kept.folder != old

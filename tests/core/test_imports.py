@@ -5,14 +5,21 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import robench
+from robench.plugin.components import KINDS
+from robench.scaffold import new_plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
+
+PUBLIC = ["robench", *(f"robench.{n}" for n in ("integer", "search", "smoothing", "studies"))]
+PUBLIC += ["robench.testing"]
+"""All that a plugin may import from."""
 
 
 def imported(path: Path) -> set[str]:
@@ -37,6 +44,90 @@ def test_a_plugin_imports_only_robench_and_foreign_packages(plugin: str) -> None
         assert not imported(path) & (set(PLUGINS) - {plugin}), path
 
 
+def sources(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def public(module: str) -> set[str]:
+    return set(import_module(module).__all__)
+
+
+def hidden(path: Path) -> list[str]:
+    """What a module imports of robench, or reads from its root, that is not public."""
+    found, root = [], {"robench"}
+    packages = {module.partition(".")[2] for module in PUBLIC}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias for alias in node.names if alias.name.partition(".")[0] == "robench"]
+            found += [alias.name for alias in names if alias.name not in PUBLIC]
+            root |= {alias.asname for alias in names if alias.name == "robench" and alias.asname}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "robench":
+            module = str(node.module)
+            known = public(module) if module in PUBLIC else set()
+            known |= packages if module == "robench" else set()
+            found += [f"{module}.{alias.name}" for alias in node.names if alias.name not in known]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            outside = node.value.id in root and node.attr not in public("robench") | packages
+            found += [f"robench.{node.attr}"] if outside else []
+    return found
+
+
+@pytest.mark.parametrize("folder", [*(f"plugins/{name}" for name in PLUGINS), "examples"])
+def test_a_plugin_uses_public_names_alone(folder: str) -> None:
+    files = sources(ROOT / folder)
+    assert files
+    found = {str(path): names for path in files if (names := hidden(path))}
+    assert found == {}
+
+
+def test_a_new_plugin_uses_public_names_alone(tmp_path: Path) -> None:
+    files = sources(new_plugin("robench-mine", list(KINDS), tmp_path))
+    assert len(files) > len(KINDS)
+    found = {str(path): names for path in files if (names := hidden(path))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("from robench.core.data import Split", "robench.core.data.Split"),
+        ("    from robench.smoothing.noise import Noise", "robench.smoothing.noise.Noise"),
+        ("from robench.search import searching, _mean", "robench.search._mean"),
+        ("from robench import nothing", "robench.nothing"),
+        ("import robench.run.config", "robench.run.config"),
+        ("import robench\n    robench.run.config", "robench.run"),
+    ],
+)
+def test_hidden_names_are_seen(tmp_path: Path, line: str, name: str) -> None:
+    path = tmp_path / "plugin.py"
+    path.write_text(f"def f():\n    {line.strip()}\n", encoding="utf-8")
+    assert hidden(path) == [name]
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_there(module: str) -> None:
+    names = import_module(module).__all__
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert getattr(import_module(module), name) is not None
+
+
+def test_the_root_says_the_same_to_type_checkers() -> None:
+    tree = ast.parse((ROOT / "robench/__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        alias.asname: f"robench.{robench._HOME[str(alias.asname)]}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(typed) == robench.__all__
+    homes = {a.asname: n.module for n in block.body for a in n.names}  # type: ignore[attr-defined]
+    assert homes == typed
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["plugins"], ["--version"]])
 def test_help_loads_no_heavy_package(arguments: list[str]) -> None:
     script = (
@@ -51,9 +142,13 @@ def test_help_loads_no_heavy_package(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_public_names_are_all_there_and_sorted() -> None:
+def test_a_run_loads_no_pandas() -> None:
+    script = "import sys, robench.run.pipeline\nassert 'pandas' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_public_names_are_sorted_and_others_refused() -> None:
     assert robench.__all__ == sorted(robench.__all__)
-    for name in robench.__all__:
-        assert getattr(robench, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = robench.nothing  # type: ignore[attr-defined]

@@ -101,10 +101,10 @@ class Share(robench.Metric):
     """The built-in accuracy's core, without the plugin."""
 
     def measure(self, evidence: robench.Evidence) -> Any:
-        from robench.core.outcomes import clean_score, scores
-
-        yield robench.Value(metric="clean_accuracy", value=clean_score(evidence.outcomes).value)
-        for score in scores(evidence.outcomes, {}, when_clean_right=True):
+        yield robench.Value(
+            metric="clean_accuracy", value=robench.clean_score(evidence.outcomes).value
+        )
+        for score in robench.scores(evidence.outcomes, {}, when_clean_right=True):
             axes = {"attack": score.attack, "access": score.access, "eps": score.eps}
             yield robench.Value(metric="robust_accuracy", value=score.value, axes=axes)
 
@@ -144,7 +144,7 @@ def test_a_run_leaves_a_record_that_reads_back(places: Places) -> None:
     assert clean.value > 0.9
     assert robust.value is not None
     assert robust.value < clean.value
-    outcomes = read_outcomes(folder)
+    outcomes = read_outcomes(folder).to_pandas()
     assert len(outcomes) == 2 * 60
     assert (outcomes[outcomes.attack == "sign"].linf <= 0.2 + 1e-6).all()
     assert record.agreement.equal_labels == 1.0
@@ -169,7 +169,7 @@ def test_a_crash_is_invalid_never_robust(places: Places, fault: str) -> None:
     assert "\n" not in bad.message
     assert record.find("robust_accuracy", attack="bad") is None
     assert record.find("robust_accuracy", attack="sign") is not None
-    outcomes = read_outcomes(folder)
+    outcomes = read_outcomes(folder).to_pandas()
     assert not outcomes[outcomes.attack == "bad"].valid.any()
 
 
@@ -190,7 +190,7 @@ def test_noise_is_not_projected_and_has_no_access(places: Places) -> None:
     record, folder = run(config(attack={"speckle": Speckle()}, access=access), places)
     (row,) = record.rows
     assert (row.access, row.eps) == ("none", 0.2)
-    outcomes = read_outcomes(folder)
+    outcomes = read_outcomes(folder).to_pandas()
     assert outcomes[outcomes.attack == "speckle"].linf.max() > 0.2
 
 
@@ -198,7 +198,7 @@ def test_transfer_makes_examples_on_another_seed(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from robench.plugin.registry import Choice, registry
-    from robench.run import config as core
+    from robench.run import transfer
 
     known = registry()
     for kind, component in (("defense", Plain), ("compressor", Same)):
@@ -211,8 +211,8 @@ def test_transfer_makes_examples_on_another_seed(
     own, foreign = (load_examples(folder / EXAMPLES, row_name(row), clean) for row in (0, 1))
     assert not torch.equal(own, foreign), "the source's examples are not the target's own"
     assert len(list(places.cache.glob("train/*/*/manifest.json"))) == 2
-    assert config().source(Transfer()).seed == core.SOURCE_SEED_STEP
-    assert config().source(Transfer(source={"seed": 5})).seed == 5
+    assert transfer.source(config(), Transfer()).seed == transfer.SEED_STEP
+    assert transfer.source(config(), Transfer(source={"seed": 5})).seed == 5
 
 
 def test_a_model_at_chance_is_reported_and_claims_nothing(places: Places) -> None:
@@ -223,7 +223,7 @@ def test_a_model_at_chance_is_reported_and_claims_nothing(places: Places) -> Non
 
 def test_images_takes_the_same_stratified_subset_for_all_rows(places: Places) -> None:
     record, folder = run(config(images=15), places)
-    outcomes = read_outcomes(folder)
+    outcomes = read_outcomes(folder).to_pandas()
     assert record.data.images == 15
     parts = [part for _, part in outcomes.groupby("attack")]
     assert all(set(part.image) == set(parts[0].image) for part in parts)
@@ -270,7 +270,7 @@ def test_a_failed_write_leaves_nothing(places: Places, monkeypatch: pytest.Monke
     def full(*args: Any, **kwargs: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    monkeypatch.setattr("robench.records.store.write_outcomes_file", full)
     with pytest.raises(UserError, match="set results= to another folder"):
         run(config(), places)
     assert list(places.results.iterdir()) == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 import robench
-from robench.base.errors import ConfigError, PluginError
+from robench.base.errors import ConfigError
 from robench.plugin.registry import Choice, Registry, discover
 
 
@@ -80,8 +81,7 @@ def test_what_breaks_the_rules_is_skipped_with_its_reason(call: Any, reason: str
     )
     (broken,) = known.broken
     assert broken.plugin == "plugin0"
-    with pytest.raises(PluginError, match=reason):
-        raise PluginError(str(broken))
+    assert re.search(reason, str(broken))
     assert set(known.choices["attack"]) == {"ok"}, "nothing of a broken plugin stays"
 
 

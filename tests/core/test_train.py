@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,12 @@ def test_no_folder_means_no_checkpoint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "precision"), [({"avx2", "amx_bf16"}, "bf16"), ({"avx2", "avx512f"}, "float32")]
+    ("flags", "precision"),
+    [
+        ({"avx2", "amx_bf16"}, "bf16"),
+        ({"asimd", "bf16"}, "bf16"),
+        ({"avx2", "avx512f"}, "float32"),
+    ],
 )
 def test_auto_is_the_precision_that_the_cpu_multiplies_natively(
     flags: set[str], precision: str, monkeypatch: pytest.MonkeyPatch
@@ -152,6 +158,27 @@ def test_auto_is_the_precision_that_the_cpu_multiplies_natively(
     chosen = TrainConfig(precision="auto")
     fastest_precision.cache_clear()
     assert chosen.precision == chosen.recipe().precision == precision
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx2\nbugs\t: spectre\n", {"fpu", "avx2"}),
+        ("BogoMIPS\t: 50\nFeatures\t: fp asimd i8mm bf16\n", {"fp", "asimd", "i8mm", "bf16"}),
+        ("processor\t: 0\n", set()),
+    ],
+)
+def test_features_are_read_on_x86_and_arm(
+    text: str, flags: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("robench.base.machine.CPUINFO", str(tmp_path / "cpuinfo"))
+    assert cpu_flags() == flags
+
+
+def test_changes_to_a_recipe_are_its_fields() -> None:
+    changes = {field.name: field.type for field in fields(TrainConfig)}
+    assert changes == {field.name: f"Optional[{field.type}]" for field in fields(Recipe)}
 
 
 def test_this_machines_cpu_names_its_features() -> None:

@@ -13,10 +13,9 @@ import torch
 from robench.integer import Engine, export_c, load_program, run_reference
 from robench.records.store import EXAMPLES, PROGRAM, read
 from robench.replay.verify import verify
-from robench.run.cache import Cache
 from robench.run.compose import from_plain
 from robench.run.config import Places
-from robench.run.stages import Steps
+from robench.run.reopen import data
 from robench.training.loop import Trainer
 
 RECORDS = Path(__file__).parents[2] / "leaderboard" / "records"
@@ -47,7 +46,7 @@ def test_exported_c_labels_the_whole_test_set_alike(
 ) -> None:
     config = from_plain(read(path.parent).config)
     places = replace(places, data_root=data_root)
-    pixels = Steps(config, places, Cache(places.cache)).data.test.images
+    pixels = data(config, places).test.images
     program = load_program(path)
     export_c(program, tmp_path / "net.c")
     binary, images = tmp_path / "net", tmp_path / "images"

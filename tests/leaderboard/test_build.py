@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,27 @@ def test_same_records_same_bytes(records: Path, page: Path, tmp_path: Path) -> N
         folder.rename(moved / f"{number}-{folder.name}")
     build([moved], tmp_path / "page")
     assert files(tmp_path / "page") == files(page)
+
+
+def test_two_processes_write_the_same_bytes(records: Path, tmp_path: Path) -> None:
+    """Also where columns tie: the order of a set differs between processes."""
+    shutil.copytree(records, tmp_path / "records")
+    for folder in results.folders(tmp_path / "records"):
+        record = json.loads((folder / results.RECORD).read_bytes())
+        record["values"] += [
+            {"metric": "certified_accuracy", "value": 0.5, "unit": "share", "axes": axes}
+            for sigma in range(12)
+            for axes in ({"radius": 0.5, "sigma": f"s{sigma}"}, {"radius": 1.0, "sigma": None})
+        ]
+        (folder / results.RECORD).write_text(json.dumps(record))
+    for seed in ("1", "2"):
+        out = str(tmp_path / seed)
+        subprocess.run(
+            [sys.executable, "-m", "robench", "leaderboard", tmp_path / "records", "--out", out],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+        )
+    assert files(tmp_path / "1") == files(tmp_path / "2")
 
 
 def test_each_record_has_a_page_with_its_values(records: Path, page: Path) -> None:

@@ -11,7 +11,7 @@ import robench
 from robench.core.record import Record
 from robench.leaderboard.build import build
 from robench.leaderboard.read.merge import groups, merged
-from robench.leaderboard.read.parts import read_parts
+from robench.leaderboard.read.traits import queries_only, weight_bits
 from robench.records import store as results
 from robench.records.protocol import protocol, settings
 from robench.run.config import Places
@@ -32,8 +32,8 @@ def test_records_of_one_system_are_the_row_that_one_run_gives(tmp_path: Path) ->
     first = made(tmp_path / "apart", attack="pgd", metric="accuracy")
     made(tmp_path / "apart", attack=("fgsm", "cw"), metric=("accuracy", "size"))
     folders = list(results.folders(tmp_path / "apart"))
-    record, parts = merged([(results.read(f), read_parts(f)) for f in folders])
-    assert len(parts) == 4
+    record, outcomes = merged([(results.read(f), results.read_outcomes(f)) for f in folders])
+    assert len(outcomes.rows) == 4
 
     def numbers(one: Record) -> dict[Any, Any]:
         return {(v.metric, *sorted(v.axes.items())): v.value for v in one.values}
@@ -78,3 +78,21 @@ def test_groups_agree_on_every_attack_they_share() -> None:
     pgd, other, fgsm = ({("pgd", "w"): "1"}, {("pgd", "w"): "2"}, {("fgsm", "w"): "1"})
     given = [("a", "s", pgd), ("b", "s", other), ("c", "s", fgsm), ("d", "t", pgd)]
     assert sorted(groups(given)) == [["a", "c"], ["b"], ["d"]]
+
+
+def test_a_record_says_its_bits_and_what_reads_answers_only(tmp_path: Path) -> None:
+    record = made(tmp_path, attack=("fgsm", "square"), metric="accuracy")
+    assert (record.bits, record.queries_only) == (32, ("square",))
+    older = record.model_copy(
+        update={
+            "bits": None,
+            "queries_only": None,
+            "config": {**record.config, "compressor": {"ptq_int8": {}}},
+        }
+    )
+    assert weight_bits(older) == 8
+    assert queries_only(older) == {"square"}
+    unknown = older.model_copy(update={"config": {"compressor": {"x": {}}, "attack": {"y": {}}}})
+    assert (weight_bits(unknown), queries_only(unknown)) == (32, frozenset())
+    chosen = older.model_copy(update={"config": {"compressor": {"x": {"bits": 3}}}})
+    assert weight_bits(chosen) == 3

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from robench.base.stats import paired
 from robench.leaderboard.table.ranking import ranks
-from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.row import BoardRow
 
 
 def row(
@@ -21,9 +21,9 @@ def row(
     verdict: Any = "pass",
     protocol: str = "a",
     audited: tuple[int, int] | None = None,
-) -> Row:
+) -> BoardRow:
     bits = np.asarray(right, dtype=bool)
-    return Row(
+    return BoardRow(
         id=name,
         folders=(Path(),),
         members=(name,),
@@ -43,13 +43,14 @@ def row(
         right=np.packbits(bits).tobytes(),
         audited=audited,
         attacks=(),
+        queries_only=frozenset(),
         strips=(),
         axes=frozenset(),
         layers=(),
     )
 
 
-def shares(*counts: int, n: int = 100) -> list[Row]:
+def shares(*counts: int, n: int = 100) -> list[BoardRow]:
     return [row(str(i), np.arange(n) < count) for i, count in enumerate(counts)]
 
 

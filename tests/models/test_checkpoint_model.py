@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from robench.base.errors import ConfigError, UserError
 from robench.core.weights import save_weights
 from robench.plugin.components import Model
+from robench.plugin.registry import Choice, registry
 from robench_data.checkpoint import Checkpoint
 from robench_data.cnn4 import CNN4
 from robench_data.resnet9 import ResNet9
@@ -42,6 +45,44 @@ def test_round_trip(tmp_path: Path, architecture: str, suffix: str) -> None:
     images = torch.rand(2, *SHAPE)
     assert torch.equal(checkpoint.build(SHAPE, CLASSES).eval()(images), original(images))
     assert checkpoint.pretrained
+
+
+@pytest.mark.parametrize("preset", [False, True])
+def test_a_registered_model_is_an_architecture(
+    weights: Path, preset: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Foreign(Model):
+        """Another distribution's network."""
+
+        bias: bool = False
+
+        def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+            pixels = shape[0] * shape[1] * shape[2]
+            return nn.Sequential(nn.Flatten(), nn.Linear(pixels, classes, bias=self.bias))
+
+    component = Foreign(bias=True) if preset else Foreign
+    choice = Choice("model", "foreign", component, "theirs", "theirs", "1")
+    monkeypatch.setitem(registry().choices["model"], "foreign", choice)
+    options = None if preset else {"bias": True}
+    path = weights.with_name("foreign.safetensors")
+    save_weights(Foreign(bias=True).build(SHAPE, CLASSES), path)
+    built = Checkpoint(path=str(path), architecture="foreign", options=options)
+    assert built.build(SHAPE, CLASSES).get_parameter("1.bias").shape == (CLASSES,)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [("python", {"spec": "antigravity:fly"}), ("checkpoint", {"path": "x"}), ("python", None)],
+)
+def test_code_and_files_are_no_architecture(
+    weights: Path, architecture: str, options: dict[str, str] | None
+) -> None:
+    """A preset may name a checkpoint, so a checkpoint may not name code to run."""
+    with pytest.raises(ConfigError, match=f"expected.*{architecture}"):
+        Checkpoint(path=str(weights), architecture=architecture, options=options).build(
+            SHAPE, CLASSES
+        )
 
 
 def test_torchvisions_own_files_fit(tmp_path: Path) -> None:
@@ -123,7 +164,7 @@ def test_the_identity_follows_the_file(weights: Path) -> None:
             {"path": "x", "architecture": "wide_resnet32", "options": {"width": "2"}},
             "a mapping of options",
         ),
-        ({"path": "x", "options": {"width": 2}}, r"options of small_cnn, got \{'width': 2\}"),
+        ({"path": "x", "options": {"width": 2}}, r"an option of model=small_cnn, got 'width'"),
         (
             {"path": "x", "architecture": "wide_resnet32", "options": {"width": 0}},
             "width >= 1, got 0",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from robench.base.errors import ConfigError
 from robench.core.threat import TOLERANCE, Threat, distance
-from robench.search import GradientSearch, Trace
+from robench.search import GradientSearch, StepInfo, Trace, margin
 
 SEARCHES = {
     "fgsm": GradientSearch(steps=1, best=False),
@@ -195,7 +196,7 @@ def test_temperature_brings_back_a_saturated_cross_entropy() -> None:
 def test_a_trace_sees_every_step_and_changes_nothing() -> None:
     twin, images, labels = Linear(), middle(), torch.zeros(4, dtype=torch.int64)
     trace, search = Trace(), GradientSearch(steps=6)
-    traced = search.run(twin, images, labels, Threat("linf", 0.1), rng(), watch=trace)
+    traced = search.run(twin, images, labels, Threat("linf", 0.1), rng(), callback=trace)
     assert traced.equal(search.run(twin, images, labels, Threat("linf", 0.1), rng()))
     assert trace.losses.shape == trace.margins.shape == (7, 4)
     assert trace.zero_gradients.shape == trace.nonfinite_gradients.shape == (6, 4)
@@ -213,9 +214,50 @@ def test_a_trace_counts_bad_gradients() -> None:
         torch.zeros(4, dtype=torch.int64),
         Threat("linf", 0.1),
         rng(),
-        watch=trace,
+        callback=trace,
     )
     assert trace.nonfinite_gradients.eq(0.5).all()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name != "pgd_restarts"])
+def test_each_image_may_have_a_radius_of_its_own(name: str, norm: str) -> None:
+    twin, images, labels = net(), middle(), torch.tensor([0, 1, 2, 3])
+    radius = torch.tensor([0.0, 0.05, 0.1, 0.3])
+    found = SEARCHES[name].run(twin, images, labels, Threat(norm, None), rng(), radius=radius)
+    for one, eps in enumerate(radius.tolist()):
+        # The same draws, of which this image's count.
+        alone = SEARCHES[name].run(twin, images, labels, Threat(norm, eps), rng())
+        assert torch.allclose(found[one], alone[one], atol=1e-5)
+    assert found[0].equal(images[0])
+    assert not found[3].equal(images[3])
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_restarts_stay_in_each_images_own_ball(norm: str) -> None:
+    images, labels = torch.rand(30, *SHAPE, generator=rng(1)), torch.arange(30) % 4
+    radius = torch.linspace(0, 0.1, 30)
+    search = GradientSearch(steps=3, step=2.5, random_start=True, restarts=4)
+    found = search.run(net(), images, labels, Threat(norm, None), rng(), radius=radius)
+    assert (distance(found, images, norm) <= radius + TOLERANCE).all()
+    once = replace(search, restarts=1)
+    first = once.run(net(), images, labels, Threat(norm, None), rng(), radius=radius)
+    assert (margin(net()(found), labels) >= margin(net()(first), labels)).all()
+
+
+def test_a_callback_meets_the_images_that_a_restart_attacks() -> None:
+    steps: list[StepInfo] = []
+    images, labels = torch.rand(30, *SHAPE, generator=rng(1)), torch.arange(30) % 4
+    search = GradientSearch(steps=2, random_start=True, restarts=2)
+    search.run(net(), images, labels, Threat("linf", 0.02), rng(), callback=steps.append)
+    assert [(info.restart, info.step) for info in steps] == [
+        (r, s) for r in (0, 1) for s in (0, 1, 2)
+    ]
+    right = net()(images).argmax(1) == labels
+    assert steps[0].index.equal(torch.arange(30))
+    assert 0 < len(steps[3].index) <= int(right.sum())
+    assert all(info.loss.shape == info.margin.shape == info.index.shape for info in steps)
+    assert [info.gradient is None for info in steps] == [False, False, True] * 2
 
 
 @pytest.mark.parametrize(

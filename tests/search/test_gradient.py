@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from robench.search import margin, searching, slope
+from robench.search import loss_gradient, margin, searching
 from robench.search.gradient import finite, unit
 
 
@@ -34,10 +34,10 @@ def test_searching_puts_everything_back_after_an_error() -> None:
     assert net.training
 
 
-def test_slope_works_under_no_grad() -> None:
+def test_it_works_under_no_grad() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     with torch.no_grad(), searching(net):
-        here = slope(net, torch.rand(2, 1, 2, 2), torch.tensor([0, 1]), margin)
+        here = loss_gradient(net, torch.rand(2, 1, 2, 2), torch.tensor([0, 1]), margin)
     assert here.gradient is not None
     assert here.gradient.abs().sum() > 0
 
@@ -47,7 +47,7 @@ def test_a_twin_without_gradients_gives_zeros() -> None:
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return images.detach().flatten(1)
 
-    here = slope(Stopped(), torch.rand(2, 1, 2, 2), torch.tensor([0, 1]), margin)
+    here = loss_gradient(Stopped(), torch.rand(2, 1, 2, 2), torch.tensor([0, 1]), margin)
     assert here.gradient is not None
     assert here.gradient.shape == (2, 1, 2, 2)
     assert not here.gradient.any()
@@ -66,7 +66,7 @@ def test_samples_average_a_random_twin() -> None:
             own = images.flatten(1)[:, :1] * (1 + 2 * (self.calls % 2))
             return torch.cat([-own, torch.zeros_like(own)], dim=1)
 
-    here = slope(Coin(), torch.rand(1, 1, 1, 1), torch.tensor([0]), margin, samples=4)
+    here = loss_gradient(Coin(), torch.rand(1, 1, 1, 1), torch.tensor([0]), margin, samples=4)
     assert here.gradient is not None
     assert here.gradient.item() == 2.0
 

@@ -13,7 +13,6 @@ from robench.smoothing import adaptive, cohen, prediction, sampling, sequential,
 from robench.smoothing.adaptive import Adaptive
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.noise import Noise
-from robench.smoothing.prediction import predict
 from robench.smoothing.sequential import Sequential
 from robench.smoothing.votes import IntegerVotes
 
@@ -77,7 +76,8 @@ def test_certifying_touches_no_float(certifier):
     assert (found.radius2 > 0).any()
 
 
-def test_predicting_touches_no_float():
+@pytest.mark.parametrize("predict", [prediction.predict, prediction.predict_early])
+def test_predicting_touches_no_float(predict):
     labels = predict(IntegerSource(), as_integers(np.arange(8)), 200, 0.001)
     assert labels.dtype == np.int64
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from itertools import product
 
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 from smoothing_toys import pmf
@@ -14,7 +15,245 @@ from smoothing_toys import pmf
 from robench.base.errors import UserError
 from robench.smoothing.bounds import binomial_tail, lower_bound, upper_bound
 from robench.smoothing.noise import Noise
-from robench.smoothing.radius import RADII, radius_squared, radius_table, reaches, require_useful
+from robench.smoothing.radius import (
+    ABSTAIN,
+    RADII,
+    exact_radius,
+    lifted_radius,
+    needed_probability,
+    radius_squared,
+    radius_table,
+    reaches,
+    renyi_radius,
+    require_useful,
+)
+
+FORMULAS = {"exact": exact_radius, "lifted": lifted_radius, "renyi": renyi_radius}
+
+
+@pytest.mark.parametrize("sigma", ["0.12", "1.0"])
+def test_the_exact_radius_is_s_times_the_normal_quantile(sigma):
+    p = np.array([0.5, 0.6, 0.99, 1 - 1e-12])
+    found = exact_radius(p, Noise(sigma=sigma), 3072)
+    assert found == pytest.approx(255 * float(sigma) * stats.norm.ppf(p), rel=1e-12)
+
+
+def lifted_at(width: float, p: float, s: float, pixels: int) -> float:
+    """The docstring's formula at one width, by scalars."""
+    eta = pixels * sum(2 * math.exp(-2 * math.pi**2 * r**2) for r in (width, s))
+    if width >= s or p - eta <= 0.5 + eta:
+        return 0.0
+    gap = stats.norm.ppf(p - eta) - stats.norm.ppf(0.5 + eta)
+    return math.sqrt(s**2 - width**2) * float(gap)
+
+
+@pytest.mark.parametrize(
+    ("s", "pixels"), [(30.6, 3072), (5.1, 10), (1.7, 3072), (1.7, 1), (0.51, 1)]
+)
+@pytest.mark.parametrize("p", [0.5, 0.6, 0.99, 0.999999])
+def test_the_lifted_radius_is_the_best_of_the_widths(s, pixels, p):
+    (found,) = lifted_radius(np.array([p]), Noise(sigma=Fraction(str(s)) / 255), pixels)
+    best = max(lifted_at(width, p, s, pixels) for width in np.linspace(0.5, 2.0, 601))
+    assert 0.99 * best <= found <= best * (1 + 1e-9)
+
+
+def renyi_at(order: float, p: float, s: float) -> float:
+    """Squared radius of one order, at 240 bits: -2 s^2 / a log(2 M), M the power mean of p, 1-p."""
+    with mp.workprec(240):
+        a, p = mp.mpf(order), mp.mpf(p)
+        mean = ((p ** (1 - a) + (1 - p) ** (1 - a)) / 2) ** (1 / (1 - a))
+        return float(-2 * mp.mpf(s) ** 2 / a * mp.log(2 * mean))
+
+
+@pytest.mark.parametrize("p", [0.51, 0.6, 0.99, 0.999999])
+@pytest.mark.parametrize("s", [0.51, 30.6])
+def test_the_renyi_radius_is_the_best_of_the_orders(p, s):
+    (found,) = renyi_radius(np.array([p]), Noise(sigma=Fraction(str(s)) / 255), 3072)
+    best = max(renyi_at(1 + order, p, s) for order in np.geomspace(1e-3, 900, 200))
+    assert found**2 == pytest.approx(best, rel=2e-3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(p=st.floats(0.501, 1), sigma=st.integers(1, 255), kind=st.sampled_from(RADII))
+def test_squares_are_rounded_down_and_open_balls_lose_an_integer(p, sigma, kind):
+    noise = Noise(sigma=Fraction(sigma, 255))
+    formula = FORMULAS[kind]
+    (radius,) = formula(np.array([min(p, 1 - 1e-16)]), noise, 5)
+    (squared,) = radius_squared(np.array([p]), noise, 5, kind)
+    slack = 1e-8 * (1 + radius**2)
+    assume(abs(radius**2 - round(radius**2)) > slack)
+    assert squared == math.floor(radius**2)
+
+
+@pytest.mark.parametrize("kind", RADII)
+def test_an_integer_square_is_never_claimed_by_floats(kind):
+    """P at which the squared radius is an integer, but for the last digits of a float."""
+    noise = Noise(sigma=Fraction(10, 255))
+    low, high = 0.9, 0.9999
+    for _ in range(100):
+        middle = (low + high) / 2
+        formula = FORMULAS[kind]
+        small = formula(np.array([middle]), noise, 5)[0] ** 2 < 400
+        low, high = (middle, high) if small else (low, middle)
+    around = np.array([high - 1e-9, high, high + 1e-9])
+    assert radius_squared(around, noise, 5, kind).tolist() == [399, 399, 400]
+
+
+@pytest.mark.parametrize("kind", RADII)
+def test_certainty_has_a_finite_radius(kind):
+    (square,) = radius_squared(np.array([1.0]), Noise(sigma="0.25"), 3072, kind)
+    assert 7 * 63.75 < math.sqrt(square) < 9 * 63.75
+
+
+# Tables.
+
+
+def test_the_published_example():
+    table = radius_table(Noise(sigma="0.12"), 3072, 100_000, 0.001)
+    assert lower_bound([100_000], 100_000, 0.001)[0] == pytest.approx(0.001 ** (1e-5), abs=1e-15)
+    assert table[-1] == 13602
+    assert table.dtype == np.int64
+    assert not table.flags.writeable
+
+
+@pytest.mark.parametrize("kind", RADII)
+@pytest.mark.parametrize("draws", [1, 30, 200])
+def test_small_tables_are_their_definition(draws, kind):
+    """Lower bound by scipy's interval, formula, square rounded down; below one half, abstain."""
+    noise = Noise(sigma="0.12")
+    formula = FORMULAS[kind]
+    table = radius_table(noise, 3072, draws, 0.05, kind)
+    assert len(table) == draws + 1
+    for hits, square in enumerate(table.tolist()):
+        test = stats.binomtest(hits, draws, alternative="greater")
+        p = test.proportion_ci(0.95, method="exact").low
+        expected = math.floor(formula(np.array([p]), noise, 3072)[0] ** 2) if p > 0.5 else ABSTAIN
+        assert square == expected
+
+
+def test_a_table_is_made_once_for_all_who_read_it():
+    noise = Noise(sigma="0.12")
+    assert radius_table(noise, 3072, 30, 0.05) is radius_table(noise, 3072, 30, 0.05)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    draws=st.integers(1, 300),
+    share=st.floats(0, 1),
+    squared=st.integers(0, 9000),
+    alpha=st.sampled_from([0.001, 0.05, 0.3]),
+)
+def test_votes_reach_what_the_binomial_test_rejects(draws, share, squared, alpha):
+    """Proved: under Phi(R / s), so many votes are rarer than alpha."""
+    noise, hits = Noise(sigma="0.12"), round(draws * share)
+    tail = stats.binom.sf(hits - 1, draws, stats.norm.cdf(math.sqrt(squared) / 30.6))
+    assume(abs(tail / alpha - 1) > 1e-9)
+    assert reaches(noise, 3072, draws, alpha, hits, squared) == (tail < alpha)
+
+
+def test_the_probability_needed_is_exact_far_beyond_floats():
+    noise = Noise(sigma="0.12")
+    with mp.workprec(240):
+        charge = 3072 * mp.mpf(noise.tau.numerator) / noise.tau.denominator
+        for squared in (0, 1, 936, 9000):
+            exact = mp.ncdf(mp.sqrt(squared) / (mp.mpf(306) / 10)) + charge
+            assert abs(needed_probability(noise, 3072, squared) - exact) < mp.mpf(2) ** -230
+        assert charge > mp.mpf(2) ** -200
+
+
+@settings(deadline=None, max_examples=60)
+@given(n=st.integers(1, 200_000), share=st.floats(0, 1), alpha=st.floats(1e-6, 0.4))
+def test_clopper_pearson_is_scipys(n, share, alpha):
+    k = round(n * share)
+    exact = stats.binomtest(k, n).proportion_ci(1 - 2 * alpha, method="exact")
+    assert abs(lower_bound(k, n, alpha) - exact.low) < 1e-12
+    assert abs(upper_bound(k, n, alpha) - exact.high) < 1e-12
+
+
+@settings(deadline=None, max_examples=40)
+@given(n=st.integers(5, 3000), share=st.floats(0.55, 1), p=st.floats(0.3, 0.54))
+def test_tail_is_the_sum_of_the_probabilities(n, share, p):
+    hits = max(round(n * share), int(n * p) + 1)
+    with mp.workprec(240):
+        tail = binomial_tail(n, hits, mp.mpf(p))
+        first = mp.binomial(n, hits) * mp.mpf(p) ** hits * (1 - mp.mpf(p)) ** (n - hits)
+        assert tail >= first * (1 - mp.mpf(2) ** -200)
+    if tail > 1e-290:
+        assert float(tail) == pytest.approx(stats.binom.sf(hits - 1, n, p), rel=1e-8)
+
+
+def test_entries_next_to_an_integer_are_decided_exactly():
+    """At s chosen so that R^2 is within 1e-12 of an integer, floats cannot tell."""
+    ratio = special.ndtri(lower_bound([900], 1000, 0.001)[0])
+    for nudge in (-1e-12, 1e-12):
+        sigma = Fraction(20 / ratio * (1 + nudge)) / 255
+        noise = Noise(sigma=Fraction(int(sigma * 10**18), 10**18))
+        value = int(radius_table(noise, 1, 1000, 0.001)[900])
+        assert value == (399 if nudge < 0 else 400)
+        assert reaches(noise, 1, 1000, 0.001, 900, value)
+        assert not reaches(noise, 1, 1000, 0.001, 900, value + 1)
+
+
+def test_the_samplers_error_is_charged():
+    """A law known only to within tau per pixel certifies less."""
+    noise = Noise(sigma="0.12")
+    assert reaches(noise, 1, 1000, 0.001, 900, 900)
+    many = int(Fraction(1, 10) / noise.tau)
+    assert not reaches(noise, many, 1000, 0.001, 900, 900)
+    p = lower_bound(np.arange(1001), 1000, 0.001) - 0.1
+    radius = 30.6 * stats.norm.ppf(np.clip(p, 0.5, 1))
+    table = radius_table(noise, many, 1000, 0.001)
+    assert np.array_equal(table, np.where(p > 0.5, np.floor(radius**2), ABSTAIN))
+
+
+@pytest.mark.parametrize(
+    ("p", "exact", "lifted", "renyi"),
+    [
+        (0.6, 0.2533, 0.2530, 0.2022),
+        (0.8, 0.8416, 0.8406, 0.6742),
+        (0.99, 2.3263, 2.3235, 1.9080),
+        (0.999, 3.0902, 3.0865, 2.5757),
+        (0.9999, 3.7190, 3.7145, 3.1409),
+    ],
+)
+def test_formulas_in_units_of_sigma(p, exact, lifted, renyi):
+    noise = Noise(sigma="0.12")
+    found = [np.sqrt(radius_squared(np.array([p]), noise, 3072, k)[0] + 0.5) / 30.6 for k in RADII]
+    assert found[0] == pytest.approx(exact, abs=0.003)
+    assert lifted - 0.003 <= found[1] <= exact + 0.003
+    assert found[2] == pytest.approx(renyi, abs=0.003)
+
+
+@pytest.mark.parametrize("kind", RADII)
+def test_abstains_unless_above_one_half(kind):
+    noise = Noise(sigma="0.25")
+    assert radius_squared(np.array([0.2, 0.5, 0.5 + 1e-11]), noise, 3072, kind).tolist() == [-1] * 3
+    assert radius_squared(np.array([0.5001]), noise, 3072, kind)[0] >= 0
+    table = radius_table(noise, 3072, 1000, 0.001, kind)
+    p = lower_bound(np.arange(1001), 1000, 0.001)
+    assert np.array_equal(table == -1, p <= 0.5)
+
+
+def test_a_hopeless_budget_is_refused_with_its_largest_radius():
+    with pytest.raises(UserError, match=r"10 draws at alpha=0\.001.*0\.000744 in \[0,1\]"):
+        require_useful(Noise(sigma="0.25"), 3072, 10, 0.001, "exact")
+    require_useful(Noise(sigma="0.25"), 3072, 100, 0.001, "exact")
+
+
+# The theory: slow, exact sums.
+
+
+@pytest.mark.parametrize("sigma", ["0.12", "1.0"])
+@pytest.mark.parametrize(("draws", "alpha"), [(100, 0.001), (1000, 0.05), (100_000, 0.001)])
+def test_entries_are_the_true_floor(sigma, draws, alpha):
+    noise = Noise(sigma=sigma)
+    table = radius_table(noise, 3072, draws, alpha)
+    assert (np.diff(table) >= 0).all()
+    first = int(np.argmax(table >= 0))
+    assert not reaches(noise, 3072, draws, alpha, first - 1, 0)
+    for hits in {first, draws, *np.linspace(first, draws, 60).astype(int).tolist()}:
+        assert reaches(noise, 3072, draws, alpha, hits, int(table[hits]))
+        assert not reaches(noise, 3072, draws, alpha, hits, int(table[hits]) + 1)
 
 
 def beyond_the_cut(delta: tuple[int, ...], s: float) -> float:
@@ -141,102 +380,3 @@ def test_a_radius_one_percent_larger_is_violated():
     assert radius_squared(np.array([p]), noise, 1)[0] == 48
     assert radius_squared(np.array([special.ndtr(7.0 / 3.0) + 1e-9]), noise, 1)[0] == 49
     assert radius_squared(np.array([p]), Noise(sigma=Fraction(303, 25500)), 1)[0] == 49
-
-
-# Tables.
-
-
-def test_the_published_example():
-    table = radius_table(Noise(sigma="0.12"), 3072, 100_000, 0.001)
-    assert lower_bound([100_000], 100_000, 0.001)[0] == pytest.approx(0.001 ** (1e-5), abs=1e-15)
-    assert table[-1] == 13602
-    assert table.dtype == np.int64
-    assert not table.flags.writeable
-
-
-@settings(deadline=None, max_examples=60)
-@given(n=st.integers(1, 200_000), share=st.floats(0, 1), alpha=st.floats(1e-6, 0.4))
-def test_clopper_pearson_is_scipys(n, share, alpha):
-    k = round(n * share)
-    exact = stats.binomtest(k, n).proportion_ci(1 - 2 * alpha, method="exact")
-    assert abs(lower_bound(k, n, alpha) - exact.low) < 1e-12
-    assert abs(upper_bound(k, n, alpha) - exact.high) < 1e-12
-
-
-@settings(deadline=None, max_examples=40)
-@given(n=st.integers(5, 3000), share=st.floats(0.55, 1), p=st.floats(0.3, 0.54))
-def test_tail_is_the_sum_of_the_probabilities(n, share, p):
-    hits = max(round(n * share), int(n * p) + 1)
-    with mp.workprec(240):
-        tail = binomial_tail(n, hits, mp.mpf(p))
-        first = mp.binomial(n, hits) * mp.mpf(p) ** hits * (1 - mp.mpf(p)) ** (n - hits)
-        assert tail >= first * (1 - mp.mpf(2) ** -200)
-    if tail > 1e-290:
-        assert float(tail) == pytest.approx(stats.binom.sf(hits - 1, n, p), rel=1e-8)
-
-
-@pytest.mark.parametrize("sigma", ["0.12", "1.0"])
-@pytest.mark.parametrize(("draws", "alpha"), [(100, 0.001), (1000, 0.05), (100_000, 0.001)])
-def test_entries_are_the_true_floor(sigma, draws, alpha):
-    noise = Noise(sigma=sigma)
-    table = radius_table(noise, 3072, draws, alpha)
-    assert (np.diff(table) >= 0).all()
-    first = int(np.argmax(table >= 0))
-    assert not reaches(noise, 3072, draws, alpha, first - 1, 0)
-    for hits in {first, draws, *np.linspace(first, draws, 60).astype(int).tolist()}:
-        assert reaches(noise, 3072, draws, alpha, hits, int(table[hits]))
-        assert not reaches(noise, 3072, draws, alpha, hits, int(table[hits]) + 1)
-
-
-def test_entries_next_to_an_integer_are_decided_exactly():
-    """At s chosen so that R^2 is within 1e-12 of an integer, floats cannot tell."""
-    ratio = special.ndtri(lower_bound([900], 1000, 0.001)[0])
-    for nudge in (-1e-12, 1e-12):
-        sigma = Fraction(20 / ratio * (1 + nudge)) / 255
-        noise = Noise(sigma=Fraction(int(sigma * 10**18), 10**18))
-        value = int(radius_table(noise, 1, 1000, 0.001)[900])
-        assert value == (399 if nudge < 0 else 400)
-        assert reaches(noise, 1, 1000, 0.001, 900, value)
-        assert not reaches(noise, 1, 1000, 0.001, 900, value + 1)
-
-
-def test_the_samplers_error_is_charged():
-    """A law known only to within tau per pixel certifies less."""
-    noise = Noise(sigma="0.12")
-    assert reaches(noise, 1, 1000, 0.001, 900, 900)
-    many = int(Fraction(1, 10) / noise.tau)
-    assert not reaches(noise, many, 1000, 0.001, 900, 900)
-
-
-@pytest.mark.parametrize(
-    ("p", "exact", "lifted", "renyi"),
-    [
-        (0.6, 0.2533, 0.2530, 0.2022),
-        (0.8, 0.8416, 0.8406, 0.6742),
-        (0.99, 2.3263, 2.3235, 1.9080),
-        (0.999, 3.0902, 3.0865, 2.5757),
-        (0.9999, 3.7190, 3.7145, 3.1409),
-    ],
-)
-def test_formulas_in_units_of_sigma(p, exact, lifted, renyi):
-    noise = Noise(sigma="0.12")
-    found = [np.sqrt(radius_squared(np.array([p]), noise, 3072, k)[0] + 0.5) / 30.6 for k in RADII]
-    assert found[0] == pytest.approx(exact, abs=0.003)
-    assert lifted - 0.003 <= found[1] <= exact + 0.003
-    assert found[2] == pytest.approx(renyi, abs=0.003)
-
-
-@pytest.mark.parametrize("kind", RADII)
-def test_abstains_unless_above_one_half(kind):
-    noise = Noise(sigma="0.25")
-    assert radius_squared(np.array([0.2, 0.5, 0.5 + 1e-11]), noise, 3072, kind).tolist() == [-1] * 3
-    assert radius_squared(np.array([0.5001]), noise, 3072, kind)[0] >= 0
-    table = radius_table(noise, 3072, 1000, 0.001, kind)
-    p = lower_bound(np.arange(1001), 1000, 0.001)
-    assert np.array_equal(table == -1, p <= 0.5)
-
-
-def test_a_hopeless_budget_is_refused_with_its_largest_radius():
-    with pytest.raises(UserError, match=r"10 draws at alpha=0\.001.*0\.000744 in \[0,1\]"):
-        require_useful(Noise(sigma="0.25"), 3072, 10, 0.001, "exact")
-    require_useful(Noise(sigma="0.25"), 3072, 100, 0.001, "exact")

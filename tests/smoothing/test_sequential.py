@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 from fractions import Fraction
 
-import mpmath as mp
 import numpy as np
 import pytest
 from smoothing_toys import BernoulliVotes
@@ -13,89 +13,11 @@ from robench.smoothing import thresholds
 from robench.smoothing.adaptive import Adaptive
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.noise import Noise
-from robench.smoothing.radius import ABSTAIN, RADII, radius_squared, radius_table
+from robench.smoothing.radius import ABSTAIN, radius_table
 from robench.smoothing.sequential import Sequential
 
 NOISE = Noise(sigma="0.25")
 RADII_GRID = (0.25, 0.5, 0.75)
-
-
-def exact_log_e(hits: int, draws: int, p: float) -> float:
-    """The e-value's definition, integrated by mpmath."""
-    with mp.workprec(400):
-        p, a, b = mp.mpf(p), hits + mp.mpf(1) / 2, draws - hits + mp.mpf(1) / 2
-        mixture = mp.betainc(a, b, p, 1)
-        prior = mp.betainc(mp.mpf(1) / 2, mp.mpf(1) / 2, p, 1)
-        return float(mp.log(mixture / prior) - hits * mp.log(p) - (draws - hits) * mp.log(1 - p))
-
-
-@pytest.mark.parametrize("p", [0.5, 0.6, 0.8413, 0.9987])
-@pytest.mark.parametrize("draws", [10, 100, 1500])
-def test_e_values_are_their_definition(draws, p):
-    for hits in {math.floor(draws * p) + 1, round(draws * (1 + p) / 2), draws - 1, draws}:
-        if hits > draws * p:
-            found = float(thresholds.log_e_value(hits, draws, p))
-            assert found == pytest.approx(exact_log_e(hits, draws, p), abs=1e-8, rel=1e-10)
-
-
-@pytest.mark.parametrize("p", [0.5, 0.9, 0.9999])
-def test_few_hits_are_never_evidence(p):
-    """A clamped logarithm once certified 7,714 counts below n p."""
-    n = 10_000
-    values = thresholds.log_e_value(np.arange(n + 1), n, p)
-    assert not np.isnan(values).any()
-    assert (values[: math.floor(n * p) + 1] == -np.inf).all()
-    assert (np.diff(values[math.floor(n * p) + 1 :]) > 0).all()
-
-
-@pytest.mark.parametrize("p", [0.5, 0.8413, 0.977])
-@pytest.mark.parametrize("alpha", [0.05, 0.001])
-def test_crossing_probability_by_dynamic_programming(p, alpha):
-    """Exact probability of ever passing a threshold at H0's edge, looking after every draw."""
-    most = 1500
-    looks = np.arange(1, most + 1)
-    least = thresholds.climb_thresholds(looks, np.array([p]), alpha)[0]
-    alive, crossed = np.zeros(most + 2), 0.0
-    alive[0] = 1.0
-    for n in looks:
-        alive[1:] = alive[1:] * (1 - p) + alive[:-1] * p
-        alive[0] *= 1 - p
-        crossed += alive[least[n - 1] :].sum()
-        alive[least[n - 1] :] = 0
-    assert 0.1 * alpha < crossed <= alpha
-
-
-def test_thresholds_are_least():
-    looks = thresholds.looks_up_to(20_000)
-    p = thresholds.needed_probabilities(NOISE, 3072, RADII_GRID, "exact")
-    table = thresholds.climb_thresholds(looks, p, 0.0005)
-    level = math.log(2000)
-    for row, p_r in zip(table, p, strict=True):
-        reached = row <= looks
-        assert reached[-1]
-        assert (thresholds.log_e_value(row[reached], looks[reached], p_r) >= level).all()
-        assert (thresholds.log_e_value(row - 1, looks, p_r) < level + 2e-6).all()
-
-
-@pytest.mark.parametrize("kind", RADII)
-def test_needed_probabilities_are_rounded_up(kind):
-    p = thresholds.needed_probabilities(NOISE, 3072, (0.0, *RADII_GRID), kind)
-    targets = thresholds.grid((0.0, *RADII_GRID))[1:]
-    assert (radius_squared(p, NOISE, 3072, kind) >= targets).all()
-    assert (radius_squared(p - 1e-8, NOISE, 3072, kind) < targets).all()
-
-
-def test_looks_grow_and_end_with_the_budget():
-    looks = thresholds.looks_up_to(100_000)
-    assert (looks[0], looks[-1], len(looks)) == (100, 100_000, 62)
-    assert (np.diff(looks) > 0).all()
-    assert thresholds.looks_up_to(50).tolist() == [50]
-
-
-def test_squared_targets_are_exact():
-    assert thresholds.squared_target(0.25) == 4064
-    assert thresholds.squared_target(1.0) == 255**2
-    assert thresholds.squared_target(0.1) == 650  # 25.5^2 = 650.25
 
 
 def p_of(radius: float) -> float:
@@ -160,6 +82,85 @@ def test_draws_are_fresh_and_contiguous():
     assert source.draws.tolist() == (50 + found.draws).tolist()
 
 
+def one_image_by_the_book(plan, source, image, label, first):
+    """What the class promises, one image at a time: hits, draws and radii certified."""
+    hits = climbed = seen = 0
+    for look, upto in enumerate(plan.looks.tolist()):
+        hits += int(source.votes(np.array([image]), first + seen, upto - seen)[0, label])
+        seen = upto
+        while climbed < len(plan.climb) and hits >= plan.climb[climbed, look]:
+            climbed += 1
+        if climbed == len(plan.climb) or hits < plan.give_up[climbed, look]:
+            break
+    return hits, seen, climbed
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize(("n1", "n2"), [(20, 2000), (1, 250), (10, 60)])
+def test_every_image_is_certified_as_if_it_were_alone(n1, n2, labelled):
+    """In any order, a part of the source's images, by the book."""
+    p = np.concatenate([np.linspace(0, 1, 25), np.linspace(0.7, 1, 40)])
+    certifier = Sequential(n1=n1, n2=n2, radii=(0.0, 0.05, 0.25), alpha=0.1)
+    source = BernoulliVotes(p, NOISE, seed=5)
+    images = np.random.default_rng(0).permutation(len(p))[:50]
+    labels = np.arange(50) % 2 if labelled else None
+    result = certifier.certify(source, images, labels=labels)
+    plan, first = certifier.plan(NOISE, 1), 0 if labelled else n1
+    assert result.selection == first
+    for row, image in enumerate(images.tolist()):
+        label = row % 2 if labelled else int(source.votes(np.array([image]), 0, n1).argmax())
+        hits, draws, climbed = one_image_by_the_book(plan, source, image, label, first)
+        assert (result.hits[row], result.draws[row]) == (hits, draws)
+        radius2 = int(plan.grid[climbed])
+        if draws == n2:
+            radius2 = max(radius2, int(plan.final[hits]))
+        assert result.radius2[row] == radius2
+        assert result.prediction[row] == (ABSTAIN if radius2 == ABSTAIN else label)
+    assert len(set(result.draws.tolist())) > 1 or n2 <= 100
+
+
+def test_the_tables_are_those_of_half_of_alpha():
+    """E-process and Clopper-Pearson share alpha."""
+    plan = Sequential(n2=3000, alpha=0.05, radii=RADII_GRID).plan(NOISE, 3072)
+    looks, half = thresholds.looks_up_to(3000), 0.025
+    p = thresholds.needed_probabilities(NOISE, 3072, RADII_GRID, "exact")
+    final = radius_table(NOISE, 3072, 3000, half)
+    needed = thresholds.needed_counts(final, RADII_GRID)
+    assert np.array_equal(plan.looks, looks)
+    assert np.array_equal(plan.climb, thresholds.climb_thresholds(looks, p, half))
+    assert np.array_equal(plan.final, final)
+    assert np.array_equal(plan.grid, thresholds.grid(RADII_GRID))
+    hope = thresholds.give_up_thresholds(looks, 3000, False, needed)
+    assert np.array_equal(plan.give_up, hope)
+
+
+def test_the_tables_are_made_once():
+    make = Sequential(n2=500, radii=(0.1,)).plan
+    assert make(NOISE, 7) is make(NOISE, 7)
+
+
+def test_the_usual_budget_is_the_papers_tenth():
+    assert Sequential() == Sequential(
+        n1=100, n2=10_000, alpha=0.001, radii=(0.25, 0.5, 0.75, 1.0, 1.25, 1.5), radius="exact"
+    )
+
+
+@pytest.mark.parametrize("options", [{"n1": 0}, {"n2": 0}, {"alpha": 0.5}, {"radius": "wide"}])
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(UserError, match="expected"):
+        Sequential(**options)
+
+
+def test_options_and_tables_do_not_change():
+    certifier = Sequential(n2=500, radii=(0.1,))
+    plan = certifier.plan(NOISE, 1)
+    for value, name in ((certifier, "alpha"), (plan, "climb")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)
+    with pytest.raises(TypeError):
+        Sequential(100)  # options have names, their order means nothing
+
+
 def test_clopper_pearson_only_at_the_last_draw():
     """An image that stops early holds a grid radius; one that ends holds what the table says."""
     source = BernoulliVotes(np.linspace(0.5, 1, 60), NOISE)
@@ -197,14 +198,10 @@ def test_out_of_reach_is_refused(make):
         make(n2=1000, radii=(0.9, 1.0)).certify(source, np.arange(1))
 
 
-NAN, INF = float("nan"), float("inf")
-
-
-@pytest.mark.parametrize("radii", [(), (0.5, 0.25), (-0.1,), (0.5, 0.5), (NAN,), (0.5, INF)])
-def test_impossible_radii_are_refused(radii):
-    for kind in (Sequential, Adaptive):
-        with pytest.raises(UserError, match="increasing, finite radii"):
-            kind(radii=radii)
+@pytest.mark.parametrize("make", [Sequential, Adaptive])
+def test_impossible_radii_are_refused(make):
+    with pytest.raises(UserError, match="increasing, finite radii"):
+        make(radii=(0.5, 0.25))
 
 
 def test_stages_must_increase():

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from robench import ConfigError, Data, Split, UsualThreat, evaluate
-from robench.cli.show import print_record
+from robench.cli.record_table import print_record
 from robench.run.config import Places
 from robench.training.loop import Trainer
 from robench.training.recipe import Recipe, TrainConfig
+from robench_defenses.feedback import FeedbackLearning
 from robench_defenses.feedback.directions import gradient_bank, random_bank
 from robench_defenses.feedback.margins import margins, move
-from robench_defenses.feedback.options import FeedbackLearning
 from robench_defenses.feedback.rounds import Round, draw
 
 SMALL = FeedbackLearning(
@@ -108,6 +108,22 @@ def test_the_first_direction_towards_a_class_is_the_gradient() -> None:
     for place, target in enumerate(nearest):
         expected = (weights[target] - weights[2]).sign()
         assert torch.allclose(bank[0, place].flatten(), expected)
+
+
+def test_many_paths_go_to_the_targets_of_their_own_images() -> None:
+    rng = torch.Generator().manual_seed(0)
+    model, images = (
+        linear(torch.randn(4, 9, generator=rng), torch.zeros(4)),
+        torch.rand(200, 1, 3, 3, generator=rng),
+    )
+    labels = torch.randint(4, (200,), generator=rng)
+    bank = gradient_bank(model, images, labels, targets=3, steps=3, reach=0.2, norm="l2")
+    for one in (0, 83, 84, 199):  # 250 paths go at once
+        alone = gradient_bank(
+            model, images[[one]], labels[[one]], targets=3, steps=3, reach=0.2, norm="l2"
+        )
+        torch.testing.assert_close(bank[one], alone[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(bank.flatten(2).norm(dim=2), torch.ones(200, 3))
 
 
 def blobs(count: int = 60, classes: int = 5) -> Data:

@@ -14,9 +14,9 @@ from robench.studies.catalogue import Study
 from robench.training.recipe import TrainConfig
 from robench_compressors.ptq import PTQ
 from robench_defenses.adversarial import AdversarialTraining
-from robench_defenses.feedback.options import FeedbackLearning
+from robench_defenses.feedback import FeedbackLearning
 from robench_defenses.mulaw import MuLaw
-from robench_studies.song2021.tables import STUDIES
+from robench_studies.song2021.studies import STUDIES
 
 PRESETS = sorted((shipped("conf") / "experiment").glob("song2021_*.yaml"))
 
@@ -38,10 +38,10 @@ def test_a_study_names_the_command_that_makes_its_records(
     assert main(["run", *overrides, "hydra.mode=RUN", "compressor=ptq", "--dry-run"]) == 0
     plan = json.loads(capsys.readouterr().out)
     (model,) = plan["model"]
-    assert {study.systems[0].chosen["model"]} == {(model,)}
-    assert {study.systems[0].chosen["dataset"]} == {tuple(plan["dataset"])}
-    columns = {column.attack for column in study.columns if column.attack}
-    assert columns <= set(plan["attack"])
+    assert {study.variants[0].chosen["model"]} == {(model,)}
+    assert {study.variants[0].chosen["dataset"]} == {tuple(plan["dataset"])}
+    attacks = {measure.attack for measure in study.measures if measure.attack}
+    assert attacks <= set(plan["attack"])
 
 
 def test_twelve_models_are_trained_three_times_and_the_surrogate_once(tmp_path: Path) -> None:

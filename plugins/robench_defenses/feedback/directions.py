@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from robench.core.system import forward, module_device
-from robench.core.threat import distance, project_ball
-from robench.search.gradient import finite, input_gradient, searching, unit
+from robench import Threat, forward, module_device
+from robench.search import GradientSearch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 STEP = 2.0
 """Length of a path, were it straight, in radii of its ball: more finds nearer boundaries."""
+BATCH = 250
+"""Paths followed at once."""
 
 
 def random_bank(shape: tuple[int, ...], count: int, norm: str, rng: torch.Generator) -> Tensor:
@@ -38,39 +40,32 @@ def gradient_bank(
 ) -> Tensor:
     """Directions from images (N, C, H, W) towards their likeliest other classes: (N, D, C, H, W).
 
-    For each of `targets` classes j, `steps` steps of projected ascent of logit j minus the label's
-    inside the ball of radius `reach` in `norm`, each of STEP reach/steps; the way from the image
-    to the end is the direction, with one step the gradient's own. D = targets, as many as there
-    are.
+    For each of `targets` classes j, PGD from the image itself: `steps` steps of projected ascent of
+    logit j minus the label's inside the ball of radius `reach` in `norm`, each of STEP reach/steps;
+    the way from the image to the end is the direction, with one step the gradient's own. D =
+    targets, as many as there are.
     """
     logits = forward(model, images)
     others = logits.scatter(1, labels[:, None], float("-inf"))
     count = min(targets, logits.shape[1] - 1)
     towards = others.topk(count, dim=1).indices.flatten()
-    start = images.repeat_interleave(count, 0)
-    own = labels.repeat_interleave(count)
-    x = start
-    for _ in range(steps):
-        ascent = unit(_gradient(model, x, towards, own), norm)
-        moved = project_ball(x - start + ascent * (STEP * reach / steps), norm, reach)
-        x = (start + moved).clamp(0, 1)
-    return scaled(x - start, norm).view(len(images), count, *images.shape[1:])
+    start, own = images.repeat_interleave(count, 0), labels.repeat_interleave(count)
+    device, threat, ends = module_device(model), Threat(norm, reach, grid=False), []
+    for x, j, y in zip(*(part.split(BATCH) for part in (start, towards, own)), strict=True):
+        ahead = partial(_ahead, targets=j.to(device))
+        search = GradientSearch(steps=steps, step=STEP, loss=ahead, best=False)
+        ends.append(search.run(model, x.to(device), y.to(device), threat, torch.Generator()).cpu())
+    ways = torch.cat(ends) - start
+    return scaled(ways, norm).view(len(images), count, *images.shape[1:])
 
 
 def scaled(directions: Tensor, norm: str) -> Tensor:
     """Directions (N, ...) with length 1 in `norm`; a zero direction stays zero."""
-    length = distance(directions, torch.zeros_like(directions), norm)
+    flat = directions.flatten(1)
+    length = flat.abs().amax(1) if norm == "linf" else flat.norm(dim=1)
     return directions / length.clamp_min(1e-12).view(-1, *[1] * (directions.dim() - 1))
 
 
-def _gradient(model: nn.Module, images: Tensor, towards: Tensor, own: Tensor) -> Tensor:
-    device, found = module_device(model), []
-    with searching(model):
-        for x, j, y in zip(images.split(250), towards.split(250), own.split(250), strict=True):
-            leaf = x.to(device).requires_grad_()
-            logits = model(leaf)
-            ahead = logits.gather(1, j[:, None].to(device)) - logits.gather(
-                1, y[:, None].to(device)
-            )
-            found.append(finite(input_gradient(ahead[:, 0], leaf)).cpu())
-    return torch.cat(found)
+def _ahead(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """How far the logits of `targets` (N,) are ahead of the labels' own: shape (N,)."""
+    return (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from robench.base.progress import progress
-from robench.search.gradient import unit
+from robench import progress
+from robench.search import unit
 from robench_defenses.feedback.directions import gradient_bank, random_bank
 from robench_defenses.feedback.margins import margins, move
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench import Data, Split
-    from robench_defenses.feedback.options import FeedbackLearning
+    from robench_defenses.feedback.options import FeedbackOptions
 
 CHUNK = 50
 """Images whose whole bank of directions is in memory at once."""
@@ -28,7 +28,7 @@ CHUNK = 50
 class Round:
     """The evaluation, selection and generation of one round."""
 
-    options: FeedbackLearning
+    options: FeedbackOptions
     data: Data
     norm: str
     limit: float

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from robench.core.layers import weight_layers
-from robench.core.system import module_device
+from robench import module_device, weight_layers
 
 if TYPE_CHECKING:
     from torch import Tensor

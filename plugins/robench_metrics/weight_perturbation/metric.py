@@ -11,10 +11,10 @@ import robench
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from robench.core.record import Axis
     from robench_metrics.weight_perturbation.features import Terms
 
 Better = Literal["higher", "lower", "neither"]
+Axes = dict[str, "robench.Axis"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class WeightPerturbation(robench.Metric):
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
         """The norms of each step, then the features when there are adversarial images."""
-        twin = evidence.steps.finished.twin
+        twin = evidence.finished.twin
         chain = {"trained": evidence.trained, "mapped": evidence.mapped, "deployed": twin}
         sample = evidence.test.float_images()[:1]
         yield from _norms(chain, sample)
@@ -55,11 +55,10 @@ STEPS = (
 
 
 def _norms(chain: dict[str, nn.Module], sample: Tensor) -> Iterator[robench.Value]:
-    from robench.core.layers import weight_layers
     from robench_metrics.weight_perturbation.features import inputs
 
     sizes = {name: tuple(x.shape[2:]) for name, x in inputs(chain["trained"], sample).items()}
-    layers = {step: weight_layers(model) for step, model in chain.items()}
+    layers = {step: robench.weight_layers(model) for step, model in chain.items()}
     for label, before, after in STEPS:
         for name, layer in layers[before].items():
             other = layers[after].get(name)
@@ -68,7 +67,12 @@ def _norms(chain: dict[str, nn.Module], sample: Tensor) -> Iterator[robench.Valu
             change = (other.weight - layer.weight).detach().cpu()
             for view, norms in _views(layer, change, sizes[name]):
                 for p, value in norms.items():
-                    axes: dict[str, Axis] = {"layer": name, "step": label, "view": view, "p": p}
+                    axes: Axes = {
+                        "layer": name,
+                        "step": label,
+                        "view": view,
+                        "p": p,
+                    }
                     yield robench.Value(
                         metric="weight_perturbation", value=value, better="lower", axes=axes
                     )
@@ -105,13 +109,11 @@ def _error_terms(layer: str, found: Terms) -> Iterator[robench.Value]:
         yield _mean("error_term", lengths, "lower", {"layer": layer, "term": term})
 
 
-def _mean(metric: str, numbers: Tensor, better: Better, axes: dict[str, Axis]) -> robench.Value:
-    from robench.base.stats import Z95
-
+def _mean(metric: str, numbers: Tensor, better: Better, axes: Axes) -> robench.Value:
     if len(numbers) == 0:
         return robench.Value(metric=metric, value=None, n=0, better=better, axes=axes)
     mean = float(numbers.mean())
-    half = Z95 * float(numbers.std(correction=0)) / len(numbers) ** 0.5
+    half = robench.Z95 * float(numbers.std(correction=0)) / len(numbers) ** 0.5
     return robench.Value(
         metric=metric,
         value=mean,

@@ -1,4 +1,8 @@
-"""Operator norms of layers' weights: p = 1, 2, inf, of matrices and of circular convolutions."""
+"""Operator norms of layers' weights: p = 1, 2, inf, of matrices and of circular convolutions.
+
+The largest singular value is found by power iteration: torch.linalg.svdvals gives it faster, but
+differs from the published records in the ninth digit.
+"""
 
 from __future__ import annotations
 

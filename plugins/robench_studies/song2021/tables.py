@@ -1,113 +1,157 @@
-"""Song, Fallon and Li (2021), "Improving Adversarial Robustness in Weight-quantized Neural
-Networks", RSEML at AAAI 2021: the studies of its tables."""
+"""The rows, columns and cells of Song et al. (2021), Tables 1 to 4."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
 
-from robench.studies.claims import Claim
-from robench.studies.study import Study
-from robench_studies.song2021.ablations import (
-    bits_study,
-    dw_study,
-    layers_study,
-    mu_study,
-    qat_study,
-    scales_study,
-)
-from robench_studies.song2021.audited import audited_table
-from robench_studies.song2021.claims import cifar10_claims, mnist_claims
-from robench_studies.song2021.extras import headline
-from robench_studies.song2021.grid import Grid
-from robench_studies.song2021.norms import norms_table
-from robench_studies.song2021.reasons import explained
+from robench.studies import Measure, PaperCell, Variant, read_cells
 
-SOURCE = (
-    'Song, Fallon, Li, "Improving Adversarial Robustness in Weight-quantized Neural Networks", '
-    "RSEML at AAAI 2021"
-)
-SHARED = {
-    "PGD; BIM; MIM": "40 steps of 2.5 eps/steps; 10 of eps/steps; 10 of eps/steps, decay 1.0",
-    "surrogate of the black-box columns": "the same architecture, plainly trained, another seed",
-    "quantization": "3 bits, symmetric, per tensor, scale by the maximum, weights only",
-    "mu; mapped layers": "255; the last",
-    "feedback learning": "directions, rounds and limits as `robench plugins defense` prints them",
-    "accuracy under attack": "every attacked image counts by its attacked label alone",
-}
-
-MNIST = Grid("mnist", "cnn4", budget=1.5)
-CIFAR10 = Grid("cifar10", "wide_resnet32", budget=0.5, profile="cifar10")
-CIFAR10_CPU = Grid("cifar10", "resnet9", budget=0.5, profile="cifar10_cpu")
-
-ON_MNIST = {
-    "model": "cnn4: convolutions 5x5x32 and 5x5x64, each max-pooled, fc 512, fc 10",
-    "eps (Linf): FGSM weak / medium / strong; PGD, BIM, MIM": "0.1 / 0.2 / 0.3; 0.3",
-    "CW-L2 column": "accuracy at L2 1.5, at most 150 steps",
-    "noise": "normal with sd 0.3, uniform with half-width 0.3",
-    "adversarial training": "PGD with 3 steps, Linf 0.3, eps rising over a fifth of it",
-} | SHARED
-ON_CIFAR10 = {
-    "model": "wide ResNet-32: 3 stages of 5 blocks; the width stands in the records",
-    "eps (Linf): FGSM weak / medium / strong; PGD, BIM, MIM": "2 / 4 / 8; 8, over 255",
-    "CW-L2 column": "accuracy at L2 0.5, at most 150 steps",
-    "noise": "normal with sd 0.1, uniform with half-width 0.1",
-    "adversarial training": "PGD with 3 steps, Linf 8/255, eps rising over a fifth of it",
-} | SHARED
-ON_CIFAR10_CPU = ON_CIFAR10 | {
-    "model": "ResNet-9 of width 16, 12 epochs: a smaller profile than the paper's wide ResNet-32, "
-    "of which an epoch takes a CPU core 6 minutes at width 1, here 2"
-}
-
-IN_FULL = ("song2021_cifar10", "song2021_mu", "song2021_bits_cifar10", "song2021_dw_cifar10")
-ON_CPU = (
-    "song2021_cifar10_cpu",
-    "song2021_mu_cpu",
-    "song2021_bits_cifar10_cpu",
-    "song2021_dw_cifar10_cpu",
-)
+TRAININGS = {"Orig.": (), "Adv.": ("adversarial_training",), "F.L.": ("feedback_learning",)}
+NAMES = {"none": "Orig.", "adversarial_training": "Adv.", "feedback_learning": "F.L."}
+MU = 255.0
+"""Of the 12-model tables."""
 
 
-def _tables(
-    grid: Grid, name: str, tables: tuple[str, str], claims: list[Claim], settings: dict[str, str]
-) -> Study:
-    further = [grid.control] if grid.dataset == "mnist" else grid.last_three
-    return Study(
-        name=name,
-        title=f"Song et al. 2021 on {grid}",
-        source=SOURCE,
-        systems=[*grid.systems.values(), *further],
-        tables={
-            f"Table {tables[0]}: white box": grid.white_box,
-            f"Table {tables[1]}: black box and noise": grid.black_box,
+@dataclass(frozen=True)
+class Setup:
+    """The data set and network on which the paper's models stand."""
+
+    dataset: str
+    model: str
+    budget: float
+    """L2, in [0,1] pixels, of the column CW-L2."""
+    profile: str = ""
+    """The one under which presets run on them; empty: their own."""
+
+    def __str__(self) -> str:
+        return f"{self.dataset}, {self.model}"
+
+    def preset(self, experiment: str) -> str:
+        """The overrides that run a preset on this data set and network."""
+        profile = f" profile={self.profile}" if self.profile else ""
+        return f"experiment={experiment}{profile}"
+
+
+def variant(
+    setup: Setup,
+    training: str,
+    *,
+    mu: float | None = None,
+    layers: int | str = 1,
+    bits: int = 32,
+    per_channel: bool = False,
+    scale: str = "max",
+    control: bool = False,
+    label: str = "",
+) -> Variant:
+    """A model of the paper: a training, mapped with `mu` or not, in float (32) or n bits.
+
+    `control` is feedback learning's, trained on noise; `label` stands in place of the paper's name.
+    """
+    options: dict[str, object] = {}
+    if mu is not None:
+        options |= {"defense.mulaw.mu": mu, "defense.mulaw.layers": layers}
+    if training == "F.L.":
+        options["defense.feedback_learning.control"] = control
+    if bits < 32:
+        options |= {
+            "compressor.ptq.bits": bits,
+            "compressor.ptq.per_channel": per_channel,
+            "compressor.ptq.scale": scale,
+        }
+    defenses = (*TRAININGS[training], *(() if mu is None else ("mulaw",)))
+    name = training + ("" if mu is None else "+mu") + (" (Q)" if bits < 32 else "")
+    return Variant(
+        label=label or name,
+        chosen={
+            "dataset": (setup.dataset,),
+            "model": (setup.model,),
+            "defense": defenses or ("none",),
+            "compressor": ("ptq",) if bits < 32 else ("none",),
         },
-        cells=list(grid.cells()),
-        claims=explained(name, claims),
-        settings=settings,
-        extra=(partial(audited_table, grid), partial(headline, grid), partial(norms_table, grid)),
-        overrides=grid.preset(f"song2021_{grid.dataset}"),
+        options=options,
     )
 
 
-def _on_cifar10(grid: Grid, names: tuple[str, ...], settings: dict[str, str]) -> list[Study]:
-    tables, mu, bits, dw = names
+Key = tuple[str, bool, int]
+"""Which of the twelve: training, mapped or not, bits."""
+
+
+@cache
+def twelve(setup: Setup) -> dict[Key, Variant]:
+    """The paper's twelve models, by training, mapping and bits."""
+    return {
+        (training, mapped, bits): variant(setup, training, mu=MU if mapped else None, bits=bits)
+        for mapped in (False, True)
+        for training in TRAININGS
+        for bits in (32, 3)
+    }
+
+
+def last_three(setup: Setup) -> list[Variant]:
+    """Models whose last three layers are mapped; the paper has cells only of one."""
     return [
-        _tables(grid, tables, ("3", "4"), cifar10_claims(grid), settings),
-        mu_study(grid, mu, SOURCE, settings),
-        bits_study(grid, bits, SOURCE, settings),
-        dw_study(grid, dw, SOURCE, settings, last=5),
+        variant(setup, training, mu=MU, layers=3, bits=bits, label=label)
+        for training in TRAININGS
+        for bits, label in ((32, f"{training}+mu, last 3"), (3, f"{training}+mu, last 3 (Q)"))
     ]
 
 
-STUDIES = {
-    study.name: study
-    for study in (
-        _tables(MNIST, "song2021_mnist", ("1", "2"), mnist_claims(MNIST), ON_MNIST),
-        bits_study(MNIST, "song2021_bits", SOURCE, ON_MNIST),
-        scales_study(MNIST, SOURCE, ON_MNIST),
-        layers_study(MNIST, SOURCE, ON_MNIST),
-        dw_study(MNIST, "song2021_dw", SOURCE, ON_MNIST),
-        qat_study(MNIST, SOURCE, ON_MNIST),
-        *_on_cifar10(CIFAR10, IN_FULL, ON_CIFAR10),
-        *_on_cifar10(CIFAR10_CPU, ON_CPU, ON_CIFAR10_CPU),
-    )
+def noise_control(setup: Setup) -> Variant:
+    """Feedback learning on as many examples of noise."""
+    return variant(setup, "F.L.", control=True, label="F.L., control")
+
+
+CLEAN = Measure("Clean")
+MARGIN = Measure("PGD, margin loss", "pgd_margin")
+ATTACKS = {
+    "FGSM (w)": "fgsm_weak",
+    "FGSM (m)": "fgsm_medium",
+    "FGSM (s)": "fgsm_strong",
+    "PGD": "pgd",
+    "BIM": "bim",
+    "MIM": "mim",
+    "CW-L2": "cw",
+    "Normal": "normal_noise",
+    "Uniform": "uniform_noise",
 }
+
+
+def measure(setup: Setup, label: str, access: str = "white_box") -> Measure:
+    """The paper's column of that name."""
+    if label == "Clean":
+        return CLEAN
+    if label in ("Normal", "Uniform"):
+        access = "none"
+    return Measure(label, ATTACKS[label], access, setup.budget if label == "CW-L2" else None)
+
+
+def measures(setup: Setup, labels: Iterable[str], access: str = "white_box") -> list[Measure]:
+    """Several columns under one access."""
+    return [measure(setup, label, access) for label in labels]
+
+
+def white_box(setup: Setup) -> list[Measure]:
+    """The columns of Tables 1 and 3, and PGD on the margin beside them."""
+    labels = ("Clean", "CW-L2", "FGSM (w)", "FGSM (s)", "PGD", "BIM", "MIM")
+    return [*measures(setup, labels), MARGIN]
+
+
+def black_box(setup: Setup) -> list[Measure]:
+    """The columns of Tables 2 and 4."""
+    labels = ("CW-L2", "FGSM (w)", "FGSM (m)", "FGSM (s)", "Normal", "Uniform")
+    return measures(setup, labels, "transfer")
+
+
+def cells(setup: Setup) -> Iterator[PaperCell]:
+    """The paper's cells of this data set."""
+    for row in read_cells("robench_studies.song2021", "tables.csv"):
+        if row["dataset"] != setup.dataset:
+            continue
+        key = (NAMES[row["training"]], row["mulaw"] == "1", int(row["weight_bits"]))
+        access = {"white_box": "white_box", "black_box": "transfer"}[row["access"]]
+        column = measure(setup, row["attack"], access)
+        value = float(row["accuracy_percent"]) / 100
+        yield PaperCell(row["table"], twelve(setup)[key], column, value)

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from robench.audit.planted import Features, Plant, features_of, plant
-from robench.audit.trial import Trial
 from robench.audit.verdict import share
 from robench.base.seeds import generator, seed_scope
 from robench.core.record import Finding
 from robench.core.system import forward, module_device
-from robench.plugin.components import Attack, Check
+from robench.plugin.components import Check
+from robench.plugin.trial import Attacker, Trial
 
 PLANTED = "planted"
 """The check's name for the usual attack; a row's own is `planted_` and the attack's name."""
 
-Attacker = Callable[[nn.Module, Tensor, Tensor], Tensor]
+SingleAttack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """A planted twin, an image of shape (1, C, H, W) and its label 0 -> a candidate."""
 
 
@@ -55,7 +55,7 @@ def _finding(
     plants: list[tuple[Tensor, Plant]],
     check: str,
     name: str,
-    attack: Attacker,
+    attack: SingleAttack,
     suspect: float,
 ) -> Finding:
     missed, label = 0, torch.zeros(1, dtype=torch.int64)
@@ -68,7 +68,7 @@ def _finding(
     return share(check, missed, len(plants), sentence, suspect=suspect)
 
 
-def _usual(trial: Trial) -> Attacker:
+def _usual(trial: Trial) -> SingleAttack:
     def attack(twin: nn.Module, image: Tensor, label: Tensor) -> Tensor:
         rng = generator(trial.seed, "audit", "planted", "usual")
         return trial.usual.run(twin, image, label, trial.threat, rng)
@@ -76,7 +76,7 @@ def _usual(trial: Trial) -> Attacker:
     return attack
 
 
-def _row(trial: Trial, component: Attack) -> Attacker:
+def _row(trial: Trial, component: Attacker) -> SingleAttack:
     def attack(twin: nn.Module, image: Tensor, label: Tensor) -> Tensor:
         rng = generator(trial.seed, "audit", "planted", type(component).__name__)
         with seed_scope(trial.seed):

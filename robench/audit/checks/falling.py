@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from robench.audit.trial import Trial
 from robench.audit.verdict import difference
 from robench.core.record import Finding
 from robench.plugin.components import Check
+from robench.plugin.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from robench.audit.trial import Trial
 from robench.audit.verdict import share
 from robench.base.seeds import generator
 from robench.core.record import Finding
 from robench.plugin.components import Check
+from robench.plugin.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.trial import Trial
 from robench.audit.verdict import share
 from robench.core.record import Finding
 from robench.plugin.components import Check
+from robench.plugin.trial import Trial
 
 ROUNDED = 1e-5
 """Cross-entropy below it moves in steps of 1.2e-7, or is 0, though its gradient is exact."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robench.audit.trial import Trial
 from robench.audit.verdict import share
 from robench.base.seeds import generator
 from robench.core.record import Finding
 from robench.core.system import forward
 from robench.plugin.components import Check
+from robench.plugin.trial import Trial
 from robench.search import Scores, SquareSearch
 
 NOTHING = 0.1

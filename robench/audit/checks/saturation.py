@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from robench.audit.trial import Trial
 from robench.audit.verdict import share
 from robench.core.record import Finding
 from robench.plugin.components import Check
+from robench.plugin.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from functools import partial
 
 from robench.audit.contest import contest
 from robench.audit.straight import Straight
-from robench.audit.trial import Trial
 from robench.core.record import Finding
 from robench.plugin.components import Check
+from robench.plugin.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from robench.audit.contest import contest
-from robench.audit.trial import Trial
 from robench.core.record import Finding
 from robench.core.system import forward
 from robench.plugin.components import Check
+from robench.plugin.trial import Trial
 from robench.search import margin
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.trial import Trial
 from robench.audit.verdict import share
 from robench.core.record import Finding
 from robench.plugin.components import Check
+from robench.plugin.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from robench.base.errors import UserError
 from robench.base.hashing import digest
-from robench.core.outcomes import CLEAN
-from robench.core.record import SCHEMA_VERSION, Record
-from robench.leaderboard.read.parts import Part, read_parts
-from robench.records.store import CHOSEN, RECORD, folders, read
+from robench.core.outcomes import CLEAN, Outcomes
+from robench.core.record import RUN_KINDS, SCHEMA_VERSION, Record
+from robench.records.store import RECORD, folders, read, read_outcomes
 from robench.run.config import run_id
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
@@ -22,7 +21,7 @@ AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
 UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
 ID = re.compile(r"[0-9a-f]{8,64}")
-KINDS = (*CHOSEN, "attack", "metric", "access")
+KINDS = (*RUN_KINDS, "access")
 MAX_TEXT = 4_000
 MAX_VALUES = 5_000
 
@@ -50,7 +49,7 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:
     return sorted(found.items())
 
 
-def take(folder: Path) -> tuple[Record, list[Part]]:
+def take(folder: Path) -> tuple[Record, Outcomes]:
     """Read a record and its outcomes and check all that a page relies on; raises UserError."""
     for file in folder.iterdir():
         if file.is_symlink():
@@ -61,9 +60,9 @@ def take(folder: Path) -> tuple[Record, list[Part]]:
     _check_names(record)
     _check_texts(folder)
     _check_values(record)
-    parts = read_parts(folder)
-    _check_parts(record, parts)
-    return record, parts
+    outcomes = read_outcomes(folder)
+    _check_outcomes(record, outcomes)
+    return record, outcomes
 
 
 def _check_names(record: Record) -> None:
@@ -115,18 +114,18 @@ def _check_values(record: Record) -> None:
             raise UserError(f"expected {value.metric} in [0,1], got {ends}")
 
 
-def _check_parts(record: Record, parts: list[Part]) -> None:
+def _check_outcomes(record: Record, outcomes: Outcomes) -> None:
     images = record.data.images
-    keys = [(part.attack, part.access, part.norm, part.eps) for part in parts]
+    keys = [(row.attack, row.access, row.norm, row.eps) for row in outcomes.rows]
     if keys[0][0] != CLEAN or len(set(keys)) != len(keys):
         raise UserError("expected outcomes to begin with the clean row and to hold each row once")
-    for part, key in zip(parts, keys, strict=True):
-        if len(part.right) != images:
-            raise UserError(f"expected {images} outcomes of {key[0]}, got {len(part.right)}")
-    rows = {(row.attack, row.access, row.norm, row.eps) for row in record.rows}
-    if rows != set(keys[1:]):
+    for row in outcomes.rows:
+        if len(row) != images:
+            raise UserError(f"expected {images} outcomes of {row.attack}, got {len(row)}")
+    recorded = {(row.attack, row.access, row.norm, row.eps) for row in record.rows}
+    if recorded != set(keys[1:]):
         raise UserError("expected the outcomes table to hold the record's rows")
-    if digest(parts[0].columns["image"].tolist()) != record.data.subset:
+    if digest(outcomes.clean.image.tolist()) != record.data.subset:
         raise UserError("expected outcomes of the images the record names, got other images")
 
 

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, TypeVar
 
 from robench.base.hashing import digest
-from robench.core.outcomes import Score
-from robench.core.record import Audit, Provenance, Record, Value
-from robench.leaderboard.read.parts import Part, robust_scores, worst_right
+from robench.core.outcomes import Outcomes, RowOutcomes, worst_cases
+from robench.core.record import SYSTEM_KINDS, AttackRow, Audit, Provenance, Record, Value, share
 from robench.records.compare import budgets
 from robench.records.protocol import Settings
 
-SYSTEM = ("dataset", "model", "compressor", "defense")
-Taken = tuple[Record, Sequence[Part]]
+Taken = tuple[Record, Outcomes]
 T = TypeVar("T")
 
 
-def system(record: Record, parts: Sequence[Part]) -> str:
+def system(record: Record, outcomes: Outcomes) -> str:
     """The digest of what answers: the configuration up to the attacks, and its clean answers."""
-    config = {kind: record.config.get(kind) for kind in (*SYSTEM, "train", "certifier")}
-    made = {k: v for k, v in record.provenance.components.items() if k.startswith(SYSTEM)}
-    answers = hashlib.sha256(parts[0].columns["prediction"].tobytes()).hexdigest()
+    config = {kind: record.config.get(kind) for kind in (*SYSTEM_KINDS, "train", "certifier")}
+    made = {k: v for k, v in record.provenance.components.items() if k.startswith(SYSTEM_KINDS)}
+    answers = hashlib.sha256(outcomes.clean.prediction.tobytes()).hexdigest()
     machine = record.provenance.device, record.provenance.threads
     order = list(record.config["defense"])
     data = record.data.hash, record.data.subset
@@ -58,7 +56,8 @@ def merged(taken: Sequence[Taken]) -> Taken:
         return taken[0]
     newest = sorted(taken, key=lambda one: (-one[0].timings.get("finished", 0.0), one[0].id))
     records = [record for record, _ in newest]
-    parts = _once((_part_key(p), p) for _, its in newest for p in _valid_first(its))
+    rows = _once((_key(row), row) for _, its in newest for row in _valid_first(its.rows))
+    outcomes = Outcomes(tuple(rows))
     record = records[0].model_copy(
         update={
             "id": min(record.id for record in records),
@@ -67,17 +66,21 @@ def merged(taken: Sequence[Taken]) -> Taken:
             "status": max((record.status for record in records), key=lambda s: s == "at_chance"),
             "rows": tuple(
                 _once(
-                    ((r.attack, r.access, r.norm, r.eps), r)
+                    (_key(r), r)
                     for record in records
                     for r in sorted(record.rows, key=lambda row: row.status == "invalid")
                 )
             ),
             "values": tuple(_values(records)),
             "audit": tuple(_audits(records)),
+            **_queries_only(records),
         }
     )
-    worst = tuple(_worst_cases(record, parts))
-    return record.model_copy(update={"values": record.values + worst}), parts
+    worst = tuple(
+        share("worst_case_accuracy", score.right.sum(), len(score.right), score.axes)
+        for score in worst_cases(outcomes, budgets(record))
+    )
+    return record.model_copy(update={"values": record.values + worst}), outcomes
 
 
 def _once(pairs: Iterable[tuple[Any, T]]) -> list[T]:
@@ -88,12 +91,12 @@ def _once(pairs: Iterable[tuple[Any, T]]) -> list[T]:
     return list(found.values())
 
 
-def _valid_first(parts: Sequence[Part]) -> list[Part]:
-    return sorted(parts, key=lambda part: not part.valid)
+def _valid_first(rows: Sequence[RowOutcomes]) -> list[RowOutcomes]:
+    return sorted(rows, key=lambda row: not row.valid)
 
 
-def _part_key(part: Part) -> tuple[str, str, str, float | None]:
-    return part.attack, part.access, part.norm, part.eps
+def _key(row: RowOutcomes | AttackRow) -> tuple[str, str, str, float | None]:
+    return row.attack, row.access, row.norm, row.eps
 
 
 def _config(records: Sequence[Record]) -> dict[str, Any]:
@@ -121,28 +124,17 @@ def _values(records: Sequence[Record]) -> Iterable[Value]:
     return (value for value in found.values() if value.metric != "worst_case_accuracy")
 
 
+def _queries_only(records: Sequence[Record]) -> dict[str, tuple[str, ...] | None]:
+    """All attacks that read answers only, None when a record does not say it; old ones lack it."""
+    each = [record.queries_only for record in records]
+    known = [names for names in each if names is not None]
+    if not known:
+        return {}
+    return {"queries_only": tuple(dict.fromkeys(chain(*known))) if known == each else None}
+
+
 def _audits(records: Sequence[Record]) -> list[Audit]:
     """Of two audits under one threat the one that looked at more images."""
     audits = (audit for record in records for audit in record.audit)
     thorough = sorted(audits, key=lambda audit: -audit.n)
     return _once(((audit.norm, audit.eps), audit) for audit in thorough)
-
-
-def _worst_cases(record: Record, parts: Sequence[Part]) -> Iterable[Value]:
-    scores = list(robust_scores(parts, budgets(record)))
-    for norm, eps in dict.fromkeys((score.norm, score.eps) for _, score in scores):
-        right = worst_right(scores, norm, eps)
-        if right is None:
-            continue
-        score = Score("worst_case", "any", norm, eps, right)
-        low, high = score.interval
-        axes = {"attack": score.attack, "access": score.access, "norm": norm, "eps": eps}
-        yield Value(
-            metric="worst_case_accuracy",
-            value=score.value,
-            low=low,
-            high=high,
-            n=len(right),
-            unit="share",
-            axes=axes,
-        )

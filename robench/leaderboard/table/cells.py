@@ -153,7 +153,8 @@ def at_first(columns: Iterable[Column]) -> set[Column]:
     families = [column for column in columns if column.metric in FAMILIES]
     found = {column for column in families if column.axis("radius") is None}
     sizes: dict[tuple[object, ...], list[Column]] = {}
-    for column in found:
+    # In the columns' order, not the set's: of equal eps the last one stays.
+    for column in [column for column in families if column in found]:
         key = tuple(column.axis(name) for name in ("attack", "access", "norm"))
         sizes.setdefault((column.metric, *key), []).append(column)
     for same in sizes.values():

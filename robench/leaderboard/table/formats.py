@@ -1,10 +1,19 @@
-"""Numbers as the page writes them; `assets/format.js` writes the same."""
+"""Numbers as the page writes them; `assets/format.js` writes the same, with these constants."""
 
 from __future__ import annotations
 
 NORMS = {"linf": "L∞", "l2": "L2"}
 SCALE = {"share": 100.0, "bytes": 1 / 1000, "s": 1000.0}
 """What a value is multiplied with: percent, kB, ms."""
+BADGES = {
+    "pass": ("✓", "audit passed"),
+    "suspect": ("?", "audit: suspect"),
+    "fail": ("✕", "audit failed: the number is not robustness"),
+    "invalid": ("∅", "the attack failed: no number"),
+    "at_chance": ("~", "the model is at chance: no claim"),
+    "not_audited": ("○", "not audited"),
+}
+"""Sign and meaning of each badge; the sign never stands alone for a screen reader."""
 
 
 def number(value: float | None, unit: str) -> str:

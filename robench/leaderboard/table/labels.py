@@ -7,13 +7,13 @@ from typing import Any
 
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORMS, eps_text
-from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.row import BoardRow
 
 Place = tuple[str, str, str]
 """Kind, choice and option; kind and choice of the training recipe are both `train`."""
 
 
-def varying(rows: Iterable[Row]) -> set[Place]:
+def varying(rows: Iterable[BoardRow]) -> set[Place]:
     """Every option that two rows set differently."""
     first: dict[Place, Any] = {}
     found = set()
@@ -26,7 +26,7 @@ def varying(rows: Iterable[Row]) -> set[Place]:
     return found
 
 
-def chosen_label(row: Row, kind: str, different: set[Place]) -> str:
+def chosen_label(row: BoardRow, kind: str, different: set[Place]) -> str:
     """The choices of a kind with the options in which rows differ: `ptq(bits=4)`."""
     parts = []
     for choice, options in row.chosen[kind].items():
@@ -35,7 +35,7 @@ def chosen_label(row: Row, kind: str, different: set[Place]) -> str:
     return " + ".join(parts)
 
 
-def row_label(row: Row, different: set[Place]) -> str:
+def row_label(row: BoardRow, different: set[Place]) -> str:
     """A row's name: its defense, compressor and changed recipe; what is plain goes unsaid.
 
     So does a certifier in which rows do not differ.
@@ -52,7 +52,7 @@ def row_label(row: Row, different: set[Place]) -> str:
     return " · ".join(named + changed)
 
 
-def protocol_label(rows: Sequence[Row]) -> str:
+def protocol_label(rows: Sequence[BoardRow]) -> str:
     """What the rows of one protocol share, in words."""
     row = rows[0]
     parts = [row.names("dataset"), f"{row.images:,} images"]

@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from robench.base.stats import mcnemar, newcombe_unpaired
-from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.row import BoardRow
 
 ALPHA = 0.05
 """A paired test below it separates two rows."""
@@ -16,7 +16,7 @@ UNRANKED = ("fail", "invalid", "at_chance")
 """Verdicts whose numbers are no claim, so they get no rank."""
 
 
-def ranks(rows: Iterable[Row]) -> dict[str, int | None]:
+def ranks(rows: Iterable[BoardRow]) -> dict[str, int | None]:
     """Row id -> rank, counted anew within each protocol; None for rows that make no claim.
 
     Where a protocol has audited rows the audited accuracy ranks, and the others get no rank.
@@ -35,11 +35,11 @@ def ranks(rows: Iterable[Row]) -> dict[str, int | None]:
     return found
 
 
-def _order(row: Row) -> tuple[str, float, str]:
+def _order(row: BoardRow) -> tuple[str, float, str]:
     return row.protocol, -row.score, row.id
 
 
-def _ranked(group: list[Row]) -> list[Row]:
+def _ranked(group: list[BoardRow]) -> list[BoardRow]:
     audited = any(row.audited for row in group)
     return [
         row
@@ -48,7 +48,7 @@ def _ranked(group: list[Row]) -> list[Row]:
     ]
 
 
-def _separated(first: Row, second: Row) -> bool:
+def _separated(first: BoardRow, second: BoardRow) -> bool:
     """Whether the first is better: by its audits, which look at few images, or on all images.
 
     Audits are compared by Newcombe's 95 % interval, all images by the exact McNemar test.

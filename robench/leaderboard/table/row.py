@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from robench.core.outcomes import Score
-from robench.core.record import Record
+from robench.core.outcomes import Outcomes, worst_cases
+from robench.core.record import SYSTEM_KINDS, Record
 from robench.leaderboard.read.merge import system
-from robench.leaderboard.read.parts import Part, worst_right
+from robench.leaderboard.read.traits import queries_only, weight_bits
 from robench.leaderboard.table.cells import Cell, Column, cells, layers
 from robench.leaderboard.table.formats import attack_text
-from robench.leaderboard.write.downloads import axis_names
+from robench.leaderboard.table.values import axis_names
+from robench.records.compare import budgets
 from robench.records.preview import shown
 from robench.records.protocol import Settings, protocol, settings
-from robench.records.store import CHOSEN
 
 Verdict = Literal["pass", "suspect", "fail", "invalid", "at_chance", "not_audited"]
 ORDER: tuple[Verdict, ...] = ("fail", "invalid", "at_chance", "suspect", "pass")
@@ -27,7 +26,7 @@ ORDER: tuple[Verdict, ...] = ("fail", "invalid", "at_chance", "suspect", "pass")
 
 
 @dataclass(frozen=True)
-class Threat:
+class RankingThreat:
     """The norm and eps whose worst case ranks a row."""
 
     norm: str
@@ -48,7 +47,7 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BoardRow:
     """One evaluated model."""
 
     id: str
@@ -72,12 +71,14 @@ class Row:
     bits: int
     verdict: Verdict
     cells: dict[Column, Cell]
-    threat: Threat | None
+    threat: RankingThreat | None
     right: bytes
     """Per image whether it stands the worst case, or is right without attacks; packed."""
     audited: tuple[int, int] | None
     """Images that stood the audit under the threat, of how many; None without one."""
     attacks: tuple[str, ...]
+    queries_only: frozenset[str]
+    """Those of them that read answers only."""
     strips: tuple[Strip, ...]
     """What its preview pictures show; empty without one."""
     axes: frozenset[str]
@@ -105,52 +106,53 @@ class Row:
 
 def make_row(
     record: Record,
-    parts: Sequence[Part],
-    scores: Sequence[tuple[Part, Score]],
+    outcomes: Outcomes,
     folders: Mapping[str, Path],
     strips: Sequence[Strip],
-) -> Row:
+) -> BoardRow:
     """The row of a record, made of those in `folders`, by id."""
     found = cells(record)
     threat = _threat(found)
-    worst = worst_right(scores, threat.norm, threat.eps) if threat else None
-    right = parts[0].right if worst is None else worst
+    worst = {(score.norm, score.eps): score for score in worst_cases(outcomes, budgets(record))}
+    ranking = worst.get((threat.norm, threat.eps)) if threat else None
+    right = outcomes.clean.right if ranking is None else ranking.right
     components = record.provenance.components
     known = settings(record.rows, record.config, components)
-    return Row(
+    return BoardRow(
         id=record.id,
         folders=tuple(folders.values()),
         members=tuple(folders),
-        system=system(record, parts),
+        system=system(record, outcomes),
         settings=known,
         protocol=protocol(record.data, record.rows, known),
         versions=_versions(components),
         images=record.data.images,
-        chosen={kind: record.config[kind] for kind in (*CHOSEN, *_certifying(record))},
+        chosen={kind: record.config[kind] for kind in (*SYSTEM_KINDS, *_certifying(record))},
         train=record.config["train"],
         access=" + ".join(record.config["access"]),
         seed=record.seed,
-        bits=_bits(record),
+        bits=weight_bits(record),
         verdict=_verdict(record),
         cells=found,
         threat=threat,
         right=np.packbits(right).tobytes(),
         audited=_audited(record, threat),
         attacks=tuple(dict.fromkeys(row.attack for row in record.rows)),
+        queries_only=queries_only(record),
         strips=tuple(strips),
         axes=axis_names(record),
         layers=tuple((str(v.axes["layer"]), v.value or 0.0) for v in layers(record.values)),
     )
 
 
-def strips(picture: str, parts: Sequence[Part]) -> Iterator[Strip]:
+def strips(picture: str, outcomes: Outcomes) -> Iterator[Strip]:
     """The same images, in the same order, as `save_preview` drew into a record's picture."""
-    drawn = [part for part in parts[1:] if part.valid]
-    for place, part in enumerate(drawn):
-        columns = [part.columns[name] for name in ("label", "clean_prediction", "prediction")]
+    drawn = outcomes.attacked
+    for place, row in enumerate(drawn):
+        columns = row.label, row.clean_prediction, row.prediction
         at = shown(*columns)
         captions = zip(*(column[at].tolist() for column in columns), strict=True)
-        title = attack_text(part.attack, part.access, part.norm, part.eps)
+        title = attack_text(row.attack, row.access, row.norm, row.eps)
         yield Strip(picture, place, len(drawn), title, tuple(captions))
 
 
@@ -158,10 +160,10 @@ def _certifying(record: Record) -> tuple[str, ...]:
     return ("certifier",) if "certified" in record.config["metric"] else ()
 
 
-def _threat(found: dict[Column, Cell]) -> Threat | None:
+def _threat(found: dict[Column, Cell]) -> RankingThreat | None:
     """The strongest threat of the first norm that has a worst case."""
     threats = [
-        Threat(str(column.axis("norm")), eps)
+        RankingThreat(str(column.axis("norm")), eps)
         for column in found
         if column.metric == "worst_case_accuracy" and isinstance(eps := column.axis("eps"), float)
     ]
@@ -169,7 +171,7 @@ def _threat(found: dict[Column, Cell]) -> Threat | None:
     return max(same, key=lambda threat: threat.eps, default=None)
 
 
-def _audited(record: Record, threat: Threat | None) -> tuple[int, int] | None:
+def _audited(record: Record, threat: RankingThreat | None) -> tuple[int, int] | None:
     value = threat and record.find("audited_accuracy", norm=threat.norm, eps=threat.eps)
     if not value or value.value is None or not value.n:
         return None
@@ -183,16 +185,6 @@ def _verdict(record: Record) -> Verdict:
     if record.status == "at_chance":
         found.add("at_chance")
     return next((verdict for verdict in ORDER if verdict in found), "not_audited")
-
-
-def _bits(record: Record) -> int:
-    """Bits of a weight as it ships: the compressor's option, else the number in its name."""
-    (name, options), *_ = record.config["compressor"].items()
-    bits = options.get("bits")
-    number = re.search(r"int(\d+)", name)
-    if isinstance(bits, int):
-        return bits
-    return int(number.group(1)) if number else 32
 
 
 def _versions(components: Mapping[str, str]) -> dict[str, str]:

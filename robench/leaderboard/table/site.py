@@ -14,7 +14,7 @@ from robench.leaderboard.read.refusals import Refusal
 from robench.leaderboard.table.cells import Column, at_first, ordered
 from robench.leaderboard.table.labels import Place, protocol_label, row_label, varying
 from robench.leaderboard.table.ranking import ranks
-from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.row import BoardRow
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Protocol:
 
     key: str
     label: str
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
 
     @cached_property
     def varying(self) -> set[Place]:
@@ -38,7 +38,7 @@ class Protocol:
     @property
     def at_first(self) -> set[Column]:
         """The columns that its table shows at first."""
-        return at_first({column for row in self.rows for column in row.cells})
+        return at_first(dict.fromkeys(column for row in self.rows for column in row.cells))
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class Site:
     """What the sweeps behind the records could not run."""
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[BoardRow]:
         """All rows, protocol by protocol."""
         return [row for protocol in self.protocols for row in protocol.rows]
 
 
 def make_site(
-    rows: Sequence[Row], refused: Sequence[Refused], refusals: Sequence[Refusal] = ()
+    rows: Sequence[BoardRow], refused: Sequence[Refused], refusals: Sequence[Refusal] = ()
 ) -> Site:
     """Group, order, rank and name the rows."""
     rows = _apart(rows)
@@ -76,7 +76,7 @@ def make_site(
     )
 
 
-def _apart(rows: Sequence[Row]) -> list[Row]:
+def _apart(rows: Sequence[BoardRow]) -> list[BoardRow]:
     """The rows, where two of a protocol were measured by other versions of a metric set apart."""
     newest: dict[tuple[str, str], str] = {}
     for row in rows:
@@ -95,7 +95,7 @@ def _age(version: str) -> tuple[int, str]:
     return len(version), version
 
 
-def _protocols(rows: Sequence[Row], ranked: Mapping[str, int | None]) -> tuple[Protocol, ...]:
+def _protocols(rows: Sequence[BoardRow], ranked: Mapping[str, int | None]) -> tuple[Protocol, ...]:
     best_first = sorted(
         rows, key=lambda row: (row.protocol, ranked[row.id] is None, -row.score, row.id)
     )
@@ -105,7 +105,7 @@ def _protocols(rows: Sequence[Row], ranked: Mapping[str, int | None]) -> tuple[P
     return tuple(sorted(found, key=lambda p: (-p.audited, -len(p.rows), p.label, p.key)))
 
 
-def _label(rows: Sequence[Row], labels: Counter[str]) -> str:
+def _label(rows: Sequence[BoardRow], labels: Counter[str]) -> str:
     """The label of a protocol; where two read alike, with the beginning of its digest."""
     label = protocol_label(rows)
     return label if labels[label] == 1 else f"{label} · {rows[0].protocol[:6]}"

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from robench.base.errors import UserError
-from robench.core.outcomes import Score
+from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
 from robench.leaderboard.read.intake import take
 from robench.leaderboard.read.merge import merged
-from robench.leaderboard.read.parts import Part, robust_scores
-from robench.leaderboard.table.row import Row, Strip, make_row, strips
+from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
 from robench.leaderboard.write.pages import script
 from robench.records.compare import budgets
 from robench.records.preview import PREVIEW
@@ -25,14 +24,14 @@ MAX_PICTURE = 8 * 2**20
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def collect(folders: Sequence[Path], out: Path) -> Row:
+def collect(folders: Sequence[Path], out: Path) -> BoardRow:
     """Check the records of one row, write their files to `out`/<id> and make the row.
 
     Raises UserError.
     """
     taken = [take(folder) for folder in folders]
     pictures = [_picture(folder / PREVIEW) for folder in folders]
-    record, parts = merged(taken)
+    record, outcomes = merged(taken)
     place = out / record.id
     try:
         place.mkdir()
@@ -45,12 +44,13 @@ def collect(folders: Sequence[Path], out: Path) -> Row:
             name = f"{one.id}.png"
             (place / name).write_bytes(picture)
             drawn += strips(name, its)
-    scores = list(robust_scores(parts, budgets(record)))
-    (place / "outcomes.js").write_text(_outcomes(record, scores), encoding="utf-8")
+    (place / "outcomes.js").write_text(_outcomes(record, outcomes), encoding="utf-8")
     if len(taken) > 1:
-        (place / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        (place / RECORD).write_text(
+            record.model_dump_json(indent=1, exclude_unset=True), encoding="utf-8"
+        )
     named = {one.id: folder for (one, _), folder in zip(taken, folders, strict=True)}
-    return make_row(record, parts, scores, named, drawn)
+    return make_row(record, outcomes, named, drawn)
 
 
 def _picture(path: Path) -> bytes | None:
@@ -62,9 +62,10 @@ def _picture(path: Path) -> bytes | None:
     return data
 
 
-def _outcomes(record: Record, scores: Sequence[tuple[Part, Score]]) -> str:
+def _outcomes(record: Record, outcomes: Outcomes) -> str:
     """Per score and image one bit: what the comparison of two rows reads."""
-    right = {_key(score): _packed(score) for _, score in scores}
+    robust = scores(outcomes, budgets(record), when_clean_right=True)
+    right = {_key(score): _packed(score) for score in (clean_score(outcomes), *robust)}
     about: Mapping[str, object] = {
         "data": record.data.hash,
         "subset": record.data.subset,

@@ -9,11 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench.core.record import Record
-from robench.records.store import CHOSEN, value_rows
-
-ABOUT = ("record", "status", "seed", "images", "protocol", *CHOSEN)
-NUMBERS = ("metric", "value", "low", "high", "n", "unit", "better")
+from robench.core.record import SYSTEM_KINDS, Record
+from robench.records.store import value_rows
 
 
 @dataclass(frozen=True)
@@ -23,18 +20,6 @@ class Lines:
     csv: str
     json: str
     table: str
-
-
-def axis_names(record: Record) -> frozenset[str]:
-    """The columns that the axes of a record's values need."""
-    taken = {*ABOUT, *NUMBERS}
-    names = {name for value in record.values for name in value.axes}
-    return frozenset(f"axis_{name}" if name in taken else name for name in names)
-
-
-def header(axes: Iterable[str]) -> tuple[str, ...]:
-    """The columns of every table of values."""
-    return (*ABOUT, *NUMBERS, *sorted(axes))
 
 
 def lines(records: Iterable[Record], columns: Sequence[str]) -> tuple[str, str]:
@@ -81,7 +66,7 @@ def _write_parquet(table: Path, out: Path) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    words = ("record", "status", "protocol", *CHOSEN, "metric", "unit", "better")
+    words = ("record", "status", "protocol", *SYSTEM_KINDS, "metric", "unit", "better")
     convert = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(words, pyarrow.string()),
         strings_can_be_null=True,

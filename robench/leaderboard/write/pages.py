@@ -12,18 +12,8 @@ import jinja2
 import markupsafe
 
 from robench.base.paths import shipped
-from robench.core.record import Record
+from robench.core.record import RUN_KINDS, Record
 from robench.leaderboard.table import formats
-
-BADGES = {
-    "pass": ("✓", "audit passed"),
-    "suspect": ("?", "audit: suspect"),
-    "fail": ("✕", "audit failed: the number is not robustness"),
-    "invalid": ("∅", "the attack failed: no number"),
-    "at_chance": ("~", "the model is at chance: no claim"),
-    "not_audited": ("○", "not audited"),
-}
-"""Sign and meaning of each badge; the sign never stands alone for a screen reader."""
 
 
 @cache
@@ -43,7 +33,7 @@ def environment() -> jinja2.Environment:
         plain=plain_text,
         breakable=breakable,
     )
-    found.globals.update(badges=BADGES)
+    found.globals.update(badges=formats.BADGES)
     return found
 
 
@@ -88,7 +78,7 @@ def command(record: Record) -> str | None:
 
 
 def _overrides(config: dict[str, Any]) -> list[str]:
-    kinds = ("dataset", "model", "compressor", "defense", "attack", "metric", "access")
+    kinds = (*(kind for kind in RUN_KINDS if kind != "certifier"), "access")
     return [f"{kind}={_choices(list(config[kind]))}" for kind in kinds if config[kind]]
 
 

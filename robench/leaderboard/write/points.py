@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from robench.leaderboard.table.cells import Cell, Column
-from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.row import BoardRow
 
 Point = dict[str, Any]
 MAX_ROWS = 100
 """Rows of a protocol that are drawn; the best ranked of them."""
-BLACK_BOX = ("square", "hop_skip_jump", "boundary")
-"""Attacks that read answers only, whatever access they are run with."""
 
 
-def points(rows: Sequence[tuple[Row, str]], name: str) -> list[Point]:
+def points(rows: Sequence[tuple[BoardRow, str]], name: str) -> list[Point]:
     """The points of a picture for (row, label) pairs, at most MAX_ROWS of them."""
     make = PICTURES[name]
     return [
@@ -25,7 +23,7 @@ def points(rows: Sequence[tuple[Row, str]], name: str) -> list[Point]:
     ]
 
 
-def _of(row: Row, metric: str) -> Iterator[tuple[Column, Cell]]:
+def _of(row: BoardRow, metric: str) -> Iterator[tuple[Column, Cell]]:
     for column, cell in row.cells.items():
         if column.metric == metric and cell.value is not None:
             yield column, cell
@@ -37,11 +35,11 @@ def _interval(cell: Cell) -> Point:
     return {"value": cell.value, "low": low, "high": high}
 
 
-def _single(row: Row, metric: str) -> Cell | None:
+def _single(row: BoardRow, metric: str) -> Cell | None:
     return next((cell for _, cell in _of(row, metric)), None)
 
 
-def _worst(row: Row) -> Cell | None:
+def _worst(row: BoardRow) -> Cell | None:
     threat = row.threat
     for column, cell in _of(row, "worst_case_accuracy"):
         if threat and (column.axis("norm"), column.axis("eps")) == (threat.norm, threat.eps):
@@ -49,7 +47,7 @@ def _worst(row: Row) -> Cell | None:
     return None
 
 
-def _eps(row: Row) -> Iterable[Point]:
+def _eps(row: BoardRow) -> Iterable[Point]:
     """Worst case over eps of the ranking norm; the clean accuracy is the point at zero."""
     norm = row.threat.norm if row.threat else None
     found = [
@@ -63,7 +61,7 @@ def _eps(row: Row) -> Iterable[Point]:
     return sorted(found, key=lambda point: point["eps"])
 
 
-def _radius(row: Row) -> Iterable[Point]:
+def _radius(row: BoardRow) -> Iterable[Point]:
     found = [
         {"radius": column.axis("radius"), **_interval(cell)}
         for column, cell in _of(row, "certified_accuracy")
@@ -72,20 +70,20 @@ def _radius(row: Row) -> Iterable[Point]:
     return sorted(found, key=lambda point: point["radius"])
 
 
-def _bits(row: Row) -> Iterable[Point]:
+def _bits(row: BoardRow) -> Iterable[Point]:
     shared = {"bits": row.bits, "defense": row.names("defense")}
     for kind, cell in (("clean", _single(row, "clean_accuracy")), ("worst case", _worst(row))):
         if cell:
             yield {**shared, "kind": kind, **_interval(cell)}
 
 
-def _layers(row: Row) -> Iterable[Point]:
+def _layers(row: BoardRow) -> Iterable[Point]:
     for place, (layer, value) in enumerate(row.layers):
         yield {"layer": layer, "place": place, "value": value}
 
 
-def _cost(metric: str) -> Callable[[Row], Iterable[Point]]:
-    def make(row: Row) -> Iterable[Point]:
+def _cost(metric: str) -> Callable[[BoardRow], Iterable[Point]]:
+    def make(row: BoardRow) -> Iterable[Point]:
         cost, worst = _single(row, metric), _worst(row)
         if cost and worst:
             yield {"cost": cost.value, "verdict": row.verdict, **_interval(worst)}
@@ -93,14 +91,14 @@ def _cost(metric: str) -> Callable[[Row], Iterable[Point]]:
     return make
 
 
-def _masking(row: Row) -> Iterable[Point]:
+def _masking(row: BoardRow) -> Iterable[Point]:
     """The strongest white-box attack beside the strongest black-box one, same norm and eps."""
     white: list[Cell] = []
     black: list[Cell] = []
     for column, cell in _of(row, "robust_accuracy"):
         threat = row.threat
         if threat and (column.axis("norm"), column.axis("eps")) == (threat.norm, threat.eps):
-            seen = column.axis("attack") in BLACK_BOX or column.axis("access") != "white_box"
+            seen = column.axis("attack") in row.queries_only or column.axis("access") != "white_box"
             (black if seen else white).append(cell)
     if white and black:
         best = min(white, key=lambda cell: cell.value or 0.0)
@@ -108,7 +106,7 @@ def _masking(row: Row) -> Iterable[Point]:
         yield {"black": other.value, "verdict": row.verdict, **_interval(best)}
 
 
-PICTURES: dict[str, Callable[[Row], Iterable[Point]]] = {
+PICTURES: dict[str, Callable[[BoardRow], Iterable[Point]]] = {
     "eps": _eps,
     "radius": _radius,
     "bits": _bits,

@@ -12,8 +12,9 @@ from robench.core.record import Record, Value
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORMS, attack_text, interval, number, short
 from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label
-from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site
+from robench.leaderboard.table.values import header
 from robench.leaderboard.write import downloads
 from robench.leaderboard.write.pages import command, write_page
 from robench.leaderboard.write.parallel import Each
@@ -25,7 +26,7 @@ from robench.records.store import RECORD, read
 class Job:
     """What a row's page says besides its record."""
 
-    row: Row
+    row: BoardRow
     label: str
     rank: int | None
     protocol: str
@@ -49,7 +50,7 @@ class Written:
 
 def start_rows(site: Site, out: Path, each: Each) -> Written:
     """Begin to write every row's page."""
-    header = downloads.header({axis for row in site.rows for axis in row.axes})
+    columns = header({axis for row in site.rows for axis in row.axes})
     jobs = [
         Job(
             row=row,
@@ -60,13 +61,13 @@ def start_rows(site: Site, out: Path, each: Each) -> Written:
             models={kind: chosen_label(row, kind, protocol.varying) for kind in row.chosen},
             place=place,
             columns=site.columns,
-            header=header,
+            header=columns,
             folder=out / "rows" / row.id,
         )
         for place, protocol in enumerate(site.protocols)
         for row in protocol.rows
     ]
-    return Written(header, each(write_row, jobs))
+    return Written(columns, each(write_row, jobs))
 
 
 def finish_rows(site: Site, written: Written, out: Path) -> None:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench.core.outcomes import Score
+from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.formats import interval, number
 from robench.leaderboard.table.site import Site
 from robench.leaderboard.write.pages import write_page
-from robench.records.store import CHOSEN
 from robench.studies.catalogue import studies
-from robench.studies.runs import Column, Runs, System
-from robench.studies.study import Study
+from robench.studies.claims import Observation, Verdict
+from robench.studies.reasons import read_reasons
+from robench.studies.run import Records
+from robench.studies.runs import Runs
+from robench.studies.study import Study, StudyCell
 
 NEAR, FAR = 0.02, 0.10
 """Differences up to the first are near the paper, above the second far from it; shares."""
 
 
 @dataclass(frozen=True)
-class StudyCell:
+class CellText:
     """Ours, the paper's and their difference, as the page writes them."""
 
     ours: str
@@ -31,13 +32,25 @@ class StudyCell:
     """near, off, far, or nothing where there is no difference."""
 
 
+@dataclass(frozen=True)
+class ClaimText:
+    """A claim with its verdict, and its reason or why none is given."""
+
+    name: str
+    words: str
+    verdict: Verdict
+    seen: list[Observation]
+    reason: str
+    fault: str
+
+
 def write_studies(site: Site, out: Path) -> list[Study]:
     """Write a page for every study with a record; returns these studies."""
+    records = Records(folder for row in site.rows for folder in row.folders)
     written = []
     for study in studies().values():
-        folders = _folders(site, study)
-        runs = Runs(folders, study.systems, study.columns)
-        if folders and any(runs.get(system) for system in study.systems):
+        runs = Runs(records, study.variants, study.measures, _folders(site, study))
+        if any(runs.get(variant) for variant in study.variants):
             (out / "studies").mkdir(exist_ok=True)
             path = out / "studies" / f"{study.name}.html"
             write_page("study.html", path, root="../", **_page(study, runs))
@@ -45,51 +58,51 @@ def write_studies(site: Site, out: Path) -> list[Study]:
     return written
 
 
-def _chosen(study: Study) -> set[frozenset[tuple[str, tuple[str, ...]]]]:
-    """The choices that a row must have to be one of the study's systems, each set once."""
-    return {
-        frozenset((k, tuple(v)) for k, v in system.chosen.items() if k in CHOSEN)
-        for system in study.systems
-    }
-
-
 def _folders(site: Site, study: Study) -> list[Path]:
     """Records that may be one of the study's, told by their choices without opening them."""
-    wanted = _chosen(study)
-    found: list[Path] = []
+    wanted = {
+        frozenset((kind, tuple(v)) for kind, v in variant.chosen.items() if kind in SYSTEM_KINDS)
+        for variant in study.variants
+    }
+    possible: list[Path] = []
     for row in site.rows:
         chosen = {(kind, tuple(names)) for kind, names in row.chosen.items()}
         if any(chosen >= one for one in wanted):
-            found += row.folders
-    return found
+            possible += row.folders
+    return possible
 
 
 def _page(study: Study, runs: Runs) -> dict[str, object]:
-    ids = {system.label: run.record.id for system in study.systems if (run := runs.get(system))}
+    ids = {v.label: run.record.id for v in study.variants if (run := runs.get(v))}
     tables = {
-        name: (columns, [(s.label, _cells(study, runs, s, columns)) for s in study.systems])
-        for name, columns in study.tables.items()
+        name: (
+            measures,
+            [(v.label, list(map(_cell, cells))) for v, cells in study.rows(name, runs)],
+        )
+        for name, measures in study.tables.items()
     }
-    claims = [(claim, *claim.judge(runs)) for claim in study.claims]
-    return {"study": study, "ids": ids, "tables": tables, "claims": claims}
+    return {"study": study, "ids": ids, "tables": tables, "claims": _claims(study, runs)}
 
 
-def _cells(study: Study, runs: Runs, system: System, columns: Sequence[Column]) -> list[StudyCell]:
-    paper: Mapping[tuple[str, Column], float] = {
-        (cell.system.label, cell.column): cell.value for cell in study.cells
-    }
-    return [
-        _cell(runs.score(system, column), paper.get((system.label, column))) for column in columns
-    ]
+def _claims(study: Study, runs: Runs) -> list[ClaimText]:
+    reasons = read_reasons(study.reasons, study.name)
+    texts = []
+    for claim in study.claims:
+        verdict, seen = claim.judge(runs)
+        reason = reasons.get(claim.name) if verdict == "not reproduced" else None
+        fault = reason.fault(runs.records) if reason else ""
+        words = reason.words if reason else ""
+        texts.append(ClaimText(claim.name, claim.words, verdict, seen, words, fault))
+    return texts
 
 
-def _cell(ours: Score | None, paper: float | None) -> StudyCell:
-    theirs = "" if paper is None else number(paper, "share")
-    if ours is None:
-        return StudyCell("not run", "", theirs, "", "")
-    mine, ends = number(ours.value, "share"), interval(*ours.interval, "share")
-    if paper is None:
-        return StudyCell(mine, ends, "", "", "")
-    gap = ours.value - paper
+def _cell(cell: StudyCell) -> CellText:
+    theirs = "" if cell.paper is None else number(cell.paper, "share")
+    if cell.ours is None:
+        return CellText("not run", "", theirs, "", "")
+    mine, ends = number(cell.ours.value, "share"), interval(*cell.ours.interval, "share")
+    gap = cell.difference
+    if gap is None:
+        return CellText(mine, ends, "", "", "")
     tone = "near" if abs(gap) <= NEAR else "far" if abs(gap) > FAR else "off"
-    return StudyCell(mine, ends, theirs, f"{100 * gap:+.1f}", tone)
+    return CellText(mine, ends, theirs, f"{100 * gap:+.1f}", tone)

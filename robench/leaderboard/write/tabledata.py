@@ -7,23 +7,46 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.cells import Cell, Column
+from robench.leaderboard.table.formats import BADGES, SCALE
 from robench.leaderboard.table.labels import heading
-from robench.leaderboard.table.row import Row
+from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Protocol, Site
 from robench.leaderboard.write.pages import compact
 
 TABLE = "data/table.js"
 """Also the file by which a folder is known as a page that may be replaced."""
+FIELDS = (
+    "id",
+    "label",
+    "protocol",
+    "rank",
+    "dataset",
+    "model",
+    "defense",
+    "compressor",
+    "bits",
+    "access",
+    "seed",
+    "verdict",
+    "cells",
+)
+"""What a row is written as, in this order; the scripts read the order from the table."""
 
 
 def write_table(site: Site, rows: Iterable[str], out: Path) -> None:
     """Write columns, protocols and the rows, each as `row_text` gives it, protocol by protocol."""
-    columns = compact([_column(column) for column in site.columns])
-    protocols = compact([_protocol(site, protocol) for protocol in site.protocols])
+    about = {
+        "fields": FIELDS,
+        "badges": BADGES,
+        "scale": SCALE,
+        "columns": [_column(column) for column in site.columns],
+        "protocols": [_protocol(site, protocol) for protocol in site.protocols],
+    }
     with (out / TABLE).open("w", encoding="utf-8") as file:
         file.write("window.robench = window.robench || {};\n")
-        file.write(f'robench.table = {{"columns":{columns},"protocols":{protocols},"rows":[\n')
+        file.write(f'robench.table = {compact(about)[:-1]},"rows":[\n')
         file.write(",\n".join(rows))
         file.write("\n]};\n")
 
@@ -46,14 +69,19 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def row_text(
-    row: Row, label: str, rank: int | None, protocol: int, columns: Sequence[Column]
+    row: BoardRow, label: str, rank: int | None, protocol: int, columns: Sequence[Column]
 ) -> str:
-    """A row as JSON: what it is, then its cells in the order of the columns."""
-    chosen = [row.names(kind) for kind in ("dataset", "model", "defense", "compressor")]
-    rest = [row.bits, row.access, row.seed, row.verdict]
+    """A row as JSON, field by field; its cells stand in the order of the columns."""
+    fields = {
+        **{kind: row.names(kind) for kind in SYSTEM_KINDS},
+        **{name: getattr(row, name) for name in ("id", "bits", "access", "seed", "verdict")},
+        "label": label,
+        "protocol": protocol,
+        "rank": rank,
+    }
     cells = ",".join(_cell(row.cells.get(column)) for column in columns)
-    about = compact([row.id, label, protocol, rank, *chosen, *rest])
-    return f"{about[:-1]},[{cells}]]"
+    texts = [f"[{cells}]" if name == "cells" else compact(fields[name]) for name in FIELDS]
+    return f"[{','.join(texts)}]"
 
 
 def _cell(cell: Cell | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from robench.audit.checks import CHECKS, LEVELS
-from robench.audit.trial import Trial
+from robench.audit.trial import SystemTrial
 from robench.audit.verdict import worst
 from robench.base.seeds import seed_scope
 from robench.core.record import Finding
@@ -17,7 +17,7 @@ from tests.audit.zoo.lessons import Lesson
 class Result:
     """What an audit of an exhibit found."""
 
-    trial: Trial
+    trial: SystemTrial
     findings: tuple[Finding, ...]
     verdict: str
 
@@ -29,7 +29,7 @@ def examined(exhibit: Exhibit, lesson: Lesson, level: str = "quick", seed: int =
         sources["float parent"] = lambda: parent
     images, labels = lesson.test.float_images(), lesson.test.labels
     with seed_scope(seed):
-        trial = Trial(
+        trial = SystemTrial(
             exhibit.system,
             images,
             labels,

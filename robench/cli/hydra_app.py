@@ -1,0 +1,115 @@
+"""`robench run` behind Hydra: compose what the command line says, run each job, and report."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from robench.base.errors import ConfigError, UserError
+from robench.base.machine import resume_collector
+from robench.base.paths import shipped
+from robench.cli.sweep import Job, Summary, leave_note, print_jobs, read_notes
+from robench.run.compose import prepare, run_config
+from robench.run.config import Places, RunConfig
+
+FLAGS = {"--dry-run": "dry_run=true", "--json": "json=true"}
+
+
+def launch(arguments: Sequence[str]) -> int:
+    """Run Hydra on the arguments after `robench run`; returns the exit status."""
+    # Hydra would otherwise print and exit by itself; the command line reports errors its own way.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    prepare()
+    sys.argv = ["robench run", *(FLAGS.get(argument, argument) for argument in arguments)]
+    app = hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
+    failed: list[Exception] = []
+
+    def job(composed: DictConfig) -> None:
+        # Hydra prints words of its own about an error that passes through it.
+        try:
+            _job(composed)
+        except Exception as error:
+            failed.append(error)
+
+    Summary.last = None
+    try:
+        app(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_one_line(error)) from error
+    if failed:
+        raise failed[0]
+    if Summary.last is None:
+        return 0
+    jobs = read_notes(Summary.last)
+    print_jobs(jobs)
+    return 2 if any(job.error for job in jobs) else 0
+
+
+def _job(composed: DictConfig) -> None:
+    """One composed run; in a sweep bad input is noted and the other jobs go on."""
+    context = HydraConfig.get()
+    overrides = tuple(context.overrides.task)
+    if context.mode != RunMode.MULTIRUN:
+        _single(composed, overrides)
+        return
+    notes, number = Path(context.sweep.dir), int(context.job.num)
+    try:
+        record = _single(composed, overrides)
+        leave_note(notes, Job(number, overrides, str(record) if record else None, None))
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else f"internal error, {error!r}"
+        print(f"job {number} failed: {reason}", file=sys.stderr)
+        leave_note(notes, Job(number, overrides, None, reason))
+
+
+def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Path | None:
+    try:
+        config, places = run_config(composed)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error)) from error
+    _refuse_foreign_code(config, overrides)
+    if composed.dry_run:
+        _dry_run(config, places)
+        return None
+    # Torch loads only here: a plan and bad input need none.
+    from robench.cli.record_table import print_record
+    from robench.run.pipeline import run
+
+    resume_collector()
+    record, folder = run(config, places, overrides)
+    print_record(record, folder, json=composed.json)
+    return folder
+
+
+def _refuse_foreign_code(config: RunConfig, overrides: tuple[str, ...]) -> None:
+    """A user's own module may only be named on their own command line, never by a preset."""
+    if "python" in config.model and not any(o.startswith("model.python.spec=") for o in overrides):
+        raise ConfigError(
+            "expected model.python.spec=module:function on the command line; a preset may not "
+            "name code"
+        )
+
+
+def _dry_run(config: RunConfig, places: Places) -> None:
+    plan = {"id": config.id, **config.plain(), "recipe": vars(config.recipe)}
+    plan["places"] = {name: str(value) for name, value in vars(places).items()}
+    print(json.dumps(plan, indent=1, default=str))
+
+
+def _one_line(error: Exception) -> str:
+    """Hydra's and OmegaConf's messages span lines; the choices they list are worth keeping."""
+    text = " ".join(str(error).split())
+    cause = error.__cause__
+    if cause is not None and str(cause) and str(cause) not in text:
+        text += f" ({' '.join(str(cause).split())})"
+    return text

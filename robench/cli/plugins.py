@@ -1,0 +1,90 @@
+"""`robench plugins`: what is installed; docstrings and options of the components are the text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from robench.base.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robench.plugin.registry import Choice
+
+HELP = "what is installed, with its options"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("kind", nargs="?", help="dataset, model, defense, ...")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every choice (of a kind) with its origin, and its options when a kind is named."""
+    from robench.plugin.components import KINDS
+    from robench.plugin.registry import suggestion
+
+    report_broken()
+    if options.kind is None:
+        for kind in KINDS:
+            _print_kind(kind, details=False)
+        return 0
+    settings = _settings()
+    if options.kind in settings:
+        _print_settings(options.kind, settings[options.kind])
+    elif options.kind in KINDS:
+        _print_kind(options.kind, details=True)
+    else:
+        known = [*KINDS, *settings]
+        raise ConfigError(
+            f"expected a kind among {', '.join(known)}, got {options.kind!r}"
+            + suggestion(options.kind, known)
+        )
+    return 0
+
+
+def report_broken() -> None:
+    """Say on standard error which installed plugins are left out, and why."""
+    from robench.plugin.registry import registry
+
+    for broken in registry().broken:
+        print(f"robench: {broken}", file=sys.stderr)
+
+
+def _print_kind(kind: str, *, details: bool) -> None:
+    from robench.plugin.registry import registry
+
+    print(f"{kind}:")
+    for choice in sorted(registry().choices[kind].values(), key=lambda choice: choice.name):
+        _print_choice(choice, details=details)
+
+
+def _print_choice(choice: Choice, *, details: bool) -> None:
+    from robench.plugin.options import options, summary
+
+    origin = f"{choice.distribution} {choice.version}"
+    print(f"  {choice.name:<22}{summary(choice.component)}  [{origin}]")
+    if details:
+        for option in options(choice.component):
+            left = f"{choice.kind}.{choice.name}.{option.name}={_text(option.default)}"
+            print(f"      {left:<48}{option.help}")
+
+
+def _settings() -> Mapping[str, type]:
+    """The groups that are no kind of component, and what holds their options."""
+    from robench.core.threat import ThreatConfig
+    from robench.training.recipe import Recipe
+
+    return {"train": Recipe, "threat": ThreatConfig}
+
+
+def _print_settings(group: str, holder: type) -> None:
+    from robench.plugin.options import options
+
+    for option in options(holder):
+        print(f"  {group}.{option.name}={_text(option.default):<20}{option.help}")
+
+
+def _text(value: object) -> str:
+    return "null" if value is None else str(value)

@@ -1,0 +1,45 @@
+"""One attack under one access and threat, and the adversarial examples that it made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from robench.core.threat import Threat
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from robench.core.record import MadeOn
+
+Search = Literal["ball", "minimal", "noise"]
+"""`ball`: stays within eps. `minimal`: seeks the nearest error, eps are the budgets at which
+accuracy is given. `noise`: random, not projected, never part of the worst case."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One attack under one access and threat: a row of the result table."""
+
+    attack: str
+    """The attack's choice, as the configuration names it."""
+    search: Search
+    access: str
+    threat: Threat
+    """Its eps is the ball's size, the noise's strength, or None for a minimum-norm attack."""
+    budgets: tuple[float, ...] = ()
+    """Eps at which a minimum-norm attack's accuracy is given, in [0,1] pixels."""
+
+
+@dataclass(frozen=True)
+class AdversarialExamples:
+    """What one scenario made of the judged images, brought into its threat model."""
+
+    hash: str
+    """SHA-256 of the pixels, 16 hexadecimal digits."""
+    images: Tensor
+    """float32 in [0,1], shape (N, C, H, W)."""
+    seconds: float
+    """How long they took when they were made."""
+    made_on: MadeOn | None = None
+    """The machine that made them; None for the clean images."""

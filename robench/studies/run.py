@@ -1,0 +1,76 @@
+"""Records for studies: each file read once, however many studies and cells ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robench.core.outcomes import Outcomes, Score, clean_score, scores
+from robench.core.record import Record
+from robench.records.compare import budgets
+from robench.records.store import folders, read, read_outcomes, read_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Run:
+    """A record with its tables, each read when first asked for, and kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._tables: dict[str, Any] = {}
+
+    @cached_property
+    def record(self) -> Record:
+        """The record; raises UserError for a damaged one."""
+        return read(self.folder)
+
+    def table(self, name: str) -> Any:
+        """A table that a metric or the audit added, as a data frame, or None."""
+        if name not in self._tables:
+            self._tables[name] = read_table(self.folder, name)
+        return self._tables[name]
+
+    @cached_property
+    def clean(self) -> Score:
+        """Accuracy on the clean images."""
+        return clean_score(self._outcomes)
+
+    @cached_property
+    def attacked(self) -> list[Score]:
+        """Accuracy under every row, each attacked image counted by its attacked label alone."""
+        return list(scores(self._outcomes, budgets(self.record), when_clean_right=False))
+
+    @cached_property
+    def images(self) -> NDArray[np.int64]:
+        """The numbers of the judged test images, in the order of `clean` and `attacked`."""
+        return self._outcomes.clean.image.astype("int64")
+
+    @cached_property
+    def _outcomes(self) -> Outcomes:
+        return read_outcomes(self.folder)
+
+
+class Records:
+    """The records below a folder, or in given ones."""
+
+    def __init__(self, places: Path | Iterable[Path]) -> None:
+        found = folders(places) if isinstance(places, Path) else places
+        self._runs = {folder: Run(folder) for folder in found}
+        self._named = {folder.name: run for folder, run in self._runs.items()}
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs.values())
+
+    def get(self, id: str) -> Run | None:
+        """The record of that id, if it is here; its folder bears the same name."""
+        run = self._named.get(id)
+        return run if run and run.record.id == id else None
+
+    def among(self, chosen: Iterable[Path]) -> list[Run]:
+        """Those of some folders, in that order."""
+        return [self._runs[folder] for folder in chosen]

@@ -1,0 +1,130 @@
+"""`robench run` as a user meets it, on the embedded data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import FAST, command, records
+
+
+def test_a_run_prints_a_table_and_leaves_a_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = command(["run", "attack=fgsm", "train.epochs=4", "images=60"], capsys)
+    assert status == 0
+    (path,) = records(tmp_path)
+    assert f"record: {path.parent}" in out
+    assert "fgsm" in out
+    assert "%" in out
+    status, shown, _ = command(["show", path.parent.name[:6]], capsys)
+    assert status == 0
+    assert "fgsm" in shown
+
+
+def test_json_prints_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = command(["run", "--json", "attack=fgsm", *FAST], capsys)
+    assert status == 0
+    (path,) = records(tmp_path)
+    assert json.loads(out) == json.loads(path.read_text())
+
+
+def test_dry_run_and_cfg_run_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = command(
+        ["run", "--dry-run", "attack=[fgsm,pgd]", "attack.pgd.steps=7"], capsys
+    )
+    assert status == 0
+    plan = json.loads(out)
+    assert plan["attack"]["pgd"]["steps"] == 7
+    assert plan["recipe"]["epochs"] > 0
+    status, out, _ = command(["run", "--cfg", "job", "attack=pgd"], capsys)
+    assert status == 0
+    assert "steps: 40" in out
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_planned_sweep_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = command(["run", "-m", "--dry-run", "attack=fgsm,pgd"], capsys)
+    assert status == 0
+    assert out.count("planned, not run") == 2
+    assert not (tmp_path / "results" / "records").exists()
+
+
+def test_lists_keep_their_order_and_presets_their_numbers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, out, _ = command(["run", "--dry-run", "attack=[pgd,fgsm_weak,fgsm]"], capsys)
+    assert status == 0
+    attacks = json.loads(out)["attack"]
+    assert list(attacks) == ["pgd", "fgsm_weak", "fgsm"]
+    assert attacks["fgsm_weak"]["eps"] == "weak"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["attack=pdg"], ["pdg", "attack"]),
+        (["attack.pgd.steps=many"], ["many"]),
+        (["attack.pgd.stepz=3"], ["stepz"]),
+        (["attack.pgd.steps=0"], ["expected", "steps", "0"]),
+        (["threat.eps=-1"], ["expected eps", "-1"]),
+        (["threat.eps=lots"], ["expected eps", "lots"]),
+        (["defense=intrs", "defense.intrs.train_sigma=inf"], ["defense.intrs.train_sigma", "inf"]),
+        (["defense=intrs", "metric.certified.radii=[0.5,inf]"], ["expected finite radii", "inf"]),
+        (["defense=intrs", "certifier.sequential.radii=[nan]"], ["finite radii", "nan"]),
+        (["threat.norm=l7"], ["expected norm", "l7"]),
+        (["defense=[none,gaussian_training]"], ["defense=none alone"]),
+        (["defense=[adversarial_training,gaussian_training]"], ["one defense that trains"]),
+        (["model=python"], ["spec", "module:function"]),
+        (["+nothing=1"], ["nothing"]),
+        (["dataset=npz", "dataset.npz.path=gone.npz"], ["gone.npz"]),
+        (["images=100000"], ["expected images"]),
+        (["train.lr=-1"], ["train.lr > 0"]),
+        (["train.optimizer=lion"], ["train.optimizer"]),
+        (["experiment=gone"], ["gone"]),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    arguments: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = command(["run", *arguments], capsys)
+    assert status == 2
+    assert err.count("\n") == 1, err
+    assert err.startswith("robench: ")
+    assert all(word in err for word in words), err
+    assert out == ""
+    assert not records(tmp_path)
+
+
+def test_a_read_only_results_folder_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").write_text("a file where a folder should be")
+    status, _, err = command(["run", "attack=fgsm", *FAST], capsys)
+    assert status == 2
+    assert "set results= to another folder" in err.splitlines()[-1]
+
+
+def test_a_preset_may_not_name_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "presets" / "experiment"
+    folder.mkdir(parents=True)
+    preset = "# @package _global_\ndefaults:\n  - override /model: python\n"
+    (folder / "evil.yaml").write_text(preset + "model:\n  python:\n    spec: 'os:system'\n")
+    arguments = ["run", "--config-dir", str(folder.parent), "experiment=evil"]
+    status, _, err = command(arguments, capsys)
+    assert status == 2
+    assert "a preset may not name code" in err
+
+
+def test_a_sweep_goes_on_after_a_failure_and_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ["run", "-m", "attack=fgsm", "attack.fgsm.norm=linf,l7,l2", *FAST]
+    status, out, err = command(sweep, capsys)
+    assert status == 2
+    assert len(records(tmp_path)) == 2
+    assert "3 jobs, 1 failed" in out
+    assert "l7" in out
+    assert "job 1 failed" in err

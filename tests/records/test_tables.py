@@ -1,0 +1,99 @@
+"""Tables come back as they were written, also those that pandas wrote, and need no pandas."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robench.base.errors import UserError
+from robench.core.outcomes import COLUMNS
+from robench.records.tables import (
+    read_columns,
+    read_outcomes_file,
+    write_columns,
+    write_outcomes_file,
+)
+from tests.core.test_outcomes import OUTCOMES
+
+
+def test_outcomes_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.parquet"
+    write_outcomes_file(OUTCOMES, path)
+    pd.testing.assert_frame_equal(read_outcomes_file(path).to_pandas(), OUTCOMES.to_pandas())
+    pd.testing.assert_frame_equal(pd.read_parquet(path).astype(COLUMNS), OUTCOMES.to_pandas())
+
+
+def test_outcomes_that_pandas_wrote_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.parquet"
+    OUTCOMES.to_pandas().to_parquet(path, index=False, row_group_size=7)
+    found = read_outcomes_file(path)
+    pd.testing.assert_frame_equal(found.to_pandas(), OUTCOMES.to_pandas())
+    assert [row.valid for row in found.rows] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"linf": None}, "expected columns linf"),
+        ({"label": 70_000}, "expected an outcomes table"),
+        ({"label": "three"}, "expected an outcomes table"),
+        ({"attack": 3}, "words should stand"),
+        ({"prediction": pd.array([None] * 24, "Int16")}, "missing values"),
+    ],
+)
+def test_other_tables_are_refused(change: dict[str, object], text: str, tmp_path: Path) -> None:
+    table = OUTCOMES.to_pandas().assign(**change)
+    kept = table.drop(columns=[name for name, value in change.items() if value is None])
+    kept.to_parquet(tmp_path / "outcomes.parquet", index=False)
+    with pytest.raises(UserError, match=text):
+        read_outcomes_file(tmp_path / "outcomes.parquet")
+
+
+def test_an_empty_table_is_refused(tmp_path: Path) -> None:
+    OUTCOMES.to_pandas().iloc[:0].to_parquet(tmp_path / "outcomes.parquet", index=False)
+    with pytest.raises(UserError, match="empty table"):
+        read_outcomes_file(tmp_path / "outcomes.parquet")
+
+
+TABLE = {
+    "n": [1, 2, 3],
+    "x": np.array([0.5, np.nan, 2.0], np.float32),
+    "word": ["a", "ß", ""],
+    "truth": np.array([True, False, True]),
+    "maybe": [1.5, None, 2.5],
+}
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_a_metrics_table_may_be_columns_or_a_frame(frame: bool, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_columns(pd.DataFrame(TABLE) if frame else TABLE, path)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), pd.DataFrame(TABLE), check_dtype=False)
+    found = read_columns(path)
+    assert {name: found[name].tolist() for name in ("n", "word", "truth")} == {
+        "n": [1, 2, 3],
+        "word": ["a", "ß", ""],
+        "truth": [True, False, True],
+    }
+    np.testing.assert_array_equal(found["x"], TABLE["x"])
+
+
+def test_reading_and_writing_need_no_pandas(tmp_path: Path) -> None:
+    write_outcomes_file(OUTCOMES, tmp_path / "outcomes.parquet")
+    script = (
+        "import sys\nfrom pathlib import Path\n"
+        "from robench.records.tables import read_columns, write_columns\n"
+        "from robench.records.tables import read_outcomes_file, write_outcomes_file\n"
+        f"found = read_outcomes_file(Path({str(tmp_path / 'outcomes.parquet')!r}))\n"
+        f"write_outcomes_file(found, Path({str(tmp_path / 'again.parquet')!r}))\n"
+        f"write_columns({{'a': [1], 'b': ['x'], 'c': [True]}}, Path({str(tmp_path / 't')!r}))\n"
+        f"read_columns(Path({str(tmp_path / 't')!r}))\n"
+        "assert 'pandas' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,46 @@
+"""Each file of a record is read once, however many studies and cells ask for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robench.studies import run
+from robench.studies.catalogue import studies
+from robench.studies.report import report
+from robench.studies.run import Records
+from robench.studies.runs import Runs
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboard/records"
+
+
+def test_two_studies_read_a_table_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Counter[tuple[str, Path, object]] = Counter()
+    for name in ("read", "read_outcomes", "read_table"):
+        real = getattr(run, name)
+
+        def counted(folder: Path, *more: Any, name: str = name, real: Any = real) -> Any:
+            read[name, folder, more] += 1
+            return real(folder, *more)
+
+        monkeypatch.setattr(run, name, counted)
+    records = Records(PUBLISHED)
+    for name in ("intrs_table2", "intrs_fig5"):
+        study = studies()[name]
+        report(study, Runs(records, study.variants, study.measures))
+    assert {what for what, _, _ in read} == {"read", "read_table"}
+    assert {folder.name for what, folder, _ in read if what == "read_table"} >= {"0c6afb662c1881eb"}
+    assert set(read.values()) == {1}
+
+
+def test_a_record_is_known_by_its_id(tmp_path: Path) -> None:
+    records = Records(PUBLISHED)
+    known = records.get("0c6afb662c1881eb")
+    assert known is not None
+    assert known.record.id == "0c6afb662c1881eb"
+    assert records.get("0c6afb66") is None
+    (tmp_path / "another").symlink_to(PUBLISHED / "0c6afb662c1881eb")
+    assert Records([tmp_path / "another"]).get("another") is None
