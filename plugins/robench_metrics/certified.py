@@ -130,7 +130,7 @@ class Certified(robench.Metric):
             )
         for hit in hits:
             print(hit, file=sys.stderr)  # noqa: T201
-        smoothing.crosscheck.judge(hits, len(rows), about["alpha"])
+        smoothing.crosscheck.require_unbroken(hits, len(rows), about["alpha"])
         limit = smoothing.crosscheck.allowed(len(rows), about["alpha"])
         yield robench.Value(
             metric="broken_certificates",

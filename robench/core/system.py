@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 AGREEMENT_EXPECTED = 0.99
 """Share of equal labels below which the twin is flagged as not computing the deployed function."""
-ABSTAIN = -1
-"""The label a smoothed classifier returns when it is not sure; it counts as wrong."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from robench.audit.checks import CHECKS, LEVELS
+from robench.audit.checks import CHECKS, SEARCH_STEPS
 from robench.audit.judge import Judge
 from robench.audit.trial import SystemTrial
 from robench.base.hashing import digest
@@ -116,7 +116,7 @@ def _trial(
         threat,
         derive(stages.config.seed, "audit", threat),
         sources=_sources(stages),
-        steps=LEVELS[level],
+        steps=SEARCH_STEPS[level],
         thrifty=level == "quick",
         attacks=attacks,
     )

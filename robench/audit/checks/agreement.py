@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -22,7 +22,7 @@ class Agreement(Check):
         reference = trial.reference
         labels = trial.labels[reference.index]
         fooled = forward(trial.system.twin, reference.candidates).argmax(1) != labels
-        yield share(
+        yield share_finding(
             "twin_disagrees",
             fooled & ~reference.wrong,
             len(fooled),

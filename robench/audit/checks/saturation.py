@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -26,7 +26,7 @@ class Saturation(Check):
             logits = forward(trial.system.twin, trial.images[index])
             others = logits.softmax(1).topk(2, dim=1).values[:, 1]
         saturated = others < torch.finfo(torch.float32).tiny
-        yield share(
+        yield share_finding(
             "saturated_logits",
             saturated,
             len(index),
