@@ -104,7 +104,8 @@ def test_a_new_check_runs_after_the_two_steps(tmp_path: Path) -> None:
     line = "from robench.audit.checks.agreement import Agreement\n"
     assert text.count(line) == 1
     text = text.replace(line, line + "from robench.audit.checks.brightness import Brightness\n")
-    text = text.replace("        Noise(),\n", "        Noise(),\n        Brightness(),\n")
+    assert text.count('": (\n') == 2, "expected a tuple of checks for each level"
+    text = text.replace('": (\n', '": (\n        Brightness(),\n')
     levels.write_text(text)
     found = audited(tmp_path)
     assert "brightness" in found["quick"]
