@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integer_networks import CifarResNet, settle, small_cnn
-from integer_programs import images, programs
 
 from robench.base.errors import UserError
 from robench.integer import Engine, Program, engine, quantize, run_reference, to_program
 from robench.integer.engine import available
+from tests.integer.integer_networks import CifarResNet, settle, small_cnn
+from tests.integer.integer_programs import images, programs
 
 SETTINGS = settings(
     max_examples=6,

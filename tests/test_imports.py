@@ -14,7 +14,7 @@ import robench
 from robench.plugin.components import KINDS
 from robench.scaffold import new_plugin
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 
 PUBLIC = ["robench", *(f"robench.{n}" for n in ("integer", "search", "smoothing", "studies"))]
