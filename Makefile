@@ -5,7 +5,7 @@ CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-arm lowest check accept docs clean
+.PHONY: demo test test-slow test-arm lowest mutants check accept docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/robench run defense=intrs attack=pgd
@@ -26,6 +26,11 @@ test-arm: $(VENV)/.installed-dev
 # wheels of all of them.
 lowest: $(VENV)-lowest/.installed
 	$(VENV)-lowest/bin/python -m pytest -q tests/base tests/core tests/plugin tests/plugins/attacks tests/run tests/search tests/training
+
+# Do the tests notice a wrong operator? About an hour; one module: make mutants MODULES=stats
+mutants: $(VENV)/.installed-dev
+	$(PIP) cosmic-ray==8.7.0
+	$(BIN)/python tools/mutants.py $(MODULES)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -205,7 +205,7 @@ def main() -> None:
         if not survives(module, source, 600):
             sys.exit(f"expected the tests of {module} to pass before any change; run them first")
         tried = sample(source, SAMPLE, SEED)
-        seconds = 5 + math.ceil(3 * (cpu_of_forks() - before))
+        seconds = 3 + math.ceil(2 * (cpu_of_forks() - before))
         killed = 0
         for mutant in tried:
             if survives(module, mutant.source, seconds):

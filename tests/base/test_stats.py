@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -114,7 +116,7 @@ def newcombes_definition(a: int, b: int, c: int, d: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-counts = st.integers(0, 60)
+counts = st.integers(0, 3) | st.integers(0, 60)
 
 
 @given(a=counts, b=counts, c=counts, d=counts)
@@ -129,6 +131,12 @@ def test_paired_is_what_its_counts_say(a: int, b: int, c: int, d: int) -> None:
     assert (result.low, result.high) == pytest.approx(newcombes_definition(a, b, c, d), abs=1e-9)
 
 
+def test_a_comparison_does_not_change() -> None:
+    result = paired(*vectors(3, 2, 1, 0))
+    with pytest.raises(FrozenInstanceError):
+        result.p_value = 0.0  # type: ignore[misc]
+
+
 def test_paired_difference_is_antisymmetric() -> None:
     first, second = vectors(20, 12, 2, 16)
     forth, back = paired(first, second), paired(second, first)
@@ -141,7 +149,16 @@ NONE = np.zeros(0, dtype=bool)
 ROWS = np.ones((2, 3), dtype=bool)
 
 
-@pytest.mark.parametrize(("first", "second"), [(ROWS[0], ROWS[0, 1:]), (NONE, NONE), (ROWS, ROWS)])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (ROWS[0], ROWS[0, 1:]),
+        (ROWS[0, 1:], ROWS[0]),
+        (NONE, NONE),
+        (ROWS, ROWS),
+        (ROWS[0, 0], ROWS[0, 0]),
+    ],
+)
 def test_paired_refuses_other_images_and_none(first: np.ndarray, second: np.ndarray) -> None:
     with pytest.raises(ValueError, match="one length"):
         paired(first, second)

@@ -75,6 +75,14 @@ def test_linf_projection_clips_each_pixel_and_keeps_the_rest() -> None:
     assert torch.equal(project_ball(delta, "linf", 0.25), expected)
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_ball_may_have_a_size_for_each_image(norm: str) -> None:
+    delta, sizes = images(3) - images(4), [0.0, 0.1, 0.3, 9.0]
+    together = project_ball(delta, norm, torch.tensor(sizes).view(4, 1, 1, 1))
+    for one, eps, projected in zip(delta, sizes, together, strict=True):
+        torch.testing.assert_close(projected, project_ball(one[None], norm, eps)[0])
+
+
 @settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 10_000), norm=st.sampled_from(["linf", "l2"]))
 def test_projection_without_a_grid_is_the_nearest_point(seed: int, norm: str) -> None:

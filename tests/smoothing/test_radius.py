@@ -182,14 +182,15 @@ def test_tail_is_the_sum_of_the_probabilities(n, share, p):
         assert float(tail) == pytest.approx(stats.binom.sf(hits - 1, n, p), rel=1e-8)
 
 
-def test_entries_next_to_an_integer_are_decided_exactly():
+@pytest.mark.parametrize("square", [1, 2, 3, 400])
+def test_entries_next_to_an_integer_are_decided_exactly(square):
     """At s chosen so that R^2 is within 1e-12 of an integer, floats cannot tell."""
     ratio = special.ndtri(lower_bound([900], 1000, 0.001)[0])
     for nudge in (-1e-12, 1e-12):
-        sigma = Fraction(20 / ratio * (1 + nudge)) / 255
+        sigma = Fraction(math.sqrt(square) / ratio * (1 + nudge)) / 255
         noise = Noise(sigma=Fraction(int(sigma * 10**18), 10**18))
         value = int(radius_table(noise, 1, 1000, 0.001)[900])
-        assert value == (399 if nudge < 0 else 400)
+        assert value == (square - 1 if nudge < 0 else square)
         assert reaches(noise, 1, 1000, 0.001, 900, value)
         assert not reaches(noise, 1, 1000, 0.001, 900, value + 1)
 
@@ -238,6 +239,18 @@ def test_a_hopeless_budget_is_refused_with_its_largest_radius():
     with pytest.raises(UserError, match=r"10 draws at alpha=0\.001.*0\.000744 in \[0,1\]"):
         require_useful(Noise(sigma="0.25"), 3072, 10, 0.001, "exact")
     require_useful(Noise(sigma="0.25"), 3072, 100, 0.001, "exact")
+
+
+@pytest.mark.parametrize("draws", range(7, 16))
+def test_a_budget_is_refused_until_its_best_vote_certifies_one_unit(draws):
+    """At the least budget accepted, only unanimity certifies."""
+    noise = Noise(sigma="0.05")
+    best = radius_table(noise, 3072, draws, 0.001)[-1]
+    if best >= 1:
+        require_useful(noise, 3072, draws, 0.001, "exact")
+    else:
+        with pytest.raises(UserError, match=f"got {draws} draws"):
+            require_useful(noise, 3072, draws, 0.001, "exact")
 
 
 # The theory: slow, exact sums.

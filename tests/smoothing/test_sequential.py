@@ -161,6 +161,20 @@ def test_options_and_tables_do_not_change():
         Sequential(100)  # options have names, their order means nothing
 
 
+def test_nobody_votes_once_every_image_is_settled():
+    asked = []
+
+    class Log(BernoulliVotes):
+        def votes(self, images, first_draw, count):
+            asked.append(len(images))
+            return super().votes(images, first_draw, count)
+
+    source = Log([1.0, 0.0, 0.5], NOISE)
+    result = Sequential(n1=50, n2=10_000, radii=(0.1,)).certify(source, np.arange(3))
+    assert (result.draws < 10_000).all()
+    assert min(asked) > 0
+
+
 def test_clopper_pearson_only_at_the_last_draw():
     """An image that stops early holds a grid radius; one that ends holds what the table says."""
     source = BernoulliVotes(np.linspace(0.5, 1, 60), NOISE)

@@ -26,7 +26,7 @@ def exact_log_e(hits: int, draws: int, p: float) -> float:
         return float(mp.log(mixture / prior) - hits * mp.log(p) - (draws - hits) * mp.log(1 - p))
 
 
-@pytest.mark.parametrize("p", [0.5, 0.6, 0.8413, 0.9987])
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.6, 0.8413, 0.9987])
 @pytest.mark.parametrize("draws", [10, 100, 1500])
 def test_e_values_are_their_definition(draws, p):
     counts = {math.floor(draws * p) + 1, round(draws * (1 + p) / 2), draws - 1, draws}
