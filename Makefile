@@ -25,7 +25,7 @@ test-arm: $(VENV)/.installed-dev
 # The lower bounds of pyproject.toml, direct dependencies at their lowest; python 3.11 alone has
 # wheels of all of them.
 lowest: $(VENV)-lowest/.installed
-	$(VENV)-lowest/bin/python -m pytest -q tests/attacks tests/core tests/data tests/models tests/search
+	$(VENV)-lowest/bin/python -m pytest -q tests/base tests/core tests/plugin tests/plugins/attacks tests/run tests/search tests/training
 
 # Do the tests notice a wrong operator? About an hour; one module: make mutants MODULES=stats
 mutants: $(VENV)/.installed-dev

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from robench.base.errors import UserError
 from robench.base.machine import keep_memory
 from robench.integer import Engine, Program, prepare_qat, quantize, to_program
-from robench.integer.engine import compile_library
+from robench.integer.engine import available, compile_library
 from robench.integer.runtimes import RUNTIMES, classifier
 from robench_data.cnn4 import CNN4
 from robench_data.resnet20 import ResNet20
@@ -85,7 +85,7 @@ def inference(name: str, rounds: int, threads: int) -> None:
     pixels = torch.randint(0, 256, (batch, *shape), dtype=torch.uint8)
     program = to_program(quantize(model, pixels[:50] / 255, "minmax"))
     sides = {}
-    for isa in Engine(program).available():
+    for isa in available():
         engine = Engine(program, isa=isa)
         if isa != "c":
             sides[f"engine {isa}"] = lambda e=engine: e.run(pixels, threads=threads)

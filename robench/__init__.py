@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from robench.core.data import stratified as stratified
     from robench.core.layers import chosen_layers as chosen_layers
     from robench.core.layers import weight_layers as weight_layers
+    from robench.core.outcomes import ABSTAIN as ABSTAIN
     from robench.core.outcomes import Outcomes as Outcomes
     from robench.core.outcomes import RowOutcomes as RowOutcomes
     from robench.core.outcomes import Score as Score
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from robench.core.record import Record as Record
     from robench.core.record import Value as Value
     from robench.core.record import share as share
-    from robench.core.system import ABSTAIN as ABSTAIN
     from robench.core.system import Deployed as Deployed
     from robench.core.system import FloatDeployed as FloatDeployed
     from robench.core.system import System as System
@@ -82,9 +82,9 @@ _NAMES = {
     "base.stats": "Z95 wilson",
     "core.data": "Data Split stratified",
     "core.layers": "chosen_layers weight_layers",
-    "core.outcomes": "Outcomes RowOutcomes Score clean_score scores worst_cases",
+    "core.outcomes": "ABSTAIN Outcomes RowOutcomes Score clean_score scores worst_cases",
     "core.record": "Audit Axis Finding Record Value share",
-    "core.system": "ABSTAIN Deployed FloatDeployed System forward module_device",
+    "core.system": "Deployed FloatDeployed System forward module_device",
     "core.threat": "Threat ThreatConfig UsualThreat check_norm parse_eps resolve_eps",
     "core.weights": "read_tensors",
     "plugin.components": (

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLE, SEED = 300, 13
 BYTES = 16 * 2**30
 TESTS = {
-    "robench.base.stats": ("core/test_stats.py",),
+    "robench.base.stats": ("base/test_stats.py",),
     "robench.core.threat": ("core/test_threat.py",),
     "robench.smoothing.sequential": ("smoothing/test_sequential.py",),
     "robench.smoothing.thresholds": ("smoothing/test_thresholds.py",),

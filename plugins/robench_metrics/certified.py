@@ -130,7 +130,7 @@ class Certified(robench.Metric):
             )
         for hit in hits:
             print(hit, file=sys.stderr)  # noqa: T201
-        smoothing.crosscheck.judge(hits, len(rows), about["alpha"])
+        smoothing.crosscheck.require_unbroken(hits, len(rows), about["alpha"])
         limit = smoothing.crosscheck.allowed(len(rows), about["alpha"])
         yield robench.Value(
             metric="broken_certificates",
@@ -188,6 +188,6 @@ def _certify(
         "alpha": float(certifier.alpha),
         "sigma": float(noise.sigma),
         "law": noise.law,
-        "exact": noise.law != "gaussian" and hasattr(chosen.deployed.base, "program"),
+        "exact": chosen.deployed.exact,
     }
     return Certificates(**joined, selection=parts[0].selection), seconds, about

@@ -9,7 +9,7 @@ import torch
 
 from robench.audit.contest import FAIL, NEVER, SUSPECT
 from robench.audit.trial import USUAL
-from robench.audit.verdict import difference, share
+from robench.audit.verdict import difference, share_finding
 from robench.base.stats import paired
 from robench.core.record import Finding
 
@@ -47,7 +47,7 @@ def best_row(
     )
     if level != "quick":
         return
-    yield share(
+    yield share_finding(
         "missed_by_best_row",
         mine & ~torch.from_numpy(held),
         len(mine),

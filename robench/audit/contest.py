@@ -13,7 +13,7 @@ from robench.base.stats import wilson
 from robench.core.record import Finding
 from robench.plugin.trial import Trial
 
-Search = Callable[[Tensor], Tensor]
+CandidateSearch = Callable[[Tensor], Tensor]
 """Indices of images -> their legal candidates."""
 
 SUSPECT, FAIL = 0.02, 0.05
@@ -26,7 +26,7 @@ PROBE = 30
 """Images on which a cheap audit tries a search first; the others follow if two of them fall."""
 
 
-def contest(trial: Trial, check: str, name: str, search: Search, sentence: str) -> Finding:
+def contest(trial: Trial, check: str, name: str, search: CandidateSearch, sentence: str) -> Finding:
     """Run a search on the images that still hold, and compare it with all that came before.
 
     Two attempts together always break more than one of them, so a gain alone says little: where it

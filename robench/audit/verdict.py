@@ -11,15 +11,15 @@ from robench.base.stats import Paired, paired, wilson
 from robench.core.record import Finding
 
 Level = Literal["pass", "suspect", "fail"]
-LEVELS: tuple[Level, ...] = ("pass", "suspect", "fail")
+VERDICTS: tuple[Level, ...] = ("pass", "suspect", "fail")
 
 
 def worst(levels: Iterable[Level]) -> Level:
     """The gravest of some verdicts; `pass` when there are none."""
-    return max(levels, key=LEVELS.index, default="pass")
+    return max(levels, key=VERDICTS.index, default="pass")
 
 
-def share(
+def share_finding(
     check: str,
     hits: Tensor | int,
     n: int,

@@ -6,7 +6,7 @@ import argparse
 
 from robench.base.errors import UserError
 from robench.base.machine import resume_collector
-from robench.cli.plugins import report_broken
+from robench.cli.main import report_broken
 from robench.cli.run import compose_and_run
 
 HELP = "the full audit of a stored run, or of your own model"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from robench.base.machine import resume_collector
-from robench.cli.plugins import report_broken
+from robench.cli.main import report_broken
 
 HELP = "the deployed model as a file to ship"
 

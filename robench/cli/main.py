@@ -117,3 +117,11 @@ def _version_or_help(whole: argparse.ArgumentParser, options: argparse.Namespace
     else:
         whole.print_help()
     return 0
+
+
+def report_broken() -> None:
+    """Say on standard error which installed plugins are left out, and why."""
+    from robench.plugin.registry import registry
+
+    for broken in registry().broken:
+        print(f"robench: {broken}", file=sys.stderr)

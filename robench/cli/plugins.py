@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from robench.base.errors import ConfigError
+from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
     from robench.plugin.registry import Choice
@@ -42,14 +42,6 @@ def run(options: argparse.Namespace) -> int:
             + suggestion(options.kind, known)
         )
     return 0
-
-
-def report_broken() -> None:
-    """Say on standard error which installed plugins are left out, and why."""
-    from robench.plugin.registry import registry
-
-    for broken in registry().broken:
-        print(f"robench: {broken}", file=sys.stderr)
 
 
 def _print_kind(kind: str, *, details: bool) -> None:

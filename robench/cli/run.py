@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from robench.cli.plugins import report_broken
+from robench.cli.main import report_broken
 
 HELP = "one run, or a sweep with -m"
 

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from robench.base.machine import resume_collector
-from robench.cli.plugins import report_broken
+from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
     from robench.replay.verify import Verification

@@ -12,7 +12,7 @@ from robench.base.errors import ConfigError
 if TYPE_CHECKING:
     Weighted = nn.Conv2d | nn.Linear
 
-KINDS: dict[str, type[nn.Module]] = {"conv": nn.Conv2d, "linear": nn.Linear}
+LAYER_KINDS: dict[str, type[nn.Module]] = {"conv": nn.Conv2d, "linear": nn.Linear}
 
 
 def weight_layers(model: nn.Module) -> dict[str, Weighted]:
@@ -32,8 +32,8 @@ def chosen_layers(model: nn.Module, choice: int | str | Sequence[str]) -> dict[s
                 f"expected layers between 1 and {len(layers)}, which this model has, got {choice}"
             )
         return dict(list(layers.items())[-choice:])
-    if isinstance(choice, str) and choice in KINDS:
-        found = {n: m for n, m in layers.items() if isinstance(m, KINDS[choice])}
+    if isinstance(choice, str) and choice in LAYER_KINDS:
+        found = {n: m for n, m in layers.items() if isinstance(m, LAYER_KINDS[choice])}
         if not found:
             raise ConfigError(f"expected a model with {choice} layers, got none")
         return found

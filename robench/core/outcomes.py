@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from robench.core.record import Axis
 
 CLEAN = "clean"
+ABSTAIN = -1
+"""The label a smoothed classifier returns when it is not sure; it counts as wrong."""
 WORDS = ("attack", "access", "search", "norm")
 """Columns of words: one word for all images of a row."""
 COLUMNS = {

@@ -11,6 +11,7 @@ import torch
 
 from robench.base.errors import PluginError
 from robench.core.record import TwinAgreement
+from robench.core.weights import save_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 AGREEMENT_EXPECTED = 0.99
 """Share of equal labels below which the twin is flagged as not computing the deployed function."""
-ABSTAIN = -1
-"""The label a smoothed classifier returns when it is not sure; it counts as wrong."""
 
 
 @runtime_checkable
@@ -87,8 +86,6 @@ class FloatDeployed:
 
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` into a folder."""
-        from robench.core.weights import save_weights
-
         save_weights(self.model, folder / "model.safetensors")
 
 

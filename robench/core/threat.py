@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NORMS = ("linf", "l2")
-LEVELS = ("weak", "medium", "strong")
+EPS_LEVELS = ("weak", "medium", "strong")
 
 # Float32 cannot hold most multiples of 1/255, so a ball's edge is compared with this slack.
 TOLERANCE = 1e-6
@@ -43,7 +43,7 @@ class UsualThreat:
                 f"expected a number for eps: this data set declares no {norm} levels "
                 f"(it has {', '.join(self.levels)}); set eps yourself"
             )
-        return self.levels[norm][LEVELS.index(level)]
+        return self.levels[norm][EPS_LEVELS.index(level)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,14 +147,14 @@ def parse_eps(value: Any) -> tuple[float | str, ...] | None:
 
 
 def _parse_one(item: Any) -> float | str:
-    if isinstance(item, str) and item in LEVELS:
+    if isinstance(item, str) and item in EPS_LEVELS:
         return item
     try:
         number = float(Fraction(item)) if isinstance(item, str) else float(item)
     except (TypeError, ValueError, ZeroDivisionError):
         raise ConfigError(
             f'expected eps to be a number, a fraction such as "8/255" or one of '
-            f"{', '.join(LEVELS)}, got {item!r}"
+            f"{', '.join(EPS_LEVELS)}, got {item!r}"
         ) from None
     if isinstance(item, bool) or not math.isfinite(number) or number < 0:
         raise ConfigError(f"expected eps to be finite and at least 0, got {item!r}")

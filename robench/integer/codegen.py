@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
 import numpy as np
@@ -16,17 +16,28 @@ from robench.integer.program import Program
 from robench.integer.tiles import pack
 
 
-def generate(program: Program, *, main: bool = False) -> str:
-    """One C99 translation unit; with `main`, a program that reads images and prints labels."""
+def generate(program: Program, *, main: bool = False, isas: Sequence[Isa] = ISAS) -> str:
+    """One C99 translation unit for these instruction sets, of which it picks the best at run time.
+
+    With `main`, a program that reads images and prints labels.
+    """
     layout = plan(program)
     parts = [_template("common.h"), *_constants(program, layout)]
     packed = _packed(program, layout)
     parts += [_literal(f"W{i}", weight) for i, weight in packed.items()]
     parts += [*_arrays(program), *_layers(program, layout), *_borders(layout)]
-    for isa in ISAS:
+    for isa in isas:
         parts += _guarded(isa, _isa(isa, Body(program, layout, packed, isa)))
-    parts += [*_table(), _template("run.h")]
+    parts += [*_table(isas), _template("run.h")]
     return "\n".join([*parts, _template("main.h")] if main else parts)
+
+
+def probe() -> str:
+    """C that says which instruction sets a machine has: `robench_has(i)` for the i-th of ISAS."""
+    lines = [_template("common.h"), "int robench_has(int i) {", "    switch (i) {"]
+    for index, isa in enumerate(ISAS):
+        lines += _guarded(isa, [f"    case {index}: return {isa.supported};"])
+    return "\n".join([*lines, "    default: return 0;", "    }", "}"])
 
 
 def _constants(program: Program, layout: Plan) -> Iterable[str]:
@@ -113,9 +124,9 @@ def _isa(isa: Isa, body: Body) -> Iterable[str]:
         yield "#pragma GCC pop_options\n#endif"
 
 
-def _table() -> Iterable[str]:
+def _table(isas: Sequence[Isa]) -> Iterable[str]:
     yield "static const Isa isas[] = {"
-    for isa in ISAS:
+    for isa in isas:
         functions = ", ".join(f"{f}_{isa.name}" for f in ("supported", "prepare", "infer"))
         yield from _guarded(isa, [f'    {{"{isa.name}", {functions}}},'])
     yield "    {NULL, NULL, NULL, NULL},\n};"

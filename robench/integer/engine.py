@@ -8,13 +8,15 @@ import os
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from robench.base.errors import UserError
-from robench.integer.codegen import generate
+from robench.integer.codegen import generate, probe
+from robench.integer.isas import ISAS, Isa
 from robench.integer.program import Program
 
 FLAGS = ("-O3", "-std=gnu99", "-fPIC", "-shared", "-pthread")
@@ -33,29 +35,13 @@ class Engine:
 
     def __init__(self, program: Program, *, isa: str | None = None) -> None:
         self.program = program
-        self._library = _load(compile_library(generate(program)))
-        wanted = os.environ.get("ROBENCH_ISA", "") if isa is None else isa
-        self._isa = self._library.robench_isa(wanted.encode())
-        if self._isa < 0:
-            raise UserError(
-                f"expected an instruction set among {self.available()}, got {wanted!r}; "
-                "set ROBENCH_ISA"
-            )
+        self._isa = chosen_isa(isa)
+        self._library = _load(compile_library(generate(program, isas=[self._isa])))
 
     @property
     def isa(self) -> str:
         """Name of the instruction set in use."""
-        return str(self._library.robench_isa_name(self._isa).decode())
-
-    def available(self) -> list[str]:
-        """Instruction sets that this machine has, best first."""
-        names = []
-        index = 0
-        while name := self._library.robench_isa_name(index):
-            if self._library.robench_isa(name) == index:
-                names.append(name.decode())
-            index += 1
-        return names
+        return self._isa.name
 
     def run(self, images: Tensor, *, threads: int = 1) -> tuple[Tensor, Tensor]:
         """Labels int32 (N,) and logits int32 (N, classes) of images.
@@ -70,13 +56,39 @@ class Engine:
         data, wide = images.data_ptr(), images.dtype == torch.int16
         pointers = (None, data) if wide else (data, None)
         failed = self._library.robench_run(
-            self._isa, *pointers, len(images), threads, labels.data_ptr(), logits.data_ptr()
+            0, *pointers, len(images), threads, labels.data_ptr(), logits.data_ptr()
         )
         if failed:
             raise UserError(
                 "integer engine: expected memory for its buffers, got none; use fewer threads"
             )
         return labels, logits
+
+
+def available() -> list[str]:
+    """Names of the instruction sets that this machine has, best first; UserError as `Engine`."""
+    return [isa.name for isa in _host()]
+
+
+def chosen_isa(name: str | None = None) -> Isa:
+    """The named instruction set; by default `ROBENCH_ISA`, else the best that this machine has.
+
+    An engine is compiled for it alone: all of them take three times as long. Raises: UserError when
+    this machine does not have it, or has no compiler.
+    """
+    wanted = os.environ.get("ROBENCH_ISA", "") if name is None else name
+    for isa in _host():
+        if wanted in ("", isa.name):
+            return isa
+    raise UserError(
+        f"expected an instruction set among {available()}, got {wanted!r}; set ROBENCH_ISA"
+    )
+
+
+@cache
+def _host() -> tuple[Isa, ...]:
+    library = ctypes.CDLL(str(compile_library(probe())))
+    return tuple(isa for index, isa in enumerate(ISAS) if library.robench_has(index))
 
 
 def compile_library(source: str, flags: tuple[str, ...] = FLAGS) -> Path:
@@ -133,9 +145,6 @@ def _cache_folder() -> Path:
 def _load(path: Path) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
     pointer = ctypes.c_void_p
-    library.robench_isa.argtypes = [ctypes.c_char_p]
-    library.robench_isa_name.argtypes = [ctypes.c_int]
-    library.robench_isa_name.restype = ctypes.c_char_p
     library.robench_run.argtypes = [
         ctypes.c_int, pointer, pointer, ctypes.c_long, ctypes.c_int, pointer, pointer,
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from robench.records.compare import budgets
 from robench.records.store import EXAMPLES, read, read_outcomes
 from robench.run.config import Places
 
-TOLERANCE = 1e-9
+ROUNDING = 1e-9
 LABELS_EXPECTED = 0.98
 """Share of recorded labels that a rebuilt model must give again."""
 
@@ -38,7 +38,7 @@ class NotDone(Exception):
 def check(roots: list[Path], places: Places) -> Iterator[CheckResult]:
     """Check every record below the roots; a broken one ends its own checks, not the others'."""
     for name, folder in find_records(roots):
-        for title, test in CHECKS.items():
+        for title, test in RECORD_CHECKS.items():
             result = _one(name, title, test, folder, places)
             yield result
             if result.outcome == "fail":
@@ -83,7 +83,7 @@ def _numbers(folder: Path, places: Places) -> None:
 
 def _same(record: Record, metric: str, score: Score) -> None:
     found = record.find(metric, **({} if metric == "clean_accuracy" else score.axes))
-    if found is not None and (found.value is None or abs(found.value - score.value) > TOLERANCE):
+    if found is not None and (found.value is None or abs(found.value - score.value) > ROUNDING):
         raise UserError(
             f"expected {metric} of {score.attack} to be {score.value:.6g} by the outcomes table, "
             f"got {found.value}"
@@ -141,7 +141,7 @@ def _possible() -> Iterator[None]:
         raise NotDone(str(error)) from error
 
 
-CHECKS: dict[str, Test] = {
+RECORD_CHECKS: dict[str, Test] = {
     "form": _form,
     "hash": _hash,
     "numbers": _numbers,

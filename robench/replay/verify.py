@@ -16,7 +16,7 @@ from robench.core.record import Record
 from robench.records.examples import load_examples, row_name
 from robench.records.store import EXAMPLES, read_outcomes
 from robench.replay.rebuild import Rebuilt, rebuild
-from robench.run.audit_files import TABLE, held_again, read_table
+from robench.run.audit_files import AUDIT_TABLE, held_again, read_audit_table
 from robench.run.audits import rows_by_threat
 from robench.run.config import Places
 
@@ -72,7 +72,7 @@ def verify(folder: Path, places: Places) -> list[Verification]:
         verifications.append(
             Verification(row.attack, row.access, row.eps, len(labels), different, legal)
         )
-    if record.audit and not (folder / f"{TABLE}.parquet").is_file():
+    if record.audit and not (folder / f"{AUDIT_TABLE}.parquet").is_file():
         text = "was written before audits kept their examples: its audits are not judged again"
         print(f"robench: {folder.name} {text}", file=sys.stderr)  # noqa: T201
         return verifications
@@ -102,7 +102,7 @@ def _audit_again(
 ) -> Verification:
     """Judge an audit's examples again, and count its audited accuracy anew."""
     audit = record.audit[number]
-    table = read_table(folder, number)
+    table = read_audit_table(folder, number)
     grid = rebuilt.config.threat.grid
     held, legal = held_again(folder, number, audit, table, rebuilt.evidence, grid)
     recorded = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from robench.run.evidence import RunEvidence
     from robench.run.examination import Examined
 
-TABLE = "audit"
+AUDIT_TABLE = "audit"
 """The table's name: a row per audit of the record and audited image."""
 
 
@@ -56,15 +56,15 @@ def keep(
         "rows": rows,
         "held": examined.held & rows,
     }
-    before = evidence.tables.get(TABLE)
+    before = evidence.tables.get(AUDIT_TABLE)
     if before is not None:
         table = {name: np.concatenate([before[name], table[name]]) for name in table}
-    evidence.tables[TABLE] = table
+    evidence.tables[AUDIT_TABLE] = table
 
 
-def read_table(folder: Path, number: int) -> dict[str, NDArray[Any]]:
+def read_audit_table(folder: Path, number: int) -> dict[str, NDArray[Any]]:
     """The table of a record's `number`-th audit; raises UserError when missing or damaged."""
-    path = folder / f"{TABLE}.parquet"
+    path = folder / f"{AUDIT_TABLE}.parquet"
     table = read_columns(path)
     if missing := {"audit", "position", "randomised", "rows", "held"} - set(table):
         raise UserError(f"expected columns {', '.join(sorted(missing))} in {path}")

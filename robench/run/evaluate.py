@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from robench.core.data import Data
     from robench.core.record import Record
 
-Choice = str | Component | Iterable[str | Component] | Mapping[str, Component]
+Choices = str | Component | Iterable[str | Component] | Mapping[str, Component]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +68,11 @@ def evaluate(
     model: nn.Module | str | Model,
     data: Data | str | Dataset = "digits",
     *,
-    attack: Choice = ("fgsm", "pgd"),
-    defense: Choice = "none",
-    compressor: Choice = "none",
-    metric: Choice = "accuracy",
-    certifier: Choice = "sequential",
+    attack: Choices = ("fgsm", "pgd"),
+    defense: Choices = "none",
+    compressor: Choices = "none",
+    metric: Choices = "accuracy",
+    certifier: Choices = "sequential",
     access: Iterable[str] = ("white_box",),
     threat: ThreatConfig | None = None,
     train: TrainConfig | None = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from robench.audit.checks import CHECKS, LEVELS
+from robench.audit.checks import CHECKS, SEARCH_STEPS
 from robench.audit.judge import Judge
 from robench.audit.trial import SystemTrial
 from robench.base.hashing import digest
@@ -69,6 +69,7 @@ def examine(
         "checks": [keys.component_key(check) for check in checks],
         "attacks": {name: keys.component_key(attack) for name, attack in tested.items()},
         "level": stages.config.audit.level,
+        "surrogate": _surrogate(stages).train_key if stages.config.audit.level == "full" else "",
         "seed": stages.config.seed,
     }
 
@@ -116,7 +117,7 @@ def _trial(
         threat,
         derive(stages.config.seed, "audit", threat),
         sources=_sources(stages),
-        steps=LEVELS[level],
+        steps=SEARCH_STEPS[level],
         thrifty=level == "quick",
         attacks=attacks,
     )
@@ -160,9 +161,14 @@ def _sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
     if stages.system.twin is not stages.trained:
         found["float parent"] = lambda: stages.trained
     if stages.config.audit.level == "full":
-        # A network that came trained would be its own surrogate, or may take long to train.
-        comes_trained = stages.model.pretrained or isinstance(stages, ProgramStages)
-        other = Transfer(source={"model": "small_cnn"} if comes_trained else {})
-        surrogate = Stages(transfer.source(stages.config, other), stages.places, stages.cache)
+        surrogate = _surrogate(stages)
         found["plainly trained surrogate"] = lambda: surrogate.trained
     return found
+
+
+def _surrogate(stages: Stages) -> Stages:
+    """The stages of a plainly trained network, for transfer."""
+    # A network that came trained would be its own surrogate, or may take long to train.
+    comes_trained = stages.model.pretrained or isinstance(stages, ProgramStages)
+    other = Transfer(source={"model": "small_cnn"} if comes_trained else {})
+    return Stages(transfer.source(stages.config, other), stages.places, stages.cache)

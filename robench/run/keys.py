@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import uuid
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,7 @@ import torch
 
 from robench.base.hashing import plain_options
 from robench.base.machine import cpu_name
+from robench.core.record import MadeOn
 from robench.plugin.registry import registry
 from robench.plugin.source import OURS, Unreadable, origin
 
@@ -29,15 +31,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from robench.core.data import Data
-    from robench.core.record import MadeOn
     from robench.plugin.components import Component
 
 
 def component_key(component: Component) -> dict[str, Any]:
     """What a key holds of a component: its registered name, version and options.
 
-    One of another distribution also has what names its code; where that cannot be read, nothing of
-    it is found again by another process.
+    One of another distribution also has what names its code, and robench's release; where its code
+    cannot be read, nothing of it is found again by another process.
     """
     cls = type(component)
     choice = registry().home(cls)
@@ -45,7 +46,8 @@ def component_key(component: Component) -> dict[str, Any]:
     key = {"component": name, "version": cls.version, "options": plain_options(component)}
     if cls.__module__.partition(".")[0] == OURS or (choice and choice.distribution == OURS):
         return key
-    return key | {"code": _code(cls, choice.distribution if choice else None)}
+    # What it calls of robench may give other numbers in another release.
+    return key | {"code": _code(cls, choice.distribution if choice else None), OURS: version(OURS)}
 
 
 _UNREAD: WeakKeyDictionary[type, str] = WeakKeyDictionary()
@@ -89,8 +91,6 @@ def float_environment(device: torch.device) -> dict[str, Any]:
 
 def made_on(device: torch.device) -> MadeOn:
     """This machine, for the provenance of what it makes."""
-    from robench.core.record import MadeOn
-
     return MadeOn(
         torch=torch.__version__,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

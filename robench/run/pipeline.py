@@ -47,7 +47,7 @@ def run(
     start = time.perf_counter()
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache), program)
-    evidence, rows = attack(steps)
+    evidence, rows = attack_all(steps)
     values = measure(evidence)
     status: Literal["ok", "at_chance"] = (
         "at_chance" if any(row.status == "at_chance" for row in rows) else "ok"
@@ -84,7 +84,7 @@ def prepare_machine(places: Places) -> None:
         torch.set_num_threads(places.threads)
 
 
-def attack(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
+def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
     """Attack and judge under every scenario; one whose attack fails is invalid, never robust."""
     base = attacks.judge(steps, attacks.clean(steps))
     outcomes = [_outcomes(None, None, base, steps)]

@@ -30,6 +30,7 @@ from robench.run.config import Places, RunConfig, only
 from robench.run.data_cache import read_data, stamp, write_data
 from robench.training.checkpoint import remove_checkpoints
 from robench.training.loop import Trainer
+from robench.training.loss import plain_loss
 
 if TYPE_CHECKING:
     from torch import nn
@@ -115,9 +116,9 @@ class Stages:
     # -- train ---------------------------------------------------------------------------------
 
     @property
-    def trainer_defense(self) -> Defense:
-        """The defense that trains; the first one, whose training is plain, when none does."""
-        return next((d for d in self.defenses if d.changes_training), self.defenses[0])
+    def trainer_defense(self) -> Defense | None:
+        """The defense that trains, or None: training is plain then."""
+        return next((d for d in self.defenses if d.changes_training), None)
 
     @property
     def comes_trained(self) -> bool:
@@ -129,6 +130,11 @@ class Stages:
     def weights(self) -> Weights:
         """The trained weights, from the cache or from training."""
         return self.cache.fetch("train", self._train_inputs, self._train, _read_weights)
+
+    @property
+    def train_key(self) -> str:
+        """The hash of what decides the training."""
+        return self.cache.key("train", self._train_inputs)
 
     @property
     def is_trained(self) -> bool:
@@ -144,8 +150,10 @@ class Stages:
     def _train(self, folder: Path) -> None:
         model = self.architecture()
         trainer = Trainer(self.config.recipe, self.config.seed, self.device, folder)
-        if not self.comes_trained:
+        if self.trainer_defense:
             model = self.trainer_defense.fit(model, self.data, trainer)
+        elif not self.comes_trained:
+            model = trainer.fit(model, self.data.train, plain_loss)
         remove_checkpoints(folder)
         about = {"notes": trainer.notes, "made_on": keys.made_on(self.device).model_dump()}
         (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
@@ -153,12 +161,11 @@ class Stages:
 
     @cached_property
     def _train_inputs(self) -> dict[str, Any]:
-        defense = self.trainer_defense.as_trained()
-        prepares = self.compressor.trains_with
+        defense, prepares = self.trainer_defense, self.compressor.trains_with
         return {
             "data": keys.data_key(self.data),
             "model": self._model_key,
-            "defense": keys.component_key(defense) if defense.changes_training else "plain",
+            "defense": keys.component_key(defense.as_trained()) if defense else "plain",
             "compressor": keys.component_key(self.compressor) if prepares else "none",
             "recipe": None if self.comes_trained else asdict(self.config.recipe),
             "seed": self.config.seed,

@@ -10,11 +10,15 @@
 as a program. docs/explanation/smoothing.md has the proof. The library knows nothing of plugins.
 """
 
-from robench.smoothing import crosscheck, metrics
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from robench.smoothing import metrics
 from robench.smoothing.adaptive import Adaptive
 from robench.smoothing.bounds import lower_bound
 from robench.smoothing.certificates import Certificates, VoteCertifier, write_tsv
-from robench.smoothing.classifier import SmoothedDeployed, SmoothedTwin, to_pixels
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.compiled import CompiledVotes, vote_source
 from robench.smoothing.export import certifier_source
@@ -25,6 +29,15 @@ from robench.smoothing.radius import ABSTAIN, RADII, radius_table
 from robench.smoothing.sampling import draw, training_noise
 from robench.smoothing.sequential import Sequential
 from robench.smoothing.votes import IntegerVotes, VoteSource, require_fixed_function
+
+if TYPE_CHECKING:
+    from robench.smoothing import crosscheck as crosscheck
+    from robench.smoothing.classifier import SmoothedDeployed as SmoothedDeployed
+    from robench.smoothing.classifier import SmoothedTwin as SmoothedTwin
+    from robench.smoothing.classifier import to_pixels as to_pixels
+
+_TORCH = dict.fromkeys(("SmoothedDeployed", "SmoothedTwin", "to_pixels"), "classifier")
+"""What needs torch loads when first used: votes and certificates do not."""
 
 __all__ = [
     "ABSTAIN",
@@ -58,3 +71,11 @@ __all__ = [
     "vote_source",
     "write_tsv",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "crosscheck":
+        return import_module("robench.smoothing.crosscheck")
+    if name not in _TORCH:
+        raise AttributeError(f"module 'robench.smoothing' has no attribute {name!r}")
+    return getattr(import_module(f"robench.smoothing.{_TORCH[name]}"), name)

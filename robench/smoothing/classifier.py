@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from robench.integer.codegen import generate
+from robench.integer.deployed import IntegerDeployed
+from robench.integer.engine import chosen_isa, compile_library
+from robench.integer.program import Program
 from robench.smoothing.compiled import CompiledVotes, vote_source
 from robench.smoothing.float_votes import FloatVotes
 from robench.smoothing.noise import Noise
@@ -58,19 +62,19 @@ class SmoothedDeployed:
             "seed": seed,
             "streams": streams,
         }
-        program = hasattr(self.base, "program")
+        base = self.base
+        integer = isinstance(base, IntegerDeployed)
         if self.noise.law == "gaussian":
-            return FloatVotes(labels=self._labels_of(_rounded if program else _unit), **shared)
-        if program and getattr(self.base, "engine", None) is not None:
-            variant = int(self._library.robench_isa(None))
-            threads = torch.get_num_threads()
-            return CompiledVotes(library=self._library, variant=variant, threads=threads, **shared)
-        return IntegerVotes(labels=self._labels_of(_same if program else _scaled), **shared)
+            return FloatVotes(labels=self._labels_of(_rounded if integer else _unit), **shared)
+        if isinstance(base, IntegerDeployed) and base.engine is not None:
+            shared |= {"threads": torch.get_num_threads(), "variant": 0}
+            return CompiledVotes(library=_votes_library(base.program), **shared)
+        return IntegerVotes(labels=self._labels_of(_same if integer else _scaled), **shared)
 
     @property
     def exact(self) -> bool:
         """Whether integers alone decide the votes."""
-        return self.noise.law != "gaussian" and hasattr(self.base, "program")
+        return self.noise.law != "gaussian" and isinstance(self.base, IntegerDeployed)
 
     def nbytes(self) -> int:
         """Bytes of the base classifier."""
@@ -82,22 +86,20 @@ class SmoothedDeployed:
 
     def check_fixed(self, pixels: NDArray[np.uint8]) -> None:
         """Refuse a base whose label depends on the batch (UserError): no certificate holds then."""
-        if hasattr(self.base, "program"):
+        if isinstance(self.base, IntegerDeployed):
             require_fixed_function(self._labels_of(_same), pixels.astype(np.int16))
 
-    @cached_property
-    def _library(self) -> ctypes.CDLL:
-        """The vote loop and the network in one shared library."""
-        from robench.integer.codegen import generate
-        from robench.integer.engine import compile_library
-
-        source = vote_source(generate(self.base.program))  # type: ignore[attr-defined]
-        return ctypes.CDLL(str(compile_library(source)))
-
     def _labels_of(self, convert: Callable[[Any], Tensor]) -> Callable[[Any], NDArray[Any]]:
-        base: Any = self.base
-        classify = base.labels if hasattr(base, "program") else base.predict
+        base = self.base
+        classify = base.labels if isinstance(base, IntegerDeployed) else base.predict
         return lambda inputs: np.asarray(classify(convert(inputs)))
+
+
+@lru_cache(maxsize=8)
+def _votes_library(program: Program) -> ctypes.CDLL:
+    """The vote loop and the network in one shared library, for this machine."""
+    source = vote_source(generate(program, isas=[chosen_isa()]))
+    return ctypes.CDLL(str(compile_library(source)))
 
 
 AGREEING = 3

@@ -107,7 +107,7 @@ def allowed(certificates: int, alpha: float) -> int:
     return int(stats.binom.isf(CHANCE, certificates, alpha))
 
 
-def judge(hits: list[Hit], certificates: int, alpha: float) -> None:
+def require_unbroken(hits: list[Hit], certificates: int, alpha: float) -> None:
     """Raise CertificateViolated with every hit when there are more than chance allows."""
     limit = allowed(certificates, alpha)
     if len(hits) > limit:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.base.errors import UserError
+from robench.core.outcomes import ABSTAIN as ABSTAIN
 from robench.smoothing.bounds import FloatArray, as_fraction, lower_bound, proves
 from robench.smoothing.noise import Noise
 
-ABSTAIN = -1
 RADII = ("exact", "lifted", "renyi")
 
 # Far above the error of scipy's quantiles (below 1e-12), far below what a radius is worth.

@@ -63,7 +63,7 @@ class Difference:
         pair = runs.difference(self.first, self.second)
         if pair is None:
             return Observation(f"{label}: not run", None)
-        text = f"{label}: {points(pair)}, expected {self._expected()}"
+        text = f"{label}: {in_points(pair)}, expected {self._expected()}"
         if pair.low > self.least and pair.high < self.most:
             return Observation(text, True)
         if pair.high <= self.least or pair.low >= self.most:
@@ -77,8 +77,8 @@ class Difference:
         return f"below {most}" if self.least <= -1.0 else f"within {least} and {most}"
 
 
-def points(pair: Paired) -> str:
-    """A paired difference in percentage points with its 95 % interval."""
+def in_points(pair: Paired) -> str:
+    """A paired difference in percentage in_points with its 95 % interval."""
     return f"{100 * pair.difference:+.1f} [{100 * pair.low:+.1f}, {100 * pair.high:+.1f}]"
 
 

@@ -13,6 +13,7 @@ components run through the same classes.
 from __future__ import annotations
 
 from robench.testing.attack import AttackContract
+from robench.testing.certifier import CertifierContract
 from robench.testing.check import CheckContract
 from robench.testing.component import ComponentContract
 from robench.testing.compressor import CompressorContract
@@ -24,6 +25,7 @@ from robench.testing.tiny import tiny_data, tiny_network
 
 __all__ = [
     "AttackContract",
+    "CertifierContract",
     "CheckContract",
     "ComponentContract",
     "CompressorContract",

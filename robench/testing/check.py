@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 
+from robench.audit.trial import SystemTrial
 from robench.base.seeds import seed_scope
 from robench.core.record import Finding
 from robench.core.system import FloatDeployed, System
@@ -21,8 +22,6 @@ class CheckContract(ComponentContract):
     component: ClassVar[Check]
 
     def _look(self) -> list[Finding]:
-        from robench.audit.trial import SystemTrial
-
         model, test = tiny_network(), tiny_data().test.take(torch.arange(30))
         system, threat = System(FloatDeployed(model), model), Threat("linf", 0.2)
         with seed_scope(0):

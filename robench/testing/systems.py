@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from robench.core.data import Data
-from robench.core.system import ABSTAIN, System
+from robench.core.outcomes import ABSTAIN
+from robench.core.system import System
 from robench.run.evaluate import evaluate
 from robench.testing.tiny import tiny_data
 from robench.training.recipe import TrainConfig

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from robench.core.data import Split
     from robench.training.recipe import Recipe
 
-Loss = Callable[["nn.Module", "Tensor", "Tensor", torch.Generator], "Tensor"]
+TrainingLoss = Callable[["nn.Module", "Tensor", "Tensor", torch.Generator], "Tensor"]
 
 
 class Trainer:
@@ -48,7 +48,7 @@ class Trainer:
         self.notes: dict[str, Any] = {}
         self._fits = 0
 
-    def fit(self, model: nn.Module, split: Split, loss: Loss, **changes: Any) -> nn.Module:
+    def fit(self, model: nn.Module, split: Split, loss: TrainingLoss, **changes: Any) -> nn.Module:
         """Minimise `loss` over the split's images by the recipe with `changes`; returns the model.
 
         The same seed, device and number of threads give the same weights, interrupted or not.
@@ -73,7 +73,7 @@ class Trainer:
         self,
         model: nn.Module,
         split: Split,
-        loss: Loss,
+        loss: TrainingLoss,
         optimizer: torch.optim.Optimizer,
         recipe: Recipe,
         seed: int,

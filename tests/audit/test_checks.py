@@ -14,7 +14,7 @@ from robench.audit.checks.black_box import BlackBox
 from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
 from robench.audit.checks.losses import Losses
-from robench.audit.checks.noise import Noise
+from robench.audit.checks.noise import RandomNoise
 from robench.audit.checks.progress import Progress
 from robench.audit.checks.queries import Queries
 from robench.audit.checks.randomness import Randomness
@@ -24,7 +24,7 @@ from robench.audit.checks.temperature import Temperature
 from robench.audit.checks.transfer import TransferIn
 from robench.audit.checks.unbounded import Unbounded
 from robench.audit.trial import SystemTrial
-from robench.audit.verdict import share, worst
+from robench.audit.verdict import share_finding, worst
 from robench.core.record import Finding
 from robench.core.system import FloatDeployed, System
 from robench.plugin.components import Check
@@ -136,9 +136,9 @@ def test_unbounded_eps(zoo: Zoo) -> None:
 
 def test_noise_beats_a_useless_attack(zoo: Zoo) -> None:
     fragile = nn.Sequential(Scale(3.0), zoo.build("gradient_stop").system.twin)
-    finding = only(Noise(), trial(zoo, fragile), "noise")
+    finding = only(RandomNoise(), trial(zoo, fragile), "noise")
     assert finding.value is not None
-    assert finding.value > only(Noise(), trial(zoo, zoo.base()), "noise").value  # type: ignore[operator]
+    assert finding.value > only(RandomNoise(), trial(zoo, zoo.base()), "noise").value  # type: ignore[operator]
 
 
 def test_transfer_from_the_parent(zoo: Zoo) -> None:
@@ -178,9 +178,9 @@ def test_nothing_right_nothing_to_say(zoo: Zoo) -> None:
 
 
 def test_share_needs_evidence_not_a_single_image() -> None:
-    assert share("x", 1, 1, "", suspect=0.3).verdict == "pass"
-    assert share("x", 30, 100, "{share} of {n}", suspect=0.1, fail=0.2).verdict == "fail"
-    assert share("x", 0, 0, "{share}", suspect=0.0).value is None
+    assert share_finding("x", 1, 1, "", suspect=0.3).verdict == "pass"
+    assert share_finding("x", 30, 100, "{share} of {n}", suspect=0.1, fail=0.2).verdict == "fail"
+    assert share_finding("x", 0, 0, "{share}", suspect=0.0).value is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ class Foreign(Check):
     """A check of somebody else's."""
 
     def look(self, trial: SystemTrial) -> Iterable[Finding]:
-        yield share("foreign", trial.clean, len(trial), "{share} are right", suspect=0.5)
+        yield share_finding("foreign", trial.clean, len(trial), "{share} are right", suspect=0.5)
 
 
 def test_a_plugin_brings_a_check(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

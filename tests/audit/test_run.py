@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from torch import nn
@@ -12,7 +15,8 @@ from robench.base.errors import ConfigError
 from robench.cli.record_table import audit_lines
 from robench.core.data import Data
 from robench.core.record import Record
-from robench.run.config import AuditConfig, Places
+from robench.plugin.registry import Choice, registry
+from robench.run.config import AuditConfig, Places, joined
 from tests.audit.zoo import Zoo
 from tests.audit.zoo.layers import Scale
 
@@ -78,3 +82,42 @@ def test_shown_with_its_reasons(masked: Record, tmp_path: Path, capsys: object) 
 def test_bad_options(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="expected audit"):
         AuditConfig(**options)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curious(robench.Check):
+    """A registered check that joins the quick audit."""
+
+    levels: ClassVar[tuple[str, ...]] = ("quick",)
+
+    def look(self, trial: robench.Trial) -> Iterable[robench.Finding]:
+        yield robench.Finding(
+            check="curious", value=float(len(trial)), verdict="pass", sentence="It looked."
+        )
+
+
+@pytest.mark.parametrize(("level", "joins"), [("quick", True), ("full", False), ("off", False)])
+def test_a_registered_check_joins_its_levels_as_a_built_in_one(
+    places: Places,
+    tiny_data: Data,
+    trained_net: nn.Module,
+    monkeypatch: pytest.MonkeyPatch,
+    level: str,
+    joins: bool,
+) -> None:
+    choice = Choice("check", "curious", Curious, "test", "test", "0")
+    monkeypatch.setitem(registry().choices["check"], "curious", choice)
+    config = joined(AuditConfig(level=level))
+    assert (list(config.checks) == ["curious"]) == joins
+    if not joins:
+        return
+    record = robench.evaluate(
+        trained_net, tiny_data, attack="fgsm", audit=level, images=20, places=places
+    )
+    assert record.config["audit"]["checks"] == ["curious"], "the configuration says that it ran"
+    assert [f.value for f in record.audit[0].findings if f.check == "curious"] == [20.0]
+    monkeypatch.delitem(registry().choices["check"], "curious")
+    without = robench.evaluate(
+        trained_net, tiny_data, attack="fgsm", audit=level, images=20, places=places
+    )
+    assert without.id != record.id

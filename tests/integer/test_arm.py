@@ -10,13 +10,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integer_harness import HARNESS, run
-from integer_networks import CifarResNet, settle
-from integer_programs import images, programs
 
 from robench.integer import Program, quantize, run_reference, to_program
 from robench.integer.codegen import generate
 from robench.integer.engine import compile_source
+from tests.integer.integer_harness import HARNESS, run
+from tests.integer.integer_networks import CifarResNet, settle
+from tests.integer.integer_programs import images, programs
 
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64-static"
 pytestmark = pytest.mark.skipif(

@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integer_networks import CifarResNet, WideResNet, cnn4, settle
-from integer_programs import images, programs
 from torch import nn
 from torch.nn import functional as F
 
 from robench.integer import Program, ProgramTwin, quantize, run_reference, to_program
+from tests.integer.integer_networks import CifarResNet, WideResNet, cnn4, settle
+from tests.integer.integer_programs import images, programs
 
 NETWORKS = {
     "resnet option A": (lambda: CifarResNet(1, 8, "A"), (3, 32, 32)),

@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integer_networks import CifarResNet, settle, small_cnn
-from integer_programs import images, programs
 
 from robench.base.errors import UserError
 from robench.integer import Engine, Program, engine, quantize, run_reference, to_program
+from robench.integer.engine import available
+from tests.integer.integer_networks import CifarResNet, settle, small_cnn
+from tests.integer.integer_programs import images, programs
 
 SETTINGS = settings(
     max_examples=6,
@@ -23,7 +24,7 @@ SETTINGS = settings(
 
 def assert_same_bits(program: Program, batch: torch.Tensor) -> None:
     labels, logits = run_reference(program, batch)
-    for isa in Engine(program).available():
+    for isa in available():
         compiled = Engine(program, isa=isa)
         for threads in (1, 2):
             got = compiled.run(batch, threads=threads)

@@ -10,20 +10,20 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integer_harness import HARNESS, run
-from integer_networks import CifarResNet, settle
-from integer_programs import images, programs
 
-from robench.integer import Engine, Program, export_c, quantize, run_reference, to_program
+from robench.integer import Program, export_c, quantize, run_reference, to_program
 from robench.integer.codegen import generate
-from robench.integer.engine import compile_source
+from robench.integer.engine import available, compile_source
+from tests.integer.integer_harness import HARNESS, run
+from tests.integer.integer_networks import CifarResNet, settle
+from tests.integer.integer_programs import images, programs
 
 SANITIZED = ("-O1", "-g", "-std=gnu99", "-fsanitize=address,undefined", "-fno-sanitize-recover")
 
 
 @pytest.fixture(scope="module")
 def isas(resnet: tuple[Program, torch.Tensor]) -> list[str]:
-    return Engine(resnet[0]).available()
+    return available()
 
 
 @pytest.fixture(scope="module")

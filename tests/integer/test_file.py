@@ -14,12 +14,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integer_networks import CifarResNet, settle
-from integer_programs import RandomProgram, programs
 
 from robench.base.errors import UserError
 from robench.integer import Program, load_program, quantize, save_program, to_program
 from robench.integer.file import _HEADER, VERSION, parse_program, program_bytes
+from tests.integer.integer_networks import CifarResNet, settle
+from tests.integer.integer_programs import RandomProgram, programs
 
 
 def example() -> bytes:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from integer_networks import CifarResNet, WideResNet, cnn4, settle
 from torch import nn
 
 from robench.base.errors import UserError
 from robench.integer import Program, export_onnx, quantize, run_reference, to_program
 from robench.integer.runtimes import agreements, classifier
+from tests.integer.integer_networks import CifarResNet, WideResNet, cnn4, settle
 
 NETWORKS = {
     "resnet option A": (lambda: CifarResNet(1, 8, "A"), (3, 32, 32)),

@@ -9,13 +9,13 @@ from typing import get_args
 
 import pytest
 import torch
-from integer_networks import CifarResNet, WideResNet, settle, small_cnn
-from integer_programs import RandomProgram
 from torch import nn
 
 from robench.integer import ops, quantize, to_program
 from robench.integer.file import KINDS
 from robench.integer.twin import Layer
+from tests.integer.integer_networks import CifarResNet, WideResNet, settle, small_cnn
+from tests.integer.integer_programs import RandomProgram
 
 HOME = Path(ops.__file__).parent
 ROOT = HOME.parents[1]

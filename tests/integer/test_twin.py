@@ -6,13 +6,20 @@ import copy
 
 import pytest
 import torch
-from integer_networks import CifarResNet, Torchvision, WideResNet, cnn4, settle, small_cnn
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models import resnet18, resnet50
 
 from robench.base.errors import UserError
 from robench.integer import calibrate, prepare_qat, quantize, run_reference, to_program
+from tests.integer.integer_networks import (
+    CifarResNet,
+    Torchvision,
+    WideResNet,
+    cnn4,
+    settle,
+    small_cnn,
+)
 
 CIFAR = (3, 32, 32)
 NETWORKS = {

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_compiled import CLASSES, PIXELS, TOY, toy_labels
 
 from robench.base.errors import UserError
 from robench.smoothing.cohen import Cohen
@@ -16,6 +15,7 @@ from robench.smoothing.export import certifier_source
 from robench.smoothing.noise import Noise
 from robench.smoothing.prediction import predict
 from robench.smoothing.votes import IntegerVotes
+from tests.smoothing.test_compiled import CLASSES, PIXELS, TOY, toy_labels
 
 COMPILER, OBJDUMP = shutil.which("cc"), shutil.which("objdump")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")

@@ -18,10 +18,12 @@ def evidence(deployed: object) -> Any:
     """A test set of 100 images whose pixels are their numbers, every third one judged."""
     numbers = torch.arange(100, dtype=torch.uint8)
     test = Split(numbers.view(-1, 1, 1, 1).expand(-1, 1, 2, 2), numbers.long() % 10)
-    steps = SimpleNamespace(
-        data=SimpleNamespace(test=test), subset=torch.arange(0, 100, 3), certify_seed=7
+    return SimpleNamespace(
+        data=SimpleNamespace(test=test),
+        numbers=torch.arange(0, 100, 3).numpy(),
+        certify_seed=7,
+        system=SimpleNamespace(deployed=deployed),
     )
-    return SimpleNamespace(steps=steps, system=SimpleNamespace(deployed=deployed))
 
 
 SMOOTHED = SmoothedDeployed(cast(Any, None), Noise(sigma="0.25"), 10, 100, 0.001)

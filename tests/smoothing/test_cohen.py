@@ -6,7 +6,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from scipy import stats
-from smoothing_toys import BernoulliVotes, FixedVotes
 
 from robench.base.errors import UserError
 from robench.smoothing.certificates import Certificates, write_tsv
@@ -14,6 +13,7 @@ from robench.smoothing.cohen import Cohen
 from robench.smoothing.noise import Noise
 from robench.smoothing.prediction import predict, predict_early, prediction_table
 from robench.smoothing.radius import ABSTAIN, radius_table
+from tests.smoothing.smoothing_toys import BernoulliVotes, FixedVotes
 
 NOISE = Noise(sigma="0.25")
 

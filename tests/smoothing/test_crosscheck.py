@@ -58,9 +58,9 @@ def test_chance_allows_few_and_more_are_refused():
     assert crosscheck.allowed(500, 0.001) == 6
     assert crosscheck.allowed(500, 1e-9) == 0
     (hit,) = attacked([130], [60**2])
-    crosscheck.judge([hit] * 6, 500, 0.001)
+    crosscheck.require_unbroken([hit] * 6, 500, 0.001)
     with pytest.raises(crosscheck.CertificateViolated, match="at most 6 of 500"):
-        crosscheck.judge([hit] * 7, 500, 0.001)
+        crosscheck.require_unbroken([hit] * 7, 500, 0.001)
 
 
 def test_abstaining_breaks_nothing():

@@ -9,7 +9,6 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from test_certifier_export import FLOATING, OBJDUMP, X86
 from torch import nn
 
 from robench.integer import prepare_qat, run_reference, to_program
@@ -20,6 +19,7 @@ from robench.smoothing.compiled import CompiledVotes, vote_source
 from robench.smoothing.export import certifier_source
 from robench.smoothing.noise import Noise
 from robench.smoothing.votes import IntegerVotes, require_fixed_function
+from tests.smoothing.test_certifier_export import FLOATING, OBJDUMP, X86
 
 COMPILER = shutil.which("cc")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")

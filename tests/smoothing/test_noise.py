@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from smoothing_toys import pmf
 
 from robench.base.errors import UserError
 from robench.smoothing.noise import Noise, noise_table
 from robench.smoothing.philox import Keys, further_words, keys_of, leading_words
 from robench.smoothing.sampling import draw, resolve, training_noise
+from tests.smoothing.smoothing_toys import pmf
 
 INTEGER_LAWS = ["discrete_gaussian", "rounded_gaussian"]
 SIGMAS = ["0.004", "0.12", "0.25", "1.0"]

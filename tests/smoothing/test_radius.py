@@ -10,7 +10,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
-from smoothing_toys import pmf
 
 from robench.base.errors import UserError
 from robench.smoothing.bounds import binomial_tail, lower_bound, upper_bound
@@ -27,6 +26,7 @@ from robench.smoothing.radius import (
     renyi_radius,
     require_useful,
 )
+from tests.smoothing.smoothing_toys import pmf
 
 FORMULAS = {"exact": exact_radius, "lifted": lifted_radius, "renyi": renyi_radius}
 

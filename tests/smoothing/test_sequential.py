@@ -6,7 +6,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from smoothing_toys import BernoulliVotes
 
 from robench.base.errors import UserError
 from robench.smoothing import thresholds
@@ -15,6 +14,7 @@ from robench.smoothing.cohen import Cohen
 from robench.smoothing.noise import Noise
 from robench.smoothing.radius import ABSTAIN, radius_table
 from robench.smoothing.sequential import Sequential
+from tests.smoothing.smoothing_toys import BernoulliVotes
 
 NOISE = Noise(sigma="0.25")
 RADII_GRID = (0.25, 0.5, 0.75)

@@ -121,12 +121,25 @@ def test_a_moved_definition_passes(copy: Path) -> None:
             {"attack", "attack.pgd", "audit", "defense.adversarial_training"},
         ),
         (
+            "robench/search/ascent.py",
+            lambda t: t.replace("_ascend", "_climb_up"),
+            {"attack.pgd", "audit", "defense.adversarial_training"},
+        ),
+        (
             "robench/base/stats.py",
             lambda t: t.replace("1.959963984540054", "1.96"),
             {"metric.accuracy", "audit"},
         ),
     ],
-    ids=["plain loss", "kernel", "the certifier's C", "an empty line", "projection", "statistics"],
+    ids=[
+        "plain loss",
+        "kernel",
+        "the certifier's C",
+        "an empty line",
+        "projection",
+        "a renamed private helper",
+        "statistics",
+    ],
 )
 def test_what_changes_numbers_is_one_line_that_says_what_to_do(
     copy: Path, name: str, change: Callable[[str], str], behind: set[str]

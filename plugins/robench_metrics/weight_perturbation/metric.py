@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import robench
 
@@ -28,6 +28,8 @@ class WeightPerturbation(robench.Metric):
     intervals of the mean (normal), on the first white-box examples inside a ball. A deployed
     network of other layers (integer programs) has no dW here; only its map is measured.
     """
+
+    version: ClassVar[str] = "2"
 
     images: int = 200
     """Adversarial images whose features are compared, at most."""

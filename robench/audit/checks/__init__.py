@@ -13,7 +13,7 @@ from robench.audit.checks.examples import PlantedExamples
 from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
 from robench.audit.checks.losses import Losses
-from robench.audit.checks.noise import Noise
+from robench.audit.checks.noise import RandomNoise
 from robench.audit.checks.progress import Progress
 from robench.audit.checks.queries import Queries
 from robench.audit.checks.randomness import Randomness
@@ -26,7 +26,7 @@ from robench.audit.checks.transfer import TransferIn
 from robench.audit.checks.unbounded import Unbounded
 from robench.plugin.components import Check
 
-LEVELS: dict[str, int] = {"quick": 7, "full": 40}
+SEARCH_STEPS: dict[str, int] = {"quick": 7, "full": 40}
 """Steps of every gradient search, by level."""
 
 CHECKS: dict[str, tuple[Check, ...]] = {
@@ -36,7 +36,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Saturation(),
         Progress(),
         Agreement(),
-        Noise(),
+        RandomNoise(),
         Unbounded(),
         Losses(),
         Smoother(),
@@ -51,7 +51,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Saturation(),
         Progress(),
         Agreement(),
-        Noise(),
+        RandomNoise(),
         Unbounded(images=50),
         Falling(),
         PlantedExamples(),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
+from robench.core.system import forward
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
@@ -17,12 +18,10 @@ class Agreement(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts examples of the usual attack that fool the twin alone."""
-        from robench.core.system import forward
-
         reference = trial.reference
         labels = trial.labels[reference.index]
         fooled = forward(trial.system.twin, reference.candidates).argmax(1) != labels
-        yield share(
+        yield share_finding(
             "twin_disagrees",
             fooled & ~reference.wrong,
             len(fooled),

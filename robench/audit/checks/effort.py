@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -27,7 +27,7 @@ class Effort(Check):
             found = trial.search(f"effort {restart}", trial.system.twin, search, index)
             wrong = trial.attempt("effort", found, index)
             gained, index = gained + int(wrong.sum()), index[~wrong]
-        yield share(
+        yield share_finding(
             "more_effort",
             gained,
             len(trial),

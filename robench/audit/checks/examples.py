@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.audit.planted import Features, Plant, features_of, plant
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.base.seeds import generator, seed_scope
 from robench.core.record import Finding
 from robench.core.system import forward, module_device
@@ -65,7 +65,7 @@ def _finding(
         found = trial.threat.project(raw.detach().float().cpu(), image)
         missed += int(forward(planted.twin, found).argmax(1) == 0)
     sentence = f"{name} misses {{count}} of {{n}} adversarial examples planted in the twin"
-    return share(check, missed, len(plants), sentence, suspect=suspect)
+    return share_finding(check, missed, len(plants), sentence, suspect=suspect)
 
 
 def _usual(trial: Trial) -> SingleAttack:

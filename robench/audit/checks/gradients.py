@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -21,7 +21,7 @@ class Gradients(Check):
         dead = (reference.zero == 1).all(0)
         pixels = float(reference.zero[0].mean()) if len(dead) else 0.0
         broken_pixels = float(reference.nonfinite.max(0).values.mean()) if len(dead) else 0.0
-        yield share(
+        yield share_finding(
             "zero_gradients",
             dead,
             len(dead),
@@ -30,7 +30,7 @@ class Gradients(Check):
             fail=0.5,
         )
         broken = (reference.nonfinite > 0).any(0)
-        yield share(
+        yield share_finding(
             "nonfinite_gradients",
             broken,
             len(broken),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.base.seeds import generator
 from robench.core.record import Finding
 from robench.plugin.components import Check
@@ -15,7 +15,7 @@ from robench.plugin.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noise(Check):
+class RandomNoise(Check):
     """Random points on the sphere of the threat, against the usual attack."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
@@ -29,7 +29,7 @@ class Noise(Check):
         else:
             noise *= trial.eps / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
         broken = trial.attempt("noise", trial.threat.project(images + noise, images), index)
-        yield share(
+        yield share_finding(
             "noise",
             broken,
             len(reference.index),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -32,7 +32,7 @@ class Progress(Check):
         )
         risen = (losses[1:] > losses[:-1]) | ((losses[1:] < ROUNDED) & (margins[1:] > margins[:-1]))
         stuck = (~risen).float().mean(0)
-        yield share(
+        yield share_finding(
             "loss_not_rising",
             round(float(stuck.sum())),
             len(stuck),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.base.seeds import generator
 from robench.core.record import Finding
 from robench.core.system import forward
@@ -41,7 +41,7 @@ class Queries(Check):
         index = left[torch.randperm(len(left), generator=rng)[: self.images]]
         # The drawn images stand for their part of all images, those that fell before included.
         part = round(len(trial) * len(index) / max(len(left), 1))
-        yield share(
+        yield share_finding(
             "square",
             square(trial, index, self.queries),
             part,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -19,7 +19,7 @@ class Randomness(Check):
         """Suspect when a model that declares itself deterministic answers differently."""
         declared = trial.system.deployed.randomised
         sentence = "two answers to the same image differ on {share} of {n} images"
-        yield share(
+        yield share_finding(
             "random_prediction",
             trial.unstable,
             len(trial),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -25,7 +25,7 @@ class Rounding(Check):
         reference = trial.reference
         rounded = (reference.losses == 0).all(0)
         part = float(rounded.float().mean()) if len(rounded) else 0.0
-        yield share(
+        yield share_finding(
             "saturated_gradients",
             rounded & ~trial.held[reference.index],
             len(rounded),

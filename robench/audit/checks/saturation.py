@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
+from robench.core.system import forward
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
@@ -19,14 +20,12 @@ class Saturation(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images whose clean cross-entropy gradient vanishes at the logits."""
-        from robench.core.system import forward
-
         index = trial.reference.index
         with torch.no_grad():
             logits = forward(trial.system.twin, trial.images[index])
             others = logits.softmax(1).topk(2, dim=1).values[:, 1]
         saturated = others < torch.finfo(torch.float32).tiny
-        yield share(
+        yield share_finding(
             "saturated_logits",
             saturated,
             len(index),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -18,7 +18,7 @@ class Together(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that the usual attack leaves right and anything tried before breaks."""
         missed = trial.clean & ~trial.held & ~trial.tried["reference"]
-        yield share(
+        yield share_finding(
             "together",
             missed,
             len(trial),

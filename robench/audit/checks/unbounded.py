@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from robench.audit.verdict import share
+from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -26,7 +26,7 @@ class Unbounded(Check):
         free = replace(trial.threat, eps=far)
         found = trial.search("unbounded", trial.system.twin, trial.usual, index[holds], free)
         holds[holds.clone()] = ~trial.wrong(found, index[holds])
-        yield share(
+        yield share_finding(
             "unbounded_eps",
             holds,
             len(index),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-NORMS = {"linf": "L∞", "l2": "L2"}
+NORM_NAMES = {"linf": "L∞", "l2": "L2"}
 SCALE = {"share": 100.0, "bytes": 1 / 1000, "s": 1000.0}
 """What a value is multiplied with: percent, kB, ms."""
 BADGES = {
@@ -58,5 +58,5 @@ def attack_text(attack: str, access: str, norm: str, eps: float | None) -> str:
     if access not in ("white_box", "none", "any"):
         parts.append(access.replace("_", " "))
     if norm and eps is not None:
-        parts.append(f"{NORMS.get(norm, norm)} {eps_text(eps)}")
+        parts.append(f"{NORM_NAMES.get(norm, norm)} {eps_text(eps)}")
     return ", ".join(parts)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from robench.leaderboard.table.cells import Column
-from robench.leaderboard.table.formats import NORMS, eps_text
+from robench.leaderboard.table.formats import NORM_NAMES, eps_text
 from robench.leaderboard.table.row import BoardRow
 
 Place = tuple[str, str, str]
@@ -58,7 +58,7 @@ def protocol_label(rows: Sequence[BoardRow]) -> str:
     parts = [row.names("dataset"), f"{row.images:,} images"]
     if row.threat:
         parts.append(
-            f"{NORMS.get(row.threat.norm, row.threat.norm)} ε = {eps_text(row.threat.eps)}"
+            f"{NORM_NAMES.get(row.threat.norm, row.threat.norm)} ε = {eps_text(row.threat.eps)}"
         )
     attacks = row.attacks
     parts.append(", ".join(attacks) if len(attacks) <= 6 else f"{len(attacks)} attacks")
@@ -92,7 +92,7 @@ def heading(column: Column) -> tuple[str, str]:
     small = []
     if isinstance(norm, str) and norm:
         size = eps_text(eps) if isinstance(eps, (int, float)) else "any"
-        small.append(f"{NORMS.get(norm, norm)} {size}")
+        small.append(f"{NORM_NAMES.get(norm, norm)} {size}")
     if access not in (None, "white_box", "none", "any"):
         small.append(str(access).replace("_", " "))
     told = {name: value for name, value in axes.items() if value is not None and name not in UNTOLD}

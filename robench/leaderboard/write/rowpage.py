@@ -10,7 +10,7 @@ from typing import Any
 
 from robench.core.record import Record, Value
 from robench.leaderboard.table.cells import Column
-from robench.leaderboard.table.formats import NORMS, attack_text, interval, number, short
+from robench.leaderboard.table.formats import NORM_NAMES, attack_text, interval, number, short
 from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site
@@ -23,7 +23,7 @@ from robench.records.store import RECORD, read
 
 
 @dataclass(frozen=True)
-class Job:
+class RowJob:
     """What a row's page says besides its record."""
 
     row: BoardRow
@@ -52,7 +52,7 @@ def start_rows(site: Site, out: Path, each: Each) -> Written:
     """Begin to write every row's page."""
     columns = header({axis for row in site.rows for axis in row.axes})
     jobs = [
-        Job(
+        RowJob(
             row=row,
             label=site.labels[row.id],
             rank=site.ranks[row.id],
@@ -76,7 +76,7 @@ def finish_rows(site: Site, written: Written, out: Path) -> None:
     write_table(site, table, out)
 
 
-def write_row(job: Job) -> downloads.Lines:
+def write_row(job: RowJob) -> downloads.Lines:
     """Write a row's page; returns its lines of the files that hold all rows."""
     record, raw = _records(job)
     csv, json = downloads.lines(raw.values(), job.header)
@@ -98,7 +98,7 @@ def write_row(job: Job) -> downloads.Lines:
     )
 
 
-def _records(job: Job) -> tuple[Record, dict[str, Record]]:
+def _records(job: RowJob) -> tuple[Record, dict[str, Record]]:
     """The row's record, and by file name those that it was merged from."""
     record = read(job.folder)
     if len(job.row.members) == 1:
@@ -126,7 +126,7 @@ def _what_of(axes: dict[str, Any]) -> str:
     if attack:
         words = [attack_text(attack.replace("_", " "), access, norm, eps)]
     else:
-        words = [f"{NORMS.get(norm, norm)} {short(eps)}"] if norm and eps is not None else []
+        words = [f"{NORM_NAMES.get(norm, norm)} {short(eps)}"] if norm and eps is not None else []
     words += [f"{name} {_axis(value)}" for name, value in axes.items() if value not in (None, "")]
     return ", ".join(words)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robench.audit.checks import CHECKS, LEVELS
+from robench.audit.checks import CHECKS, SEARCH_STEPS
 from robench.audit.trial import SystemTrial
 from robench.audit.verdict import worst
 from robench.base.seeds import seed_scope
@@ -36,7 +36,7 @@ def examined(exhibit: Exhibit, lesson: Lesson, level: str = "quick", seed: int =
             lesson.threat,
             seed,
             sources,
-            steps=LEVELS[level],
+            steps=SEARCH_STEPS[level],
             thrifty=level == "quick",
         )
         findings = tuple(f for check in CHECKS[level] for f in check.look(trial))

@@ -66,5 +66,5 @@ def test_twelve_models_are_trained_three_times_and_the_surrogate_once(tmp_path: 
                 )
     steps = [entry.step for entry in Cache(places.cache).entries()]
     assert steps.count("train") == 4
-    assert steps.count("craft") == 12 + 1
+    assert steps.count("attack") == 12 + 1
     assert len(list((tmp_path / "results").glob("*/record.json"))) == 12

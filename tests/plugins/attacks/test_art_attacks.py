@@ -17,7 +17,7 @@ from torch import nn
 from robench.base.stats import paired
 from robench.core.threat import Threat
 from robench.search import GradientSearch, margin
-from tests.attacks.digits import Digits
+from tests.plugins.attacks.digits import Digits
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -14,7 +14,7 @@ import robench
 from robench.plugin.components import KINDS
 from robench.scaffold import new_plugin
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 
 PUBLIC = ["robench", *(f"robench.{n}" for n in ("integer", "search", "smoothing", "studies"))]
@@ -142,6 +142,15 @@ def test_help_loads_no_heavy_package(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_loads_no_torch() -> None:
+    script = (
+        "import sys, robench.leaderboard.build, robench.studies.report\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_run_loads_no_pandas() -> None:
     script = "import sys, robench.run.pipeline\nassert 'pandas' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -152,3 +161,30 @@ def test_the_public_names_are_sorted_and_others_refused() -> None:
     assert robench.__all__ == sorted(robench.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = robench.nothing  # type: ignore[attr-defined]
+
+
+LAZY = {
+    "robench/leaderboard/check.py": "the checks of form and hashes need no torch",
+    "robench/plugin/components.py": "registration loads no torch",
+    "robench/records/store.py": "reading a record loads no torch",
+    "robench/run/evaluate.py": "importing robench.evaluate loads no torch",
+    "robench/run/stages.py": "a cached run of a float network needs no C emitter",
+    "robench/studies/measures.py": "a study without certificates needs no tables of radii",
+}
+"""Modules outside robench/cli that import others of robench inside functions, and what it saves."""
+
+
+def test_lazy_imports_of_the_core_are_listed_with_their_reason() -> None:
+    found = set()
+    for path in sorted((ROOT / "robench").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        inside = (
+            node
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef)
+            for node in ast.walk(function)
+        )
+        lazy = [n for n in inside if isinstance(n, ast.ImportFrom)]
+        if any((node.module or "").startswith("robench") for node in lazy):
+            found.add(str(path.relative_to(ROOT)))
+    assert {name for name in found if not name.startswith("robench/cli/")} == set(LAZY)

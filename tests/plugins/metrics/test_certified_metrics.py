@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from smoothing_toys import FixedVotes
 
 from robench.smoothing import metrics
 from robench.smoothing.certificates import Certificates
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.noise import Noise
 from robench.smoothing.thresholds import squared_target
+from tests.smoothing.smoothing_toys import FixedVotes
 
 
 def certificates(prediction, radius2) -> Certificates:

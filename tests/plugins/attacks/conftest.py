@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attacks.digits import Digits, train_digits
+from tests.plugins.attacks.digits import Digits, train_digits
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from robench_attacks import (
     UniformNoise,
     robench_register,
 )
-from tests.attacks.digits import Digits
+from tests.plugins.attacks.digits import Digits
 
 
 @dataclass(frozen=True)

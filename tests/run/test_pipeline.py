@@ -317,3 +317,26 @@ def test_the_order_of_defenses_is_part_of_the_id() -> None:
     second = config(defense={"b": two, "a": one})
     assert list(first.plain()["defense"]) == ["a", "b"]
     assert first.id != second.id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgetful(robench.Defense):
+    """Trains, and does not say so."""
+
+    def loss(self, model: Any, images: Any, labels: Any, rng: Any) -> Any:
+        return nn.functional.cross_entropy(model(images + 0.1), labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unready(Same):
+    """Prepares training, and does not say so."""
+
+    def prepare(self, model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+        return model
+
+
+def test_what_decides_training_is_said(places: Places) -> None:
+    with pytest.raises(PluginError, match="expected trains = True of forgetful"):
+        config(defense={"forgetful": Forgetful()})
+    with pytest.raises(PluginError, match="expected trains_with = True of Unready"):
+        config(compressor={"unready": Unready()})

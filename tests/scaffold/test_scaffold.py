@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
@@ -34,10 +33,7 @@ def test_the_package_registers_a_component_of_each_kind(
 
 def test_a_template_for_every_kind_and_none_for_another() -> None:
     templates = {path.name.removesuffix(".py.jinja") for path in TEMPLATES.glob("*.py.jinja")}
-    # The certifier's waits for the kind.
-    assert templates - {"init", "tests", "certifier"} == {*KINDS} - {"certifier"}
-    source = (TEMPLATES / "certifier.py.jinja").read_text()
-    ast.parse(source.replace('{{ classes["certifier"] }}', "Mine"))
+    assert templates - {"init", "tests"} == {*KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
