@@ -151,7 +151,7 @@ def run_tests(module: str) -> int:
 def load_libraries(module: str) -> None:
     """Load what a module's tests load, and forget all that may depend on the module."""
     run_tests(module)
-    ours = ("robench", "conftest", "test_", "smoothing_toys")
+    ours = ("robench", "tests", "conftest", "test_")
     for name in [name for name in sys.modules if name.startswith(ours)]:
         del sys.modules[name]
     gc.collect()

@@ -99,6 +99,13 @@ def test_an_integer_square_is_never_claimed_by_floats(kind):
     assert radius_squared(around, noise, 5, kind).tolist() == [399, 399, 400]
 
 
+@pytest.mark.parametrize(("beyond", "square"), [(1e-8, 159_999), (1e-6, 160_000)])
+def test_the_guard_is_relative_to_radius_and_noise(beyond, square):
+    """1e-10 (R + s): at R = 400, s = 255 it swallows 1e-8, and no more than it must."""
+    p = special.ndtr((400 + beyond) / 255)
+    assert radius_squared(np.array([p]), Noise(sigma=1), 1)[0] == square
+
+
 @pytest.mark.parametrize("kind", RADII)
 def test_certainty_has_a_finite_radius(kind):
     (square,) = radius_squared(np.array([1.0]), Noise(sigma="0.25"), 3072, kind)
@@ -239,6 +246,13 @@ def test_a_hopeless_budget_is_refused_with_its_largest_radius():
     with pytest.raises(UserError, match=r"10 draws at alpha=0\.001.*0\.000744 in \[0,1\]"):
         require_useful(Noise(sigma="0.25"), 3072, 10, 0.001, "exact")
     require_useful(Noise(sigma="0.25"), 3072, 100, 0.001, "exact")
+
+
+def test_the_largest_radius_of_a_refusal_is_charged_for_the_sampler():
+    noise = Noise(sigma="0.25")
+    assert lower_bound([12], 12, 0.001)[0] - 0.1 < 0.5
+    with pytest.raises(UserError, match=r"radius is 0\.000000"):
+        require_useful(noise, int(Fraction(1, 10) / noise.tau), 12, 0.001, "exact")
 
 
 @pytest.mark.parametrize("draws", range(7, 16))
