@@ -71,9 +71,11 @@ if TYPE_CHECKING:
     from robench.plugin.scenario import AdversarialExamples as AdversarialExamples
     from robench.plugin.scenario import Scenario as Scenario
     from robench.plugin.trial import Trial as Trial
+    from robench.run.config import Places as Places
     from robench.run.evaluate import evaluate as evaluate
     from robench.training.loop import Trainer as Trainer
     from robench.training.recipe import Recipe as Recipe
+    from robench.training.recipe import TrainConfig as TrainConfig
 
 _NAMES = {
     "base.errors": "ConfigError DataError PluginError RobenchError UserError",
@@ -96,9 +98,10 @@ _NAMES = {
     "plugin.registry": "registry",
     "plugin.scenario": "AdversarialExamples Scenario",
     "plugin.trial": "Trial",
+    "run.config": "Places",
     "run.evaluate": "evaluate",
     "training.loop": "Trainer",
-    "training.recipe": "Recipe",
+    "training.recipe": "Recipe TrainConfig",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -145,5 +145,5 @@ def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes
             "let the model end in one output per class"
         )
     if not torch.isfinite(logits).all():
-        raise PluginError("expected finite logits of an untrained model, got NaN or infinite ones")
+        raise PluginError("expected finite logits of the model, got NaN or infinite ones")
     return model

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from robench.base.errors import UserError
+from robench.base.errors import ConfigError, UserError
 from robench.core.system import System
 from robench.integer.build import to_program
 from robench.integer.differentiable import ProgramTwin
@@ -58,6 +58,8 @@ def engine_or_none(program: Program) -> Engine | None:
     """The compiled engine, or None (with a warning that says what to install)."""
     try:
         return Engine(program)
+    except ConfigError:  # an instruction set that was asked for by name
+        raise
     except UserError as error:
         warnings.warn(str(error), stacklevel=2)
         return None

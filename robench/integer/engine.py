@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from robench.base.errors import UserError
+from robench.base.errors import ConfigError, UserError
 from robench.integer.codegen import generate, probe
 from robench.integer.isas import ISAS, Isa
 from robench.integer.program import Program
@@ -80,7 +80,7 @@ def chosen_isa(name: str | None = None) -> Isa:
     for isa in _host():
         if wanted in ("", isa.name):
             return isa
-    raise UserError(
+    raise ConfigError(
         f"expected an instruction set among {available()}, got {wanted!r}; set ROBENCH_ISA"
     )
 

@@ -11,14 +11,17 @@ import ast
 import enum
 import functools
 import hashlib
+import logging
+import re
 import sys
 import sysconfig
 import types
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from robench.base.hashing import digest
@@ -47,12 +50,26 @@ def origin(cls: type, distribution: str | None = None) -> dict[str, str]:
         raise Unreadable(f"the module of {cls.__qualname__} is gone")
     file = _file_of(module)
     if file is None:
-        if cls.__module__ == "__main__":
-            return {"session": digest(_Reader().plain(cls))}
         if cls.__module__ in sys.builtin_module_names:
             return {"python": sys.version.partition(" ")[0]}
         raise Unreadable(f"{cls.__module__} has no file")
     return _code_of_file(cls.__module__, file, distribution)
+
+
+def code_of(component: object, distribution: str | None = None) -> dict[str, str]:
+    """What names the code of a component and what its class, or it itself, was given while running.
+
+    Raises Unreadable where neither can be had.
+    """
+    cls = type(component)
+    if _file_of(sys.modules.get(cls.__module__)) is not None:
+        known = origin(cls, distribution)
+        if "distribution" in known:
+            return known
+    options = {field.name for field in fields(component)} if is_dataclass(component) else set()
+    more = {k: v for k, v in vars(component).items() if k not in options}
+    reader = _Reader()
+    return {"code": digest([reader.plain(cls), reader.plain(more)])}
 
 
 def _file_of(module: Any) -> Path | None:
@@ -136,6 +153,8 @@ def source_digest(module: str, file: Path) -> str:
 
 def _package_folder(module: str, file: Path) -> Path:
     """The folder of a module's topmost package; the file itself where there is none."""
+    if file.is_dir():
+        return file.resolve()
     folder = file.resolve().parent
     if not (folder / "__init__.py").is_file() and "." not in module:
         return file.resolve()
@@ -179,19 +198,22 @@ def _local_imports(content: bytes) -> Iterator[tuple[str, Path]]:
             continue
         for name in {full.partition(".")[0] for full in names} - {OURS}:
             file = _file(name)
-            if file and not _inside(file, "stdlib", "platstdlib", "purelib", "platlib"):
+            if file and not _installed_or_python(file):
                 yield name, file
 
 
 def _file(package: str) -> Path | None:
-    module = sys.modules.get(package)
+    """A top-level package's file; its folder where it has no file (a namespace package)."""
     try:
-        origin = getattr(module, "__file__", None) if module else None
-        spec = None if module else find_spec(package)
+        spec = find_spec(package)
     except (ImportError, ValueError):
         return None
-    found = origin or (spec.origin if spec else None)
-    return Path(found) if found and Path(found).is_file() else None
+    if spec is None:
+        return None
+    if spec.origin and Path(spec.origin).is_file():
+        return Path(spec.origin)
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _inside(file: Path, *schemes: str) -> bool:
@@ -235,6 +257,8 @@ class _Reader:
         for kinds, read in self._readers():
             if isinstance(value, kinds):
                 return read(value)
+        if is_dataclass(value):
+            return [self.plain(type(value)), self.plain(vars(value))]
         raise Unreadable(f"a {type(value).__module__}.{type(value).__qualname__}")
 
     def _readers(self) -> list[tuple[Any, Callable[[Any], Any]]]:
@@ -247,6 +271,8 @@ class _Reader:
             (torch.Tensor, self._tensor),
             (np.ndarray | np.generic, self._array),
             ((torch.dtype, torch.device, complex, slice, range, type(...)), self._text),
+            ((PurePath, re.Pattern), self._text),
+            ((logging.Logger, weakref.ReferenceType), lambda v: [type(v).__name__]),
             (Mapping, self._mapping),
             ((list, tuple), lambda v: [type(v).__name__, *map(self.plain, v)]),
             ((set, frozenset), lambda v: ["set", *sorted(map(repr, map(self.plain, v)))]),
@@ -258,6 +284,8 @@ class _Reader:
             (property, lambda v: [*map(self.plain, (v.fget, v.fset))]),
             ((types.BuiltinFunctionType, types.MethodWrapperType, np.ufunc), self._builtin),
             (types.ModuleType, lambda v: ["module", v.__name__]),
+            (functools.cached_property, lambda v: self.plain(v.func)),
+            ((types.MemberDescriptorType, types.GetSetDescriptorType), lambda v: [v.__name__]),
         ]
 
     def _refuse(self, value: Any) -> Any:
@@ -267,7 +295,9 @@ class _Reader:
         return [type(value).__name__, str(value)]
 
     def _builtin(self, value: Any) -> Any:
-        return ["builtin", str(getattr(value, "__module__", "")), value.__name__]
+        owner = getattr(value, "__self__", None)
+        of = self.plain(owner) if isinstance(owner, type) else str(getattr(value, "__module__", ""))
+        return ["builtin", of, value.__name__]
 
     def _tensor(self, value: Any) -> Any:
         array = value.detach().cpu().contiguous()
@@ -289,37 +319,88 @@ class _Reader:
     def _network(self, network: nn.Module) -> Any:
         attributes = []
         for name, value in sorted(vars(network).items()):
-            if name == "training" or value is None or value in ({}, set()):
+            if name == "training" or value is None:
                 continue
-            # Hooks are kept by numbers that are others in each process.
-            held = list(value.values()) if name.endswith(("_hooks", "_kwargs")) else value
-            attributes.append([name, self.plain(held)])
+            if isinstance(value, Mapping) and name.endswith(("_hooks", "_kwargs")):
+                # Hooks are kept by numbers that are others in each process.
+                value = list(value.values())
+            if not (isinstance(value, Mapping | set | list) and len(value) == 0):
+                attributes.append([name, self.plain(value)])
         return ["network", self.plain(type(network)), attributes]
 
     def _class(self, cls: type) -> Any:
+        """Its origin; where it can be edited, or was made while running, all that it holds."""
         name = f"{cls.__module__}.{cls.__qualname__}"
-        in_session = cls.__module__ == "__main__" and _file_of(sys.modules["__main__"]) is None
-        if not in_session:
-            return [name, origin(cls)]
+        in_session = _file_of(sys.modules.get(cls.__module__)) is None
+        code = {} if in_session and cls.__module__ == "__main__" else origin(cls)
+        if "distribution" in code or "python" in code:
+            return [name, code]
         skipped = _NO_CODE | (_GENERATED if is_dataclass(cls) else set())
-        parts = [[k, self.plain(v)] for k, v in sorted(vars(cls).items()) if k not in skipped]
-        return [name, [self.plain(base) for base in cls.__bases__], parts]
+        parts = [
+            [key, self._held(value, strict=in_session)]
+            for key, value in sorted(vars(cls).items())
+            if key not in skipped
+        ]
+        return [name, code, [self.plain(base) for base in cls.__bases__], parts]
+
+    def _held(self, value: Any, *, strict: bool) -> Any:
+        """What a class or a namespace holds; of what is no code, its file may say enough."""
+        if strict or isinstance(value, _CODE):
+            return self.plain(value)
+        try:
+            return self.plain(value)
+        except Unreadable:
+            return ["unread", type(value).__qualname__]
 
     def _function(self, function: types.FunctionType) -> Any:
-        module = sys.modules.get(function.__module__)
-        file = _file_of(module)
-        if file is not None and "<" not in function.__qualname__:
-            return [function.__qualname__, _code_of_file(function.__module__, file)]
-        cells = [cell.cell_contents for cell in function.__closure__ or ()]
-        given = (cells, function.__defaults__, function.__kwdefaults__)
-        return [*map(self.plain, given), *self._code(function.__code__, function.__globals__)]
+        file = _file_of(sys.modules.get(function.__module__))
+        code = _code_of_file(function.__module__, file) if file else {}
+        foreign = "distribution" in code or "python" in code
+        cells = [_content(cell) for cell in function.__closure__ or ()]
+        given = [function.__defaults__, function.__kwdefaults__, cells]
+        if foreign:
+            return [function.__qualname__, code, [self._held(v, strict=False) for v in given]]
+        body = self._code(function.__code__, function.__globals__, strict=not file)
+        return [code, [self.plain(value) for value in given], body]
 
-    def _code(self, code: types.CodeType, names: dict[str, Any]) -> list[Any]:
+    def _code(self, code: types.CodeType, names: dict[str, Any], *, strict: bool) -> list[Any]:
+        if dynamic := _DYNAMIC & set(code.co_names):
+            raise Unreadable(f"{code.co_name} calls {', '.join(sorted(dynamic))}")
         inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
         constants = [self.plain(c) for c in code.co_consts if not isinstance(c, types.CodeType)]
-        used = [[name, self.plain(names[name])] for name in code.co_names if name in names]
-        nested = [self._code(part, names) for part in inner]
+        used = [
+            [name, self._global(names[name], code.co_names, strict=strict)]
+            for name in code.co_names
+            if name in names
+        ]
+        nested = [self._code(part, names, strict=strict) for part in inner]
         return [code.co_code.hex(), list(code.co_names), constants, used, nested]
+
+    def _global(self, value: Any, names: tuple[str, ...], *, strict: bool) -> Any:
+        """A global that code reads; of a local module, the attributes that the code may read."""
+        if not isinstance(value, types.ModuleType):
+            return self._held(value, strict=strict)
+        file = _file_of(value)
+        if file is None or _installed_or_python(file):
+            return ["module", value.__name__]
+        read = [name for name in names if hasattr(value, name)]
+        return ["module", [[n, self._held(getattr(value, n), strict=False)] for n in read]]
+
+
+_CODE = (type, types.FunctionType, types.MethodType, staticmethod, classmethod, property)
+_DYNAMIC = {"import_module", "__import__", "spec_from_file_location", "exec", "eval"}
+"""What runs code that no digest can follow."""
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a name that is not bound yet
+        return None
+
+
+def _installed_or_python(file: Path) -> bool:
+    return _inside(file, "stdlib", "platstdlib", "purelib", "platlib")
 
 
 _NO_CODE = {

@@ -154,7 +154,9 @@ def _run(
 ) -> Tensor:
     with seed_scope(derive(seed, "global")):
         try:
-            return component.run(twin, images, labels, scenario.threat, generator(seed))
+            # Copies: what a search does to its images must not move the ball around them.
+            given = images.clone(), labels.clone()
+            return component.run(twin, *given, scenario.threat, generator(seed))
         except UserError:
             raise
         except Exception as error:  # a foreign search may raise anything

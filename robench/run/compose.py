@@ -168,6 +168,11 @@ def from_plain(plain: Mapping[str, Any]) -> RunConfig:
     """
     if "python" in plain.get("model", {}):
         raise ConfigError("expected a registered model, got model=python; run it again instead")
+    if handed := [kind for kind in ("dataset", "model") if "given" in plain.get(kind, {})]:
+        raise ConfigError(
+            f"expected registered components, got a {' and a '.join(handed)} handed over in "
+            "Python; only the script that did so can make this record again"
+        )
     known = registry()
     parts: dict[str, Any] = {
         kind: {name: known.get(kind, name).make(**fields) for name, fields in plain[kind].items()}

@@ -6,12 +6,13 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.base.errors import ConfigError
+from robench.base.hashing import digest
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import Component, Dataset, Model
 from robench.plugin.registry import registry
@@ -33,7 +34,7 @@ class GivenData(Dataset):
     """A data set handed over in Python."""
 
     hash: str
-    """Hash of its content."""
+    """Hash of its pixels, labels, classes and usual threat."""
     data: Any = dataclass_field(default=None, repr=False, compare=False, metadata={"plain": False})
 
     def load(self, root: Path) -> Data:
@@ -98,7 +99,7 @@ def evaluate(
         certifier=_chosen("certifier", certifier),
         train=train or TrainConfig(),
         threat=threat or ThreatConfig(),
-        access={name: _ACCESS[name]() for name in access},
+        access=_access(access),
         audit=joined(AuditConfig(level=audit)),
         images=images,
         seed=seed,
@@ -115,11 +116,23 @@ def evaluate(
 _ACCESS: dict[str, type[WhiteBox] | type[Transfer]] = {"white_box": WhiteBox, "transfer": Transfer}
 
 
+def _access(names: Iterable[str]) -> dict[str, WhiteBox | Transfer]:
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in _ACCESS:
+            raise ConfigError(f"expected access among {', '.join(_ACCESS)}, got {name!r}")
+    return {name: _ACCESS[name]() for name in names}
+
+
 def _given_data(data: Any) -> dict[str, Any]:
-    from robench.core.data import Data
+    from robench.core.data import Data, Split
 
     if isinstance(data, Data):
-        return {"given": GivenData(hash=data.hash, data=data)}
+        # Hashed anew, as its pixels may have changed since; copied, as splits may share memory.
+        train, test = (Split(s.images.clone(), s.labels.clone()) for s in (data.train, data.test))
+        given = Data(train, test, data.classes, data.threat)
+        about = [given.hash, list(given.classes), asdict(given.threat)]
+        return {"given": GivenData(hash=digest(about), data=given)}
     return _chosen("dataset", data)
 
 
@@ -147,7 +160,8 @@ def _network_hash(model: nn.Module) -> str:
 def _chosen(kind: str, choice: Any) -> dict[str, Any]:
     if isinstance(choice, Mapping):
         return dict(choice)
-    several = [choice] if isinstance(choice, (str, Component)) else list(choice)
+    single = isinstance(choice, (str, Component, type))
+    several = [choice] if single or not isinstance(choice, Iterable) else list(choice)
     result: dict[str, Any] = {}
     for item in several:
         name, component = _resolve(kind, item)
@@ -160,6 +174,11 @@ def _chosen(kind: str, choice: Any) -> dict[str, Any]:
 
 
 def _resolve(kind: str, item: str | Component) -> tuple[str, Component]:
+    if not isinstance(item, (str, Component)):
+        got = item.__name__ if isinstance(item, type) else type(item).__name__
+        raise ConfigError(
+            f"expected a {kind}: a choice's name or a component such as {got}(), got {got}"
+        )
     if isinstance(item, str):
         return item, registry().get(kind, item).make()
     for name, choice in registry().choices[kind].items():

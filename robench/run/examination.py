@@ -20,7 +20,7 @@ from robench.core.data import stratified
 from robench.core.record import Finding
 from robench.core.threat import Threat
 from robench.plugin.components import Attack, Check
-from robench.plugin.registry import registry
+from robench.plugin.registry import blamed, registry
 from robench.run import keys, transfer
 from robench.run.config import Transfer
 from robench.run.stages import ProgramStages, Stages
@@ -124,7 +124,7 @@ def _trial(
 
 
 def _run(trial: SystemTrial, checks: tuple[Check, ...]) -> Examined:
-    findings = tuple(finding for check in checks for finding in check.look(trial))
+    findings = tuple(finding for check in checks for finding in blamed(check, check.look, trial))
     clean, held = trial.clean.numpy(), trial.held.numpy()
     alone = {name: right.numpy() for name, right in trial.alone.items()}
     return Examined(findings, clean, held, alone, trial.randomised, trial.found)

@@ -25,7 +25,7 @@ from robench.base.hashing import plain_options
 from robench.base.machine import cpu_name
 from robench.core.record import MadeOn
 from robench.plugin.registry import registry
-from robench.plugin.source import OURS, Unreadable, origin
+from robench.plugin.source import OURS, Unreadable, code_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,15 +47,19 @@ def component_key(component: Component) -> dict[str, Any]:
     if cls.__module__.partition(".")[0] == OURS or (choice and choice.distribution == OURS):
         return key
     # What it calls of robench may give other numbers in another release.
-    return key | {"code": _code(cls, choice.distribution if choice else None), OURS: version(OURS)}
+    return key | {
+        "code": _code(component, choice.distribution if choice else None),
+        OURS: version(OURS),
+    }
 
 
 _UNREAD: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 
 
-def _code(cls: type, distribution: str | None) -> dict[str, str]:
+def _code(component: Component, distribution: str | None) -> dict[str, str]:
+    cls = type(component)
     try:
-        return origin(cls, distribution)
+        return code_of(component, distribution)
     except Unreadable as reason:
         if cls not in _UNREAD:
             text = f"robench: the code of {cls.__qualname__} cannot be read ({reason}): nothing"

@@ -20,6 +20,7 @@ from robench.base.machine import cpu_name, keep_memory
 from robench.base.seeds import derive, seed_scope
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, DataInfo, Record, Value
+from robench.plugin.registry import blamed
 from robench.records.protocol import NO_ACCESS, protocol, settings
 from robench.records.store import write
 from robench.records.tables import plain_columns
@@ -118,7 +119,7 @@ def _measured(metric: Metric, evidence: RunEvidence) -> Iterator[Value]:
     def make() -> dict[str, Any]:
         before = set(evidence.tables)
         with seed_scope(derive(config.seed, "measure", plain_options(metric))):
-            values = [value.model_dump() for value in metric.measure(evidence)]
+            values = [value.model_dump() for value in blamed(metric, metric.measure, evidence)]
         added = {n: plain_columns(t) for n, t in evidence.tables.items() if n not in before}
         return {"values": values, "tables": added}
 

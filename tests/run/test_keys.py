@@ -234,7 +234,7 @@ def test_an_installed_wheel_is_named_by_its_version_an_editable_one_by_its_sourc
     code = keys.component_key(cls())["code"]
     source._wheel.cache_clear()
     assert keys.component_key(cls())["component"] == "foreign-wheel/attack/foreign_wheel"
-    assert ("distribution" in code, "source" in code) == (not editable, editable)
+    assert ("distribution" in code, "code" in code) == (not editable, editable)
     if not editable:
         assert code["distribution"] == "foreign-wheel 1.2"
 
@@ -264,7 +264,7 @@ def test_a_component_of_a_session_is_keyed_by_what_its_code_can_reach(tmp_path: 
         return done.stdout
 
     first = key("1")
-    assert "session" in first
+    assert "'code': {'code'" in first
     assert key("1") == first
     assert key("2") != first, "a constant that its helper reads"
     assert key("1", "return images - helper()") != first
