@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 OURS = "robench"
+HEAP_TYPE = 1 << 9
+"""The flag of classes made while running; `exec` may say that they come from builtins."""
 LARGE = 2**20
 """Bytes of a file of data inside a package from which on its size and time of change stand for
 it."""
@@ -51,7 +53,7 @@ def origin(cls: type, distribution: str | None = None) -> dict[str, str]:
         raise Unreadable(f"the module of {cls.__qualname__} is gone")
     file = _file_of(module)
     if file is None:
-        if cls.__module__ in sys.builtin_module_names:
+        if cls.__module__ in sys.builtin_module_names and not cls.__flags__ & HEAP_TYPE:
             return {"python": sys.version.partition(" ")[0]}
         raise Unreadable(f"{cls.__module__} has no file")
     return _code_of_file(cls.__module__, file, distribution)

@@ -11,7 +11,7 @@ from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robench.base.errors import ConfigError
+from robench.base.errors import ConfigError, PluginError
 from robench.base.hashing import digest
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import Component, Dataset, Model
@@ -61,7 +61,11 @@ class GivenModel(Model):
         from copy import deepcopy
 
         del shape, classes
-        result: nn.Module = deepcopy(self.module)
+        try:
+            result: nn.Module = deepcopy(self.module)
+        except (RuntimeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise PluginError(f"expected a network that can be copied, got: {reason}") from error
         return result
 
 

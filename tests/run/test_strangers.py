@@ -128,6 +128,13 @@ def test_classes_made_while_running_are_told_apart(monkeypatch: pytest.MonkeyPat
     assert network_digest(network) != before, "a class attribute changed at run time"
 
 
+def test_a_class_without_a_module_is_refused_a_name() -> None:
+    namespace: dict[str, Any] = {"nn": nn}
+    exec("class Made(nn.Identity):\n    pass", namespace)
+    with pytest.raises(Unreadable, match="builtins has no file"):
+        network_digest(namespace["Made"]())
+
+
 def test_a_traced_network_and_arrays_have_a_name_or_are_refused() -> None:
     network = tiny_net()
     network.table = np.arange(3)  # type: ignore[assignment]
