@@ -1,0 +1,1 @@
+"""What knows nothing of robench: errors, seeds, progress, hashes, statistics, the machine."""

@@ -1,0 +1,1 @@
+"""The nouns: data, threat, system, outcomes, record, weights, layers."""

@@ -1,0 +1,1 @@
+"""What an author of plugins sees: components, hooks, options, the registry, protocols."""

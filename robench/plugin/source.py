@@ -25,6 +25,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from robench.base.hashing import digest
+from robench.base.paths import PACKAGE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,6 +82,8 @@ def _file_of(module: Any) -> Path | None:
 def _code_of_file(module: str, file: Path, distribution: str | None = None) -> dict[str, str]:
     if _inside(file, "stdlib", "platstdlib") and not _inside(file, "purelib", "platlib"):
         return {"python": sys.version.partition(" ")[0]}
+    if any(_inside_of(file, folder) for folder in (PACKAGE, PACKAGE.parent / "plugins")):
+        return {"distribution": OURS}  # its versions and its release decide
     known = [distribution] if distribution else _packages().get(module.partition(".")[0], ())
     return _installed(file, known) or {"source": source_digest(module, file)}
 
@@ -229,10 +232,7 @@ def network_digest(network: nn.Module) -> str:
 
     Raises Unreadable for an attribute that no digest can stand for.
     """
-    try:
-        return digest(_Reader().plain(network))
-    except (RuntimeError, TypeError, ValueError, RecursionError) as error:
-        raise Unreadable(str(error)) from error
+    return digest(_Reader().plain(network))
 
 
 class _Reader:
@@ -254,11 +254,18 @@ class _Reader:
             return ["again", self._seen[id(value)]]
         self._seen[id(value)] = len(self._seen)
         self._kept.append(value)
+        try:
+            return self._plain(value)
+        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+            raise Unreadable(f"{type(value).__qualname__}: {error}") from error
+
+    def _plain(self, value: Any) -> Any:
         for kinds, read in self._readers():
             if isinstance(value, kinds):
                 return read(value)
-        if is_dataclass(value):
-            return [self.plain(type(value)), self.plain(vars(value))]
+        if is_dataclass(type(value)):
+            given = [[field.name, getattr(value, field.name, None)] for field in fields(value)]
+            return [self.plain(type(value)), self.plain(given)]
         raise Unreadable(f"a {type(value).__module__}.{type(value).__qualname__}")
 
     def _readers(self) -> list[tuple[Any, Callable[[Any], Any]]]:
@@ -400,7 +407,8 @@ def _content(cell: types.CellType) -> Any:
 
 
 def _installed_or_python(file: Path) -> bool:
-    return _inside(file, "stdlib", "platstdlib", "purelib", "platlib")
+    ours = _inside_of(file, PACKAGE) or _inside_of(file, PACKAGE.parent / "plugins")
+    return ours or _inside(file, "stdlib", "platstdlib", "purelib", "platlib")
 
 
 _NO_CODE = {

@@ -1,0 +1,1 @@
+"""A record again: rebuilt, verified, audited, exported."""

@@ -1,0 +1,1 @@
+"""From configuration to record: stages, attacks, audits, keys, the cache."""

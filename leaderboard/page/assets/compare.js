@@ -1,7 +1,8 @@
 "use strict";
 // Two rows on the same images: loads each row's outcomes and compares them here.
 (function (robench) {
-  const rows = new Map(robench.table.rows.map((row) => [row[0], row]));
+  const { at } = robench;
+  const rows = new Map(robench.table.rows.map((row) => [row[at.id], row]));
   const message = document.getElementById("message");
 
   function load(id) {
@@ -52,14 +53,14 @@
     const shared = Object.keys(first.right).filter((key) => key in second.right);
     table.querySelector("tbody").innerHTML = shared
       .map((key) => line(key, robench.paired(bits(first.right[key]), bits(second.right[key]), first.n))).join("");
-    const name = (id) => `<a href="rows/${id}/index.html">${robench.escape(rows.get(id)[1])}</a>`;
+    const name = (id) => `<a href="rows/${id}/index.html">${robench.escape(rows.get(id)[at.label])}</a>`;
     message.innerHTML = `First: ${name(a)}. Second: ${name(b)}. ${first.n.toLocaleString("en-US")} images.`;
   }
 
   function fill(select, chosen) {
     for (const row of rows.values()) {
-      const about = `${row[1]}, ${row[5]}, seed ${row[10]} (${row[0].slice(0, 6)})`;
-      select.append(new Option(about, row[0], false, row[0] === chosen));
+      const about = `${row[at.label]}, ${row[at.model]}, seed ${row[at.seed]} (${row[at.id].slice(0, 6)})`;
+      select.append(new Option(about, row[at.id], false, row[at.id] === chosen));
     }
   }
 

@@ -1,15 +1,9 @@
 "use strict";
-// Numbers and cells as the page writes them; robench/leaderboard/formats.py writes the same.
+// Numbers and cells as the page writes them; robench/leaderboard/table/formats.py writes the same.
 (function (robench) {
-  const SCALE = { share: 100, bytes: 1 / 1000, s: 1000 };
-  const BADGES = {
-    pass: ["✓", "audit passed"],
-    suspect: ["?", "audit: suspect"],
-    fail: ["✕", "audit failed: the number is not robustness"],
-    invalid: ["∅", "the attack failed: no number"],
-    at_chance: ["~", "the model is at chance: no claim"],
-    not_audited: ["○", "not audited"],
-  };
+  const { badges: BADGES, scale: SCALE, fields } = robench.table;
+  // Where each field of a row stands.
+  const at = Object.fromEntries(fields.map((name, place) => [name, place]));
 
   function escape(text) {
     return String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -57,5 +51,5 @@
       (range ? `<small>${range}</small>` : "");
   }
 
-  Object.assign(robench, { escape, number, interval, short, badge, verdictWord, cell });
-})(window.robench = window.robench || {});
+  Object.assign(robench, { escape, number, interval, short, badge, verdictWord, cell, at });
+})(window.robench);

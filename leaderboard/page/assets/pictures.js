@@ -33,7 +33,7 @@
   }
 
   function protocolOf(rows) {
-    return rows.length ? rows[0][robench.board.PROTOCOL] : 0;
+    return rows.length ? rows[0][robench.at.protocol] : 0;
   }
 
   async function pointsOf(protocol) {
@@ -47,7 +47,7 @@
     // Protocols are never drawn together: of several the first one of the table.
     const all = robench.board.shownRows();
     const protocol = protocolOf(all);
-    const ids = all.filter((row) => row[robench.board.PROTOCOL] === protocol).map((row) => row[robench.board.ID]);
+    const ids = all.filter((row) => row[robench.at.protocol] === protocol).map((row) => row[robench.at.id]);
     const points = await pointsOf(protocol);
     for (const figure of figures) drawOne(figure, points[figure.dataset.chart], ids);
   }

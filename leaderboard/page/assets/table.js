@@ -2,25 +2,22 @@
 // The main table: all rows in memory, only the shown page of them in the document.
 (function (robench) {
   const table = robench.table;
-  const [ID, LABEL, PROTOCOL, RANK, DATASET, MODEL, DEFENSE, COMPRESSOR, BITS, ACCESS, SEED, VERDICT, CELLS] =
-    Array(13).keys();
-  const FILTERS = [
-    ["protocol", PROTOCOL], ["dataset", DATASET], ["model", MODEL], ["defense", DEFENSE],
-    ["compressor", COMPRESSOR], ["bits", BITS], ["access", ACCESS], ["verdict", VERDICT],
-  ];
+  const { at } = robench;
+  const FILTERS = ["protocol", "dataset", "model", "defense", "compressor", "bits", "access", "verdict"]
+    .map((name) => [name, at[name]]);
   const ABOUT = [
-    { key: "protocol", title: "protocol", at: PROTOCOL, number: true, hidden: true, fixed: true },
-    { key: "pick", title: '<span class="hidden">choose for comparison</span>', at: ID, plain: true, fixed: true },
-    { key: "rank", title: "rank", at: RANK, number: true },
-    { key: "system", title: "system", at: LABEL },
-    { key: "dataset", title: "data", at: DATASET, hidden: true },
-    { key: "model", title: "model", at: MODEL, telling: true },
-    { key: "defense", title: "defense", at: DEFENSE, hidden: true },
-    { key: "compressor", title: "compressor", at: COMPRESSOR, hidden: true },
-    { key: "bits", title: "bits", at: BITS, number: true, telling: true },
-    { key: "access", title: "access", at: ACCESS, hidden: true },
-    { key: "seed", title: "seed", at: SEED, number: true, telling: true },
-    { key: "verdict", title: "audit", at: VERDICT },
+    { key: "protocol", title: "protocol", at: at.protocol, number: true, hidden: true, fixed: true },
+    { key: "pick", title: '<span class="hidden">choose for comparison</span>', at: at.id, plain: true, fixed: true },
+    { key: "rank", title: "rank", at: at.rank, number: true },
+    { key: "system", title: "system", at: at.label },
+    { key: "dataset", title: "data", at: at.dataset, hidden: true },
+    { key: "model", title: "model", at: at.model, telling: true },
+    { key: "defense", title: "defense", at: at.defense, hidden: true },
+    { key: "compressor", title: "compressor", at: at.compressor, hidden: true },
+    { key: "bits", title: "bits", at: at.bits, number: true, telling: true },
+    { key: "access", title: "access", at: at.access, hidden: true },
+    { key: "seed", title: "seed", at: at.seed, number: true, telling: true },
+    { key: "verdict", title: "audit", at: at.verdict },
   ];
   const filters = new Map();
   const picked = new Set();
@@ -48,7 +45,7 @@
     if (about.key === "system") {
       column.cellType = "th";
       column.render = (v, type, row) => (type === "display"
-        ? `<a href="rows/${robench.escape(row[ID])}/index.html">${robench.escape(v).replaceAll("_", "_<wbr>")}</a>` : v);
+        ? `<a href="rows/${robench.escape(row[at.id])}/index.html">${robench.escape(v).replaceAll("_", "_<wbr>")}</a>` : v);
       column.createdCell = (cell) => cell.setAttribute("scope", "row");
     } else if (about.key === "verdict") {
       column.render = (v, type) => (type === "display" ? robench.verdictWord(v) : v);
@@ -61,7 +58,7 @@
   function renderPick(id, type, row) {
     if (type !== "display") return id;
     return `<input type="checkbox" value="${robench.escape(id)}"${picked.has(id) ? " checked" : ""} ` +
-      `aria-label="choose ${robench.escape(row[LABEL])} for comparison">`;
+      `aria-label="choose ${robench.escape(row[at.label])} for comparison">`;
   }
 
   function valueColumn(column, place) {
@@ -70,7 +67,7 @@
       name: column.key, title: robench.escape(column.title) + small, type: "cell", className: "number",
       searchable: false,
       orderSequence: column.better === "lower" ? ["asc", "desc"] : ["desc", "asc"],
-      data: (row) => row[CELLS][place],
+      data: (row) => row[at.cells][place],
       render: (cell, type) => (type === "display" ? robench.cell(cell, column.unit) : cell ? cell[0] : null),
     };
   }
@@ -78,17 +75,17 @@
   // -- filters -------------------------------------------------------------------------------
 
   function passes(row) {
-    for (const [name, at] of FILTERS) {
+    for (const [name, place] of FILTERS) {
       const wanted = filters.get(name);
-      if (wanted && String(row[at]) !== wanted) return false;
+      if (wanted && String(row[place]) !== wanted) return false;
     }
     return true;
   }
 
   function makeFilters() {
-    const place = document.getElementById("choices");
-    for (const [name, at] of FILTERS) {
-      const values = [...new Set(table.rows.map((row) => row[at]))];
+    const choices = document.getElementById("choices");
+    for (const [name, place] of FILTERS) {
+      const values = [...new Set(table.rows.map((row) => row[place]))];
       if (values.length < 2) continue;
       values.sort((a, b) => (typeof a === "number" ? a - b : a < b ? -1 : 1));
       const label = document.createElement("label");
@@ -99,7 +96,7 @@
         select.append(new Option(name === "protocol" ? table.protocols[value].label : value, String(value)));
       }
       label.append(name, select);
-      place.append(label);
+      choices.append(label);
       select.addEventListener("change", () => { filters.set(name, select.value); refresh(); });
     }
   }
@@ -115,13 +112,13 @@
   // -- columns -------------------------------------------------------------------------------
 
   // Whether a column tells two rows apart; else it waits in the chooser.
-  function varies(at) {
-    return table.rows.some((row) => row[at] !== table.rows[0][at]);
+  function varies(place) {
+    return table.rows.some((row) => row[place] !== table.rows[0][place]);
   }
 
   // The columns that the protocols of the shown rows show at first.
   function usualColumns() {
-    const shown = new Set(table.rows.filter(passes).map((row) => row[PROTOCOL]));
+    const shown = new Set(table.rows.filter(passes).map((row) => row[at.protocol]));
     return new Set([...shown].flatMap((protocol) => table.protocols[protocol].columns));
   }
 
@@ -173,8 +170,8 @@
     }
     chosenColumns = view.has("columns") ? new Set(view.get("columns").split(",")) : null;
     const [key, direction] = (view.get("order") || "").split(":");
-    const at = key ? board.column(`${key}:name`).index() : undefined;
-    board.order(at === undefined ? [] : [[at, direction === "asc" ? "asc" : "desc"]]);
+    const place = key ? board.column(`${key}:name`).index() : undefined;
+    board.order(place === undefined ? [] : [[place, direction === "asc" ? "asc" : "desc"]]);
     board.search(view.get("search") || "");
   }
 
@@ -245,7 +242,7 @@
       autoWidth: false,
       layout: { topStart: null, topEnd: null, bottomStart: "pageLength", bottomEnd: "paging" },
       rowGroup: {
-        dataSrc: (row) => table.protocols[row[PROTOCOL]].label,
+        dataSrc: (row) => table.protocols[row[at.protocol]].label,
         startRender: (rows, group) => robench.escape(group),
         enable: false,
       },
@@ -285,5 +282,5 @@
   }
 
   start();
-  robench.board = { shownRows, protocol: () => filters.get("protocol") || "0", ID, LABEL, PROTOCOL };
+  robench.board = { shownRows, protocol: () => filters.get("protocol") || "0" };
 })(window.robench);

@@ -1,0 +1,1 @@
+"""Norms of what maps and quantization change in the weights, and what they amplify."""

@@ -1,0 +1,1 @@
+"""Lin et al. (ICCV 2021): certified smoothing with integers."""

@@ -1,0 +1,1 @@
+"""Song et al. (2021): weight mapping and feedback learning of quantised networks."""

@@ -1,0 +1,1 @@
+"""Records taken in: checked, refused, merged."""

@@ -1,0 +1,1 @@
+"""The page's files: index, rows, charts, pictures, downloads."""
