@@ -27,7 +27,7 @@ test-arm: $(VENV)/.installed-dev
 lowest: $(VENV)-lowest/.installed
 	$(VENV)-lowest/bin/python -m pytest -q tests/base tests/core tests/plugin tests/plugins/attacks tests/run tests/search tests/training
 
-# Do the tests notice a wrong operator? About an hour; one module: make mutants MODULES=stats
+# Do the tests notice a wrong operator? About half an hour; one module: make mutants MODULES=stats
 mutants: $(VENV)/.installed-dev
 	$(PIP) cosmic-ray==8.7.0
 	$(BIN)/python tools/mutants.py $(MODULES)

@@ -202,6 +202,12 @@ def test_entries_next_to_an_integer_are_decided_exactly(square):
         assert not reaches(noise, 1, 1000, 0.001, 900, value + 1)
 
 
+@pytest.mark.parametrize(("alpha", "square"), [(2**-10, ABSTAIN), (2**-10 * (1 + 1e-12), 0)])
+def test_a_bound_of_one_half_is_decided_exactly(alpha, square):
+    """Ten of ten bound the probability by alpha^(1/10): 1/2, or above it by less than the guard."""
+    assert radius_table(Noise(sigma="0.25"), 3072, 10, alpha)[10] == square
+
+
 def test_the_samplers_error_is_charged():
     """A law known only to within tau per pixel certifies less."""
     noise = Noise(sigma="0.12")
