@@ -63,6 +63,7 @@ SILENT = {
     "robench.base.errors",
     "robench.base.progress",
     "robench.plugin.registry",
+    "robench.plugin.content",
     "robench.plugin.source",
     "robench.run.cache",
     "robench.run.keys:component_key",

@@ -15,8 +15,9 @@ from robench.base.errors import ConfigError, PluginError
 from robench.base.hashing import digest
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import Component, Dataset, Model
+from robench.plugin.content import network_digest
 from robench.plugin.registry import registry
-from robench.plugin.source import Unreadable, network_digest
+from robench.plugin.source import Unreadable
 from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
 from robench.training.recipe import TrainConfig
 

@@ -24,8 +24,9 @@ import torch
 from robench.base.hashing import plain_options
 from robench.base.machine import cpu_name
 from robench.core.record import MadeOn
+from robench.plugin.content import code_of
 from robench.plugin.registry import registry
-from robench.plugin.source import OURS, Unreadable, code_of
+from robench.plugin.source import OURS, Unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor

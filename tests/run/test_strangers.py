@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, nn
 
 import robench
-from robench.plugin.source import Unreadable, network_digest
+from robench.audit.checks.examples import PlantedExamples
+from robench.audit.trial import SystemTrial
+from robench.plugin.content import network_digest
+from robench.plugin.source import Unreadable
 from robench.run import keys
 from robench.run.config import Places
 from tests.conftest import USUAL, tiny_net
@@ -55,6 +58,19 @@ def test_an_attack_that_edits_its_images_stays_in_the_ball(
 ) -> None:
     record = evaluate(places, tiny_data, trained_net, attack=InPlace(eps=0.001))
     assert share(record) == share(record, "clean_accuracy") > 0.9
+
+
+def test_an_attack_that_edits_its_images_leaves_the_audits_alone(
+    tiny_data: robench.Data, trained_net: nn.Module
+) -> None:
+    system = robench.System(robench.FloatDeployed(trained_net), trained_net)
+    images, threat = tiny_data.test.float_images()[:20], robench.Threat("linf", 0.1)
+    attacks = {"in place": InPlace()}
+    trial = SystemTrial(system, images, tiny_data.test.labels[:20], threat, 0, attacks=attacks)
+    before = trial.images.clone()
+    findings = list(PlantedExamples(images=5).look(trial))
+    assert [finding.check for finding in findings] == ["planted", "planted_in place"]
+    assert torch.equal(trial.images, before)
 
 
 def test_another_usual_threat_is_another_data_set(

@@ -80,6 +80,8 @@ def _row(trial: Trial, component: Attacker) -> SingleAttack:
     def attack(twin: nn.Module, image: Tensor, label: Tensor) -> Tensor:
         rng = generator(trial.seed, "audit", "planted", type(component).__name__)
         with seed_scope(trial.seed):
-            return component.run(twin, image, label, trial.threat, rng)
+            # Copies: an attack that edits its images must not edit the audit's.
+            given = image.clone(), label.clone()
+            return component.run(twin, *given, trial.threat, rng)
 
     return attack
