@@ -25,9 +25,8 @@ import pyarrow.parquet as pq
 from robench.base.hashing import digest
 from robench.base.stats import wilson
 from robench.core.outcomes import COLUMNS
-from robench.core.record import SCHEMA_VERSION
+from robench.core.record import SCHEMA_VERSION, run_id
 from robench.records.preview import PREVIEW, save_png, strip
-from robench.run.config import run_id
 
 IMAGES = 300
 ATTACKS = ("fgsm", "pgd", "bim", "mim", "cw", "square", "normal_noise")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from robench.base.hashing import digest
 from robench.base.stats import wilson
 
 SCHEMA_VERSION = 1
@@ -192,6 +193,9 @@ class Record(Frozen):
     """Bits of a weight as it ships; None where the record is older than this field."""
     queries_only: tuple[str, ...] | None = None
     """Attacks that read answers only, whatever their access; None where the record is older."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the files beside it that prove it, by name: the deployed model, the outcomes, the
+    examples and the tables; empty where the record is older."""
     protocol: str
     """Rows are ranked together only under the same protocol."""
     provenance: Provenance
@@ -204,3 +208,11 @@ class Record(Frozen):
             if value.metric == metric and axes.items() <= value.axes.items():
                 return value
         return None
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """The id of a run from its configuration's plain form: a digest that sees the defenses' order.
+
+    Raises KeyError for a configuration without defenses.
+    """
+    return digest([config, list(config["defense"])])

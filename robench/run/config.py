@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Optional, TypeVar
 
 from robench.base.errors import ConfigError, PluginError
-from robench.base.hashing import digest, plain_options
-from robench.core.record import RUN_KINDS
+from robench.base.hashing import plain_options
+from robench.core.record import RUN_KINDS, run_id
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import (
     Attack,
@@ -158,11 +158,6 @@ class RunConfig:
         """The complete training recipe: data set, then model, then the run's own changes."""
         dataset, model = only("dataset", self.dataset), only("model", self.model)
         return self.train.recipe(dataset.recipe, model.recipe)
-
-
-def run_id(plain: Mapping[str, Any]) -> str:
-    """The id of a run from its plain form: a digest that sees the order of the defenses."""
-    return digest([plain, list(plain["defense"])])
 
 
 def only(kind: str, chosen: Mapping[str, C]) -> C:

@@ -10,9 +10,8 @@ from pathlib import Path
 from robench.base.errors import UserError
 from robench.base.hashing import digest
 from robench.core.outcomes import CLEAN, Outcomes
-from robench.core.record import RUN_KINDS, SCHEMA_VERSION, Record
+from robench.core.record import RUN_KINDS, SCHEMA_VERSION, Record, run_id
 from robench.records.store import RECORD, folders, read, read_outcomes
-from robench.run.config import run_id
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""

@@ -1,0 +1,104 @@
+"""What a record proves: three levels, computed from its files and from who judged it again.
+
+reported     its form is right, and nothing is known beyond it
+consistent   what it says follows from what it stored
+verified     its deployed model was judged again, and searched again, by somebody named
+
+A level is never read from a record: the attestation that makes one `verified` lies where the
+record's author cannot write, and names the record's files by their digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from robench.base.errors import UserError
+from robench.base.hashing import canonical, file_hash
+from robench.core.record import Frozen
+
+Level = Literal["reported", "consistent", "verified"]
+LEVELS: tuple[Level, ...] = ("reported", "consistent", "verified")
+"""From the one that proves least."""
+MAX_BYTES = 2**20
+
+
+class Step(Frozen):
+    """One thing that a verification did."""
+
+    name: str
+    outcome: Literal["pass", "fail", "not done"]
+    text: str = ""
+    """What was found, or why it was not done."""
+    needed: bool = True
+    """Whether a record is not verified without it."""
+
+
+class Attestation(Frozen):
+    """Who verified a record, when, with what, and what came out."""
+
+    record: str
+    """Its id."""
+    content: str
+    """SHA-256 of its files."""
+    date: str
+    """Day of the verification, YYYY-MM-DD."""
+    robench: str
+    torch: str
+    machine: str
+    steps: tuple[Step, ...]
+
+    @property
+    def verified(self) -> bool:
+        """Whether nothing failed and everything needed was done."""
+        failed = any(step.outcome == "fail" for step in self.steps)
+        missing = any(step.outcome != "pass" for step in self.steps if step.needed)
+        return bool(self.steps) and not failed and not missing
+
+
+def content(folder: Path) -> str:
+    """SHA-256 of a record's files, by name, 64 hexadecimal digits."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    text = canonical([[path.name, file_hash(path)] for path in files])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def level(unfounded: Sequence[str], attestation: Attestation | None) -> Level:
+    """The level of a record whose files do not contradict each other.
+
+    `unfounded` says what of it nothing stored supports.
+    """
+    if unfounded:
+        return "reported"
+    return "verified" if attestation and attestation.verified else "consistent"
+
+
+def read_attestations(folder: Path) -> dict[str, Attestation]:
+    """The attestations in a folder, by the digest of the files they speak of.
+
+    Raises UserError for a damaged one.
+    """
+    return {one.content: one for one in _read_all(folder)}
+
+
+def _read_all(folder: Path) -> Iterator[Attestation]:
+    for path in sorted(folder.glob("*.json")):
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
+            raise UserError(f"expected attestations of at most {MAX_BYTES} bytes, got {path}")
+        try:
+            yield Attestation.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(f"expected an attestation in {path}, got: {first['msg']}") from error
+
+
+def write_attestation(attestation: Attestation, folder: Path) -> Path:
+    """Write it into a folder; an earlier one of the same files is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{attestation.record}-{attestation.content[:16]}.json"
+    path.write_text(attestation.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return path
