@@ -18,6 +18,7 @@ COMMANDS = (
     "show",
     "compare",
     "verify",
+    "challenge",
     "audit",
     "study",
     "leaderboard",

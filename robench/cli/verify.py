@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from robench.records.trust import Step
 
 HELP = "try again what records say, on the models that they keep"
-MARKS = {"pass": "[green]pass[/green]", "fail": "[red]FAIL[/red]", "not done": "not done"}
+MARKS = {
+    "pass": "[green]pass[/green]    ",
+    "fail": "[red]FAIL[/red]    ",
+    "not done": "not done",
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -52,4 +56,4 @@ def _line(step: Step) -> str:
     from rich.markup import escape
 
     text = escape("".join(c if c.isprintable() else "?" for c in step.text))
-    return f"  {MARKS[step.outcome]:<10} {step.name}: {text}"
+    return f"  {MARKS[step.outcome]} {step.name}: {text}"

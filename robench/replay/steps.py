@@ -16,7 +16,7 @@ class NotDone(Exception):
     """What this step needs is not here; the message says what."""
 
 
-class Refuted(Exception):
+class Refuted(UserError):
     """Something that the record says is false; the message says what."""
 
 
@@ -26,7 +26,7 @@ def step(name: str, work: Callable[[], str], *, needed: bool = True) -> Step:
         return Step(name=name, outcome="pass", text=work(), needed=needed)
     except NotDone as reason:
         return Step(name=name, outcome="not done", text=str(reason), needed=needed)
-    except (Refuted, UserError) as fault:
+    except UserError as fault:
         return Step(name=name, outcome="fail", text=str(fault), needed=needed)
 
 

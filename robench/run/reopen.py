@@ -50,29 +50,33 @@ def system_config(plain: Mapping[str, Any]) -> tuple[RunConfig, dict[str, str]]:
     """
     if "python" in plain.get("model", {}):
         raise ConfigError("expected a registered model, got one of the author's own code")
-    parts: dict[str, Any] = {}
     unknown: dict[str, str] = {}
     try:
-        for kind in SYSTEM_KINDS:
-            parts[kind] = {n: _component(kind, n, fields) for n, fields in plain[kind].items()}
-        for kind in JUDGING:
-            parts[kind] = {}
-            for name, fields in plain[kind].items():
-                try:
-                    parts[kind][name] = _component(kind, name, fields)
-                except UserError as error:
-                    unknown[name] = str(error)
-        access = {name: ACCESS[name](**fields) for name, fields in plain["access"].items()}
-        settings = {
-            "train": TrainConfig(**plain["train"]),
-            "threat": ThreatConfig(**plain["threat"]),
-            # The checks of plugins are the author's.
-            "audit": replace(AuditConfig(**plain["audit"]), checks=()),
+        parts: dict[str, Any] = {
+            kind: {name: _component(kind, name, fields) for name, fields in plain[kind].items()}
+            for kind in SYSTEM_KINDS
         }
-        chosen = {"seed": plain["seed"], "images": plain["images"], "access": access}
-        return RunConfig(**parts, **settings, **chosen, metric={}), unknown
+        parts |= {kind: _known(kind, plain[kind], unknown) for kind in JUDGING}
+        parts["access"] = {name: ACCESS[name](**fields) for name, fields in plain["access"].items()}
+        parts["train"] = TrainConfig(**plain["train"])
+        parts["threat"] = ThreatConfig(**plain["threat"])
+        # The checks of plugins are the author's.
+        parts["audit"] = replace(AuditConfig(**plain["audit"]), checks=())
+        config = RunConfig(**parts, seed=plain["seed"], images=plain["images"], metric={})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"expected a run's configuration, got {error!r}") from error
+    return config, unknown
+
+
+def _known(kind: str, plain: Mapping[str, Any], unknown: dict[str, str]) -> dict[str, Component]:
+    """The components that can be made here; the others' reasons go to `unknown`."""
+    known = {}
+    for name, fields in plain.items():
+        try:
+            known[name] = _component(kind, name, fields)
+        except UserError as error:
+            unknown[name] = str(error)
+    return known
 
 
 def _component(kind: str, name: str, fields: Mapping[str, Any]) -> Component:
