@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 
@@ -16,6 +18,9 @@ from robench.replay.steps import NotDone, Refuted
 from robench.replay.subject import Subject
 from robench.run import reopen
 from robench.run.audit_files import AUDIT_TABLE, held_again, read_audit_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Place = tuple[str, str, str, float | None]
 
@@ -48,6 +53,8 @@ def examples_again(subject: Subject) -> str:
     """Whether every row's examples keep to its threat, its distances and its labels."""
     if not subject.valid:
         raise NotDone("the record has no rows with examples")
+    if not (subject.folder / EXAMPLES).is_file() and not subject.record.files:
+        raise NotDone("the record keeps no examples")
     images, different = subject.test.float_images(), 0
     for index, row in enumerate(subject.valid):
         where = _where(row.attack, row.access, row.norm, row.eps)
@@ -69,18 +76,25 @@ def audits_again(subject: Subject) -> str:
     audits = subject.record.audit
     if not audits:
         raise NotDone("the record was not audited")
-    if not (subject.folder / f"{AUDIT_TABLE}.parquet").is_file():
+    if not all((subject.folder / name).is_file() for name in (f"{AUDIT_TABLE}.parquet", EXAMPLES)):
         raise NotDone("the record keeps no examples of its audits")
     for number, audit in enumerate(audits):
         _audit_again(subject, number, audit)
     return f"the examples of {len(audits)} audits break the images that their tables name"
 
 
-def _audit_again(subject: Subject, number: int, audit: Audit) -> None:
-    where = f"audit under {audit.norm} {audit.eps:.4g}"
+def audit_table(subject: Subject, number: int) -> dict[str, NDArray[Any]]:
+    """An audit's table; raises Refuted for other images than the configuration chooses."""
     table = read_audit_table(subject.folder, number)
     if not np.array_equal(table["position"], reopen.audited(subject.stages).numpy()):
-        raise Refuted(f"{where}: its images are not those that the configuration chooses")
+        raise Refuted(
+            f"audit {number + 1}: its images are not those that the configuration chooses"
+        )
+    return table
+
+
+def _audit_again(subject: Subject, number: int, audit: Audit) -> None:
+    where, table = f"audit under {audit.norm} {audit.eps:.4g}", audit_table(subject, number)
     grid = subject.stages.config.threat.grid
     with seed_scope(derive(subject.seed, "audit", number)):
         held, legal = held_again(subject.folder, number, audit, table, subject.evidence, grid)

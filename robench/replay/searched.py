@@ -12,9 +12,10 @@ from robench.base.seeds import derive, seed_scope
 from robench.base.stats import at_least
 from robench.core.record import Audit
 from robench.core.threat import Threat
+from robench.replay.judged import audit_table
 from robench.replay.steps import ALPHA, NotDone, Refuted
 from robench.replay.subject import Subject
-from robench.run.audit_files import AUDIT_TABLE, read_audit_table
+from robench.run.audit_files import AUDIT_TABLE
 
 IMAGES = 64
 """Images on which an audit is repeated, at most."""
@@ -36,7 +37,7 @@ def searched_again(subject: Subject) -> str:
 
 def _again(subject: Subject, number: int, audit: Audit) -> str:
     where = f"{audit.norm} {audit.eps:.4g}"
-    table = read_audit_table(subject.folder, number)
+    table = audit_table(subject, number)
     rows = subject.draw(f"audit {number}", np.arange(len(table["position"])), IMAGES)
     recorded = table["held"].astype(bool)[rows]
     test = subject.test.take(torch.from_numpy(table["position"][rows].astype(np.int64)))
@@ -51,7 +52,7 @@ def _again(subject: Subject, number: int, audit: Audit) -> str:
     with seed_scope(derive(subject.seed, "search", number)):
         findings = [finding for check in CHECKS["quick"] for finding in check.look(trial)]
     broken, n = int((recorded & ~trial.held.numpy()).sum()), int(recorded.sum())
-    if broken >= LEAST and at_least(broken, n, FRESH) < ALPHA:
+    if broken >= LEAST and at_least(broken, n, FRESH) < ALPHA / len(subject.record.audit):
         raise Refuted(
             f"{where}: a search breaks {broken} of {n} images that the record says no search and "
             "no row breaks"

@@ -9,7 +9,7 @@ from robench.base.stats import at_least
 from robench.records.trust import Step
 
 ALPHA = 1e-3
-"""Probability with which a test by chance finds an honest record's step false, at most."""
+"""Probability with which chance makes an honest record's step fail, at most: its tests share it."""
 
 
 class NotDone(Exception):
@@ -28,8 +28,14 @@ def step(name: str, work: Callable[[], str], *, needed: bool = True) -> Step:
         return Step(name=name, outcome="not done", text=str(reason), needed=needed)
     except UserError as fault:
         return Step(name=name, outcome="fail", text=str(fault), needed=needed)
+    except Exception as error:  # a hostile file may provoke anything; it proves nothing
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Step(name=name, outcome="not done", text=text, needed=True)
 
 
-def surely_more(first: int, second: int) -> bool:
-    """Whether `first` of two counts of disagreement is larger by more than chance: a sign test."""
-    return at_least(first, first + second) < ALPHA
+def surely_more(first: int, second: int, tests: int) -> bool:
+    """Whether `first` of two counts of disagreement is larger by more than chance: a sign test.
+
+    `tests` is how many a step makes.
+    """
+    return at_least(first, first + second) < ALPHA / tests

@@ -114,7 +114,8 @@ class Subject:
         if self.randomised:
             again = self.labels(images, f"{what} again")
             alone = int(((recorded != now) & (again == now)).sum())
-            if surely_more(alone, int(((recorded == now) & (again != now)).sum())):
+            fewer = int(((recorded == now) & (again != now)).sum())
+            if surely_more(alone, fewer, tests=max(len(self.valid), 1)):
                 own = int((again != now).sum())
                 raise Refuted(f"{of}, while two answers of its own differ on {own}")
         elif different > (0 if self.exact else FLOATS_DIFFER * len(now)):

@@ -1,26 +1,83 @@
-"""`robench verify`: saved examples, judged again."""
+"""`robench verify` and `robench challenge`: a line a step, the level, and the exit status."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 import pytest
 
-from robench.records.store import OUTCOMES
+from robench.records.store import EXAMPLES, PROGRAM, WEIGHTS, read
+from robench.records.trust import content, read_attestations
 from tests.cli.command import FAST, command, records
 
 
-def test_what_stands_and_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command(["run", "attack=fgsm", "audit=off", *FAST], capsys)
+@pytest.fixture
+def made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    command(["run", "attack=fgsm", "audit=off", "train.epochs=2", *FAST[1:]], capsys)
     (path,) = records(tmp_path)
-    status, out, _ = command(["verify", str(path.parent)], capsys)
-    assert status == 0
-    assert "same labels" in out
+    return path.parent
 
-    outcomes = pd.read_parquet(path.parent / OUTCOMES)
-    outcomes.loc[outcomes.attack == "fgsm", "prediction"] = 99
-    outcomes.to_parquet(path.parent / OUTCOMES)
-    status, out, _ = command(["verify", str(path.parent)], capsys)
+
+def test_what_stands(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = command(["verify", str(made), "--out", str(tmp_path / "by_us")], capsys)
+    assert status == 0
+    assert "pass     model: model.safetensors gives the 40 recorded clean labels" in out
+    assert "level: verified" in out
+    found = read_attestations(tmp_path / "by_us")
+    assert found[content(made)].verified
+    assert found[content(made)].record == read(made).id
+
+
+def test_what_differs(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (made / WEIGHTS).write_bytes(b"no weights")
+    status, out, _ = command(["verify", str(made), "--out", str(tmp_path / "by_us")], capsys)
     assert status == 1
-    assert "labels differ" in out
+    assert "FAIL" in out
+    assert "level: reported" in out
+    assert read_attestations(tmp_path / "by_us")[content(made)].refuted
+
+
+def test_what_cannot_be_done(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A record from before models were kept."""
+    (made / WEIGHTS).unlink()
+    text = json.loads((made / "record.json").read_text())
+    text["files"] = {}
+    (made / "record.json").write_text(json.dumps(text))
+    status, out, _ = command(["verify", str(made)], capsys)
+    assert status == 0
+    assert "not done model: the record keeps no model" in out
+    assert "level: verified" not in out
+
+
+def test_no_record_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["verify", "zzzz"], capsys)[0] == 2
+
+
+def test_control_sequences_are_not_printed(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = json.loads((made / "record.json").read_text())
+    text["config"]["model"] = {"\x1b]52;c;x\x07[/red]": {}}
+    text["files"] = {}
+    (made / "record.json").write_text(json.dumps(text))
+    _, out, _ = command(["verify", str(made)], capsys)
+    assert "\x1b" not in out
+    assert "\x07" not in out
+
+
+def test_a_challenge_is_kept(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with np.load(made / EXAMPLES) as arrays:
+        np.savez(tmp_path / "x.npz", images=np.zeros_like(arrays["row0"]))
+    given = ["challenge", str(made), str(tmp_path / "x.npz"), "--norm", "linf", "--source", "me"]
+    status, _, err = command([*given, "--eps", "1/255"], capsys)
+    assert status == 2
+    assert "expected a threat of the record (linf 0.2), got linf 0.0039" in err
+    status, _, err = command([*given, "--eps", "strong"], capsys)
+    assert status == 2
+    assert "expected a number for --eps" in err
+    status, _, err = command([*given, "--eps", "1/5"], capsys)
+    assert status == 2
+    assert "within linf 0.2 of the judged images, got one of image 0" in err
+    assert not (made / PROGRAM).exists()

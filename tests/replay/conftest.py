@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,14 @@ from robench.integer import engine
 from robench.run.config import Places
 from robench.training.recipe import TrainConfig
 
+QUICK = ("-O1", *engine.FLAGS[1:])
 
-@pytest.fixture(scope="session", autouse=True)
+
+@pytest.fixture(scope="module", autouse=True)
 def _quick() -> Iterator[None]:
     """Compile in a second instead of four."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "FLAGS", ("-O1", *engine.FLAGS[1:]))
+        patch.setattr(engine, "FLAGS", QUICK)
         yield
 
 
@@ -33,7 +35,9 @@ def evaluated(places: Places, **options: object) -> Record:
         "places": places,
         **options,
     }
-    return robench.evaluate("small_cnn", "digits", **given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "FLAGS", QUICK)
+        return robench.evaluate("small_cnn", "digits", **given)
 
 
 def made_places(root: Path) -> Places:
@@ -79,7 +83,7 @@ def certified_record(program_record: Path) -> Path:
 
 
 @pytest.fixture
-def copied(tmp_path: Path):
+def copied(tmp_path: Path) -> Callable[[Path], Path]:
     """Copies a record to a folder of the test's own."""
 
     def copy(folder: Path) -> Path:

@@ -48,10 +48,10 @@ def test_the_exported_program_certifies_and_predicts_as_robench_does(
     source = tmp_path / f"{folder.name}.c"
     subprocess.run([COMPILER, "-std=c99", "-O1", *integers, source, "-o", binary], check=True)
 
-    _, steps = rebuild(folder, places)
-    deployed, pixels = steps.system.deployed, steps.test.images.numpy()
+    evidence = rebuild(folder, places).evidence
+    deployed, pixels = evidence.system.deployed, evidence.test.images.numpy()
     assert isinstance(deployed, SmoothedDeployed)
-    votes = deployed.votes(pixels, steps.certify_seed)
+    votes = deployed.votes(pixels, evidence.certify_seed)
     found = CERTIFIER.certify(votes, np.arange(IMAGES))
     predicted = predict(votes, np.arange(IMAGES), DRAWS, CERTIFIER.alpha)
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import robench
-from robench.base.errors import UserError
+from robench.base.hashing import file_hash
 from robench.cli.main import main
 from robench.core.record import Record
-from robench.integer import Program, engine, load_program, save_program
-from robench.records.store import PROGRAM, read
+from robench.integer import Program, load_program, save_program
+from robench.records.store import PROGRAM, RECORD, WEIGHTS, read
 from robench.replay.audit import audit_record
-from robench.replay.verify import verify
+from robench.replay.rebuild import rebuild
+from robench.replay.verify import Verification, verify
 from robench.run.config import Places
 from robench.training.loop import Trainer
 from robench.training.recipe import TrainConfig
@@ -35,14 +35,6 @@ def evaluated(places: Places, compressor: str, **options: object) -> Record:
         places=places,
         **options,
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    """Compile in a second instead of four."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "FLAGS", ("-O1", *engine.FLAGS[1:]))
-        yield
 
 
 @pytest.fixture(scope="module", params=["qat_int8", "ptq_int8"])
@@ -66,22 +58,36 @@ def clone(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_kept_program_verifies(clone: Path, places: Places) -> None:
     assert (clone / PROGRAM).stat().st_size < 300_000
-    checks = verify(clone, places)
-    assert [(check.attack, check.equal) for check in checks] == [("fgsm", True)]
+    assert verify(clone, places, seed=0).level == "verified"
 
 
-def test_another_program_does_not_verify(clone: Path, places: Places) -> None:
+def test_a_program_that_answers_otherwise_does_not_verify(clone: Path, places: Places) -> None:
     program = load_program(clone / PROGRAM)
     last = program.ops[-1]
     flipped = replace(last, weight=last.weight[::-1].copy())
     save_program(Program((*program.ops[:-1], flipped)), clone / PROGRAM)
-    assert not any(check.equal for check in verify(clone, places))
+    relist(clone, PROGRAM)
+    assert "labels are not the model's" in failure(verify(clone, places))
 
 
 def test_a_damaged_program_is_one_line(clone: Path, places: Places) -> None:
     (clone / PROGRAM).write_bytes(b"RBIP" + bytes(60))
-    with pytest.raises(UserError, match="integer program"):
-        verify(clone, places)
+    relist(clone, PROGRAM)
+    assert "integer program" in failure(verify(clone, places))
+
+
+def failure(verification: Verification) -> str:
+    """The sentence of the step that failed, when it is the only one."""
+    (step,) = (step for step in verification.steps if step.outcome == "fail")
+    assert "\n" not in step.text
+    return step.text
+
+
+def relist(folder: Path, name: str) -> None:
+    """Make the record's digest of a file hold again."""
+    files = read(folder).files | {name: file_hash(folder / name)}
+    record = read(folder).model_copy(update={"files": files})
+    (folder / RECORD).write_text(record.model_dump_json())
 
 
 def test_a_kept_program_is_exported(clone: Path, tmp_path: Path) -> None:
@@ -109,14 +115,36 @@ def test_a_kept_program_is_audited(
     assert len(trained) == 1
 
 
-def test_a_float_record_says_that_it_is_trained_again(
-    places: Places, capsys: pytest.CaptureFixture[str]
+def test_kept_weights_are_audited_without_training(
+    places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = evaluated(places, "none")
+    """From a fresh clone: the audit's own surrogate is the only network that is trained."""
+    record = evaluated(places, "ptq")
     folder = places.results / record.id
     assert not (folder / PROGRAM).exists()
-    assert all(check.equal for check in verify(folder, places))
-    assert "training it again" not in capsys.readouterr().err
+    assert record.files[WEIGHTS] == file_hash(folder / WEIGHTS)
+    shutil.rmtree(places.cache)
+    again, _ = audit_record(folder, places)
+    assert "weights that were kept" in again.notes["stored"]
+    for value in record.values:
+        if value.unit == "share":
+            found = again.find(value.metric, **value.axes)
+            assert found is not None
+            assert found.value == value.value
+    trained = list(places.cache.glob("train/*/*/model.safetensors"))
+    assert len(trained) == 1
+
+
+def test_a_record_without_a_model_is_trained_again_to_be_exported_and_never_to_be_verified(
+    places: Places, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = places.results / evaluated(places, "qat_int8").id
+    (folder / PROGRAM).unlink()
     shutil.rmtree(places.cache / "train")
-    assert all(check.equal for check in verify(folder, places))
+    assert rebuild(folder, places).kept is None
     assert "training it again" in capsys.readouterr().err
+    monkeypatch.setattr(Trainer, "fit", None)
+    verification = verify(folder, places)
+    steps = {step.name: step for step in verification.steps}
+    assert steps["model"].outcome == "not done"
+    assert "keeps no model" in steps["model"].text

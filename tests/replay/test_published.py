@@ -36,7 +36,10 @@ def test_a_published_program_verifies_without_training(
     path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Trainer, "fit", None)
-    assert all(check.equal for check in verify(path.parent, places))
+    verification = verify(path.parent, places)
+    assert not verification.refuted, verification.steps
+    done = {step.name for step in verification.steps if step.outcome == "pass"}
+    assert {"consistent", "model", "rows", "examples", "crafted again"} <= done
 
 
 @pytest.mark.slow

@@ -1,34 +1,74 @@
-"""Rows of a randomised model are verified by their accuracy, others label by label."""
+"""Labels of a randomised model are compared with two answers of its own, others one by one."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import pytest
+import torch
 
-from robench.core.outcomes import RowOutcomes
-from robench.replay.verify import _different
+from robench.replay.steps import Refuted
+from robench.replay.subject import Subject
 
-TRUTH = np.zeros(100, np.int64)
-RECORDED = RowOutcomes(
-    attack="pgd",
-    access="white_box",
-    search="ball",
-    norm="linf",
-    eps=0.1,
-    image=np.arange(100, dtype=np.int32),
-    label=TRUTH.astype(np.int16),
-    clean_prediction=TRUTH.astype(np.int16),
-    prediction=np.repeat([0, 1], [90, 10]).astype(np.int16),
-    linf=np.zeros(100, np.float32),
-    l2=np.zeros(100, np.float32),
-    valid=True,
-)
+N = 200
 
 
-def test_a_randomised_row_stands_while_its_accuracy_stays_in_the_interval() -> None:
-    turned = np.repeat([1, 0], [10, 90])
-    assert _different(turned, RECORDED, randomised=False) == 20
-    assert _different(turned, RECORDED, randomised=True) == 0
+class Coins:
+    """Answers 1 instead of 0 with one probability for each image."""
+
+    def __init__(self, shares: np.ndarray, randomised: bool = True) -> None:
+        self.shares, self.randomised = torch.from_numpy(shares), randomised
+
+    def predict(self, images: torch.Tensor) -> torch.Tensor:
+        return (torch.rand(len(images)) < self.shares[: len(images)]).long()
 
 
-def test_a_randomised_row_falls_with_its_accuracy() -> None:
-    assert _different(np.ones(100, np.int64), RECORDED, randomised=True) == 100
+def subject(deployed: Coins, seed: int = 0) -> Subject:
+    fields = dict.fromkeys((field.name for field in dataclasses.fields(Subject)), None)
+    made = Subject(**{**fields, "seed": seed})
+    system = type("System", (), {"deployed": deployed})()
+    rows = type("Record", (), {"rows": ()})()
+    object.__setattr__(made, "record", rows)
+    made.__dict__["system"] = system
+    return made
+
+
+def shares() -> np.ndarray:
+    return np.random.default_rng(0).choice([0.0, 0.0, 0.3, 0.5, 1.0], N)
+
+
+def drawn(rng: int) -> np.ndarray:
+    return (np.random.default_rng(rng).random(N) < shares()).astype(np.int64)
+
+
+def test_labels_that_the_model_drew_itself_stand() -> None:
+    for seed in range(40):
+        subject(Coins(shares()), seed).require_labels("x", drawn(seed), torch.zeros(N, 1))
+
+
+def test_labels_turned_to_what_is_likelier_for_nobody_fall() -> None:
+    turned = drawn(1)
+    sure = np.flatnonzero(shares() == 1.0)
+    turned[sure] = 0
+    with pytest.raises(Refuted, match="while two answers of its own differ on"):
+        subject(Coins(shares())).require_labels("x", turned, torch.zeros(N, 1))
+
+
+def test_a_model_of_floats_may_differ_in_a_fiftieth() -> None:
+    still = Coins(np.zeros(N), randomised=False)
+    recorded = np.zeros(N, np.int64)
+    recorded[:4] = 1
+    assert subject(still).require_labels("x", recorded, torch.zeros(N, 1)) == 4
+    recorded[:5] = 1
+    with pytest.raises(Refuted, match="5 of 200"):
+        subject(still).require_labels("x", recorded, torch.zeros(N, 1))
+
+
+def test_a_model_of_integers_may_not_differ_at_all() -> None:
+    exact = Coins(np.zeros(N), randomised=False)
+    exact.exact = True
+    recorded = np.zeros(N, np.int64)
+    recorded[0] = 1
+    with pytest.raises(Refuted, match="1 of 200"):
+        subject(exact).require_labels("x", recorded, torch.zeros(N, 1))
