@@ -50,6 +50,8 @@ def system_config(plain: Mapping[str, Any]) -> tuple[RunConfig, dict[str, str]]:
     """
     if "python" in plain.get("model", {}):
         raise ConfigError("expected a registered model, got one of the author's own code")
+    if handed := [kind for kind in ("dataset", "model") if "given" in plain.get(kind, {})]:
+        raise ConfigError(f"its {' and its '.join(handed)} were handed over in Python")
     unknown: dict[str, str] = {}
     try:
         parts: dict[str, Any] = {
