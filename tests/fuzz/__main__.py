@@ -8,14 +8,18 @@ from pathlib import Path
 
 import torch
 
+from tests.fuzz.files import fuzz_files
 from tests.fuzz.programs import fuzz_engine, fuzz_reader
 
 
 def main(kind: str, count: str, seed: str) -> int:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        run = {"reader": fuzz_reader, "engine": lambda s, **k: fuzz_engine(s, Path(folder), **k)}
-        tally = run[kind](int(seed), count=int(count))
+        if kind == "reader":
+            tally = fuzz_reader(int(seed), count=int(count))
+        else:
+            fuzz = {"engine": fuzz_engine, "files": fuzz_files}[kind]
+            tally = fuzz(int(seed), Path(folder), count=int(count))
     print(tally)
     for place, (_, content) in enumerate(tally.failures):
         Path(f"failure-{place}").write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -47,10 +48,14 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(
-    command: Path, *arguments: object, data: bytes = b"", **options: object
+    command: Path, *arguments: object, data: bytes = b"", isa: str = ""
 ) -> tuple[int, str, str]:
     done = subprocess.run(
-        [command, *map(str, arguments)], input=data, capture_output=True, check=False, **options
+        [command, *map(str, arguments)],
+        input=data,
+        capture_output=True,
+        env=os.environ | {"ROBENCH_ISA": isa},
+        check=False,
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
