@@ -21,8 +21,6 @@ LAYOUTS = ("auto", "nchw", "nhwc")
 CHANNELS = (1, 3)
 MAX_CLASSES = 100_000
 """Classes beyond which a label is taken for a mistake; ImageNet-21k has 21,843."""
-SMALL, LARGEST_RATIO = 2**26, 100
-"""Arrays may take SMALL bytes, and for each byte of the file LARGEST_RATIO more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +29,8 @@ class Npz(Dataset):
 
     Images: uint8, or floats in [0,1], which are rounded to 8 bits; three axes are grey images
     (N, H, W), four hold channels, by `layout`. Labels: integers from 0 and below 100,000, shape
-    (N,) or (N, 1). A file that expands a hundredfold, beyond 64 MiB, is refused unread.
+    (N,) or (N, 1). A file that expands to more than 64 MiB and a hundred times its size is
+    refused unread.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"epochs": 20}
@@ -108,6 +107,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     import numpy as np
 
+    from robench_data.sizes import check_expansion
+
     if not path.is_file():
         raise ValueError("no file")
     with zipfile.ZipFile(path) as archive:
@@ -116,9 +117,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
                 f"expected arrays {', '.join(KEYS)} in {path}, got none named "
                 f"{', '.join(missing)}; save them with numpy.savez"
             )
-        sizes = sum(archive.getinfo(f"{key}.npy").file_size for key in KEYS)
-        if sizes > SMALL + LARGEST_RATIO * path.stat().st_size:
-            raise ValueError(f"arrays of {sizes} bytes in {path.stat().st_size}")
+        check_expansion(sum(archive.getinfo(f"{key}.npy").file_size for key in KEYS), path)
         for key in KEYS:
             _check_size(archive, f"{key}.npy")
     with np.load(path, allow_pickle=False) as arrays:

@@ -96,7 +96,7 @@ def spoiled(value: float) -> np.ndarray:
         ({"x_test": np.zeros((4, 7, 5), np.uint8)}, "of one shape"),
         ({"y_test": np.arange(3)}, "expected 4 int64 labels"),
         ({"y_test": np.zeros(0, np.int64)}, "expected 4 int64 labels"),
-        ({"y_test": np.arange(4) - 1}, r"from 0 on, got -1\.\.2"),
+        ({"y_test": np.arange(4) - 1}, r"from 0 on .* got -1\.\.2"),
         ({"y_test": np.full(4, 2**40)}, "from 0 on"),
         ({"y_test": np.full(4, 10**9)}, r"below 100000, got 1000000000\.\.1000000000"),
         ({"y_train": np.full(8, 100_000)}, "below 100000"),
@@ -160,7 +160,7 @@ def test_expanding_files_are_refused_unread(tmp_path: Path) -> None:
     del arrays
     assert path.stat().st_size < 2**19
     tracemalloc.start()
-    with pytest.raises(DataError, match="arrays of 268"):
+    with pytest.raises(DataError, match="got a header with 268"):
         Npz(path=str(path)).load(tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
