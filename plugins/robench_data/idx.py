@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench import DataError
+from robench_data.sizes import check_expansion
 
 if TYPE_CHECKING:
     import numpy as np
 
 UINT8 = 0x08
-LARGEST = 1 << 31
-"""Bytes beyond which a header is taken for damaged, before anything is allocated."""
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
@@ -61,6 +60,5 @@ def _read_header(file: GzipFile | BufferedReader, path: Path, dimensions: int) -
             f"{zero:04x}{kind:02x}{count:02x}"
         )
     shape = struct.unpack(f">{dimensions}I", file.read(4 * dimensions))
-    if math.prod(shape) > LARGEST:
-        raise DataError(f"expected at most {LARGEST} bytes in {path}, got a header with {shape}")
+    check_expansion(math.prod(shape), path)
     return shape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 LAYOUTS = ("auto", "nchw", "nhwc")
 CHANNELS = (1, 3)
+MAX_CLASSES = 100_000
+"""Classes beyond which a label is taken for a mistake; ImageNet-21k has 21,843."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,9 @@ class Npz(Dataset):
     """Arrays x_train, y_train, x_test, y_test of a .npz file.
 
     Images: uint8, or floats in [0,1], which are rounded to 8 bits; three axes are grey images
-    (N, H, W), four hold channels, by `layout`. Labels: integers from 0, shape (N,) or (N, 1).
+    (N, H, W), four hold channels, by `layout`. Labels: integers from 0 and below 100,000, shape
+    (N,) or (N, 1). A file that expands to more than 64 MiB and a hundred times its size is
+    refused unread.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"epochs": 20}
@@ -86,26 +89,39 @@ class Npz(Dataset):
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        raise DataError(f"expected a file at {path}, got none; set dataset.npz.path")
+    # A zip's directory, its streams and numpy's headers each have errors of their own.
+    try:
+        return _arrays(path)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"expected a .npz file of plain arrays at {path}, got "
+            f"{' '.join(str(error).split()) or type(error).__name__}; save it again with "
+            "numpy.savez"
+        ) from error
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
     import numpy as np
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if missing := [key for key in KEYS if f"{key}.npy" not in archive.namelist()]:
-                raise DataError(
-                    f"expected arrays {', '.join(KEYS)} in {path}, got none named "
-                    f"{', '.join(missing)}; save them with numpy.savez"
-                )
-            for key in KEYS:
-                _check_size(archive, f"{key}.npy")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in KEYS}
-    except FileNotFoundError:
-        raise DataError(f"expected a file at {path}, got none; set dataset.npz.path") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"expected a .npz file of plain arrays at {path}, got {' '.join(str(error).split())}; "
-            "save it again with numpy.savez"
-        ) from error
+    from robench_data.sizes import check_expansion
+
+    if not path.is_file():
+        raise ValueError("no file")
+    with zipfile.ZipFile(path) as archive:
+        if missing := [key for key in KEYS if f"{key}.npy" not in archive.namelist()]:
+            raise DataError(
+                f"expected arrays {', '.join(KEYS)} in {path}, got none named "
+                f"{', '.join(missing)}; save them with numpy.savez"
+            )
+        check_expansion(sum(archive.getinfo(f"{key}.npy").file_size for key in KEYS), path)
+        for key in KEYS:
+            _check_size(archive, f"{key}.npy")
+    with np.load(path, allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in KEYS}
 
 
 def _check_size(archive: zipfile.ZipFile, member: str) -> None:
@@ -116,6 +132,8 @@ def _check_size(archive: zipfile.ZipFile, member: str) -> None:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file)
+        if dtype.hasobject:
+            raise ValueError(f"pickled objects in {member}")
         if math.prod(shape) * dtype.itemsize != archive.getinfo(member).file_size - file.tell():
             raise ValueError(f"{member} of another size than its header says")
 
@@ -162,6 +180,9 @@ def _labels(labels: np.ndarray, name: str) -> np.ndarray:
         raise DataError(
             f"expected {name} as integers of shape (N,), got {labels.dtype} {labels.shape}"
         )
-    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < 2**31:
-        raise DataError(f"expected labels of {name} from 0 on, got {labels.min()}..{labels.max()}")
+    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < MAX_CLASSES:
+        raise DataError(
+            f"expected labels of {name} from 0 on and below {MAX_CLASSES}, got "
+            f"{labels.min()}..{labels.max()}; number the classes from 0"
+        )
     return labels.reshape(-1).astype(np.int64)

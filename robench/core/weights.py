@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING
 
 import torch
@@ -42,22 +43,47 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        _check_file(path)
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"expected a file of weights at {path}, got none") from None
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(f"expected safetensors or torch weights in {path}: {error}") from error
+    except (SafetensorError, zipfile.BadZipFile, OSError, RuntimeError, EOFError, ValueError) as e:
+        reason = " ".join(str(e).split())
+        raise UserError(f"expected safetensors or torch weights in {path}: {reason}") from e
     except Exception as error:  # pickle.UnpicklingError and whatever a hostile file provokes
         raise UserError(
             f"expected plain tensors in {path}, got content that needs code to load; save its "
             "state_dict as safetensors"
         ) from error
+    return _state_dict(content, path)
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what reading would wait for, and a torch file that expands: torch compresses none."""
+    if path.exists() and not path.is_file():
+        raise OSError("got no file")
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+                raise ValueError("got compressed or overlapping tensors")
+
+
+def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict) or not all(
-        isinstance(t, torch.Tensor) for t in content.values()
-    ):
+    if not isinstance(content, dict):
         raise UserError(f"expected a state dict in {path}, got {type(content).__name__}")
+    for name, tensor in content.items():
+        plain = isinstance(tensor, torch.Tensor) and _is_plain(tensor)
+        if not (plain and isinstance(name, str)):
+            raise UserError(f"expected a state dict of plain tensors in {path}, got other {name!r}")
     return content
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether all numbers are there, as they are."""
+    return (
+        tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    )

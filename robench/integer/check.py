@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import assert_never
@@ -32,8 +33,19 @@ from robench.integer.ops import (
 
 INT16_MAX = 2**15 - 1
 MAX_OPS = 4096
+MAX_CLASSES = 2**15
+MAX_WIDTH = 2**20
+"""Pixels in a row of the input: engines keep one on the stack."""
+MAX_POOLED = 2**18
+"""Channels of an average pool: engines keep their sums on the stack."""
+MAX_PADDED = 2**27
+"""Bytes of one tensor as engines keep it, and weights of one operation: channels by sixteens, with
+borders. Sixteen images of it are addressed by s32."""
+MAX_TOTAL = 2**30
+"""Bytes of all tensors of one image, kept so."""
+MAX_WORK = 2**38
+"""Products of one image: some twenty times ResNet-152 at 224 pixels."""
 Wide = npt.NDArray[np.int64]
-Int32Like = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
 def infer_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
@@ -49,7 +61,26 @@ def infer_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
             raise refuse(index, op, f"1..{MAX_ELEMENTS} outputs", shape)
         shapes.append(shape)
     _check_borders(ops)
+    _check_costs(ops, shapes)
     return tuple(shapes)
+
+
+def work(ops: Sequence[Op], shapes: Sequence[Shape]) -> int:
+    """Products and comparisons of one image; the sizes of `infer_shapes`."""
+    return sum(_window_size(op) * c * h * w for op, (c, h, w) in zip(ops, shapes, strict=True))
+
+
+def _window_size(op: Op) -> int:
+    """Values that one output is made of."""
+    match op:
+        case Conv() | Linear() | Logits():
+            return op.weight.size // len(op.weight)
+        case MaxPool():
+            return op.kernel**2
+        case AvgPool():
+            return op.kernel_h * op.kernel_w
+        case _:
+            return 1
 
 
 def _check_order(ops: Sequence[Op]) -> None:
@@ -76,6 +107,32 @@ def _check_borders(ops: Sequence[Op]) -> None:
                 )
 
 
+def _check_costs(ops: Sequence[Op], shapes: Sequence[Shape]) -> None:
+    """A small file may not ask for more memory or time than the largest networks do."""
+    total = 0
+    everything = zip(ops, shapes, consumers(ops), strict=True)
+    for index, (op, shape, readers) in enumerate(everything):
+        padding = [r.padding for r in (ops[i] for i in readers) if isinstance(r, Conv)]
+        halo = max(padding, default=0)
+        padded = _lanes(shape[0]) * (shape[1] + 2 * halo) * (shape[2] + 2 * halo)
+        if padded > MAX_PADDED:
+            raise refuse(index, op, f"at most {MAX_PADDED} bytes with borders", padded)
+        total += padded
+    if total > MAX_TOTAL:
+        raise UserError(
+            f"integer program: expected at most {MAX_TOTAL} bytes an image, got {total}"
+        )
+    if (products := work(ops, shapes)) > MAX_WORK:
+        raise UserError(
+            f"integer program: expected at most {MAX_WORK} products an image, got {products}"
+        )
+
+
+def _lanes(channels: int) -> int:
+    """Channels as engines keep them, by sixteens."""
+    return -(-channels // 16) * 16
+
+
 class _Checker:
     """The rules of one operation; `check` returns its output shape."""
 
@@ -94,22 +151,19 @@ class _Checker:
             case Add() as op:
                 return self._add(op, inputs)
             case Affine() as op:
-                self._scaled(op.multiplier, op.bias, op.shift, inputs[0][0], 255)
-                return inputs[0]
+                return self._affine(op, inputs[0])
             case MaxPool() as op:
                 self._within("padding", op.padding, 0, op.kernel // 2)
                 return self._window(inputs[0], op.kernel, op.kernel, op.stride, op.padding)
             case AvgPool() as op:
-                total = 255 * op.kernel_h * op.kernel_w
-                one, bias = np.array([op.multiplier]), np.array([op.bias])
-                self._scaled(one, bias, op.shift, 1, total)
-                return self._window(inputs[0], op.kernel_h, op.kernel_w, op.stride, 0)
+                return self._avg_pool(op, inputs[0])
             case Flatten():
                 return inputs[0][0] * inputs[0][1] * inputs[0][2], 1, 1
             case _:
                 assert_never(self.op)
 
     def _input(self, op: Input) -> Shape:
+        self._within("width", op.width, 1, MAX_WIDTH)
         self._within("low", op.low, -INT16_MAX - 1, INT16_MAX - 1)
         self._within("high", op.high, op.low + 1, INT16_MAX)
         self._within("shift", op.shift, 1, 30)
@@ -134,6 +188,7 @@ class _Checker:
         self._array("weight", op.weight, np.int8, (*op.weight.shape[:1], shape[0]), 2)
         self._accumulator(op)
         if isinstance(op, Logits):
+            self._within("classes", len(op.weight), 1, MAX_CLASSES)
             self._within("unit", op.unit, 1, 2**62)
         return op.weight.shape[0], 1, 1
 
@@ -146,6 +201,14 @@ class _Checker:
         self._fits("sum", total)
         self._within("shift", op.shift, 0, 30)
         return inputs[0]
+
+    def _avg_pool(self, op: AvgPool, shape: Shape) -> Shape:
+        out = self._window(shape, op.kernel_h, op.kernel_w, op.stride, 0)
+        self._within("channels", shape[0], 1, MAX_POOLED)
+        self._within("shift", op.shift, 0, 30)
+        total = 255 * op.kernel_h * op.kernel_w * max(1, abs(op.multiplier)) + abs(op.bias)
+        self._fits("product", total)
+        return out
 
     def _window(
         self, shape: Shape, kernel_h: int, kernel_w: int, stride: int, padding: int
@@ -163,8 +226,12 @@ class _Checker:
         self._array("multiplier", op.multiplier, np.int32, (out,), 1)
         if not 0 < op.weight.size <= MAX_ELEMENTS:
             raise refuse(self.index, op, f"1..{MAX_ELEMENTS} weights", op.weight.size)
-        wide = op.weight.reshape(out, -1).astype(np.int64)
-        high, low = 255 * wide.clip(min=0).sum(1), 255 * wide.clip(max=0).sum(1)
+        packed = _lanes(out) * _lanes(op.weight.shape[1]) * math.prod(op.weight.shape[2:])
+        if packed > MAX_PADDED:
+            raise refuse(self.index, self.op, f"at most {MAX_PADDED} weights by sixteens", packed)
+        flat = op.weight.reshape(out, -1)
+        high = 255 * flat.clip(min=0).sum(1, dtype=np.int64)
+        low = 255 * flat.clip(max=0).sum(1, dtype=np.int64)
         bias = op.bias.astype(np.int64)
         bound = np.maximum(high + bias.clip(min=0), -(low + bias.clip(max=0)))
         self._fits("accumulator", int(bound.max()))
@@ -179,17 +246,13 @@ class _Checker:
             offset = op.zero_point
         self._fits("requantised value", (max(products) >> op.shift) + 1 + offset)
 
-    def _scaled(
-        self, multiplier: Int32Like, bias: Int32Like, shift: int, channels: int, largest: int
-    ) -> None:
-        for name, array in (("multiplier", multiplier), ("bias", bias)):
-            if array.shape != (channels,):
-                raise refuse(self.index, self.op, f"{name} of shape ({channels},)", array.shape)
-        self._within("shift", shift, 0, 30)
-        bound = largest * np.abs(multiplier.astype(np.int64)).clip(min=1) + np.abs(
-            bias.astype(np.int64)
-        )
-        self._fits("product", int(bound.max()))
+    def _affine(self, op: Affine, shape: Shape) -> Shape:
+        self._array("multiplier", op.multiplier, np.int32, shape[:1], 1)
+        self._array("bias", op.bias, np.int32, shape[:1], 1)
+        self._within("shift", op.shift, 0, 30)
+        multiplier, bias = np.abs(op.multiplier.astype(np.int64)), np.abs(op.bias.astype(np.int64))
+        self._fits("product", int((255 * multiplier.clip(min=1) + bias).max()))
+        return shape
 
     def _array(
         self,

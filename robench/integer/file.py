@@ -35,6 +35,8 @@ from robench.integer.program import Program
 
 MAGIC = b"RBIP"
 VERSION = 2
+MAX_FILE = 2**30
+"""Bytes of a file, beyond which it is not read."""
 _HEADER = struct.Struct("<4sIQ32s")
 KINDS: tuple[type[Op], ...] = (
     Input, Conv, Linear, Add, Affine, MaxPool, AvgPool, Flatten, Logits,
@@ -82,12 +84,18 @@ def save_program(program: Program, path: Path) -> None:
 def load_program(path: Path) -> Program:
     """Read a program from a file.
 
-    Raises: UserError when it cannot be read or is not an intact program.
+    Raises: UserError when it cannot be read, is larger than MAX_FILE or no intact program.
     """
     try:
-        content = path.read_bytes()
+        # Asked first, as opening a pipe may wait for ever.
+        if path.exists() and not path.is_file():
+            raise UserError(f"integer program: expected a file at {path}, got something else")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE + 1)
     except OSError as error:
         raise UserError(f"integer program: expected a file, got {error}; give its path") from error
+    if len(content) > MAX_FILE:
+        raise _damaged(f"at most {MAX_FILE} bytes", f"more in {path}")
     return parse_program(content)
 
 
@@ -127,8 +135,8 @@ class _Reader:
         (dimensions,) = self._unpack("<B")
         shape = self._unpack(f"<{dimensions}I")
         dtype = _ARRAYS[kind]
-        if dimensions > 4 or math.prod(shape) > MAX_ELEMENTS:
-            raise _damaged(f"an array of at most {MAX_ELEMENTS} elements", shape)
+        if dimensions > 4 or not 1 <= math.prod(shape) <= MAX_ELEMENTS:
+            raise _damaged(f"an array of 1..{MAX_ELEMENTS} elements in 4 dimensions", shape)
         data = self._take(math.prod(shape) * dtype.itemsize)
         return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 

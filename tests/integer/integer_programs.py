@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
 from hypothesis import strategies as st
 
+from robench.integer.file import _HEADER, VERSION
 from robench.integer.ops import (
     Add,
     Affine,
@@ -205,6 +207,11 @@ class RandomProgram:
         )
         size = [(n - k) // stride + 1 for n, k in ((h, kh), (w, kw))]
         self._put(op, (c, size[0], size[1]))
+
+
+def resealed(body: bytes) -> bytes:
+    """A file whose checksum is right, whatever its body says."""
+    return _HEADER.pack(b"RBIP", VERSION, len(body), hashlib.sha256(body).digest()) + body
 
 
 def images(program: Program, count: int, seed: int, *, wide: bool) -> np.ndarray:

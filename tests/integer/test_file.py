@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import struct
 import tracemalloc
 from dataclasses import fields
@@ -17,9 +16,9 @@ from hypothesis import strategies as st
 
 from robench.base.errors import UserError
 from robench.integer import Program, load_program, quantize, save_program, to_program
-from robench.integer.file import _HEADER, VERSION, parse_program, program_bytes
+from robench.integer.file import _HEADER, parse_program, program_bytes
 from tests.integer.integer_networks import CifarResNet, settle
-from tests.integer.integer_programs import RandomProgram, programs
+from tests.integer.integer_programs import RandomProgram, programs, resealed
 
 
 def example() -> bytes:
@@ -28,11 +27,6 @@ def example() -> bytes:
 
 
 CONTENT = example()
-
-
-def resealed(body: bytes) -> bytes:
-    """A file whose checksum is right although its body was tampered with."""
-    return _HEADER.pack(b"RBIP", VERSION, len(body), hashlib.sha256(body).digest()) + body
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -26,6 +26,27 @@ X86 = platform.machine() in {"x86_64", "AMD64"}
 
 
 @pytest.fixture(scope="module")
+def sanitized(tmp_path_factory):
+    """The certifier of one class, which has no runner-up."""
+    binary = tmp_path_factory.mktemp("one") / "certifier"
+    one = TOY.replace(f"#define CLASSES {CLASSES}", "#define CLASSES 1")
+    assert one != TOY
+    text = certifier_source(one, predict_draws=200, **OPTIONS)
+    flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
+    subprocess.run(
+        [COMPILER, *flags, "-x", "c", "-", "-o", binary], input=text.encode(), check=True
+    )
+    return binary
+
+
+def test_one_class_is_certain(sanitized):
+    lines = run(sanitized, "certify", "-", data=images().tobytes())
+    assert {line.split()[0] for line in lines} == {"0"}
+    assert run(sanitized, "predict", "-", data=images().tobytes()) == ["0"] * 12
+    run(sanitized, "certify", "-", data=b"\0", code=2)
+
+
+@pytest.fixture(scope="module")
 def program(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certifier")
     source, binary = folder / "certifier.c", folder / "certifier"
@@ -73,10 +94,53 @@ def test_bench_times_the_draws_asked_for(program):
     assert re.fullmatch(r"3000 draws, \d+ ms", line)
 
 
-def test_bad_input_is_refused(program):
-    assert "usage" in run(program, "certify", code=2)[0]
-    assert "cannot read" in run(program, "certify", "/nowhere", code=2)[0]
-    run(program, "certify", "-", data=b"\0" * (PIXELS + 1), code=2)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("certify",),
+        ("certify", "-", "-"),
+        ("certified", "-"),
+        ("", "-"),
+        ("--verify", "-"),
+    ],
+)
+def test_wrong_arguments_get_the_usage(program, arguments):
+    assert "usage" in refused(program, *arguments, data=bytes(PIXELS))
+
+
+@pytest.mark.parametrize(
+    "draws", ["", "0", "-5", "abc", "1e9", "2147483648", "99999999999999999999"]
+)
+def test_nonsense_numbers_of_draws_are_refused(program, draws):
+    assert "expected 1 to 2147483647 draws" in refused(program, "--bench", draws)
+
+
+@pytest.mark.parametrize("mode", ["certify", "predict"])
+@pytest.mark.parametrize("size", [0, 1, PIXELS + 1, 10_000 * PIXELS - 1])
+def test_parts_of_images_are_refused(program, mode, size):
+    assert f"expected whole images ({PIXELS} bytes" in refused(program, mode, "-", data=bytes(size))
+
+
+def test_what_is_no_file_is_refused(program, tmp_path):
+    for path in (tmp_path, tmp_path / "absent", ""):
+        assert "cannot" in refused(program, "predict", str(path))
+
+
+def test_output_that_cannot_be_written_is_said(program):
+    for arguments in (("predict", "-"), ("--bench", "1")):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [program, *arguments], input=bytes(PIXELS), stdout=full, stderr=-1, check=False
+            )
+        assert done.returncode == 2
+        assert b"cannot write" in done.stderr
+
+
+def refused(program: Path, *arguments: str, data: bytes = b"") -> str:
+    done = subprocess.run([program, *arguments], input=data, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    return done.stderr.decode()
 
 
 FLOATING = re.compile(

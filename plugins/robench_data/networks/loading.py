@@ -11,7 +11,10 @@ from robench import UserError
 
 
 def load_all(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load every tensor; raises UserError unless names and shapes agree."""
+    """Load every tensor; raises UserError unless names, shapes and kinds agree and all is finite.
+
+    Floats may be of another precision, never integers: they are not these weights.
+    """
     own = network.state_dict()
     names = sorted(set(own) ^ set(state))
     shapes = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
@@ -21,7 +24,21 @@ def load_all(network: nn.Module, state: Mapping[str, Tensor], source: str) -> No
             f"others at {', '.join((names + shapes)[:3])} and {max(len(names + shapes) - 3, 0)} "
             "more; choose the architecture that they were trained with"
         )
+    for name, tensor in state.items():
+        if _kind(tensor) != _kind(own[name]):
+            raise UserError(
+                f"expected {own[name].dtype} as {name} in {source}, got {tensor.dtype}; save the "
+                "trained network's state_dict"
+            )
+        if not tensor.to(own[name].dtype).isfinite().all():
+            raise UserError(
+                f"expected finite numbers as {name} in {source}, got NaN or infinity; train again"
+            )
     network.load_state_dict(dict(state))
+
+
+def _kind(tensor: Tensor) -> tuple[bool, bool]:
+    return tensor.is_floating_point(), tensor.is_complex()
 
 
 def load_body(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

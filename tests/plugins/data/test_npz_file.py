@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -94,8 +96,10 @@ def spoiled(value: float) -> np.ndarray:
         ({"x_test": np.zeros((4, 7, 5), np.uint8)}, "of one shape"),
         ({"y_test": np.arange(3)}, "expected 4 int64 labels"),
         ({"y_test": np.zeros(0, np.int64)}, "expected 4 int64 labels"),
-        ({"y_test": np.arange(4) - 1}, r"from 0 on, got -1\.\.2"),
+        ({"y_test": np.arange(4) - 1}, r"from 0 on .* got -1\.\.2"),
         ({"y_test": np.full(4, 2**40)}, "from 0 on"),
+        ({"y_test": np.full(4, 10**9)}, r"below 100000, got 1000000000\.\.1000000000"),
+        ({"y_train": np.full(8, 100_000)}, "below 100000"),
         ({"y_test": np.arange(4.0)}, "integers of shape"),
         ({"y_test": np.eye(4, dtype=np.int64)}, "integers of shape"),
         ({"y_test": np.int64(3)}, "integers of shape"),
@@ -143,6 +147,54 @@ def test_a_header_larger_than_its_array_allocates_nothing(tmp_path: Path) -> Non
             archive.writestr(f"{key}.npy", stream.getvalue() + b"few")
     with pytest.raises(DataError, match="another size than its header"):
         Npz(path=str(path)).load(tmp_path)
+
+
+def test_the_largest_number_of_classes(tmp_path: Path) -> None:
+    assert len(load(tmp_path, {"y_test": np.full(4, 99_999)}).classes) == 100_000
+
+
+def test_expanding_files_are_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "my.npz"
+    arrays = {"x_train": np.zeros((2**27, 1, 1), np.uint8), "y_train": np.zeros(2**27, np.uint8)}
+    np.savez_compressed(path, **arrays, x_test=arrays["x_train"][:2], y_test=arrays["y_train"][:2])
+    del arrays
+    assert path.stat().st_size < 2**19
+    tracemalloc.start()
+    with pytest.raises(DataError, match="got a header with 268"):
+        Npz(path=str(path)).load(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def test_compressed_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "my.npz"
+    images = np.zeros((2**20, 2, 2), np.uint8)
+    labels = np.arange(2**20) // 2**18
+    np.savez_compressed(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    assert len(Npz(path=str(path)).load(tmp_path).train) == 2**20
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("pipe", "loop", "."):
+        with pytest.raises(DataError, match="expected a"):
+            Npz(path=str(tmp_path / name)).load(tmp_path)
+
+
+def test_what_other_archives_hold_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "my.npz"
+    np.savez(path, **arrays())
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\1\2")
+    for offset, value in ((8, 1), (10, 99), (10, 14)):  # encrypted; an unknown method; LZMA
+        changed = content.copy()
+        changed[directory + offset] = value
+        path.write_bytes(changed)
+        with pytest.raises(DataError, match="save it again") as error:
+            Npz(path=str(path)).load(tmp_path)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,6 +133,74 @@ def test_a_hostile_pickle_is_not_executed(tmp_path: Path) -> None:
         assert not trace.exists()
     pickle.loads(pickle.dumps(Hostile()))
     assert trace.exists()
+
+
+def changed(path: Path, change: object) -> Checkpoint:
+    """A checkpoint of small_cnn whose first tensor is what `change` makes of it."""
+    state = SmallCNN().build(SHAPE, CLASSES).state_dict()
+    first = next(iter(state))
+    torch.save({**state, first: change(state[first])}, path)
+    return Checkpoint(path=str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.int(), r"torch\.float32 as conv1\.weight .* got torch\.int32"),
+        (lambda t: t.bool(), "got torch.bool"),
+        (lambda t: t.to(torch.complex64), "got torch.complex64"),
+        (lambda t: t * float("nan"), "finite numbers as conv1"),
+        (lambda t: t.double() + 1e300, "finite numbers as conv1"),
+        (lambda t: t.flatten(), "others at conv1"),
+        (lambda t: t.to_sparse(), "plain tensors"),
+        (lambda t: t.to("meta"), "plain tensors"),
+        (lambda t: [1.0], "plain tensors"),
+    ],
+)
+def test_other_numbers_are_refused(tmp_path: Path, change: object, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        changed(tmp_path / "w.pt", change).build(SHAPE, CLASSES)
+    assert "\n" not in str(error.value)
+
+
+def test_floats_of_another_precision_are_read(tmp_path: Path) -> None:
+    for change in (torch.Tensor.double, torch.Tensor.half, torch.Tensor.bfloat16):
+        assert changed(tmp_path / "w.pt", change).build(SHAPE, CLASSES)
+
+
+def test_names_that_are_no_names_are_refused(tmp_path: Path) -> None:
+    torch.save({3: torch.zeros(1)}, tmp_path / "w.pt")
+    with pytest.raises(UserError, match="other 3"):
+        Checkpoint(path=str(tmp_path / "w.pt")).build(SHAPE, CLASSES)
+
+
+def test_expanding_files_are_refused_unread(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "plain.pt", tmp_path / "packed.pt"
+    torch.save({"weight": torch.zeros(2**22)}, plain)
+    with zipfile.ZipFile(plain) as archive, zipfile.ZipFile(packed, "w", 8) as smaller:
+        for name in archive.namelist():
+            smaller.writestr(name, archive.read(name))
+    with pytest.raises(UserError, match="got compressed or overlapping tensors"):
+        Checkpoint(path=str(packed)).build(SHAPE, CLASSES)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    for name in ("w.pt", "w.safetensors"):
+        os.mkfifo(tmp_path / name)
+        model = Checkpoint(path=str(tmp_path / name))
+        for use in (model.identity, lambda model=model: model.build(SHAPE, CLASSES)):
+            with pytest.raises(UserError, match=name):
+                use()
+
+
+def test_giant_headers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    entry = '{"conv1.weight":{"dtype":"F32","shape":[%d],"data_offsets":[0,%d]}}'
+    header = (entry % (2**60, 2**62)).encode()
+    for size in (2**62, len(header)):
+        path.write_bytes(size.to_bytes(8, "little") + header)
+        with pytest.raises(UserError, match=r"w\.safetensors"):
+            Checkpoint(path=str(path)).build(SHAPE, CLASSES)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])
