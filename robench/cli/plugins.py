@@ -22,8 +22,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print every choice (of a kind) with its origin, and its options when a kind is named."""
+    from robench.base.text import suggestion
     from robench.plugin.components import KINDS
-    from robench.plugin.registry import suggestion
 
     report_broken()
     if options.kind is None:
