@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from robench.base.errors import ConfigError, UserError
 from robench.base.machine import resume_collector
 from robench.base.paths import shipped
+from robench.base.text import one_line
 from robench.cli.sweep import Job, Summary, leave_note, print_jobs, read_notes
 from robench.run.compose import prepare, run_config
 from robench.run.config import Places, RunConfig
@@ -67,7 +68,7 @@ def _job(composed: DictConfig) -> None:
         record = _single(composed, overrides)
         leave_note(notes, Job(number, overrides, str(record) if record else None, None))
     except Exception as error:
-        reason = str(error) if isinstance(error, UserError) else f"internal error, {error!r}"
+        reason = one_line(error if isinstance(error, UserError) else f"internal error, {error!r}")
         print(f"job {number} failed: {reason}", file=sys.stderr)
         leave_note(notes, Job(number, overrides, None, reason))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from robench.base.errors import ConfigError
+from robench.base.text import suggestion, visible
 from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print every choice (of a kind) with its origin, and its options when a kind is named."""
-    from robench.base.text import suggestion
     from robench.plugin.components import KINDS
 
     report_broken()
@@ -56,11 +56,11 @@ def _print_choice(choice: Choice, *, details: bool) -> None:
     from robench.plugin.options import options, summary
 
     origin = f"{choice.distribution} {choice.version}"
-    print(f"  {choice.name:<22}{summary(choice.component)}  [{origin}]")
+    print(visible(f"  {choice.name:<22}{summary(choice.component)}  [{origin}]"))
     if details:
         for option in options(choice.component):
             left = f"{choice.kind}.{choice.name}.{option.name}={_text(option.default)}"
-            print(f"      {left:<48}{option.help}")
+            print(visible(f"      {left:<48}{option.help}"))
 
 
 def _settings() -> Mapping[str, type]:

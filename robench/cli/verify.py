@@ -9,6 +9,8 @@ from robench.base.machine import resume_collector
 from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from robench.replay.verify import Verification
 
 HELP = "judge a record's saved examples again"
@@ -37,12 +39,14 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(one.equal for one in verifications) else 1
 
 
-def _cells(one: Verification) -> tuple[str, ...]:
+def _cells(one: Verification) -> tuple[str | Text, ...]:
+    from robench.cli.terminal import styled
+
     return (
         one.attack,
         one.access,
         "" if one.eps is None else f"{one.eps:.4g}",
         str(one.n),
-        "yes" if one.legal else "[red]no[/red]",
-        "same labels" if one.equal else f"[red]{one.different} labels differ[/red]",
+        "yes" if one.legal else styled("no", "red"),
+        "same labels" if one.equal else styled(f"{one.different} labels differ", "red"),
     )

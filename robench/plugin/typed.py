@@ -207,13 +207,17 @@ def _union(hint: Any, value: Any, where: str, widen: bool) -> Any:
     if len(kinds) == 1:
         return read_value(kinds[0], value, where, widen=widen)
     # What is of one of the types already is left as that; "3" for int or str stays text.
-    for kind in sorted(kinds, key=lambda kind: type(value) is not (get_origin(kind) or kind)):
+    for kind in sorted(kinds, key=lambda kind: not _is(get_origin(kind) or kind, value)):
         try:
             return read_value(kind, value, where, widen=widen)
         except ConfigError:
             continue
     words = " or ".join(_WORDS.get(get_origin(kind) or kind, _name(kind)) for kind in kinds)
     raise ConfigError(f"expected {where} to be {words}, got {_shown(value)}")
+
+
+def _is(kind: Any, value: Any) -> bool:
+    return type(value) is kind
 
 
 def _chosen(known: Mapping[str, Any], value: Any, where: str) -> Any:
@@ -239,7 +243,7 @@ def _items(hint: Any, value: Any, where: str, widen: bool) -> Iterator[Any]:
     if not isinstance(value, (list, tuple)):
         raise ConfigError(f"expected {where} to be a list, got {_shown(value)}")
     kinds = get_args(hint) or (Any, ...)
-    if get_origin(hint) is not tuple or kinds[-1] == ...:
+    if get_origin(hint) is not tuple or (len(kinds) == 2 and kinds[1] is Ellipsis):
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
         raise ConfigError(f"expected {where} to have {len(kinds)} items, got {len(value)}")
