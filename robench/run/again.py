@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import hydra
@@ -25,7 +24,15 @@ from robench.base.text import one_line, visible
 from robench.core.record import RUN_KINDS, SYSTEM_KINDS, Record
 from robench.plugin.registry import registry
 from robench.plugin.typed import plain_defaults
-from robench.run.compose import ACCESS, SETTINGS, distribution_of, from_plain, prepare, run_config
+from robench.run.compose import (
+    ACCESS,
+    SETTINGS,
+    distribution_of,
+    from_plain,
+    installed,
+    prepare,
+    run_config,
+)
 from robench.run.config import AuditConfig, RunConfig, joined
 
 NAMED = (*SYSTEM_KINDS, "attack")
@@ -76,19 +83,11 @@ def _needs(plain: Mapping[str, Any], origins: Mapping[str, str]) -> str:
         if name not in known[kind]
     ]
     homes = {distribution_of(origin) for _, origin in absent}
-    if not absent or None in homes or any(_installed(home[0]) for home in homes if home):
+    if not absent or None in homes or any(installed(home[0]) for home in homes if home):
         return ""
     packages = sorted(f"{home[0]}=={home[1]}" for home in homes if home)
     names = ", ".join(name for name, _ in absent)
     return f"{names} must be installed first: {shlex.join(['pip', 'install', *packages])}"
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        version(distribution)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _words(config: RunConfig) -> list[str]:

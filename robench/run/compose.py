@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Optional
 
@@ -273,10 +274,21 @@ def _access(chosen: Mapping[str, Any], name: str) -> Any:
 
 def _choice(kind: str, name: str, origins: Mapping[str, str]) -> Choice:
     """A registered choice; raises ConfigError naming what it came with and is not installed."""
-    origin, known = origins.get(f"{kind}.{name}", ""), registry()
-    if name not in known.choices[kind] and (home := distribution_of(origin)):
-        raise ConfigError(f"{kind} {name} is of {' '.join(home)}, which is not installed")
+    known = registry()
+    home = distribution_of(origins.get(f"{kind}.{name}", ""))
+    if name not in known.choices[kind] and home:
+        here = installed(home[0])
+        state = f"installed as {here} without it" if here else "not installed"
+        raise ConfigError(f"{kind} {one_line(name)} is of {' '.join(home)}, which is {state}")
     return known.get(kind, name)
+
+
+def installed(distribution: str) -> str | None:
+    """The version of an installed distribution."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def distribution_of(origin: str) -> tuple[str, str] | None:
