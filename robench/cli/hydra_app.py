@@ -12,7 +12,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from robench.base.errors import ConfigError, UserError
@@ -59,7 +59,9 @@ def launch(arguments: Sequence[str]) -> int:
 def _job(composed: DictConfig) -> None:
     """One composed run; in a sweep bad input is noted and the other jobs go on."""
     context = HydraConfig.get()
-    overrides = tuple(context.overrides.task)
+    # As typed: reading the list itself would put what ${oc.env:...} says into the record.
+    typed: list[str] = OmegaConf.to_container(context.overrides.task, resolve=False)  # type: ignore[assignment]
+    overrides = tuple(typed)
     if context.mode != RunMode.MULTIRUN:
         _single(composed, overrides)
         return

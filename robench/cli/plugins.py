@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from robench.base.errors import ConfigError
+from robench.base.hashing import plain
 from robench.base.text import suggestion, visible
 from robench.cli.main import report_broken
 
@@ -79,4 +80,4 @@ def _print_settings(group: str, holder: type) -> None:
 
 
 def _text(value: object) -> str:
-    return "null" if value is None else str(value)
+    return "null" if value is None else str(plain(value))

@@ -50,7 +50,7 @@ def test_what_a_resolver_would_read_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    status, out, err = command(["run", "--dry-run", *sweep, *arguments], capsys)
+    status, out, err = command(["run", *sweep, "--dry-run", *arguments], capsys)
     assert status == 2
     assert err.count("\n") == 1
     assert where in err
@@ -72,3 +72,14 @@ def test_the_folders_may_read_the_environment(capsys: pytest.CaptureFixture[str]
     status, out, _ = command(["run", "--dry-run", *arguments], capsys)
     assert status == 0
     assert json.loads(out)["places"]["cache"] == f"{SECRET}/r/c"
+
+
+def test_what_was_typed_is_kept_as_typed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    typed = "cache=${oc.env:ROBENCH_TEST_SECRET}"
+    assert command(["run", "-m", "--dry-run", "results=here", typed], capsys)[0] == 0
+    (note,) = tmp_path.rglob("0.json")
+    assert SECRET not in note.read_text()
+    assert "cache=${oc.env:ROBENCH_TEST_SECRET" in note.read_text()
