@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,25 @@ def canonical(value: Any) -> str:
 
 
 def plain_options(component: Any) -> dict[str, Any]:
-    """A dataclass's fields; what was handed over in Python (metadata plain=False) is left out."""
+    """A dataclass's fields, plain; what was handed over in Python (metadata plain=False) is not."""
     kept = [f.name for f in fields(component) if f.metadata.get("plain", True)]
-    return {name: getattr(component, name) for name in kept}
+    return {name: plain(getattr(component, name)) for name in kept}
+
+
+def plain(value: Any) -> Any:
+    """The JSON-like form of an option: an Enum's name, a path's text, a dataclass's fields.
+
+    What has no such form is given back as it is.
+    """
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain_options(value)
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def file_hash(path: Path) -> str:

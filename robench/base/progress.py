@@ -26,12 +26,12 @@ def _bar(what: str, total: int, unit: str, earlier: int) -> Iterator[Advance]:
     from rich.progress import TimeRemainingColumn as TimeLeft
 
     columns = [
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeLeft(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     ]
     start, done = time.monotonic(), 0
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:

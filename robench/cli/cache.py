@@ -36,13 +36,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list(cache: Cache) -> None:
-    from robench.cli.terminal import console, table
+    from robench.cli.terminal import console, print_text, table
 
     shown = table("step", "key", numbers=("MiB",), title=str(cache.root))
     total = 0
     for entry in cache.entries():
         shown.add_row(entry.step, entry.key, f"{entry.nbytes / MEBIBYTE:,.2f}")
         total += entry.nbytes
-    out = console()
-    out.print(shown)
-    out.print(f"{total / MEBIBYTE:,.1f} MiB in all")
+    console().print(shown)
+    print_text(f"{total / MEBIBYTE:,.1f} MiB in all")

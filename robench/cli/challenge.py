@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print how many images fall that the record says hold, and where that is kept."""
     from robench.base.errors import UserError
-    from robench.cli.terminal import console
+    from robench.cli.terminal import print_line
     from robench.core.threat import parse_eps
     from robench.records.store import find
     from robench.replay.challenge import challenge
@@ -39,10 +39,6 @@ def run(options: argparse.Namespace) -> int:
     given = options.examples, options.norm, eps, options.source
     found = challenge(folder, *given, places)
     of = f"{found.broken} of {found.held} images that the record says hold"
-    out = console()
-    out.print(f"{found.examples} examples break {of}", highlight=False)
-    if found.path is None:
-        out.print("nothing is written", highlight=False)
-    else:
-        out.print(f"written to {found.path}", highlight=False, soft_wrap=True)
+    print_line(f"{found.examples} examples break {of}")
+    print_line("nothing is written" if found.path is None else f"written to {found.path}")
     return 0

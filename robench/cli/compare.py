@@ -6,6 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from robench.records.compare import Comparison
 
 HELP = "two records, paired on the same images"
@@ -36,9 +38,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _cells(row: Comparison) -> tuple[str, ...]:
+def _cells(row: Comparison) -> tuple[str | Text, ...]:
+    from robench.cli.terminal import join, styled
+
     pair = row.paired
-    interval = f"[dim]\\[{100 * pair.low:+.1f}, {100 * pair.high:+.1f}][/dim]"
+    interval = styled(f"[{100 * pair.low:+.1f}, {100 * pair.high:+.1f}]", "dim")
     return (
         row.attack,
         row.access,
@@ -46,6 +50,6 @@ def _cells(row: Comparison) -> tuple[str, ...]:
         "" if row.eps is None else f"{row.eps:.4g}",
         f"{row.first:.1%}",
         f"{row.second:.1%}",
-        f"{100 * pair.difference:+.1f} {interval}",
+        join(f"{100 * pair.difference:+.1f}", interval),
         f"{pair.p_value:.3g}",
     )

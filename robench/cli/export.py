@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the file's path, and how far ONNX runtimes agree with the program."""
-    from robench.cli.terminal import console, print_line
+    from robench.cli.terminal import print_line, print_text
     from robench.records.store import find
     from robench.replay.export import export
     from robench.run.config import Places
@@ -31,9 +31,8 @@ def run(options: argparse.Namespace) -> int:
     exported = export(find(options.record, places.results), options.format, options.out, places)
     print_line(str(exported.path))
     if exported.path.suffix == ".onnx":
-        out = console()
-        out.print("not bit-exact: runtimes requantise in floats, the integer program does not")
+        print_text("not bit-exact: runtimes requantise in floats, the integer program does not")
         for runtime, share in exported.agreement.items():
             of = f"{share:.2%} of {exported.images:,} images"
-            out.print(f"{runtime}: the program's label on {of}")
+            print_text(f"{runtime}: the program's label on {of}")
     return 0

@@ -12,12 +12,13 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from robench.base.errors import ConfigError, UserError
 from robench.base.machine import resume_collector
 from robench.base.paths import shipped
+from robench.base.text import one_line
 from robench.cli.sweep import Job, Summary, leave_note, print_jobs, read_notes
 from robench.run.compose import prepare, run_config
 from robench.run.config import Places, RunConfig
@@ -58,7 +59,9 @@ def launch(arguments: Sequence[str]) -> int:
 def _job(composed: DictConfig) -> None:
     """One composed run; in a sweep bad input is noted and the other jobs go on."""
     context = HydraConfig.get()
-    overrides = tuple(context.overrides.task)
+    # As typed: reading the list itself would put what ${oc.env:...} says into the record.
+    typed: list[str] = OmegaConf.to_container(context.overrides.task, resolve=False)  # type: ignore[assignment]
+    overrides = tuple(typed)
     if context.mode != RunMode.MULTIRUN:
         _single(composed, overrides)
         return
@@ -67,7 +70,7 @@ def _job(composed: DictConfig) -> None:
         record = _single(composed, overrides)
         leave_note(notes, Job(number, overrides, str(record) if record else None, None))
     except Exception as error:
-        reason = str(error) if isinstance(error, UserError) else f"internal error, {error!r}"
+        reason = one_line(error if isinstance(error, UserError) else f"internal error, {error!r}")
         print(f"job {number} failed: {reason}", file=sys.stderr)
         leave_note(notes, Job(number, overrides, None, reason))
 

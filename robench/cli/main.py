@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 from robench.base.errors import UserError
 from robench.base.machine import calm_threads, pause_collector, resume_collector
+from robench.base.text import one_line, reason
 
 COMMANDS = (
     "run",
@@ -58,10 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if os.environ.get(DEBUG):
             raise
-        print(f"robench: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
-        print("robench: interrupted; the same command goes on where it was", file=sys.stderr)
+        complain("interrupted; the same command goes on where it was")
         return 130
     except BrokenPipeError:
         # The reader closed early (`| head`); python would complain again at exit.
@@ -70,15 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
-        text = " ".join(str(error).split())
-        print(
-            f"robench: internal error, {type(error).__name__}: {text}; run again with {DEBUG}=1 "
-            "for the traceback and report it",
-            file=sys.stderr,
-        )
+        fault = f"internal error, {reason(error)}"
+        complain(f"{fault}; run again with {DEBUG}=1 for the traceback and report it")
         return 1
     finally:
         resume_collector()
+
+
+def complain(what: object) -> None:
+    """Print one line on standard error; what it quotes moves no terminal."""
+    print(f"robench: {one_line(what)}", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -125,4 +127,4 @@ def report_broken() -> None:
     from robench.plugin.registry import registry
 
     for broken in registry().broken:
-        print(f"robench: {broken}", file=sys.stderr)
+        complain(broken)

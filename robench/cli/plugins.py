@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from robench.base.errors import ConfigError
+from robench.base.hashing import plain
+from robench.base.text import suggestion, visible
 from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print every choice (of a kind) with its origin, and its options when a kind is named."""
     from robench.plugin.components import KINDS
-    from robench.plugin.registry import suggestion
 
     report_broken()
     if options.kind is None:
@@ -56,11 +57,11 @@ def _print_choice(choice: Choice, *, details: bool) -> None:
     from robench.plugin.options import options, summary
 
     origin = f"{choice.distribution} {choice.version}"
-    print(f"  {choice.name:<22}{summary(choice.component)}  [{origin}]")
+    print(visible(f"  {choice.name:<22}{summary(choice.component)}  [{origin}]"))
     if details:
         for option in options(choice.component):
             left = f"{choice.kind}.{choice.name}.{option.name}={_text(option.default)}"
-            print(f"      {left:<48}{option.help}")
+            print(visible(f"      {left:<48}{option.help}"))
 
 
 def _settings() -> Mapping[str, type]:
@@ -79,4 +80,4 @@ def _print_settings(group: str, holder: type) -> None:
 
 
 def _text(value: object) -> str:
-    return "null" if value is None else str(value)
+    return "null" if value is None else str(plain(value))

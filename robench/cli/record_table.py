@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from robench.cli.terminal import ROW, console, print_line, table
+from robench.base.text import visible
+from robench.cli.terminal import ROW, Shown, console, join, print_line, print_text, styled, table
 from robench.core.record import Audit, Axis, Record, Value
 
 ATTACK_METRICS = (
@@ -33,10 +33,10 @@ MEANING = {
 def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
     """Print a record's title, tables, verdicts, warnings and folder, or its JSON."""
     if json:
-        print(record.model_dump_json(indent=1))
+        print(visible(record.model_dump_json(indent=1)))
         return
     out = console()
-    out.print(f"[bold]{escape(title(record))}[/bold]")
+    print_text(title(record), "bold")
     out.print(_attack_table(record))
     other = [v for v in record.values if v.metric not in ATTACK_METRICS]
     if other:
@@ -44,9 +44,9 @@ def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
     for name, note in record.notes.items():
         out.print(_note_table(name, note))
     for colour, line in audit_lines(record):
-        out.print(f"[{colour}]{escape(line)}[/{colour}]")
+        print_text(line, colour)
     for warning in warnings(record):
-        out.print(f"[yellow]{escape(warning)}[/yellow]")
+        print_text(warning, "yellow")
     print_line(f"record: {folder}")
 
 
@@ -72,19 +72,19 @@ def warnings(record: Record) -> list[str]:
     return found
 
 
-def percent(value: Value | None) -> str:
+def percent(value: Value | None) -> Text:
     """A share with its interval, in percent."""
     if value is None or value.value is None:
-        return "-"
-    text = f"{value.value:.1%}"
-    if value.low is not None and value.high is not None:
-        text += f" [dim]\\[{100 * value.low:.1f}, {100 * value.high:.1f}][/dim]"
-    return text
+        return styled("-")
+    share = f"{value.value:.1%}"
+    if value.low is None or value.high is None:
+        return styled(share)
+    return join(share, styled(f"[{100 * value.low:.1f}, {100 * value.high:.1f}]", "dim"))
 
 
-def _attack_table(record: Record) -> Table:
+def _attack_table(record: Record) -> Shown:
     """Rows and worst cases under the clean accuracy; audits and certificates only where made."""
-    certified = {v.axes["radius"]: v for v in record.values if v.metric == "certified_accuracy"}
+    certified = {v.axes.get("radius"): v for v in record.values if v.metric == "certified_accuracy"}
     audits, certificates = bool(record.audit), bool(certified)
     names = ["attacked accuracy", "robust accuracy"]
     names += ["audited accuracy"] * audits + ["certified accuracy"] * certificates
@@ -101,53 +101,60 @@ def _attack_table(record: Record) -> Table:
             axes = value.axes
             shares = [percent(record.find("attacked_accuracy", **axes)), percent(value)]
             shares += [percent(_audited(record, axes))] * audits
-            radius = axes["eps"] if axes["norm"] == "l2" else None
+            eps = axes.get("eps")
+            radius = eps if axes.get("norm") == "l2" else None
             shares += [percent(certified.get(radius))] * certificates
-            eps = "no limit" if axes["eps"] is None else f"{axes['eps']:.4g}"
-            shown.add_row(*_row(axes), eps, *shares, _seconds(record, axes))
+            words = "no limit" if eps is None else _number(eps)
+            shown.add_row(*_row(axes), words, *shares, _seconds(record, axes))
     for row in record.rows:
         if row.status == "invalid":
-            eps = "" if row.eps is None else f"{row.eps:.4g}"
+            eps = "" if row.eps is None else _number(row.eps)
             shown.add_row(row.attack, row.access, row.norm, eps, *["invalid"] * 2)
     return shown
 
 
 def _row(axes: dict[str, Axis]) -> tuple[str, ...]:
-    return tuple(str(axes[name]) for name in ("attack", "access", "norm"))
+    return tuple(str(axes.get(name, "")) for name in ("attack", "access", "norm"))
+
+
+def _number(value: Axis) -> str:
+    """A number in few digits; a record may hold words in its place."""
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
 def _seconds(record: Record, axes: dict[str, Axis]) -> str:
     """What the search of a row took; nothing for a worst case, which is no search."""
     for row in record.rows:
-        if all(getattr(row, name) == axes[name] for name in ROW):
+        if all(getattr(row, name) == axes.get(name) for name in ROW):
             return f"{row.seconds:.1f}"
     return ""
 
 
 def _audited(record: Record, axes: dict[str, Axis]) -> Value | None:
     """The audited accuracy of a row's threat; noise rows have no threat to audit."""
-    if axes["access"] == "none":
+    if axes.get("access") == "none":
         return None
-    return record.find("audited_accuracy", norm=axes["norm"], eps=axes["eps"])
+    return record.find("audited_accuracy", norm=axes.get("norm"), eps=axes.get("eps"))
 
 
-def _value_table(values: Iterable[Value]) -> Table:
+def _value_table(values: Iterable[Value]) -> Shown:
     shown = table("value", "of", numbers=("", "interval"))
     for value in values:
         axes = ", ".join(f"{k} {v}" for k, v in value.axes.items())
         number = "not defined" if value.value is None else f"{value.value:.6g} {value.unit}"
-        interval = "" if value.low is None else f"{value.low:.4g} to {value.high:.4g}"
-        shown.add_row(value.metric, escape(axes), escape(number), interval)
+        ends = [value.low, value.high]
+        interval = "" if None in ends else " to ".join(map(_number, ends))
+        shown.add_row(value.metric, axes, number, interval)
     return shown
 
 
-def _note_table(name: str, note: Any) -> Table:
+def _note_table(name: str, note: Any) -> Shown:
     """What a training reported: a row for each entry of a list, else the value itself."""
     rows = note if isinstance(note, list) and all(isinstance(r, dict) for r in note) else []
     columns = list(rows[0]) if rows else ["value"]
-    shown = table("", *map(escape, columns), title=name)
+    shown = table("", *columns, title=name)
     for number, row in enumerate(rows or [{"value": note}]):
-        shown.add_row(str(number), *(escape(_short(row.get(column))) for column in columns))
+        shown.add_row(str(number), *(_short(row.get(column)) for column in columns))
     return shown
 
 

@@ -14,11 +14,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a record."""
+    """Print a record, and the command that runs it again."""
     from robench.cli.record_table import print_record
+    from robench.cli.terminal import print_line
     from robench.records.store import find, read
+    from robench.run.again import again
     from robench.run.config import Places
 
     folder = find(options.record, Places.from_environment().results)
-    print_record(read(folder), folder, json=options.json)
+    record = read(folder)
+    print_record(record, folder, json=options.json)
+    if not options.json:
+        found = again(record)
+        print_line(f"again: {found.command or f'no command, {found.reason}'}")
     return 0

@@ -16,6 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the study's report."""
+    from robench.base.text import visible
     from robench.run.config import Places
     from robench.studies.catalogue import find
     from robench.studies.report import report
@@ -24,5 +25,5 @@ def run(options: argparse.Namespace) -> int:
 
     study = find(options.name)
     records = Records(options.records or Places.from_environment().results)
-    print(report(study, Runs(records, study.variants, study.measures)))
+    print(visible(report(study, Runs(records, study.variants, study.measures))))
     return 0

@@ -9,9 +9,8 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.markup import escape
 
-from robench.cli.terminal import console, table
+from robench.cli.terminal import console, styled, table
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,11 @@ def read_notes(folder: Path) -> list[Job]:
 def print_jobs(jobs: list[Job]) -> None:
     """Print one line a job: its overrides and its record, or why it failed."""
     failed = sum(bool(job.error) for job in jobs)
-    shown = table("job", "what", title=f"{len(jobs)} jobs, {failed} failed")
-    shown.add_column("record or error", overflow="fold")
+    shown = table("job", "what", "record or error", title=f"{len(jobs)} jobs, {failed} failed")
     for job in jobs:
-        end = f"[red]failed: {escape(job.error)}[/red]" if job.error else ""
-        end = end or escape(job.record or "planned, not run")
-        shown.add_row(str(job.number), escape(" ".join(job.overrides)), end)
+        failure = styled(f"failed: {job.error}", "red") if job.error else None
+        end = failure or styled(job.record or "planned, not run")
+        shown.add_row(str(job.number), " ".join(job.overrides), end)
     console().print(shown)
 
 

@@ -1,4 +1,4 @@
-"""What the commands print with."""
+"""What the commands print with: every text is shown as it is, markup and control codes too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from robench.base.text import visible
 
 ROW = ("attack", "access", "norm", "eps")
 """The columns that name a row of a record."""
@@ -17,16 +20,43 @@ def console() -> Console:
     return shown if shown.is_terminal else Console(width=120)
 
 
+def styled(text: str, style: str = "") -> Text:
+    """A text in a style: what looks like markup in it is none."""
+    return Text(visible(text), style)
+
+
+def join(*parts: str | Text) -> Text:
+    """Parts as one text, with a space between them."""
+    return Text(" ").join(part if isinstance(part, Text) else styled(part) for part in parts)
+
+
+def print_text(text: str, style: str = "") -> None:
+    """Print a text for people."""
+    console().print(styled(text, style))
+
+
 def print_line(text: str) -> None:
-    """Print a line that people copy, such as a path: no wrapping, no markup."""
-    console().print(text, markup=False, soft_wrap=True)
+    """Print a line that people copy, such as a path: no wrapping."""
+    console().print(styled(text), soft_wrap=True)
 
 
-def table(*columns: str, numbers: Iterable[str] = (), title: str = "", caption: str = "") -> Table:
+class Shown(Table):
+    """A table whose cells are shown as they are; a style takes a `styled` text."""
+
+    def add_row(self, *cells: str | Text) -> None:  # type: ignore[override]  # no markup
+        """Add a row of cells."""
+        super().add_row(*(styled(cell) if isinstance(cell, str) else cell for cell in cells))
+
+
+def table(*columns: str, numbers: Iterable[str] = (), title: str = "", caption: str = "") -> Shown:
     """An empty table of columns of text, then columns of numbers, aligned on the right."""
-    made = Table(title=title or None, caption=caption or None)
+    made = Shown(title=_heading(title), caption=_heading(caption))
     for name in columns:
-        made.add_column(name)
+        made.add_column(styled(name), overflow="fold")
     for name in numbers:
-        made.add_column(name, justify="right")
+        made.add_column(styled(name), justify="right")
     return made
+
+
+def _heading(text: str) -> Text | None:
+    return styled(text) if text else None

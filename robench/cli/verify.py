@@ -10,14 +10,13 @@ from robench.base.machine import resume_collector
 from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from robench.records.trust import Step
 
 HELP = "try again what records say, on the models that they keep"
-MARKS = {
-    "pass": "[green]pass[/green]    ",
-    "fail": "[red]FAIL[/red]    ",
-    "not done": "not done",
-}
+MARKS = {"pass": ("green", "pass"), "fail": ("red", "FAIL"), "not done": ("", "not done")}
+"""Style and word of each outcome."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line a step and the level of each record; 1 when a step failed."""
-    from robench.cli.terminal import console
+    from robench.cli.terminal import console, print_line
     from robench.records.store import find
     from robench.records.trust import write_attestation
     from robench.replay.verify import verify
@@ -38,22 +37,22 @@ def run(options: argparse.Namespace) -> int:
     report_broken()
     places = Places.from_environment()
     folders = [find(name, places.results) for name in options.record]
-    out, refuted = console(), False
+    refuted = False
     for folder in folders:
         verification = verify(folder, places)
-        out.print(folder.name, highlight=False)
+        print_line(folder.name)
         for step in verification.steps:
-            out.print(_line(step), highlight=False, soft_wrap=True)
-        out.print(f"  level: {verification.level}", highlight=False)
+            console().print(_line(step), soft_wrap=True)
+        print_line(f"  level: {verification.level}")
         refuted |= verification.refuted
         if options.out:
             path = write_attestation(verification.attestation, options.out)
-            out.print(f"  written to {path}", highlight=False, soft_wrap=True)
+            print_line(f"  written to {path}")
     return 1 if refuted else 0
 
 
-def _line(step: Step) -> str:
-    from rich.markup import escape
+def _line(step: Step) -> Text:
+    from robench.cli.terminal import join, styled
 
-    text = escape("".join(c if c.isprintable() else "?" for c in step.text))
-    return f"  {MARKS[step.outcome]} {step.name}: {text}"
+    colour, word = MARKS[step.outcome]
+    return join(styled(f"  {word:<8}", colour), f"{step.name}: {step.text}")

@@ -202,7 +202,7 @@ class Record(Frozen):
     timings: dict[str, float] = Field(default_factory=dict)
     """Seconds; the only part that two identical runs need not share."""
 
-    def find(self, metric: str, **axes: Axis) -> Value | None:
+    def find(self, metric: str, /, **axes: Axis) -> Value | None:
         """The first value of a metric whose axes contain the given ones."""
         for value in self.values:
             if value.metric == metric and axes.items() <= value.axes.items():

@@ -34,6 +34,36 @@ DIVISIONS = {operator.truediv, torch.div, "div"}
 RELUS = {F.relu, torch.relu, "relu", "relu_"}
 FLATTENS = {torch.flatten, torch.reshape, "flatten", "view", "reshape"}
 MEANS = {torch.mean, "mean"}
+KNOWN = (
+    nn.Conv2d,
+    nn.Linear,
+    nn.BatchNorm2d,
+    nn.BatchNorm1d,
+    nn.ReLU,
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.Flatten,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Identity,
+)
+"""Layers that `_Builder` turns into operations."""
+HINT = "change the model, or use compressor=ptq, which takes any network"
+FOREIGN = {
+    F.scaled_dot_product_attention: "attention",
+    F.multi_head_attention_forward: "attention",
+    F.layer_norm: "layer_norm",
+    F.group_norm: "group_norm",
+    F.gelu: "gelu",
+    F.silu: "silu",
+    F.softmax: "softmax",
+    torch.softmax: "softmax",
+    torch.matmul: "matmul",
+    torch.bmm: "matmul",
+    operator.matmul: "matmul",
+}
+"""Functions that transformers and other families need and no integer program has."""
 Pool = TypeVar("Pool", nn.MaxPool2d, nn.AvgPool2d)
 
 
@@ -74,7 +104,7 @@ class _Builder:
 
     def __init__(self, model: nn.Module, shape: tuple[int, int, int], low: int, high: int) -> None:
         self.shape, self.low, self.high = shape, low, high
-        self.graph = fx.symbolic_trace(model)
+        self.graph = _traced(model)
         self.values = _node_values(self.graph, shape)
         self.layers: list[Layer | Dropout] = [InputQuant(low, high, torch.zeros(shape[0]))]
         self.wiring: list[tuple[int, ...]] = [()]
@@ -128,8 +158,6 @@ class _Builder:
                 self._append(node, module)
             case nn.Identity():
                 self.layer_of[node] = self.layer_of[_first(node)]
-            case _:
-                raise _unknown("a layer the integer program knows", module)
 
     def _function(self, node: fx.Node) -> None:
         target = node.target
@@ -269,6 +297,30 @@ class _Builder:
         layer.input_scale = 1 / self.std
 
 
+def _traced(model: nn.Module) -> fx.GraphModule:
+    """The graph of a model; raises UserError naming all in it that no integer program has."""
+    try:
+        graph = fx.symbolic_trace(model)
+    except Exception as error:  # it runs the model's code on stand-ins for tensors
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"integer program: expected a network that torch.fx can trace, got: {reason}; {HINT}"
+        ) from error
+    foreign: dict[str, None] = {}
+    for node in graph.graph.nodes:
+        if node.op == "call_module":
+            layer = graph.get_submodule(str(node.target))
+            foreign |= {} if isinstance(layer, KNOWN) else {type(layer).__name__: None}
+        elif node.op == "call_function" and node.target in FOREIGN:
+            foreign[FOREIGN[node.target]] = None
+    if foreign:
+        raise UserError(
+            "integer program: expected convolutions, linear layers, batch norm, ReLU, pooling, "
+            f"sums and flattening, got {', '.join(foreign)}; {HINT}"
+        )
+    return graph
+
+
 def _node_values(graph: fx.GraphModule, shape: tuple[int, int, int]) -> dict[fx.Node, Any]:
     training = graph.training
     shapes = _Shapes(graph.eval())
@@ -304,4 +356,4 @@ def _first(node: fx.Node) -> fx.Node:
 
 def _unknown(expected: str, got: object | Callable[..., Any]) -> UserError:
     text = str(got).splitlines()[0]
-    return UserError(f"integer program: expected {expected}, got {text}; change the model")
+    return UserError(f"integer program: expected {expected}, got {text}; {HINT}")

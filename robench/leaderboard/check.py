@@ -97,7 +97,7 @@ def _protocol(folder: Path, places: Places) -> None:
 
     record = read(folder)
     with _possible():
-        config = from_plain(record.config)
+        config = from_plain(record.config, record.provenance.components)
         hash_here, versions = data(config, places).hash, component_versions(config)
     if hash_here != record.data.hash:
         raise UserError(f"expected data {hash_here}, got {record.data.hash}")

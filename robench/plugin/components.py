@@ -2,7 +2,9 @@
 
 A component is a frozen, keyword-only dataclass. Its fields are its options: they give the
 defaults, the command-line help (the string below each field), the validation (`__post_init__`,
-raising ConfigError) and the cache key. Modules of components import torch and other heavy
+raising ConfigError) and the cache key. Their types are those of `robench.plugin.typed`: bool, int,
+float, str, Path, Enum, Literal, Optional, list, tuple, dict[str, ...], frozen dataclasses of these,
+and Any. Modules of components import torch and other heavy
 packages inside functions, so that `--help` stays fast.
 """
 

@@ -31,6 +31,7 @@ def options(component: Any) -> list[Option]:
     return [
         Option(f.name, _type_name(f.type), _default(component, f), texts.get(f.name, ""))
         for f in dataclasses.fields(cls)
+        if f.metadata.get("plain", True)
     ]
 
 

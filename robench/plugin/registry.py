@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import re
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeVar
 
 import pluggy
 
 from robench.base.errors import ConfigError, PluginError, RobenchError
+from robench.base.interrupt import watch_interrupt
+from robench.base.text import one_line, reason, suggestion
 from robench.plugin import hooks
 from robench.plugin.components import KINDS, Component
+from robench.plugin.typed import check_options, read_options
 
 T = TypeVar("T")
 GROUP = "robench"
@@ -41,17 +45,30 @@ class Choice:
         return self.component if isinstance(self.component, type) else type(self.component)
 
     def make(self, **options: Any) -> Component:
-        """An instance: the preset or the defaults, with the given options changed."""
-        known = {f.name for f in dataclasses.fields(self.cls)}
-        for name in options:
-            if name not in known:
-                raise ConfigError(
-                    f"expected an option of {self.kind}={self.name}, got {name!r}"
-                    + suggestion(name, known)
-                )
-        if isinstance(self.component, type):
-            return self.component(**options)
-        return dataclasses.replace(self.component, **options)
+        """An instance: the preset or the defaults, with the given options changed.
+
+        Options are typed values, or plain ones as a record holds them. Raises ConfigError.
+        """
+        return self._made(options, widen=False)
+
+    def typed(self, options: Mapping[str, Any]) -> Component:
+        """As `make`, from what people write: a whole number given for a float becomes one."""
+        return self._made(options, widen=True)
+
+    def _made(self, options: Mapping[str, Any], *, widen: bool) -> Component:
+        name = f"{self.kind}.{self.name}"
+        try:
+            if not isinstance(self.component, type):
+                given = read_options(self.cls, options, name, widen=widen, partial=True)
+                return dataclasses.replace(self.component, **given)
+            return self.component(**read_options(self.cls, options, name, widen=widen))
+        except RobenchError:
+            raise
+        except Exception as error:  # `__post_init__` is foreign code
+            raise PluginError(
+                f"{self.kind}={self.name} of {self.distribution} {self.version} failed: "
+                f"{reason(error)}"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -111,10 +128,11 @@ class Registry:
             )
         self.choices[choice.kind][choice.name] = choice
 
-    def drop(self, plugin: str) -> None:
+    def drop(self, plugin: str, distribution: str) -> None:
         """Forget all choices of a plugin."""
+        origin = (plugin, distribution)
         for choices in self.choices.values():
-            for name in [n for n, c in choices.items() if c.plugin == plugin]:
+            for name in [n for n, c in choices.items() if (c.plugin, c.distribution) == origin]:
                 del choices[name]
 
 
@@ -132,15 +150,21 @@ def blamed(component: Component, work: Callable[[Any], Iterable[T]], given: Any)
         raise PluginError(f"{name}{origin} failed: {reason}") from error
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """'; did you mean X?' for the nearest known name, or nothing."""
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+_HERE = threading.local()
+"""Whether this thread is discovering plugins."""
 
 
 @cache
 def registry() -> Registry:
-    """The registry of all installed plugins, discovered once per process."""
+    """The registry of all installed plugins, discovered once per process.
+
+    Raises PluginError while it is being filled.
+    """
+    if getattr(_HERE, "discovering", False):
+        raise PluginError(
+            "expected no call of registry() while plugins are imported and register; "
+            "call it inside a component's method"
+        )
     disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",") if name.strip()}
     found = [
         point
@@ -149,7 +173,11 @@ def registry() -> Registry:
     ]
     # robench's own plugins first, so that a duplicate name is the newcomer's fault.
     found.sort(key=lambda point: (_distribution(point)[0] != "robench", point.name))
-    return discover((point.name, *_distribution(point), point.load) for point in found)
+    _HERE.discovering = True
+    try:
+        return discover((point.name, *_distribution(point), point.load) for point in found)
+    finally:
+        _HERE.discovering = False
 
 
 def discover(plugins: Iterable[tuple[str, str, str, Any]]) -> Registry:
@@ -158,15 +186,25 @@ def discover(plugins: Iterable[tuple[str, str, str, Any]]) -> Registry:
     manager.add_hookspecs(hooks)
     result = Registry()
     for name, distribution, version, load in plugins:
-        try:
-            _load(manager, result, name, distribution, version, load())
-        except Exception as error:  # whatever a foreign module raises, the command line lives on
-            result.drop(name)
-            reason = " ".join(str(error).split()) or "no message"
-            if not isinstance(error, PluginError):
-                reason = f"{type(error).__name__}: {reason}"
-            result.broken.append(Broken(name, f"{distribution} {version}", reason))
+        if fault := _fault(partial(_load, manager, result, name, distribution, version, load)):
+            result.drop(name, distribution)
+            result.broken.append(Broken(name, f"{distribution} {version}", fault))
     return result
+
+
+def _fault(work: Callable[[], None]) -> str:
+    """Why a plugin's code failed, in one line, or nothing; Ctrl-C still interrupts."""
+    with watch_interrupt() as interrupt:
+        try:
+            work()
+        except PluginError as error:
+            return one_line(error) or "no message"
+        # Whatever foreign code raises, its own exit included, the command line lives on.
+        except BaseException as error:
+            if interrupt.arrived:
+                raise
+            return reason(error)
+    return ""
 
 
 def _load(
@@ -175,8 +213,9 @@ def _load(
     name: str,
     distribution: str,
     version: str,
-    module: ModuleType,
+    load: Callable[[], ModuleType],
 ) -> None:
+    module = load()
     made_for = getattr(module, "ROBENCH_API_VERSION", hooks.API_VERSION)
     if made_for != hooks.API_VERSION:
         raise PluginError(
@@ -195,13 +234,26 @@ def _load(
 
             found["robench_register"].function(register)
         if "robench_config" in found:
-            package = found["robench_config"].function()
-            result.config_packages += [str(package)] if package else []
+            result.config_packages += _presets(found["robench_config"].function())
         if "robench_studies" in found:
             result.studies.append((name, found["robench_studies"].function))
-    except Exception:
+    except BaseException:
         manager.unregister(module)
         raise
+
+
+def _presets(package: Any) -> list[str]:
+    """The package of YAML presets that a plugin names, if any; raises PluginError."""
+    if not package:
+        return []
+    try:
+        if find_spec(package) is not None:
+            return [package]
+    except (ImportError, AttributeError, TypeError, ValueError):
+        pass  # what is no package's name ends as one that does not exist
+    raise PluginError(
+        f"expected robench_config to name an installed package of presets, got {package!r}"
+    )
 
 
 def _impls(manager: pluggy.PluginManager, module: ModuleType) -> list[pluggy.HookImpl]:
@@ -223,8 +275,17 @@ def _check(choice: Choice) -> None:
     params = getattr(choice.cls, "__dataclass_params__", None)
     if "__dataclass_fields__" not in vars(choice.cls) or params is None or not params.frozen:
         raise PluginError(f"{choice.name!r}: expected @dataclass(frozen=True, kw_only=True)")
+    try:
+        check_options(choice.component)
+    except PluginError as error:
+        raise PluginError(f"{choice.kind} {choice.name!r}, {error}") from error
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:
-    dist: Distribution | None = point.dist
-    return (dist.name, dist.version) if dist else ("unknown", "0")
+    return _named(point.dist) if point.dist else ("unknown", "0")
+
+
+@cache
+def _named(distribution: Distribution) -> tuple[str, str]:
+    # Each of the two reads and parses the whole file of metadata.
+    return distribution.name, distribution.version

@@ -14,7 +14,7 @@ from robench.base.errors import CacheError, UserError
 from robench.base.hashing import file_hash
 from robench.base.paths import inside
 from robench.core.outcomes import Outcomes
-from robench.core.record import SCHEMA_VERSION, SYSTEM_KINDS, Record
+from robench.core.record import RUN_KINDS, SCHEMA_VERSION, SYSTEM_KINDS, Record
 from robench.records.tables import read_outcomes_file, write_columns, write_outcomes_file
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def read(folder: Path) -> Record:
     try:
         if path.stat().st_size > MAX_RECORD_BYTES:
             raise UserError(f"expected at most {MAX_RECORD_BYTES} bytes in {path}")
-        return Record.model_validate_json(path.read_bytes())
+        record = Record.model_validate_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"expected a record at {path}, got: {error}") from error
     except ValidationError as error:
@@ -121,6 +121,15 @@ def read(folder: Path) -> Record:
             f"expected a record of schema version {SCHEMA_VERSION} in {path}, got {where}: "
             f"{first['msg']}"
         ) from error
+    _check_config(record)
+    return record
+
+
+def _check_config(record: Record) -> None:
+    for kind in (*RUN_KINDS, "access"):
+        chosen = record.config.get(kind)
+        if not isinstance(chosen, dict) or not all(isinstance(v, dict) for v in chosen.values()):
+            raise UserError(f"expected config.{kind} to map choices to options")
 
 
 def read_outcomes(folder: Path) -> Outcomes:

@@ -67,4 +67,4 @@ def _trainable(folder: Path, places: Places) -> Rebuilt:
     # Trained bits depend on the number of threads.
     places = replace(places, threads=record.provenance.threads)
     prepare_machine(places)
-    return Rebuilt(record, from_plain(record.config), places)
+    return Rebuilt(record, from_plain(record.config, record.provenance.components), places)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Optional
 
@@ -16,9 +19,11 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from robench.base.errors import ConfigError
+from robench.base.text import one_line, suggestion
 from robench.core.record import RUN_KINDS
 from robench.core.threat import ThreatConfig
 from robench.plugin.registry import Choice, Registry, registry
+from robench.plugin.typed import option_types, plain_defaults, read_options
 from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
 from robench.training.recipe import TrainConfig
 
@@ -26,8 +31,18 @@ PROVIDER = "robench"
 SEVERAL = (*RUN_KINDS, "access")
 """Groups whose choices stand side by side, each under its own name."""
 ACCESS = {"white_box": WhiteBox, "transfer": Transfer}
-SETTINGS = ("train", "threat", "audit")
+SETTINGS = {"train": TrainConfig, "threat": ThreatConfig, "audit": AuditConfig}
 """Groups with one choice."""
+PLACES = ("results", "cache", "data_root")
+"""Settings that may read the environment: they are no part of a run's configuration."""
+REFERENCE = re.compile(r"\$\{[A-Za-z0-9_.\[\]]+\}")
+"""A reference to another setting, such as ${seed}."""
+ORIGIN = re.compile(
+    r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?) ([0-9][A-Za-z0-9.+!_-]{0,62}) / .*"
+)
+"""A component's origin in a record; the names are such that a package index takes."""
+REQUIRED = "???"
+"""What Hydra shows for an option without a default."""
 
 
 Chosen = dict[str, Any]
@@ -37,14 +52,14 @@ Chosen = dict[str, Any]
 class Root:
     """The fields of a run: a mapping a kind, a node a setting, and the rest."""
 
-    dataset: Chosen = dataclasses.field(default_factory=dict)
-    model: Chosen = dataclasses.field(default_factory=dict)
-    compressor: Chosen = dataclasses.field(default_factory=dict)
-    defense: Chosen = dataclasses.field(default_factory=dict)
-    attack: Chosen = dataclasses.field(default_factory=dict)
-    metric: Chosen = dataclasses.field(default_factory=dict)
-    access: Chosen = dataclasses.field(default_factory=dict)
-    certifier: Chosen = dataclasses.field(default_factory=dict)
+    dataset: Chosen = field(default_factory=dict)
+    model: Chosen = field(default_factory=dict)
+    compressor: Chosen = field(default_factory=dict)
+    defense: Chosen = field(default_factory=dict)
+    attack: Chosen = field(default_factory=dict)
+    metric: Chosen = field(default_factory=dict)
+    access: Chosen = field(default_factory=dict)
+    certifier: Chosen = field(default_factory=dict)
     train: Any = None
     threat: Any = None
     audit: Any = None
@@ -78,29 +93,44 @@ def store_nodes(known: Registry) -> None:
     for group, nodes in core.items():
         for name, node in nodes.items():
             package = f"{group}.{name}" if group in SEVERAL else group
-            store.store(group=group, name=name, node=_node(node), package=package)
+            store.store(group=group, name=name, node=_node(type(node), node), package=package)
 
 
 def _store_choice(store: ConfigStore, choice: Choice) -> None:
     package = f"{choice.kind}.{choice.name}"
     brings = choice.cls.brings if choice.kind == "defense" else {}  # type: ignore[attr-defined]
+    node = _node(choice, choice.component)
     if not brings:
-        store.store(choice.name, _node(choice.component), choice.kind, package, choice.distribution)
+        store.store(choice.name, node, choice.kind, package, choice.distribution)
         return
     # A typed node cannot hold a defaults list, so a plain node before it makes the overrides.
     typed = f"{choice.kind}/_with_defaults"
-    store.store(choice.name, _node(choice.component), typed, package, choice.distribution)
+    store.store(choice.name, node, typed, package, choice.distribution)
     overrides = [{f"override /{k}@_global_.{k}": value} for k, value in brings.items()]
     defaults = [f"/{typed}/{choice.name}@_global_.{package}", *overrides]
-    node = OmegaConf.create({"defaults": defaults})
-    store.store(choice.name, node, choice.kind, "_global_", choice.distribution)
+    bringing = OmegaConf.create({"defaults": defaults})
+    store.store(choice.name, bringing, choice.kind, "_global_", choice.distribution)
 
 
-def _node(component: Any) -> DictConfig:
-    node: DictConfig = OmegaConf.structured(component)
-    # A frozen dataclass makes a read-only node, which would refuse every override.
-    OmegaConf.set_readonly(node, None)
-    return node
+def _node(origin: Choice | type, component: Any) -> DictConfig:
+    """Hydra's node of a component or setting: the names of its options, their defaults plain.
+
+    Types are read when all is composed: Hydra knows no Literal, and its errors name no choice.
+    """
+    defaults = plain_defaults(component)
+    cls = component if isinstance(component, type) else type(component)
+    options = [
+        (name, Any, field(default_factory=partial(copy.copy, defaults.get(name, REQUIRED))))
+        for name in option_types(cls)
+    ]
+    node = dataclasses.make_dataclass(cls.__name__, options, repr=False, eq=False)
+    _ORIGINS[node] = origin
+    made: DictConfig = OmegaConf.structured(node)
+    return made
+
+
+_ORIGINS: dict[type, Choice | type] = {}
+"""Class of a node -> what it stands for."""
 
 
 class PluginPresets(SearchPathPlugin):
@@ -125,8 +155,15 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
         raise ConfigError(
             f"expected settings among {', '.join(sorted(known))}, got {', '.join(unknown)}"
         )
-    parts: dict[str, Any] = {kind: _objects(kind, composed.get(kind)) for kind in SEVERAL}
-    settings: dict[str, Any] = {name: OmegaConf.to_object(composed[name]) for name in SETTINGS}
+    plain = _resolved(composed)
+    parts: dict[str, Any] = {
+        kind: {name: _made(kind, name, composed, plain) for name in plain[kind] or {}}
+        for kind in SEVERAL
+    }
+    settings: dict[str, Any] = {
+        name: cls(**read_options(cls, plain[name] or {}, name, widen=True))
+        for name, cls in SETTINGS.items()
+    }
     settings["audit"] = joined(settings["audit"])
     config = RunConfig(**parts, **settings, seed=composed.seed, images=composed.images)
     places = Places(
@@ -139,49 +176,122 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
     return config, places
 
 
-def _objects(kind: str, nodes: Any) -> dict[str, Any]:
-    chosen = {}
-    for name in nodes or {}:
-        node = OmegaConf.to_object(nodes[name])
-        if not dataclasses.is_dataclass(node):
+def _resolved(composed: DictConfig) -> dict[str, Any]:
+    """All but the places, references replaced; raises ConfigError for what would read elsewhere.
+
+    A resolver such as ${oc.env:HOME} would carry what it reads into the record.
+    """
+    kept = OmegaConf.masked_copy(composed, [str(key) for key in composed if key not in PLACES])
+    for where, text in _texts(OmegaConf.to_container(kept, resolve=False), ""):
+        if "${" in REFERENCE.sub("", text):
             raise ConfigError(
-                f"expected {kind}.{name} to be a chosen {kind}, got options alone; "
-                f"choose it with {kind}={name} or {kind}=[...,{name}]"
+                f"expected plain values and references such as ${{seed}} for {where}, got "
+                f"{one_line(text)!r}; only {', '.join(PLACES)} may read the environment"
             )
-        _require_finite(f"{kind}.{name}", vars(node))
-        chosen[name] = node
-    return chosen
+    plain: dict[str, Any] = OmegaConf.to_container(kept, resolve=True)  # type: ignore[assignment]
+    return plain
 
 
-def _require_finite(where: str, options: Mapping[str, Any]) -> None:
-    """Refuse with ConfigError NaN and infinities, which no record can hold."""
-    for name, value in options.items():
-        for number in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(number, float) and not math.isfinite(number):
-                raise ConfigError(f"expected finite numbers for {where}.{name}, got {value}")
+def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Every text within plain data, keys included, and where it stands."""
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _texts(one, f"{where}[{index}]")
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield where, str(key)
+            yield from _texts(one, f"{where}.{key}" if where else str(key))
 
 
-def from_plain(plain: Mapping[str, Any]) -> RunConfig:
+def _made(kind: str, name: str, composed: DictConfig, plain: Mapping[str, Any]) -> Any:
+    """The component of a node."""
+    origin = _ORIGINS.get(OmegaConf.get_type(composed[kind], name))  # type: ignore[arg-type]
+    if origin is None:
+        raise ConfigError(
+            f"expected {kind}.{name} to be a chosen {kind}, got options alone; "
+            f"choose it with {kind}={name} or {kind}=[...,{name}]"
+        )
+    given = {k: v for k, v in plain[kind][name].items() if v != REQUIRED}
+    if isinstance(origin, Choice):
+        return origin.typed(given)
+    return origin(**read_options(origin, given, f"{kind}.{name}", widen=True))
+
+
+def from_plain(plain: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> RunConfig:
     """Rebuild a run from a record's configuration; only registered choices can be named.
 
-    Raises ConfigError for anything unknown, and for model=python, whose code a record may not name.
+    `origins` are the components of the record's provenance: with them the message names the
+    distribution that is not installed. Raises ConfigError for anything unknown, and for
+    model=python, whose code a record may not name.
     """
-    if "python" in plain.get("model", {}):
+    chosen = {kind: _mapping(plain, kind) for kind in (*SEVERAL, *SETTINGS)}
+    if "python" in chosen["model"]:
         raise ConfigError("expected a registered model, got model=python; run it again instead")
-    if handed := [kind for kind in ("dataset", "model") if "given" in plain.get(kind, {})]:
+    if handed := [kind for kind in ("dataset", "model") if "given" in chosen[kind]]:
         raise ConfigError(
             f"expected registered components, got a {' and a '.join(handed)} handed over in "
             "Python; only the script that did so can make this record again"
         )
-    known = registry()
     parts: dict[str, Any] = {
-        kind: {name: known.get(kind, name).make(**fields) for name, fields in plain[kind].items()}
+        kind: {
+            name: _choice(kind, name, origins or {}).make(**_mapping(chosen[kind], name))
+            for name in chosen[kind]
+        }
         for kind in RUN_KINDS
     }
-    parts["access"] = {name: ACCESS[name](**fields) for name, fields in plain["access"].items()}
-    settings: dict[str, Any] = {
-        "train": TrainConfig(**plain["train"]),
-        "threat": ThreatConfig(**plain["threat"]),
-        "audit": AuditConfig(**plain["audit"]),
+    parts["access"] = {name: _access(chosen["access"], name) for name in chosen["access"]}
+    settings = {
+        name: cls(**read_options(cls, chosen[name], name)) for name, cls in SETTINGS.items()
     }
-    return RunConfig(**parts, **settings, seed=plain["seed"], images=plain["images"])
+    numbers = read_options(_Numbers, {k: plain.get(k) for k in ("seed", "images")}, "config")
+    return RunConfig(**parts, **settings, **numbers)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    seed: int
+    images: int | None
+
+
+def _mapping(plain: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = plain.get(name)
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"expected a configuration with {one_line(name)}, got {found!r:.80}")
+    return found
+
+
+def _access(chosen: Mapping[str, Any], name: str) -> Any:
+    if name not in ACCESS:
+        raise ConfigError(
+            f"expected access among {', '.join(ACCESS)}, got {one_line(name)!r}"
+            + suggestion(name, ACCESS)
+        )
+    cls = ACCESS[name]
+    return cls(**read_options(cls, _mapping(chosen, name), f"access.{name}"))
+
+
+def _choice(kind: str, name: str, origins: Mapping[str, str]) -> Choice:
+    """A registered choice; raises ConfigError naming what it came with and is not installed."""
+    known = registry()
+    home = distribution_of(origins.get(f"{kind}.{name}", ""))
+    if name not in known.choices[kind] and home:
+        here = installed(home[0])
+        state = f"installed as {here} without it" if here else "not installed"
+        raise ConfigError(f"{kind} {one_line(name)} is of {' '.join(home)}, which is {state}")
+    return known.get(kind, name)
+
+
+def installed(distribution: str) -> str | None:
+    """The version of an installed distribution."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def distribution_of(origin: str) -> tuple[str, str] | None:
+    """Name and version in 'distribution version / component version', None for any other text."""
+    found = ORIGIN.fullmatch(origin)
+    return (found[1], found[2]) if found else None

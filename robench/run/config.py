@@ -199,5 +199,8 @@ def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def names_of(value: Any) -> list[str]:
-    """The names in an option that takes one or several."""
-    return [value] if isinstance(value, str) else list(value or ())
+    """The names in an option that takes one or several; raises ConfigError for anything else."""
+    names = [value] if isinstance(value, str) else value or []
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        return list(names)
+    raise ConfigError(f"expected a name or a list of names, got {value!r:.80}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from robench.base.errors import ConfigError, PluginError
-from robench.plugin.registry import registry, suggestion
+from robench.base.text import suggestion
+from robench.plugin.registry import registry
 from robench.studies.study import Study
 
 

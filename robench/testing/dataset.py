@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,8 +17,8 @@ class DatasetContract(ComponentContract):
     """A data set: the same 8-bit images each time it is read."""
 
     component: ClassVar[Dataset]
-    root: ClassVar[Path] = Path("data")
-    """Where its files lie."""
+    root: ClassVar[Path] = Path(os.environ.get("ROBENCH_DATA", "data"))
+    """Where its files lie: ROBENCH_DATA, as for a run."""
 
     def test_loads_the_same_data_twice(self) -> None:
         """Content hash, classes and the usual threat; skipped where its files are missing."""

@@ -72,8 +72,14 @@ def test_lists_keep_their_order_and_presets_their_numbers(
         (["threat.eps=-1"], ["expected eps", "-1"]),
         (["threat.eps=lots"], ["expected eps", "lots"]),
         (["defense=intrs", "defense.intrs.train_sigma=inf"], ["defense.intrs.train_sigma", "inf"]),
-        (["defense=intrs", "metric.certified.radii=[0.5,inf]"], ["expected finite radii", "inf"]),
-        (["defense=intrs", "certifier.sequential.radii=[nan]"], ["finite radii", "nan"]),
+        (
+            ["defense=intrs", "metric.certified.radii=[0.5,inf]"],
+            ["metric.certified.radii[1]", "finite", "inf"],
+        ),
+        (
+            ["defense=intrs", "certifier.sequential.radii=[nan]"],
+            ["certifier.sequential.radii[0]", "finite", "nan"],
+        ),
         (["threat.norm=l7"], ["expected norm", "l7"]),
         (["defense=[none,gaussian_training]"], ["defense=none alone"]),
         (["defense=[adversarial_training,gaussian_training]"], ["one defense that trains"]),

@@ -197,3 +197,37 @@ def test_layers_outside_the_program_are_refused_by_name(layer: nn.Module) -> Non
 def test_calibration_refuses_other_methods() -> None:
     with pytest.raises(UserError, match="minmax"):
         quantize(small_cnn((1, 8, 8)), torch.rand(4, 1, 8, 8), "median")  # type: ignore[arg-type]
+
+
+class Transformer(nn.Module):
+    """Patches, one block of attention, an average."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, 8, 4, 4)
+        self.norm = nn.LayerNorm(8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.wide = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = self.norm(self.patches(images).flatten(2).transpose(1, 2))
+        tokens = tokens + self.attention(tokens, tokens, tokens)[0]
+        found: torch.Tensor = self.head((tokens + self.wide(tokens)).mean(1))
+        return found
+
+
+def test_a_transformer_is_refused_for_what_it_is() -> None:
+    with pytest.raises(UserError, match="compressor=ptq") as caught:
+        prepare_qat(Transformer(), (1, 8, 8))
+    assert "got LayerNorm, MultiheadAttention, GELU;" in str(caught.value)
+    assert "convolutions, linear layers, batch norm, ReLU" in str(caught.value)
+
+
+def test_a_network_that_cannot_be_traced_is_one_line() -> None:
+    class Branching(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images if images.sum() > 0 else -images
+
+    with pytest.raises(UserError, match=r"torch\.fx can trace, got: .*compressor=ptq"):
+        prepare_qat(Branching(), (1, 8, 8))

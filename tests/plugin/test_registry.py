@@ -143,9 +143,9 @@ def test_an_import_error_is_reported_not_raised() -> None:
 def test_config_packages_are_collected() -> None:
     @robench.hookimpl
     def robench_config() -> str:
-        return "some_package.conf"
+        return "tests.conf"
 
-    assert found(module(robench_config=robench_config)).config_packages == ["some_package.conf"]
+    assert found(module(robench_config=robench_config)).config_packages == ["tests.conf"]
 
 
 def test_choice_of_an_instance_knows_its_class() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,55 @@ def test_the_readme_quotes_a_command_that_names_the_component(kind: str, tmp_pat
 def test_bad_names_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a name"):
         new_plugin(name, ["attack"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("class", "does not take for a name"),
+        ("robench-import", "does not take for a name"),
+        ("robench-1x", "does not take for a name"),
+        ("robench-pgd", "attack 'pgd', which robench registers"),
+        ("pgd", "attack 'pgd', which robench registers"),
+        ("torch", "'torch', which is installed"),
+        ("numpy", "'numpy', which is installed"),
+        ("robench", "'robench', which is installed"),
+        ("json", "Python has a 'json'"),
+        ("robench-attacks", "Python has a 'robench_attacks'"),
+        ("a" * 65, "at most 64 letters, got 65"),
+        ("a" * 300, "at most 64 letters, got 300"),
+    ],
+)
+def test_names_that_cannot_work_or_are_taken_are_refused_in_one_line(
+    name: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["new-plugin", name, "--kinds", "attack", "--out", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert reason in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kind_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected each kind once, got attack 2 times"):
+        new_plugin("robench-mine", ["attack", "attack"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_of_a_package_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path.write_text
+
+    def full(path: Path, *given: Any, **more: Any) -> int:
+        if path.name == "attack.py":
+            raise OSError("no space left")
+        return whole(path, *given, **more)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UserError, match="no space left"):
+        new_plugin("robench-mine", ["attack"], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import jinja2
 import markupsafe
 
 from robench.base.paths import shipped
-from robench.core.record import RUN_KINDS, Record
 from robench.leaderboard.table import formats
 
 
@@ -65,22 +63,3 @@ def script(name: str, value: Any) -> str:
 def compact(value: Any) -> str:
     """JSON in ASCII without spaces; raises ValueError for NaN."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-
-
-def command(record: Record) -> str | None:
-    """The command that runs a record again; None when something was handed over in Python."""
-    given = [v for v in record.provenance.components.values() if v.startswith("given in Python")]
-    if given or "python" in record.config["model"]:
-        return None
-    if record.overrides:
-        return shlex.join(["robench", "run", *record.overrides])
-    return shlex.join(["robench", "run", *_overrides(record.config), f"seed={record.seed}"])
-
-
-def _overrides(config: dict[str, Any]) -> list[str]:
-    kinds = (*(kind for kind in RUN_KINDS if kind != "certifier"), "access")
-    return [f"{kind}={_choices(list(config[kind]))}" for kind in kinds if config[kind]]
-
-
-def _choices(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"[{','.join(names)}]"

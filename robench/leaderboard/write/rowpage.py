@@ -16,10 +16,11 @@ from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site
 from robench.leaderboard.table.values import header
 from robench.leaderboard.write import downloads
-from robench.leaderboard.write.pages import command, write_page
+from robench.leaderboard.write.pages import write_page
 from robench.leaderboard.write.parallel import Each
 from robench.leaderboard.write.tabledata import row_text, write_table
 from robench.records.store import RECORD, read
+from robench.run.again import again
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def write_row(job: RowJob) -> downloads.Lines:
         row=job.row,
         record=record,
         raw=raw,
-        commands=[command(one) for one in raw.values()],
+        commands=[again(one) for one in raw.values()],
         values=[_value(value) for value in record.values],
         csv=base64.b64encode(whole.encode()).decode(),
     )

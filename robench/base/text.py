@@ -1,0 +1,41 @@
+"""Words for people: one line, nothing that moves a terminal, the nearest known name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+_HIDDEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f"  # control characters, the newline apart
+    "\u061c\u200b-\u200f\u202a-\u202e\u2028\u2029\u2060-\u2069\ufeff"  # direction, no width
+    "\ud800-\udfff]"  # halves of characters, which cannot be written
+)
+
+
+def visible(text: str) -> str:
+    r"""The text with control characters and marks of direction as `\u001b`; newlines stay.
+
+    JSON text stays the same JSON.
+    """
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: object) -> str:
+    """What `str` gives as one visible line; what raises instead has no words."""
+    try:
+        words = str(text).split()
+    except Exception:  # a foreign class may fail to print itself
+        return "no words"
+    return visible(" ".join(words))
+
+
+def reason(error: BaseException) -> str:
+    """An error as one visible line: its class and its message."""
+    return f"{type(error).__name__}: {one_line(error) or 'no message'}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """'; did you mean X?' for the nearest known name, or nothing."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

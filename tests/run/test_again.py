@@ -1,0 +1,166 @@
+"""A record's command is given only when composing it here gives the record's id."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+
+from robench.base.errors import ConfigError
+from robench.base.paths import shipped
+from robench.core.record import Record, run_id
+from robench.records.store import read
+from robench.run.again import again
+from robench.run.compose import from_plain, prepare, run_config
+
+PUBLISHED = sorted(Path("leaderboard/records").glob("*/record.json"))
+OLDER = {"1081360b2e1bd3a9", "407f7bff63bbdfbe"}
+"""Their configurations lack an option that came later, so that no command can give their ids."""
+
+
+def composed(overrides: list[str]) -> str:
+    prepare()
+    with hydra.initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        return run_config(hydra.compose("config", overrides))[0].id
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    """A published record with several defenses, attacks and changed options."""
+    found = (read(path.parent) for path in PUBLISHED)
+    return next(r for r in found if "mulaw" in r.config["defense"] and len(r.config["defense"]) > 1)
+
+
+def changed(record: Record, **config: Any) -> Record:
+    """The record with another configuration, and the id of that."""
+    whole = {**record.config, **config}
+    return record.model_copy(update={"config": whole, "id": run_id(whole)})
+
+
+def words(record: Record) -> list[str]:
+    """The overrides of its command."""
+    found = again(record)
+    assert found.command is not None, found.reason
+    program, verb, *overrides = shlex.split(found.command)
+    assert (program, verb) == ("robench", "run")
+    return overrides
+
+
+def test_every_published_record_has_a_command_or_says_what_it_needs() -> None:
+    without = {}
+    for path in PUBLISHED:
+        record = read(path.parent)
+        found = again(record)
+        if found.command is None:
+            without[record.id] = found.reason
+    assert {i for i, reason in without.items() if "options have changed" in reason} == OLDER
+    others = [reason for i, reason in without.items() if i not in OLDER]
+    assert all("first: pip install robench-example==0.1.0" in reason for reason in others)
+    assert len(without) < 0.05 * len(PUBLISHED)
+
+
+def test_hydra_composes_the_command_to_the_records_id(record: Record) -> None:
+    """As the user's own `robench run` would, without what is kept between records here."""
+    assert composed(words(record)) == record.id
+    for path in PUBLISHED[::20]:
+        one = read(path.parent)
+        if again(one).command:
+            assert composed(words(one)) == one.id
+
+
+def test_what_was_typed_is_never_printed(record: Record) -> None:
+    forged = record.model_copy(update={"overrides": ("results=/home", "model=python")})
+    assert again(forged) == again(record)
+
+
+def test_options_of_every_form_are_quoted(record: Record) -> None:
+    attack = {
+        **record.config["attack"],
+        "cw": {**plain("attack", "cw"), "eps": [0.5, "8/255"]},
+    }
+    access = {"transfer": {"source": {"seed": 5, "model": {"small_cnn": {}}, "defense": "none"}}}
+    model = {"torchvision": {**plain("model", "torchvision"), "weights": "it's a 'name', $x"}}
+    for part in ({"attack": attack}, {"access": access}, {"model": model}):
+        one = changed(record, **part)
+        assert composed(words(one)) == one.id
+
+
+def plain(kind: str, name: str) -> dict[str, Any]:
+    from robench.base.hashing import plain_options
+    from robench.plugin.registry import registry
+
+    return plain_options(registry().get(kind, name).make())
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ({"model": {"python": {"spec": "os:system", "pretrained": False}}}, "model=python"),
+        ({"model": {"given": {"hash": "00"}}}, "handed over in Python"),
+        ({"model": {"small_cnn": {"width": 3}}}, "expected an option of model.small_cnn"),
+        ({"model": {"small_cnn; rm -rf /": {}}}, "expected model to be one of"),
+        ({"model": {"checkpoint": {"path": "${oc.env:HOME}"}}}, "references such as"),
+        ({"model": {"checkpoint": {"path": "${results}"}}}, ""),
+        ({"model": {"torchvision": {"name": "a", "weights": "\x1b]52;c;eA==\x07"}}}, ""),
+        ({"train": {"epochs": "many"}}, "expected train.epochs"),
+        ({"train": 3}, "expected a configuration with train"),
+        ({"access": {"elsewhere": {}}}, "expected access among"),
+        ({"audit": {"level": "off", "images": None, "checks": 5}}, "expected a name or a list"),
+        ({"seed": "1; ls"}, "expected config.seed to be a whole number"),
+        ({"images": [1]}, "expected config.images"),
+        ({"threat": {"norm": None, "eps": {"a": 1}, "grid": True}}, "expected eps"),
+    ],
+)
+def test_a_hostile_configuration_gets_a_reason(
+    record: Record, part: dict[str, Any], reason: str
+) -> None:
+    found = again(changed(record, **part))
+    assert found.command is None
+    assert reason in found.reason
+    assert "\n" not in found.reason
+    assert "\x1b" not in found.reason
+
+
+def test_another_id_gets_no_command(record: Record) -> None:
+    assert again(record.model_copy(update={"id": "0" * 16})).command is None
+
+
+def foreign(record: Record, origin: str) -> Record:
+    about = record.provenance.model_copy(
+        update={"components": {**record.provenance.components, "attack.fb_deepfool": origin}}
+    )
+    one = changed(record, attack={"fb_deepfool": {}})
+    return one.model_copy(update={"provenance": about})
+
+
+@pytest.mark.parametrize(
+    ("origin", "needs"),
+    [
+        (
+            "robench-fb 0.1.0 / 1",
+            "fb_deepfool must be installed first: pip install robench-fb==0.1.0",
+        ),
+        ("robench-fb 0.1.0; rm -rf / 1", "expected attack to be one of"),
+        ("--index-url=http://x 1.0 / 1", "expected attack to be one of"),
+        ("$(ls) 1 / 1", "expected attack to be one of"),
+        ("", "expected attack to be one of"),
+        ("numpy 1.0 / 1", "is of numpy 1.0, which is installed as"),
+    ],
+)
+def test_what_is_not_installed_is_named_when_its_name_is_one(
+    record: Record, origin: str, needs: str
+) -> None:
+    found = again(foreign(record, origin))
+    assert found.command is None
+    assert needs in found.reason
+
+
+def test_rebuilding_names_the_distribution_that_is_missing(record: Record) -> None:
+    one = foreign(record, "robench-fb 0.1.0 / 1")
+    with pytest.raises(
+        ConfigError, match=r"attack fb_deepfool is of robench-fb 0\.1\.0, which is not installed"
+    ):
+        from_plain(one.config, one.provenance.components)
