@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,16 @@ import numpy as np
 import torch
 
 from robench.base.errors import UserError
+from robench.base.files import read_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
     from robench.plugin.evidence import Evidence
+
+MAX_BYTES = 2**30
+"""Size of the file at most."""
 
 
 def row_name(index: int) -> str:
@@ -48,14 +51,7 @@ def load_examples(path: Path, name: str, clean: Tensor) -> Tensor:
     Raises UserError when the file is missing, damaged or of another shape.
     """
     try:
-        # A damaged archive makes numpy leave a file open that it opened itself.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            stored = torch.from_numpy(arrays[name])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        stored = torch.from_numpy(read_array(path, name, tuple(clean.shape), MAX_BYTES))
+    except OSError as error:
         raise UserError(f"expected examples named {name} in {path}, got: {error}") from error
-    if stored.shape != clean.shape or stored.dtype not in (torch.uint8, torch.float32):
-        raise UserError(
-            f"expected examples of shape {tuple(clean.shape)} in {path}, got {stored.dtype} "
-            f"{tuple(stored.shape)}"
-        )
     return (stored + clean).float() / 255 if stored.dtype == torch.uint8 else stored

@@ -11,13 +11,12 @@ import numpy as np
 
 from robench.base.errors import UserError
 from robench.base.stats import wilson
-from robench.core.outcomes import RowOutcomes
+from robench.core.outcomes import RowOutcomes, rows_by_threat
 from robench.core.record import Record
 from robench.records.examples import load_examples, row_name
 from robench.records.store import EXAMPLES, read_outcomes
 from robench.replay.rebuild import Rebuilt, rebuild
 from robench.run.audit_files import AUDIT_TABLE, held_again, read_audit_table
-from robench.run.audits import rows_by_threat
 from robench.run.config import Places
 
 if TYPE_CHECKING:
