@@ -7,19 +7,16 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import BinaryIO
 
 from robench.base.errors import UserError
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+MAX_ARCHIVE = 2**30
+"""Bytes of an archive at most, as it lies on the disk."""
 MAX_ARRAYS = 4_096
 """Arrays in an archive at most."""
 MAX_EXPANDED = 4 * 2**30
 """Bytes of an archive's arrays at most, expanded."""
-MAX_HEADER = 2**16
-"""Bytes of an array's header at most."""
 MAX_PIXELS = 2**26
 """Pixels of a picture at most."""
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -65,54 +62,13 @@ def _kind(mode: int) -> str:
 # -- archives of arrays ----------------------------------------------------------------------------
 
 
-def check_archive(path: Path, most: int) -> None:
+def check_archive(path: Path) -> None:
     """Look at an .npz file's directory alone: few arrays, plainly named, none encrypted.
 
     Raises UserError when they would expand to more than MAX_EXPANDED bytes, or it is no archive.
     """
-    with open_plain(path, most) as file:
-        _members(file, path)
-
-
-def read_array(path: Path, name: str, shape: tuple[int, ...], most: int) -> NDArray[Any]:
-    """One array of an .npz file, of this shape and of bytes or float32, else UserError.
-
-    Its header is read before anything is expanded.
-    """
-    from numpy.lib import format as npy
-
-    with open_plain(path, most) as file:
-        archive = _members(file, path)
-        try:
-            with archive.open(f"{name}.npy") as member:
-                read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-                found, _, dtype = read_header[npy.read_magic(member)](
-                    member, max_header_size=MAX_HEADER
-                )
-            if found != shape or dtype.str not in ("|u1", "<f4"):
-                raise UserError(
-                    f"expected examples of shape {shape} in {path.name}, got {dtype} {found}"
-                )
-            with archive.open(f"{name}.npy") as member:
-                array: NDArray[Any] = npy.read_array(
-                    member, allow_pickle=False, max_header_size=MAX_HEADER
-                )
-        except UserError:
-            raise
-        # Damaged archives make zipfile, zlib and numpy raise all sorts of errors.
-        except Exception as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"expected an array {name} in {path.name}, got: {text[:200]}") from error
-    return array
-
-
-def _members(file: BinaryIO, path: Path) -> zipfile.ZipFile:
-    try:
-        archive = zipfile.ZipFile(file)
-        found = archive.infolist()
-    except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"expected an archive of arrays in {path.name}, got: {text[:200]}") from error
+    with open_plain(path, MAX_ARCHIVE) as file:
+        found = _members(file, path)
     names = [one.filename for one in found]
     plain = all(name.isascii() and name.endswith(".npy") and "/" not in name for name in names)
     if len(found) > MAX_ARRAYS or len(set(names)) != len(names) or not plain:
@@ -121,7 +77,16 @@ def _members(file: BinaryIO, path: Path) -> zipfile.ZipFile:
         raise UserError(f"expected an archive that is not encrypted in {path.name}")
     if (size := sum(one.file_size for one in found)) > MAX_EXPANDED:
         raise UserError(f"expected at most {MAX_EXPANDED} bytes of arrays in {path.name}, got {size}")
-    return archive
+
+
+def _members(file: BinaryIO, path: Path) -> list[zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.infolist()
+    # A damaged directory makes zipfile raise all sorts of errors.
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"expected an archive of arrays in {path.name}, got: {text[:200]}") from error
 
 
 # -- pictures --------------------------------------------------------------------------------------
