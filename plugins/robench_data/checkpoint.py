@@ -32,7 +32,7 @@ class Checkpoint(Model):
 
     def __post_init__(self) -> None:
         require(bool(self.path), "expected a file of weights, got none; set model.checkpoint.path")
-        self._untrained()
+        self._chosen()
 
     def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Make the network with the file's weights; raises UserError when they do not fit."""
@@ -40,12 +40,16 @@ class Checkpoint(Model):
         from robench_data.networks.loading import load_all
 
         state = read_tensors(Path(self.path).expanduser())
-        untrained = self._untrained()
-        whole = untrained.build(shape, classes)
-        inner = isinstance(untrained, TorchvisionModel)
+        chosen = self._chosen()
+        whole = chosen.build(shape, classes)
+        inner = isinstance(chosen, TorchvisionModel)
         network = whole.get_submodule("network") if inner else whole
         load_all(network, _without(state, "network.") if inner else state, self.path)
         return whole
+
+    def untrained(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Make the architecture alone."""
+        return self._chosen().build(shape, classes)
 
     def identity(self) -> str:
         """Digest of the file; raises UserError when it is absent."""
@@ -53,7 +57,7 @@ class Checkpoint(Model):
 
         return file_digest(self.path)
 
-    def _untrained(self) -> Model:
+    def _chosen(self) -> Model:
         choice = registry().choices["model"].get(self.architecture)
         options = {} if self.options is None else self.options
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
@@ -47,6 +47,10 @@ class TorchvisionModel(Model):
         elif self.weights is not None:
             load_body(network, read_tensors(Path(self.weights).expanduser()), self.weights)
         return whole
+
+    def untrained(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Make the architecture alone, with random weights."""
+        return replace(self, weights=None).build(shape, classes)
 
     def identity(self) -> str:
         """Digest of the file of weights, if one is named; raises UserError when it is absent."""

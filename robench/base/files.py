@@ -76,7 +76,9 @@ def check_archive(path: Path) -> None:
     if any(one.flag_bits & 1 for one in found):
         raise UserError(f"expected an archive that is not encrypted in {path.name}")
     if (size := sum(one.file_size for one in found)) > MAX_EXPANDED:
-        raise UserError(f"expected at most {MAX_EXPANDED} bytes of arrays in {path.name}, got {size}")
+        raise UserError(
+            f"expected at most {MAX_EXPANDED} bytes of arrays in {path.name}, got {size}"
+        )
 
 
 def _members(file: BinaryIO, path: Path) -> list[zipfile.ZipInfo]:
@@ -86,7 +88,9 @@ def _members(file: BinaryIO, path: Path) -> list[zipfile.ZipInfo]:
     # A damaged directory makes zipfile raise all sorts of errors.
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"expected an archive of arrays in {path.name}, got: {text[:200]}") from error
+        raise UserError(
+            f"expected an archive of arrays in {path.name}, got: {text[:200]}"
+        ) from error
 
 
 # -- pictures --------------------------------------------------------------------------------------

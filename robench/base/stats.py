@@ -83,6 +83,17 @@ def mcnemar(b: int, c: int) -> float:
     return min(1.0, float(2 * below / 2**n))
 
 
+def at_least(hits: int, n: int, share: float = 0.5) -> float:
+    """Probability of at least `hits` successes among `n`, each with probability `share`.
+
+    Raises ValueError unless 0 <= share <= 1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"expected a share in [0,1], got {share}")
+    terms = (math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(hits, n + 1))
+    return min(1.0, math.fsum(terms))
+
+
 def _newcombe(a: int, b: int, c: int, d: int) -> tuple[float, float]:
     """Newcombe's hybrid score interval for a paired difference, with his continuity-corrected phi.
 

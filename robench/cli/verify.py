@@ -1,48 +1,55 @@
-"""`robench verify`: a record's saved examples, judged again."""
+"""`robench verify`: what records say, tried again on the models that they keep."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.base.machine import resume_collector
 from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
-    from robench.replay.verify import Verification
+    from robench.records.trust import Step
 
-HELP = "judge a record's saved examples again"
+HELP = "try again what records say, on the models that they keep"
+MARKS = {"pass": "[green]pass[/green]", "fail": "[red]FAIL[/red]", "not done": "not done"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("record")
+    parser.add_argument("record", nargs="+", help="a record's folder, or the beginning of its id")
+    parser.add_argument("--out", type=Path, help="folder to write an attestation a record into")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print per row whether its saved examples give the recorded labels; 1 when one does not."""
-    from robench.cli.terminal import console, table
+    """Print a line a step and the level of each record; 1 when a step failed."""
+    from robench.cli.terminal import console
     from robench.records.store import find
+    from robench.records.trust import write_attestation
     from robench.replay.verify import verify
     from robench.run.config import Places
 
     resume_collector()
     report_broken()
     places = Places.from_environment()
-    verifications = verify(find(options.record, places.results), places)
-    shown = table("attack", "access", "eps", "images", "inside the threat", "result")
-    for one in verifications:
-        shown.add_row(*_cells(one))
-    console().print(shown)
-    return 0 if all(one.equal for one in verifications) else 1
+    folders = [find(name, places.results) for name in options.record]
+    out, refuted = console(), False
+    for folder in folders:
+        verification = verify(folder, places)
+        out.print(folder.name, highlight=False)
+        for step in verification.steps:
+            out.print(_line(step), highlight=False, soft_wrap=True)
+        out.print(f"  level: {verification.level}", highlight=False)
+        refuted |= verification.refuted
+        if options.out:
+            path = write_attestation(verification.attestation, options.out)
+            out.print(f"  written to {path}", highlight=False, soft_wrap=True)
+    return 1 if refuted else 0
 
 
-def _cells(one: Verification) -> tuple[str, ...]:
-    return (
-        one.attack,
-        one.access,
-        "" if one.eps is None else f"{one.eps:.4g}",
-        str(one.n),
-        "yes" if one.legal else "[red]no[/red]",
-        "same labels" if one.equal else f"[red]{one.different} labels differ[/red]",
-    )
+def _line(step: Step) -> str:
+    from rich.markup import escape
+
+    text = escape("".join(c if c.isprintable() else "?" for c in step.text))
+    return f"  {MARKS[step.outcome]:<10} {step.name}: {text}"

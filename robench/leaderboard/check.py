@@ -11,11 +11,11 @@ from typing import Literal
 
 from robench.base.errors import ConfigError, DataError, UserError
 from robench.leaderboard.read.intake import Taken, check_form, find_records, take
-from robench.records.store import PROGRAM, read
+from robench.records.store import PROGRAM, WEIGHTS, read
 from robench.records.trust import Step
 from robench.run.config import Places
 
-MODELS = (PROGRAM, "model.safetensors")
+MODELS = (PROGRAM, WEIGHTS)
 """Files that hold the deployed model; a record needs one of them to be judged again."""
 
 
@@ -105,7 +105,9 @@ def _verified(folder: Path, places: Places) -> Iterator[Step]:
 def _failed(name: str, error: Exception) -> Step:
     text = " ".join(str(error).split())
     known = isinstance(error, UserError)
-    return Step(name=name, outcome="fail", text=text if known else f"{type(error).__name__}: {text}")
+    return Step(
+        name=name, outcome="fail", text=text if known else f"{type(error).__name__}: {text}"
+    )
 
 
 def _not_done(name: str, text: str) -> Step:

@@ -77,6 +77,10 @@ class Model(Component):
         generator, which the core has seeded.
         """
 
+    def untrained(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """As `build`, for weights that the caller loads: a model that reads a file leaves it be."""
+        return self.build(shape, classes)
+
     def identity(self) -> str:
         """What besides the options decides the network: a digest of a file or of foreign code."""
         return ""

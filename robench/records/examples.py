@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.lib import format as npy
 
 from robench.base.errors import UserError
-from robench.base.files import read_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
     from robench.plugin.evidence import Evidence
-
-MAX_BYTES = 2**30
-"""Size of the file at most."""
 
 
 def row_name(index: int) -> str:
@@ -50,8 +49,50 @@ def load_examples(path: Path, name: str, clean: Tensor) -> Tensor:
 
     Raises UserError when the file is missing, damaged or of another shape.
     """
-    try:
-        stored = torch.from_numpy(read_array(path, name, tuple(clean.shape), MAX_BYTES))
-    except OSError as error:
-        raise UserError(f"expected examples named {name} in {path}, got: {error}") from error
+    stored = torch.from_numpy(read_array(path, name, tuple(clean.shape), ("uint8", "float32")))
     return (stored + clean).float() / 255 if stored.dtype == torch.uint8 else stored
+
+
+def read_array(path: Path, name: str, shape: tuple[int, ...], types: Sequence[str]) -> NDArray[Any]:
+    """An array of a .npz file, whose header is looked at before anything large is unpacked.
+
+    Raises UserError when the file is missing or damaged, or the array is of another shape or type.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            with archive.open(f"{name}.npy") as file:
+                got, kind = _header(file)
+            if got != shape or kind not in types:
+                raise UserError(
+                    f"expected {name} of shape {shape} and type {' or '.join(types)} in {path}, "
+                    f"got {kind} {got}"
+                )
+            with archive.open(f"{name}.npy") as file:
+                found: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+                return found
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"expected examples named {name} in {path}, got: {reason}") from error
+
+
+def header(path: Path, name: str) -> tuple[tuple[int, ...], str] | None:
+    """Shape and type of an array of a .npz file; None where it has no such array.
+
+    Raises UserError when the file is missing or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if f"{name}.npy" not in archive.namelist():
+                return None
+            with archive.open(f"{name}.npy") as file:
+                return _header(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"expected arrays in {path}, got: {reason}") from error
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], str]:
+    version = npy.read_magic(file)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, str(dtype)

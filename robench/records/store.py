@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from robench.base.errors import CacheError, UserError
 from robench.base.files import read_plain
+from robench.base.hashing import file_hash
 from robench.base.paths import inside
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, SYSTEM_KINDS, Record
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from robench.plugin.evidence import Evidence
 
 RECORD, OUTCOMES, EXAMPLES = "record.json", "outcomes.parquet", "examples.npz"
-PROGRAM = "program.robench"
-"""The integer program that a record judged; records of float networks have none."""
+PROGRAM, WEIGHTS = "program.robench", "model.safetensors"
+"""The integer program that a record judged; where there is none, the trained network."""
 MAX_RECORD_BYTES = 8 * 2**20
 
 
@@ -34,12 +35,13 @@ def write(
     evidence: Evidence,
     results: Path,
     *,
-    program: Path | None = None,
+    model: Path,
     arrays: Mapping[str, NDArray[Any]] | None = None,
-) -> Path:
-    """Write a record's folder under a temporary name and rename it; returns `results/<id>`.
+) -> tuple[Record, Path]:
+    """Write a record's folder under a temporary name and rename it to `results/<id>`.
 
-    `program` is the file of the integer program that was judged, `arrays` the audit's examples.
+    `model` is the file of the integer program that was judged, or of the trained network; `arrays`
+    are the audit's examples. Returns the record with the digests of its files, and its folder.
 
     Raises CacheError when the disk refuses; then nothing of it is left.
     """
@@ -51,13 +53,14 @@ def write(
     folder = results / record.id
     try:
         work.mkdir(parents=True)
-        (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
         write_outcomes_file(evidence.outcomes, work / OUTCOMES)
         save_examples(evidence, work / EXAMPLES, arrays or {})
-        if program:
-            shutil.copyfile(program, work / PROGRAM)
+        shutil.copyfile(model, work / (WEIGHTS if model.suffix == ".safetensors" else PROGRAM))
         for name, table in evidence.tables.items():
             write_columns(table, inside(work, f"{name}.parquet"))
+        files = {path.name: file_hash(path) for path in sorted(work.iterdir())}
+        record = record.model_copy(update={"files": files})
+        (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
         save_preview(evidence, work)
         _replace(work, folder)
     except OSError as error:
@@ -66,7 +69,12 @@ def write(
             f"expected to write results below {results}, got: {error}; "
             "free some space or set results= to another folder"
         ) from error
-    return folder
+    return record, folder
+
+
+def artefact(folder: Path) -> Path | None:
+    """The deployed model that a record keeps: its integer program, else its trained network."""
+    return next((folder / name for name in (PROGRAM, WEIGHTS) if (folder / name).is_file()), None)
 
 
 def _replace(work: Path, folder: Path) -> None:

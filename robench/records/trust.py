@@ -53,11 +53,15 @@ class Attestation(Frozen):
     steps: tuple[Step, ...]
 
     @property
+    def refuted(self) -> bool:
+        """Whether something that the record says was found false."""
+        return any(step.outcome == "fail" for step in self.steps)
+
+    @property
     def verified(self) -> bool:
         """Whether nothing failed and everything needed was done."""
-        failed = any(step.outcome == "fail" for step in self.steps)
         missing = any(step.outcome != "pass" for step in self.steps if step.needed)
-        return bool(self.steps) and not failed and not missing
+        return bool(self.steps) and not self.refuted and not missing
 
 
 def content(folder: Path) -> str:
@@ -72,7 +76,7 @@ def level(unfounded: Sequence[str], attestation: Attestation | None) -> Level:
 
     `unfounded` says what of it nothing stored supports.
     """
-    if unfounded:
+    if unfounded or (attestation and attestation.refuted):
         return "reported"
     return "verified" if attestation and attestation.verified else "consistent"
 

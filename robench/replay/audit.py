@@ -14,8 +14,8 @@ from robench.run.pipeline import run
 def audit_record(folder: Path, places: Places) -> tuple[Record, Path]:
     """Run a record's configuration again with audit=full; what is cached is not computed again.
 
-    Where the network is not in the cache, the program kept with the record stands for it, attacked
-    on a twin made from it; without a program it is trained again, which is said.
+    Where the network is not in the cache, what the record keeps stands for it: its weights, or its
+    program, attacked on a twin made from it. Without either it is trained again, which is said.
 
     Returns the new record, which stands beside the old one, and its folder. Raises UserError for a
     record whose components are not installed.
@@ -23,4 +23,4 @@ def audit_record(folder: Path, places: Places) -> tuple[Record, Path]:
     rebuilt = rebuild_trained(folder, places)
     audit = replace(rebuilt.config.audit, level="full")
     full = replace(rebuilt.config, audit=joined(audit))
-    return run(full, rebuilt.places, rebuilt.record.overrides, rebuilt.program)
+    return run(full, rebuilt.places, rebuilt.record.overrides, rebuilt.kept)

@@ -1,4 +1,4 @@
-"""A record's models again: on its integer program where it kept one, else from training."""
+"""A record's models again: on the model that it kept, else from training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from robench.core.record import Record
 from robench.plugin.evidence import Evidence
 from robench.plugin.scenario import Scenario
-from robench.records.store import PROGRAM, read
+from robench.records.store import artefact, read
 from robench.run import reopen
 from robench.run.compose import from_plain
 from robench.run.config import Places, RunConfig
@@ -24,13 +24,13 @@ class Rebuilt:
     record: Record
     config: RunConfig
     places: Places
-    program: Path | None = None
-    """The integer program that stands for the network."""
+    kept: Path | None = None
+    """The integer program or the weights that stand for the network."""
 
     @cached_property
     def evidence(self) -> Evidence:
         """Data and models; nothing is attacked."""
-        return reopen.evidence(self.config, self.places, self.program)
+        return reopen.evidence(self.config, self.places, self.kept)
 
     @cached_property
     def scenarios(self) -> list[Scenario]:
@@ -39,16 +39,15 @@ class Rebuilt:
 
 
 def rebuild(folder: Path, places: Places) -> Rebuilt:
-    """A record on the integer program that it kept.
+    """A record on the integer program or the weights that it kept.
 
-    Without one its network comes from the cache or is trained again, which is said.
+    Without them its network comes from the cache or is trained again, which is said.
     """
     rebuilt = _trainable(folder, places)
-    kept = folder / PROGRAM
-    if kept.is_file():
-        return replace(rebuilt, program=kept)
+    if kept := artefact(folder):
+        return replace(rebuilt, kept=kept)
     if not reopen.is_trained(rebuilt.config, rebuilt.places):
-        text = "keeps no integer program and its network is not in the cache: training it again"
+        text = "keeps no model and its network is not in the cache: training it again"
         print(f"robench: {folder.name} {text}", file=sys.stderr)  # noqa: T201
     return rebuilt
 

@@ -1,118 +1,123 @@
-"""Judge a record's saved examples again on the rebuilt deployed model."""
+"""What a record says, tried again on the model that it keeps; nothing is trained."""
 
 from __future__ import annotations
 
-import sys
+import platform
+import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from robench.base.errors import UserError
-from robench.base.stats import wilson
-from robench.core.outcomes import RowOutcomes, rows_by_threat
+from robench.base.machine import cpu_name
 from robench.core.record import Record
-from robench.records.examples import load_examples, row_name
-from robench.records.store import EXAMPLES, read_outcomes
-from robench.replay.rebuild import Rebuilt, rebuild
-from robench.run.audit_files import AUDIT_TABLE, held_again, read_audit_table
+from robench.records import trust
+from robench.records.consistent import Inspected, inspect
+from robench.records.store import read
+from robench.records.trust import Attestation, Level, Step
+from robench.replay.certificates import certified_again, certifies
+from robench.replay.crafted import crafted_again
+from robench.replay.judged import audits_again, challenges_again, examples_again, rows_asked
+from robench.replay.model import model_again
+from robench.replay.searched import searched_again
+from robench.replay.steps import step
+from robench.replay.subject import Subject, open_subject
 from robench.run.config import Places
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Verification:
-    """One row, or one audit, judged again."""
+    """The steps of one verification, and the level that they give the record."""
 
-    attack: str
-    access: str
-    eps: float | None
-    n: int
-    different: int
-    """Images whose label, or whose standing after the audit, is another one now."""
-    legal: bool
-    """Whether all examples lie in the recorded threat model."""
+    folder: Path
+    unfounded: tuple[str, ...]
+    attestation: Attestation
 
     @property
-    def equal(self) -> bool:
-        """Whether the row stands as recorded."""
-        return self.different == 0 and self.legal
+    def steps(self) -> tuple[Step, ...]:
+        """What was done, in order."""
+        return self.attestation.steps
+
+    @property
+    def refuted(self) -> bool:
+        """Whether something that the record says is false."""
+        return self.attestation.refuted
+
+    @property
+    def level(self) -> Level:
+        """What the record proves."""
+        return trust.level(self.unfounded, self.attestation)
 
 
-def verify(folder: Path, places: Places) -> list[Verification]:
-    """Re-score every valid row and every audit of a record on its integer program.
+def verify(folder: Path, places: Places, seed: int | None = None) -> Verification:
+    """Verify a record: its files, then its model, examples, rows, audits and certificates.
 
-    A float model comes from the cache or is trained again, which is said. Rows of a randomised
-    model stand when the accuracy of its new answers lies in the recorded interval.
-
-    Raises UserError when the data differ or the record has no examples.
+    Which rows and images are tried again is drawn anew each time, so that nobody can prepare for
+    it; `seed` draws the same ones. Raises UserError when there is no record to read.
     """
-    outcomes = read_outcomes(folder)
-    rebuilt = rebuild(folder, places)
-    record, evidence = rebuilt.record, rebuilt.evidence
-    here = evidence.data.hash
-    if here != record.data.hash:
-        raise UserError(f"expected data {record.data.hash}, got {here} in this folder")
-    asked = {(s.attack, s.access, s.threat.norm, s.threat.eps): s for s in rebuilt.scenarios}
-    valid = [row for row in record.rows if row.status != "invalid"]
-    verifications = []
-    for index, row in enumerate(valid):
-        images = load_examples(folder / EXAMPLES, row_name(index), evidence.test.images)
-        part = outcomes.find(row.attack, row.access, row.norm, row.eps)
-        labels = evidence.system.deployed.predict(images).numpy()
-        different = _different(labels, part, evidence.system.deployed.randomised)
-        same = asked.get((row.attack, row.access, row.norm, row.eps))
-        clean = evidence.test.float_images()
-        noise = same is not None and same.search == "noise"
-        legal = noise or (same is not None and bool(same.threat.contains(images, clean).all()))
-        verifications.append(
-            Verification(row.attack, row.access, row.eps, len(labels), different, legal)
-        )
-    if record.audit and not (folder / f"{AUDIT_TABLE}.parquet").is_file():
-        text = "was written before audits kept their examples: its audits are not judged again"
-        print(f"robench: {folder.name} {text}", file=sys.stderr)  # noqa: T201
-        return verifications
-    budgets = {row.attack: row.budgets for row in asked.values() if row.budgets}
-    together = rows_by_threat(outcomes, budgets)
-    for number, audit in enumerate(record.audit):
-        under = [score.right for score in together.get((audit.norm, audit.eps), ())]
-        verifications.append(_audit_again(folder, record, number, under, rebuilt))
-    return verifications
+    record = read(folder)
+    content = trust.content(folder)
+    inspected: list[Inspected] = []
+    steps = [step("consistent", partial(_inspect, folder, inspected))]
+    unfounded = inspected[0].unfounded if inspected else ()
+    if inspected:
+        seed = secrets.randbits(62) if seed is None else seed
+        steps += _steps(folder, inspected[0], places, seed)
+    return Verification(folder, unfounded, _attested(record, content, tuple(steps)))
 
 
-def _different(labels: NDArray[np.int64], part: RowOutcomes, randomised: bool) -> int:
-    """Labels that are others now; of a randomised model, all when its accuracy left the interval.
-
-    Its answers are new each time, so that only the share of right ones can be compared.
-    """
-    recorded = part.prediction
-    if not randomised:
-        return int((labels != recorded).sum())
-    truth = part.label
-    low, high = wilson(int((recorded == truth).sum()), len(truth))
-    return 0 if low <= float((labels == truth).mean()) <= high else len(truth)
+def _inspect(folder: Path, into: list[Inspected]) -> str:
+    into.append(inspect(folder))
+    unfounded = into[0].unfounded
+    left = f", except: {'; '.join(unfounded)}" if unfounded else ""
+    return f"what the record says follows from its files{left}"
 
 
-def _audit_again(
-    folder: Path, record: Record, number: int, under: list[NDArray[np.bool_]], rebuilt: Rebuilt
-) -> Verification:
-    """Judge an audit's examples again, and count its audited accuracy anew."""
-    audit = record.audit[number]
-    table = read_audit_table(folder, number)
-    grid = rebuilt.config.threat.grid
-    held, legal = held_again(folder, number, audit, table, rebuilt.evidence, grid)
-    recorded = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
-    if not under or recorded is None or recorded.value is None:
-        raise UserError(f"expected rows and an audited accuracy for each audit in {folder}")
-    if table["randomised"][0]:  # new answers: the share is compared, not the images
-        share = float((held & table["rows"]).mean())
-        low, high = wilson(int(table["held"].sum()), audit.n)
-        different = 0 if low <= share <= high else audit.n
-    else:
-        held &= np.logical_and.reduce([right[table["position"]] for right in under])
-        different = int((held != table["held"]).sum())
-    different = max(different, abs(round(recorded.value * audit.n) - int(table["held"].sum())))
-    return Verification(f"audit ({audit.level})", "", audit.eps, audit.n, different, legal)
+Work = Callable[[Subject], str]
+
+
+def _steps(folder: Path, inspected: Inspected, places: Places, seed: int) -> Iterator[Step]:
+    """The steps on the model; where it cannot be had or is another, all say so."""
+    record = inspected.record
+    opened: list[Subject] = []
+
+    def model() -> str:
+        opened.append(open_subject(folder, record, inspected.outcomes, places, seed))
+        return model_again(opened[0])
+
+    first = step("model", model)
+    yield first
+    reason = "there is no model to judge by" if not opened else "the model is not the recorded one"
+    for name, work, needed in _works(record, opened[0] if opened else None):
+        if first.outcome == "pass":
+            yield step(name, partial(work, opened[0]), needed=needed)
+        else:
+            yield Step(name=name, outcome="not done", text=reason, needed=needed)
+
+
+def _works(record: Record, subject: Subject | None) -> Iterator[tuple[str, Work, bool]]:
+    """Every step's name, what does it, and whether the record needs it to be verified."""
+    rows, audited = bool(record.rows), bool(record.audit)
+    yield "rows", rows_asked, True
+    yield "examples", examples_again, rows
+    yield "audits", audits_again, audited
+    yield "crafted again", crafted_again, rows
+    yield "searched again", searched_again, audited
+    yield "certificates", certified_again, subject is None or certifies(subject)
+    yield "challenges", challenges_again, True
+
+
+def _attested(record: Record, content: str, steps: tuple[Step, ...]) -> Attestation:
+    import torch
+
+    return Attestation(
+        record=record.id,
+        content=content,
+        date=datetime.now(UTC).date().isoformat(),
+        robench=version("robench"),
+        torch=torch.__version__,
+        machine=f"{cpu_name()}, {platform.system()}",
+        steps=steps,
+    )

@@ -11,7 +11,7 @@ from robench.audit.best_row import best_row
 from robench.audit.checks.examples import PLANTED
 from robench.audit.verdict import above_clean
 from robench.base.stats import Paired, paired
-from robench.core.outcomes import Score, rows_by_threat, clean_score, scores
+from robench.core.outcomes import Score, clean_score, rows_by_threat, scores
 from robench.core.record import Audit, Finding, Value, WeakAttack, share, worst
 from robench.core.threat import Threat
 from robench.run.audit_files import keep

@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 
 
 def run(
-    config: RunConfig, places: Places, overrides: Sequence[str] = (), program: Path | None = None
+    config: RunConfig, places: Places, overrides: Sequence[str] = (), kept: Path | None = None
 ) -> tuple[Record, Path]:
     """Train, transform, compress, attack, judge, measure; returns the record and its folder.
 
-    program: the file of an integer program that stands for training and compression.
+    kept: an integer program that stands for training and compression, or weights for training.
     """
     start = time.perf_counter()
     prepare_machine(places)
-    steps = stages(config, places, Cache(places.cache), program)
+    steps = stages(config, places, Cache(places.cache), kept)
     evidence, rows = attack_all(steps)
     values = measure(evidence)
     status: Literal["ok", "at_chance"] = (
@@ -74,8 +74,8 @@ def run(
         provenance=made,
         timings={"run": time.perf_counter() - start, "finished": time.time()},
     )
-    files: dict[str, Any] = {"program": steps.program, "arrays": evidence.arrays}
-    return record, write(record, evidence, places.results, **files)
+    model = steps.program or steps.weights.path
+    return write(record, evidence, places.results, model=model, arrays=evidence.arrays)
 
 
 def prepare_machine(places: Places) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from robench.run.cache import Cache
 
 PROGRAM_GIVEN = "the network is the integer program that was kept with a record"
+WEIGHTS_GIVEN = "the trained network is the weights that were kept with a record"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Weights:
     """SHA-256 of the file."""
     notes: dict[str, Any]
     """What the training reported."""
-    made_on: MadeOn
+    made_on: MadeOn | None
+    """None where that is not known."""
 
 
 class Stages:
@@ -334,11 +336,38 @@ class ProgramStages(Stages):
         return self.finished.twin.to(self.device)
 
 
-def stages(config: RunConfig, places: Places, cache: Cache, program: Path | None = None) -> Stages:
-    """The stages of a configuration; `program` is the file of an integer program, or None."""
-    if program is None:
+class WeightsStages(Stages):
+    """The stages of a configuration whose training a file of weights stands for.
+
+    Maps, compression and deployment are made again; no other file of the model's is read.
+    """
+
+    def __init__(self, config: RunConfig, places: Places, cache: Cache, weights: Path) -> None:
+        super().__init__(config, places, cache)
+        self._given = weights
+
+    is_trained = True
+
+    def untrained(self) -> nn.Module:
+        """A new network, with no weights of a file that the model may name."""
+        return self.model.untrained(self.data.shape, len(self.data.classes))
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The given file."""
+        return Weights(self._given, file_hash(self._given), {"stored": WEIGHTS_GIVEN}, None)
+
+    @cached_property
+    def _model_key(self) -> dict[str, Any]:
+        return keys.component_key(self.model) | {"identity": ""}
+
+
+def stages(config: RunConfig, places: Places, cache: Cache, kept: Path | None = None) -> Stages:
+    """The stages of a configuration; `kept` is an integer program or safetensors, or None."""
+    if kept is None:
         return Stages(config, places, cache)
-    return ProgramStages(config, places, cache, program)
+    given = WeightsStages if kept.suffix == ".safetensors" else ProgramStages
+    return given(config, places, cache, kept)
 
 
 def _read_weights(folder: Path) -> Weights:

@@ -83,7 +83,9 @@ def take(folder: Path) -> Taken:
     # Whatever a hostile file makes a reader raise, the other records are sound.
     except Exception as error:
         text = " ".join(str(error).split())[:200]
-        raise UserError(f"expected a record that can be read, got {type(error).__name__}: {text}") from error
+        raise UserError(
+            f"expected a record that can be read, got {type(error).__name__}: {text}"
+        ) from error
     return Taken(found.record, found.outcomes, found.unfounded, folder)
 
 

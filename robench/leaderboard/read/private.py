@@ -17,7 +17,9 @@ PATH = re.compile(
     r"""|(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\[\w.-]+\\|file:/|/(?:home|Users|root)/"""
 )
 """A place on somebody's machine; `8/255`, `img/s` and addresses on the web are none."""
-HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
 """Characters that move a terminal's cursor, turn a line's direction, or cannot be seen."""
 SHARED = {"root", "user", "admin", "ubuntu", "localhost", "runner", "build", "nobody", "jovyan"}
 """Names of accounts and hosts that say nothing about anybody."""

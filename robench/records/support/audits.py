@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench.base.errors import UserError
-from robench.base.stats import Paired, paired, wilson
+from robench.base.stats import Paired, paired
 from robench.core.outcomes import Outcomes, Score, clean_score, rows_by_threat, scores
 from robench.core.record import AUDITED, Audit, Finding, Record, Value, WeakAttack, share, worst
 from robench.records.compare import budgets
@@ -184,7 +184,9 @@ def _as_said(record: Record, audit: Audit, rows: Sequence[Score]) -> Iterator[Va
     yield _accuracy(audit, hits)
     for row in rows:
         value = _value(record, audit, row)
-        yield _gain(row, Paired(value.value or 0.0, value.low or 0.0, value.high or 0.0, 1.0, 0, 0, audit.n))
+        yield _gain(
+            row, Paired(value.value or 0.0, value.low or 0.0, value.high or 0.0, 1.0, 0, 0, audit.n)
+        )
 
 
 def _accuracy(audit: Audit, hits: int) -> Value:

@@ -188,7 +188,9 @@ def _check_votes(table: Table, record: Record, about: Mapping[str, Axis]) -> str
         return f"certified radii by {name}: no rule known"
     if strange := set(options) - {field.name for field in fields(rules[name])}:
         raise UserError(f"expected options of {name}, got {', '.join(sorted(strange))}")
-    rule: Any = rules[name](**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    rule: Any = rules[name](
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    )
     if not np.isin(draws, draws_possible(rule)).all():
         raise UserError(f"expected numbers of draws at which {name} may stop, got others")
     bound = votes_lower_bound(hits, draws, float(options["alpha"]))

@@ -1,0 +1,78 @@
+"""A sample of the certificates drawn again, from the same seed, on the model that was kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from robench.records.tables import read_columns
+from robench.replay.steps import NotDone, Refuted
+from robench.replay.subject import Subject
+from robench.smoothing import SmoothedDeployed
+
+TABLE = "certificates"
+IMAGES, DRAWS = 8, 100_000
+"""Images certified again at most; no more are taken once they need so many draws together."""
+COLUMNS = ("image", "label", "prediction", "radius2", "hits", "draws", "seed")
+FLOATS = 0.05
+"""Share by which the squared radius of a float certificate may differ on another machine."""
+
+
+def certifies(subject: Subject) -> bool:
+    """Whether the record says anything about certificates."""
+    values = any("certifi" in value.metric for value in subject.record.values)
+    return values or (subject.folder / f"{TABLE}.parquet").is_file()
+
+
+def certified_again(subject: Subject) -> str:
+    """Whether certificates drawn again have the recorded label and radius."""
+    path = subject.folder / f"{TABLE}.parquet"
+    if not certifies(subject):
+        raise NotDone("the record certifies nothing")
+    if not path.is_file():
+        raise NotDone("the record keeps no table of its certificates")
+    certifiers = subject.stages.config.certifier
+    if not certifiers:
+        raise NotDone(f"its certifier is not known here: {', '.join(subject.unknown.values())}")
+    deployed = subject.system.deployed
+    if not isinstance(deployed, SmoothedDeployed):
+        raise Refuted("certificates of a model that is not smoothed")
+    table = read_columns(path)
+    if missing := set(COLUMNS) - set(table):
+        raise Refuted(f"the table of certificates has no column {', '.join(sorted(missing))}")
+    numbers, everything = table["image"].astype(np.int64), subject.stages.data.test
+    if (
+        len(set(numbers.tolist())) != len(numbers)
+        or not ((numbers >= 0) & (numbers < len(everything))).all()
+    ):
+        raise Refuted("the certified images are not images of the test set, each once")
+    if not np.array_equal(everything.labels.numpy()[numbers], table["label"]):
+        raise Refuted("the true labels of the certified images are not the data set's")
+    if set(table["seed"].tolist()) != {subject.stages.certify_seed}:
+        raise Refuted("the noise of the certificates is not that of the run's seed")
+    rows = _sample(subject, table["draws"])
+    test = everything.take(torch.from_numpy(numbers[rows]))
+    source = deployed.votes(test.images.numpy(), subject.stages.certify_seed, numbers[rows])
+    found = next(iter(certifiers.values())).certify(source, np.arange(len(rows)))
+    for at, row in enumerate(rows):
+        recorded = [int(table[name][row]) for name in ("prediction", "radius2")]
+        now = [int(found.prediction[at]), int(found.radius2[at])]
+        near = abs(recorded[1] - now[1]) <= FLOATS * max(now[1], 1)
+        if recorded[0] != now[0] or not (near if not deployed.exact else recorded[1] == now[1]):
+            raise Refuted(
+                f"image {numbers[row]} has label and squared radius {recorded} in the record, and "
+                f"{now} when it is certified again"
+            )
+    given = int((found.prediction >= 0).sum())
+    exactly = "the same" if deployed.exact else f"the same within {FLOATS:.0%}"
+    return (
+        f"{len(rows)} of {len(numbers)} images certified again, {given} with a label: "
+        f"labels and radii are {exactly}"
+    )
+
+
+def _sample(subject: Subject, draws: np.ndarray) -> np.ndarray:
+    """Rows of the table, fewer where they need many draws, at least three."""
+    rng = np.random.default_rng([subject.seed, 7])
+    order = rng.permutation(len(draws))[:IMAGES]
+    return order[: max(3, int((np.cumsum(draws[order]) <= DRAWS).sum()))]

@@ -1,0 +1,160 @@
+"""Saved examples of rows and audits, and challenges, judged again on the model."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from robench.audit.judge import Judge
+from robench.base.seeds import derive, seed_scope
+from robench.core.record import AttackRow, Audit
+from robench.core.threat import Threat, distance
+from robench.records.challenges import Challenge, examples_file, read_challenges
+from robench.records.examples import load_examples, row_name
+from robench.records.store import EXAMPLES
+from robench.replay.steps import NotDone, Refuted
+from robench.replay.subject import Subject
+from robench.run import reopen
+from robench.run.audit_files import AUDIT_TABLE, held_again, read_audit_table
+
+Place = tuple[str, str, str, float | None]
+
+
+def rows_asked(subject: Subject) -> str:
+    """Whether the rows are those that the configuration asks for, no more and no fewer."""
+    named = {row.attack for row in subject.record.rows}
+    asked = set(subject.record.config["attack"])
+    if named != asked:
+        raise Refuted(
+            f"the configuration asks for {_names(asked)}, the rows are of {_names(named)}"
+        )
+    known = [s for s in reopen.asked(subject.stages) if s.attack not in subject.unknown]
+    wanted = {(s.attack, s.access, s.threat.norm, s.threat.eps): s.search for s in known}
+    found = {
+        (row.attack, row.access, row.norm, row.eps): row
+        for row in subject.record.rows
+        if row.attack not in subject.unknown
+    }
+    for place in sorted(set(wanted) ^ set(found), key=str):
+        there = "a row that is missing" if place in wanted else "no such row"
+        raise Refuted(f"the configuration asks for {there}: {_where(*place)}")
+    for place, row in found.items():
+        if row.status != "invalid" and subject.part(row).search != wanted[place]:
+            raise Refuted(f"{_where(*place)} is no search of the kind that its attack makes")
+    return f"the {len(subject.record.rows)} rows are those that the configuration asks for"
+
+
+def examples_again(subject: Subject) -> str:
+    """Whether every row's examples keep to its threat, its distances and its labels."""
+    if not subject.valid:
+        raise NotDone("the record has no rows with examples")
+    images, different = subject.test.float_images(), 0
+    for index, row in enumerate(subject.valid):
+        where = _where(row.attack, row.access, row.norm, row.eps)
+        found = load_examples(subject.folder / EXAMPLES, row_name(index), subject.test.images)
+        _require_legal(where, subject.threat(row), found, images)
+        part = subject.part(row)
+        for norm, recorded in (("linf", part.linf), ("l2", part.l2)):
+            now = distance(found, images, norm).numpy()
+            if not np.allclose(now, recorded, rtol=1e-4, atol=1e-5):
+                raise Refuted(f"{where}: the recorded distances are not those of the examples")
+        different += subject.require_labels(where, part.prediction, found)
+    total = len(images) * len(subject.valid)
+    equal = "give their recorded labels" if not different else f"give all but {different} labels"
+    return f"{total} examples of {len(subject.valid)} rows lie in their threats and {equal}"
+
+
+def audits_again(subject: Subject) -> str:
+    """Whether every audit's examples break what its table says, and its accuracy follows."""
+    audits = subject.record.audit
+    if not audits:
+        raise NotDone("the record was not audited")
+    if not (subject.folder / f"{AUDIT_TABLE}.parquet").is_file():
+        raise NotDone("the record keeps no examples of its audits")
+    for number, audit in enumerate(audits):
+        _audit_again(subject, number, audit)
+    return f"the examples of {len(audits)} audits break the images that their tables name"
+
+
+def _audit_again(subject: Subject, number: int, audit: Audit) -> None:
+    where = f"audit under {audit.norm} {audit.eps:.4g}"
+    table = read_audit_table(subject.folder, number)
+    if not np.array_equal(table["position"], reopen.audited(subject.stages).numpy()):
+        raise Refuted(f"{where}: its images are not those that the configuration chooses")
+    grid = subject.stages.config.threat.grid
+    with seed_scope(derive(subject.seed, "audit", number)):
+        held, legal = held_again(subject.folder, number, audit, table, subject.evidence, grid)
+    if not legal:
+        raise Refuted(f"{where}: examples lie outside the ball")
+    recorded, rows = table["held"].astype(bool), table["rows"].astype(bool)
+    first, second = int((held & rows & ~recorded).sum()), int((~held & recorded).sum())
+    # What fell in the audit by many answers of a randomised model may hold in as many others.
+    noise = subject.randomised or bool(table["randomised"].any())
+    allowed = 0.02 * audit.n if noise or not subject.exact else 0
+    if first + second > (0.05 * audit.n if noise else allowed):
+        raise Refuted(
+            f"{where}: its examples break {second} images that it says hold, and {first} that it "
+            "says are broken are not"
+        )
+    value = subject.record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
+    if value is None or value.value is None or round(value.value * audit.n) != recorded.sum():
+        raise Refuted(f"{where}: its accuracy is not what its table counts")
+
+
+def challenges_again(subject: Subject) -> str:
+    """Whether every challenge beside the record breaks what it says it breaks."""
+    challenges = read_challenges(subject.folder)
+    for challenge in challenges:
+        wrong = broken_by(subject, challenge)
+        held = [at for at, broken in zip(challenge.broken, wrong, strict=True) if not broken]
+        if held:
+            raise Refuted(
+                f"the challenge of {challenge.source} does not break {len(held)} of "
+                f"{len(challenge.broken)} images, image {held[0]} for one"
+            )
+    return f"{len(challenges)} challenges break the images that they name"
+
+
+def broken_by(subject: Subject, challenge: Challenge) -> list[bool]:
+    """Which of a challenge's images its examples break; raises Refuted for illegal ones."""
+    if challenge.broken[-1] >= len(subject.test):
+        raise Refuted(
+            f"the challenge of {challenge.source} names image {challenge.broken[-1]} of "
+            f"{len(subject.test)}"
+        )
+    test = subject.test.take(torch.tensor(challenge.broken))
+    found = load_examples(examples_file(subject.folder, challenge), "images", test.images)
+    threat = Threat(challenge.norm, challenge.eps)
+    _require_legal(f"the challenge of {challenge.source}", threat, found, test.float_images())
+    return surely_wrong(subject, found, test.labels, "challenge").tolist()
+
+
+def surely_wrong(
+    subject: Subject, images: torch.Tensor, labels: torch.Tensor, name: str
+) -> torch.Tensor:
+    """Which candidates the model surely gets wrong, by many answers of a randomised one."""
+    with seed_scope(derive(subject.seed, name)):
+        return Judge(subject.system.deployed, subject.randomised).wrong(images, labels)
+
+
+def _require_legal(where: str, threat: Threat, found: torch.Tensor, images: torch.Tensor) -> None:
+    legal = threat.contains(found, images)
+    if not bool(legal.all()):
+        first = int((~legal).nonzero()[0, 0])
+        raise Refuted(
+            f"{where}: {int((~legal).sum())} examples lie outside the threat, image {first} for one"
+        )
+
+
+def _where(attack: str, access: str, norm: str, eps: float | None) -> str:
+    size = "without limit" if eps is None else f"{eps:.4g}"
+    return f"{attack} ({access}, {norm} {size})"
+
+
+def where(row: AttackRow) -> str:
+    """A row in words."""
+    return _where(row.attack, row.access, row.norm, row.eps)
+
+
+def _names(found: set[str]) -> str:
+    return ", ".join(sorted(found)) or "none"

@@ -1,0 +1,62 @@
+"""A sample of each audit repeated: the same searches on the model that was kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from robench.audit.checks import CHECKS, SEARCH_STEPS
+from robench.audit.trial import SystemTrial
+from robench.audit.verdict import worst
+from robench.base.seeds import derive, seed_scope
+from robench.base.stats import at_least
+from robench.core.record import Audit
+from robench.core.threat import Threat
+from robench.replay.steps import ALPHA, NotDone, Refuted
+from robench.replay.subject import Subject
+from robench.run.audit_files import AUDIT_TABLE, read_audit_table
+
+IMAGES = 64
+"""Images on which an audit is repeated, at most."""
+FRESH = 0.1
+"""Share of the images that an audit leaves which a second one may break: both search at random."""
+LEAST = 5
+"""Images that must fall before an audit is called invented."""
+
+
+def searched_again(subject: Subject) -> str:
+    """Whether the quick audit, repeated from another seed, leaves what the record says holds."""
+    audits = subject.record.audit
+    if not audits:
+        raise NotDone("the record was not audited")
+    if not (subject.folder / f"{AUDIT_TABLE}.parquet").is_file():
+        raise NotDone("the record does not say which images its audits leave")
+    return "; ".join(_again(subject, number, audit) for number, audit in enumerate(audits))
+
+
+def _again(subject: Subject, number: int, audit: Audit) -> str:
+    where = f"{audit.norm} {audit.eps:.4g}"
+    table = read_audit_table(subject.folder, number)
+    rows = subject.draw(f"audit {number}", np.arange(len(table["position"])), IMAGES)
+    recorded = table["held"].astype(bool)[rows]
+    test = subject.test.take(torch.from_numpy(table["position"][rows].astype(np.int64)))
+    trial = SystemTrial(
+        subject.system,
+        test.float_images(),
+        test.labels,
+        Threat(audit.norm, audit.eps, subject.stages.config.threat.grid),
+        derive(subject.seed, "searched", number),
+        steps=SEARCH_STEPS["quick"],
+    )
+    with seed_scope(derive(subject.seed, "search", number)):
+        findings = [finding for check in CHECKS["quick"] for finding in check.look(trial)]
+    broken, n = int((recorded & ~trial.held.numpy()).sum()), int(recorded.sum())
+    if broken >= LEAST and at_least(broken, n, FRESH) < ALPHA:
+        raise Refuted(
+            f"{where}: a search breaks {broken} of {n} images that the record says no search and "
+            "no row breaks"
+        )
+    if audit.verdict == "pass" and worst(f.verdict for f in findings) == "fail":
+        first = next(finding for finding in findings if finding.verdict == "fail")
+        raise Refuted(f"{where}: the audit is recorded as passed, and fails now: {first.sentence}")
+    return f"{where}: of {n} images that hold, {broken} break now"
