@@ -95,14 +95,15 @@ def check_form(folder: Path) -> None:
     Raises UserError.
     """
     _check_files(folder)
-    _check_json(folder)
+    data = read_plain(folder / RECORD, MAX_RECORD_BYTES)
+    _check_json(data)
     record = read(folder)
     if record.schema_version != SCHEMA_VERSION:
         raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
     _check_names(record)
     check_config(record)
     _check_values(record)
-    check_private(record)
+    check_private(record, data)
 
 
 def _check_files(folder: Path) -> None:
@@ -117,9 +118,8 @@ def _check_files(folder: Path) -> None:
         read_picture(folder / PREVIEW, MAX_PICTURE)
 
 
-def _check_json(folder: Path) -> None:
+def _check_json(data: bytes) -> None:
     """No text is long enough to swamp a page, and no more values and brackets than records have."""
-    data = read_plain(folder / RECORD, MAX_RECORD_BYTES)
     outside = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
     if max(map(len, outside)) > MAX_TEXT:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")

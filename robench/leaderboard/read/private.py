@@ -6,6 +6,7 @@ import getpass
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,7 @@ from robench.base.errors import UserError
 from robench.core.record import Record
 
 PATH = re.compile(
-    r"""(?:^|[\s=,;:"'`(\[{<])(?:/[^\s/]|~[\w.-]*/|~$)"""  # /data/x, ~/x, ~someone/x
+    r"""(?:^|[\s=,;:"'`(\[{<])(?:/[^\s/]|~[\w.-]*/|~(?:\n|$))"""  # /data/x, ~/x, ~someone/x
     r"""|(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\[\w.-]+\\|file:/|/(?:home|Users|root)/"""
 )
 """A place on somebody's machine; `8/255`, `img/s` and addresses on the web are none."""
@@ -27,19 +28,32 @@ LEAST = 4
 """Letters of a name that is looked for: shorter ones are parts of sentences."""
 
 
-def check_private(record: Record) -> None:
-    """Raise UserError, naming the field, for a path, an account or host name, a hidden character."""
+def check_private(record: Record, data: bytes) -> None:
+    """Raise UserError, naming the field, for a path, an account or host name, a hidden character.
+
+    `data` is the record as it was read.
+    """
+    text = data.decode("utf-8", "replace")
+    # Nearly all texts of a record stand in it many times, and without escapes they are what they
+    # look like: looking at each once is ten times faster than field by field.
+    if "\\" not in text and _wrong("\n".join(set(text.split('"')[1::2]))) is None:
+        return
+    for where, one in _texts(record.model_dump(), ""):
+        if wrong := _wrong(one):
+            raise UserError(f"expected {wrong[0]} in {where}, got {wrong[1][:60]!a}{wrong[2]}")
+
+
+def _wrong(text: str) -> tuple[str, str, str] | None:
+    """What should stand there instead, what does, and what to do; None where nothing is wrong."""
+    if found := PATH.search(text):
+        place = text[found.start() :].partition("\n")[0]
+        return "no place on a machine", place, "; give it relative to the data root"
+    if found := HIDDEN.search(text):
+        return "plain characters", found.group(), ""
     own = _own()
-    for where, text in _texts(record.model_dump(), ""):
-        if found := PATH.search(text):
-            raise UserError(
-                f"expected no place on a machine in {where}, got {text[found.start() :][:60]!r}; "
-                "give it relative to the data root"
-            )
-        if HIDDEN.search(text):
-            raise UserError(f"expected plain characters in {where}, got {text[:60]!a}")
-        if own is not None and (named := own.search(text)):
-            raise UserError(f"expected no account or host name in {where}, got {named.group()!r}")
+    if own is not None and (found := own.search(text)):
+        return "no account or host name", found.group(), ""
+    return None
 
 
 def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
@@ -59,10 +73,8 @@ def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
 def _own() -> re.Pattern[str] | None:
     """This machine's account and host as words; None where neither says anything."""
     names = {socket.gethostname().partition(".")[0]}
-    try:
+    with suppress(OSError, KeyError):  # an account without a name
         names.add(getpass.getuser())
-    except (OSError, KeyError):  # an account without a name
-        pass
     telling = [re.escape(n) for n in names if len(n) >= LEAST and n.lower() not in SHARED]
     if not telling:
         return None

@@ -70,7 +70,7 @@ def check_audits(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[s
 
 
 def _audited(record: Record, outcomes: Outcomes) -> dict[tuple[str, float], list[Score]]:
-    """The threats that the configuration has audited, with their rows; none of a model at chance."""
+    """The threats that the configuration has audited, and their rows; none of one at chance."""
     if record.config["audit"].get("level") == "off" or record.status == "at_chance":
         return {}
     return rows_by_threat(outcomes, budgets(record))
@@ -189,6 +189,13 @@ def _as_said(record: Record, audit: Audit, rows: Sequence[Score]) -> Iterator[Va
         )
 
 
+def _stated(value: Value, n: int) -> Paired:
+    """A gain as the record has it; raises UserError where it has no number or no interval."""
+    if value.value is None or value.low is None or value.high is None:
+        raise UserError(f"expected a number and an interval of {words(value)}")
+    return Paired(value.value, value.low, value.high, 1.0, 0, 0, n)
+
+
 def _accuracy(audit: Audit, hits: int) -> Value:
     axes = {"norm": audit.norm, "eps": audit.eps}
     return share("audited_accuracy", min(max(hits, 0), audit.n), audit.n, axes)
@@ -294,12 +301,10 @@ class _Held:
 
     def _bounded(self, row: Score, least: float) -> Value:
         value = _value(self.record, self.audit, row)
-        if value.value is None or value.low is None or value.high is None:
-            raise UserError(f"expected a number and an interval of {words(value)}")
-        if value.value < least - ROUNDING:
+        stated = _stated(value, self.audit.n)
+        if stated.difference < least - ROUNDING:
             raise UserError(
                 f"expected {words(value)} of at least {least:.6g} by the audit's table, got "
-                f"{value.value}"
+                f"{stated.difference}"
             )
-        pair = Paired(value.value, value.low, value.high, 1.0, 0, 0, self.audit.n)
-        return _gain(row, pair)
+        return _gain(row, stated)

@@ -94,10 +94,8 @@ def require_values(found: Iterable[Value], wanted: Sequence[Value], source: str)
         if said is None:
             raise UserError(f"expected {words(value)} among the values, by {source}, got none")
         require_same(said, value, source)
-    if known:
-        raise UserError(
-            f"expected values that follow from {source}, got also {words(next(iter(known.values())))}"
-        )
+    for value in known.values():
+        raise UserError(f"expected values that follow from {source}, got also {words(value)}")
 
 
 def require_same(said: Value, wanted: Value, source: str) -> None:
