@@ -35,7 +35,7 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
         with _opened(path, MAX_ROWS) as file:
             table = file.read(use_threads=False)
             return {name: _numpy(table[name]) for name in table.column_names}
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"expected a table at {path}, got: {error}") from error
 
 
@@ -68,7 +68,7 @@ def read_outcomes_file(path: Path, rows: int = MAX_ROWS) -> Outcomes:
         words = {name: _coded(table[name]) for name in WORDS}
         types = {**{name: COLUMNS[name] for name in PER_IMAGE}, "eps": "float64", "valid": "bool"}
         numbers = {name: _numpy(table[name], kind) for name, kind in types.items()}
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"expected an outcomes table in {path.name}, got: {error}") from error
     codes = [code for code, _ in words.values()]
     return Outcomes(tuple(_row(words, numbers, at) for at in _blocks(codes, numbers["eps"])))

@@ -63,14 +63,14 @@ def system_config(plain: Mapping[str, Any]) -> tuple[RunConfig, dict[str, str]]:
                 except UserError as error:
                     unknown[name] = str(error)
         access = {name: ACCESS[name](**fields) for name, fields in plain["access"].items()}
-        settings = {
+        settings: dict[str, Any] = {
             "train": TrainConfig(**plain["train"]),
             "threat": ThreatConfig(**plain["threat"]),
             # The checks of plugins are the author's.
             "audit": replace(AuditConfig(**plain["audit"]), checks=()),
         }
-        chosen = {"seed": plain["seed"], "images": plain["images"], "access": access}
-        return RunConfig(**parts, **settings, **chosen, metric={}), unknown
+        chosen: dict[str, Any] = {"seed": plain["seed"], "images": plain["images"]}
+        return RunConfig(**parts, **settings, **chosen, access=access, metric={}), unknown
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"expected a run's configuration, got {error!r}") from error
 

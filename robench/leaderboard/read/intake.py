@@ -24,6 +24,7 @@ UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 MAX_TEXT = 4_000
+LONG_NUMBER = re.compile(rb"[0-9.eE+-]{400}")
 MAX_VALUES = 5_000
 MAX_COMMAS = 400_000
 """Commas of a record at most: no more than this many values stand in it."""
@@ -120,10 +121,10 @@ def _check_files(folder: Path) -> None:
 
 def _check_json(data: bytes) -> None:
     """No text is long enough to swamp a page, and no more values and brackets than records have."""
-    outside = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-    if max(map(len, outside)) > MAX_TEXT:
+    pieces = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    marks = b"".join(pieces[::2])
+    if max(map(len, pieces[1::2]), default=0) > MAX_TEXT or LONG_NUMBER.search(marks):
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
-    marks = b"".join(outside[::2])
     if marks.count(b",") > MAX_COMMAS:
         raise UserError(f"expected at most {MAX_COMMAS} values in {RECORD}, got more")
     depth = deepest = 0

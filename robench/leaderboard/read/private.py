@@ -14,7 +14,7 @@ from robench.base.errors import UserError
 from robench.core.record import Record
 
 PATH = re.compile(
-    r"""(?:^|[\s=,;:"'`(\[{<])(?:/[^\s/]|~[\w.-]*/|~(?:\n|$))"""  # /data/x, ~/x, ~someone/x
+    r"""(?:^|[\s=,;:"'`(\[{])(?:/[^\s/]|~[\w.-]*/|~(?:\n|$))"""  # /data/x, ~/x, ~someone/x
     r"""|(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\[\w.-]+\\|file:/|/(?:home|Users|root)/"""
 )
 """A place on somebody's machine; `8/255`, `img/s` and addresses on the web are none."""

@@ -12,7 +12,17 @@ import numpy as np
 from robench.base.errors import UserError
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import Outcomes, Score, clean_score, rows_by_threat, scores
-from robench.core.record import AUDITED, Audit, Finding, Record, Value, WeakAttack, share, worst
+from robench.core.record import (
+    AUDITED,
+    Audit,
+    Axis,
+    Finding,
+    Record,
+    Value,
+    WeakAttack,
+    share,
+    worst,
+)
 from robench.records.compare import budgets
 from robench.records.support.values import ROUNDING, require_values, words
 from robench.records.tables import read_columns
@@ -197,7 +207,7 @@ def _stated(value: Value, n: int) -> Paired:
 
 
 def _accuracy(audit: Audit, hits: int) -> Value:
-    axes = {"norm": audit.norm, "eps": audit.eps}
+    axes: dict[str, Axis] = {"norm": audit.norm, "eps": audit.eps}
     return share("audited_accuracy", min(max(hits, 0), audit.n), audit.n, axes)
 
 

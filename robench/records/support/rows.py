@@ -56,6 +56,9 @@ def check_asked(record: Record, outcomes: Outcomes) -> None:
     config, levels = record.config, _Levels()
     searches = {row.attack: row.search for row in outcomes.rows if row.attack != CLEAN}
     waiting = list(record.rows)
+    for row in waiting:
+        if row.attack not in config["attack"]:
+            raise UserError(f"expected {title(row)} in config.attack, got no such attack")
     for name, options in config["attack"].items():
         mine = [row for row in waiting if row.attack == name]
         if not mine:
@@ -78,8 +81,6 @@ def check_asked(record: Record, outcomes: Outcomes) -> None:
         if waiting[: len(mine)] != mine:
             raise UserError(f"expected the rows of {name} together, in the configuration's order")
         waiting = waiting[len(mine) :]
-    if waiting:
-        raise UserError(f"expected {title(waiting[0])} in config.attack, got no such attack")
     levels.check()
 
 
