@@ -49,9 +49,14 @@ class Inspected:
 
 
 def inspect(folder: Path) -> Inspected:
-    """Hold a record against its files; raises UserError for the first contradiction."""
+    """Read a record and hold it against its files; raises UserError for a contradiction."""
     record = read(folder)
     check_config(record)
+    return hold(record, folder)
+
+
+def hold(record: Record, folder: Path) -> Inspected:
+    """Hold a record, its configuration checked, against its files; raises like `inspect`."""
     _check_identity(record)
     _check_files(record, folder)
     most = record.data.images * (len(record.rows) + 1)

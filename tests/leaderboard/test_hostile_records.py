@@ -735,10 +735,10 @@ def test_checks_go_on_after_a_bad_record(
 def test_a_reader_that_raises_leaves_one_record_out(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(folder: Path) -> None:
+    def broken(record: object, folder: Path) -> None:
         raise MemoryError("a bug")
 
-    monkeypatch.setattr("robench.leaderboard.read.intake.inspect", broken)
+    monkeypatch.setattr("robench.leaderboard.read.intake.hold", broken)
     with pytest.raises(UserError, match="MemoryError: a bug"):
         take(good)
     found = list(check([good], Places(), sample=0))

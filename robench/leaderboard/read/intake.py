@@ -12,7 +12,7 @@ from robench.base.files import check_archive, folders_with, read_picture, read_p
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
-from robench.records.consistent import KINDS, check_config, inspect
+from robench.records.consistent import KINDS, check_config, hold
 from robench.records.preview import PREVIEW
 from robench.records.store import MAX_RECORD_BYTES, RECORD, read
 
@@ -28,6 +28,7 @@ LONG_NUMBER = re.compile(rb"[0-9.eE+-]{400}")
 MAX_VALUES = 5_000
 MAX_COMMAS = 400_000
 """Commas of a record at most: no more than this many values stand in it."""
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 MAX_DEPTH = 40
 """Lists and mappings inside each other at most."""
 MAX_FILES = 1_000
@@ -77,8 +78,7 @@ def take(folder: Path) -> Taken:
     Raises UserError, whatever is wrong: a bad record costs itself alone.
     """
     try:
-        check_form(folder)
-        found = inspect(folder)
+        found = hold(check_form(folder), folder)
     except UserError:
         raise
     # Whatever a hostile file makes a reader raise, the other records are sound.
@@ -90,8 +90,8 @@ def take(folder: Path) -> Taken:
     return Taken(found.record, found.outcomes, found.unfounded, folder)
 
 
-def check_form(folder: Path) -> None:
-    """Files, names, texts and numbers of a record, before anything is computed from them.
+def check_form(folder: Path) -> Record:
+    """Read a record: its files, names, texts and numbers, before anything is computed from them.
 
     Raises UserError.
     """
@@ -105,6 +105,7 @@ def check_form(folder: Path) -> None:
     check_config(record)
     _check_values(record)
     check_private(record, data)
+    return record
 
 
 def _check_files(folder: Path) -> None:
@@ -127,11 +128,10 @@ def _check_json(data: bytes) -> None:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
     if marks.count(b",") > MAX_COMMAS:
         raise UserError(f"expected at most {MAX_COMMAS} values in {RECORD}, got more")
-    depth = deepest = 0
-    for mark in re.findall(rb"[\[{]|[\]}]", marks):
-        depth += 1 if mark in b"[{" else -1
-        deepest = max(deepest, depth)
-    if deepest > MAX_DEPTH:
+    brackets, depth = marks.translate(None, NO_BRACKETS), 0
+    while brackets and depth <= MAX_DEPTH:
+        brackets, depth = brackets.replace(b"[]", b"").replace(b"{}", b""), depth + 1
+    if brackets:
         raise UserError(f"expected at most {MAX_DEPTH} lists inside each other in {RECORD}")
 
 
