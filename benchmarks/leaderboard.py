@@ -23,14 +23,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from robench.base.hashing import digest
-from robench.base.stats import wilson
+from robench.base.stats import Paired, paired, wilson
 from robench.core.outcomes import COLUMNS
-from robench.core.record import SCHEMA_VERSION, run_id
+from robench.core.record import SCHEMA_VERSION, AttackRow, DataInfo, run_id
 from robench.records.preview import PREVIEW, save_png, strip
+from robench.records.protocol import protocol, settings
 
 IMAGES = 300
-ATTACKS = ("fgsm", "pgd", "bim", "mim", "cw", "square", "normal_noise")
-EPS = 0.1
+ATTACKS = ("fgsm", "pgd", "bim", "mim", "pgd_margin", "square", "normal_noise")
+EPS, MOVED = 0.1, 25 / 255
+"""The ball, and how far the examples in it lie."""
+AUDITED = 100
 PROTOCOLS = 20
 DEFENSES = ("none", "gaussian_training", "adversarial_training", "feedback_learning", "intrs")
 COMPRESSORS = ("none", "ptq", "ptq_int8", "qat_int8")
@@ -132,6 +135,9 @@ def _make_one(root: Path, number: int, rng: np.random.Generator, png: bytes) -> 
     clean = _predictions(labels, 0.9 + 0.1 * skill, rng)
     attacked = {a: _predictions(labels, skill * rng.uniform(0.5, 1), rng) for a in ATTACKS}
     pq.write_table(_table(labels, clean, attacked), folder / "outcomes.parquet")
+    standing = {name: (found == labels) & (clean == labels) for name, found in attacked.items()}
+    held = np.logical_and.reduce([right for name, right in standing.items() if "noise" not in name])
+    pq.write_table(_audit_table(clean == labels, held), folder / "audit.parquet")
     record = _record(config, number, labels, clean, attacked, rng)
     (folder / "record.json").write_text(json.dumps(record, indent=1))
     (folder / PREVIEW).write_bytes(png)
@@ -150,10 +156,11 @@ def _config(number: int) -> dict[str, Any]:
         "defense": {DEFENSES[number // 12 % 5]: {}},
         "attack": {name: {"eps": None, "norm": None} for name in ATTACKS},
         "metric": {"accuracy": {}},
+        "certifier": {},
         "access": {"white_box": {}},
         "train": {},
         "threat": {},
-        "audit": {},
+        "audit": {"level": "quick", "images": None, "checks": []},
         "seed": number // 60,
         "images": IMAGES,
     }
@@ -164,7 +171,7 @@ def _table(labels: Any, clean: Any, attacked: dict[str, Any]) -> pa.Table:
     count, n = len(parts), len(labels)
     words = {
         "attack": np.repeat([name for name, _ in parts], n),
-        "access": np.repeat(["none"] + ["white_box"] * (count - 1), n),
+        "access": np.repeat([_access(name) for name, _ in parts], n),
         "search": np.repeat([_search(name) for name, _ in parts], n),
         "norm": np.repeat([""] + ["linf"] * (count - 1), n),
     }
@@ -174,13 +181,34 @@ def _table(labels: Any, clean: Any, attacked: dict[str, Any]) -> pa.Table:
         "eps": np.repeat([np.nan] + [EPS] * (count - 1), n),
         "clean_prediction": np.tile(clean, count),
         "prediction": np.concatenate([found for _, found in parts]),
-        "linf": np.full(n * count, EPS),
-        "l2": np.full(n * count, 3 * EPS),
+        "linf": np.repeat([0.0] + [MOVED] * (count - 1), n),
+        "l2": np.repeat([0.0] + [3 * MOVED] * (count - 1), n),
         "valid": np.ones(n * count, bool),
     }
     columns = {name: {**words, **numbers}[name] for name in COLUMNS}
     cast = {name: v if name in words else v.astype(COLUMNS[name]) for name, v in columns.items()}
     return pa.table(cast)
+
+
+def _audit_table(clean: Any, held: Any) -> pa.Table:
+    """An audit of the first images that broke nothing which the rows had not."""
+    n = AUDITED
+    columns = {
+        "audit": np.zeros(n, np.int64),
+        "position": np.arange(n),
+        "image": np.arange(n),
+        "norm": np.full(n, "linf"),
+        "eps": np.full(n, EPS),
+        "randomised": np.zeros(n, bool),
+        "clean": clean[:n],
+        "rows": held[:n],
+        "held": held[:n],
+    }
+    return pa.table(columns)
+
+
+def _access(name: str) -> str:
+    return "none" if _search(name) in ("clean", "noise") else "white_box"
 
 
 def _search(name: str) -> str:
@@ -195,23 +223,35 @@ def _record(
     attacked: dict[str, Any],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    threat = {"access": "white_box", "norm": "linf", "eps": EPS}
     standing = clean == labels
     held = {name: (found == labels) & standing for name, found in attacked.items()}
-    worst = np.logical_and.reduce([right for name, right in held.items() if "noise" not in name])
+    strong = [name for name in ATTACKS if _search(name) == "ball"]
+    worst = np.logical_and.reduce([held[name] for name in strong])
+    threats = {name: {"access": _access(name), "norm": "linf", "eps": EPS} for name in ATTACKS}
+    axes = {name: {"attack": name, **threat} for name, threat in threats.items()}
     values = [_share("clean_accuracy", standing, {})]
     for name, found in attacked.items():
-        values.append(_share("attacked_accuracy", found == labels, {"attack": name, **threat}))
-        values.append(_share("robust_accuracy", held[name], {"attack": name, **threat}))
+        values.append(_share("attacked_accuracy", found == labels, axes[name]))
+        values.append(_share("robust_accuracy", held[name], axes[name]))
     worst_axes = {"attack": "worst_case", "access": "any", "norm": "linf", "eps": EPS}
     values.append(_share("worst_case_accuracy", worst, worst_axes))
-    values.append(_share("audited_accuracy", worst, {"norm": "linf", "eps": EPS}))
+    values.append(_share("audited_accuracy", worst[:AUDITED], {"norm": "linf", "eps": EPS}))
+    weak, above = [], []
+    for name in strong:
+        pair = paired(held[name][:AUDITED], worst[:AUDITED])
+        ends = {"low": pair.low, "high": pair.high}
+        gain = {"metric": "gained_by_masking", "value": pair.difference, "n": AUDITED, **ends}
+        values.append({**gain, "unit": "share", "better": "lower", "axes": axes[name]})
+        if pair.low > 0:
+            weak.append({"attack": name, "access": "white_box", "gained": pair.difference, **ends})
+        over = paired(attacked[name] == labels, standing)
+        above.append(_above_clean(over))
     for place in range(8):
-        certified = standing & (rng.random(IMAGES) < 1 - place / 8)
-        values.append(_share("certified_accuracy", certified, {"radius": place / 4}))
+        stable = standing & (rng.random(IMAGES) < 1 - place / 8)
+        values.append(_share("stable_accuracy", stable, {"radius": place / 4}))
     for layer in range(4):
-        axes = {"layer": f"conv{layer}", "p": 2}
-        values.append({"metric": "weight_perturbation", "value": rng.random(), "axes": axes})
+        of = {"layer": f"conv{layer}", "p": 2}
+        values.append({"metric": "weight_perturbation", "value": rng.random(), "axes": of})
     for metric, unit, scale in (("latency", "s", 1e-3), ("size", "bytes", 1e6)):
         value = float(rng.uniform(0.2, 2) * scale)
         values.append({"metric": metric, "value": value, "unit": unit, "better": "lower"})
@@ -222,34 +262,54 @@ def _record(
         "verdict": verdict,
         "sentence": "Square breaks no more images than PGD does.",
     }
-    audit = {"norm": "linf", "eps": EPS, "level": "quick", "n": IMAGES, "verdict": verdict}
+    gravest = "fail" if any(one["verdict"] == "fail" for one in above) else verdict
+    audit = {"norm": "linf", "eps": EPS, "level": "quick", "n": AUDITED, "verdict": gravest}
+    data = {
+        "name": next(iter(config["dataset"])),
+        "hash": digest(number % PROTOCOLS),
+        "images": IMAGES,
+        "subset": digest(list(range(IMAGES))),
+    }
+    rows = [{"attack": name, **threat, "seconds": 1.0} for name, threat in threats.items()]
+    kinds = ("dataset", "model", "compressor", "defense", "attack", "metric", "certifier")
+    components = {f"{k}.{n}": "robench 0.1.0 / 1" for k in kinds for n in config[k]}
+    made = [AttackRow(**row) for row in rows]
+    known = settings(made, config, components)
     return {
         "schema_version": SCHEMA_VERSION,
         "id": run_id(config),
         "config": config,
         "overrides": [],
         "seed": config["seed"],
-        "data": {
-            "name": next(iter(config["dataset"])),
-            "hash": digest(number % 2),
-            "images": IMAGES,
-            "subset": digest(list(range(IMAGES))),
-        },
+        "data": data,
         "values": values,
-        "rows": [{"attack": name, **threat, "seconds": 1.0} for name in ATTACKS],
+        "rows": rows,
         "agreement": {"equal_labels": 1.0, "logit_gap": 0.0, "n": IMAGES, "flagged": False},
-        "audit": [{**audit, "findings": [finding] * 6}],
-        "protocol": digest(["protocol", number % PROTOCOLS]),
+        "audit": [{**audit, "findings": [finding] * 6 + above, "weak_attacks": weak}],
+        "protocol": protocol(DataInfo(**data), made, known),
         "provenance": {
             "robench": "0.1.0",
             "distributions": {"torch": "2.6.0", "numpy": "2.0.0"},
-            "components": {f"attack.{name}": "robench 0.1.0 / 1" for name in ATTACKS},
+            "components": components,
             "python": "3.11",
             "machine": "made up",
             "device": "cpu",
             "threads": 1,
         },
         "timings": {"run": 1.0},
+    }
+
+
+def _above_clean(pair: Paired) -> dict[str, Any]:
+    return {
+        "check": "above_clean",
+        "value": pair.difference,
+        "low": pair.low,
+        "high": pair.high,
+        "n": pair.n,
+        "threshold": 0.0,
+        "verdict": "fail" if pair.low > 0 else "pass",
+        "sentence": "The accuracy against clean.",
     }
 
 

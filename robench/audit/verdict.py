@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
-
 from torch import Tensor
 
 from robench.base.stats import Paired, paired, wilson
-from robench.core.record import Finding
-
-Level = Literal["pass", "suspect", "fail"]
-VERDICTS: tuple[Level, ...] = ("pass", "suspect", "fail")
-
-
-def worst(levels: Iterable[Level]) -> Level:
-    """The gravest of some verdicts; `pass` when there are none."""
-    return max(levels, key=VERDICTS.index, default="pass")
+from robench.core.record import Finding, Verdict
 
 
 def share_finding(
@@ -35,7 +24,7 @@ def share_finding(
     """
     count = hits if isinstance(hits, int) else int(hits.sum())
     low, high = wilson(count, n) if n else (0.0, 1.0)
-    level: Level = "pass"
+    level: Verdict = "pass"
     if n and low > suspect:
         level = "fail" if fail is not None and low > fail else "suspect"
     return Finding(
@@ -59,7 +48,7 @@ def difference(
     the paired interval; `{points}` in the sentence is filled in.
     """
     pair = paired(before.numpy(), after.numpy())
-    level: Level = "fail" if pair.low > fail else "suspect" if pair.low > suspect else "pass"
+    level: Verdict = "fail" if pair.low > fail else "suspect" if pair.low > suspect else "pass"
     return Finding(
         check=check,
         value=pair.difference,
@@ -74,7 +63,7 @@ def difference(
 
 def above_clean(attack: str, pair: Paired) -> Finding:
     """A finding about a white-box row's accuracy minus the clean one, on the same images."""
-    level: Level = "fail" if pair.low > 0 else "pass"
+    level: Verdict = "fail" if pair.low > 0 else "pass"
     return Finding(
         check="above_clean",
         value=pair.difference,

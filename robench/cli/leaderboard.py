@@ -16,12 +16,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("records", nargs="+", type=Path, help="folders that hold records")
     parser.add_argument("--out", type=Path, help="where the page goes")
     parser.add_argument("--check", action="store_true", help="check the records, make no page")
+    parser.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="with --check: judge only N of the records that hold a model again",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the page, or check the records; 1 when a check failed."""
+    if options.sample is not None and (not options.check or options.sample < 0):
+        raise UserError("expected --sample N of at least 0, together with --check")
     if options.check:
-        return _check(options.records)
+        return _check(options.records, options.sample)
     if options.out is None:
         raise UserError("expected --out DIR for the page, or --check")
     return _build(options.records, options.out)
@@ -39,14 +47,17 @@ def _build(records: list[Path], out: Path) -> int:
     return 0
 
 
-def _check(records: list[Path]) -> int:
+def _check(records: list[Path], sample: int | None) -> int:
     from robench.cli.terminal import print_line
     from robench.leaderboard.check import check
     from robench.run.config import Places
 
     resume_collector()
-    failed = 0
-    for result in check(records, Places.from_environment()):
+    counts = {"pass": 0, "fail": 0, "not done": 0}
+    for result in check(records, Places.from_environment(), sample):
         print_line(f"{result.record}: {result.check} {result.outcome} {result.text}".rstrip())
-        failed += result.outcome == "fail"
-    return 1 if failed else 0
+        counts[result.outcome] += 1
+    if not any(counts.values()):
+        raise UserError(f"expected records below {', '.join(map(str, records))}, got none")
+    print_line(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    return 1 if counts["fail"] else 0

@@ -212,6 +212,12 @@ def scores_by_threat(outcomes: Outcomes, budgets: Budgets) -> dict[tuple[str, fl
     return found
 
 
+def rows_by_threat(outcomes: Outcomes, budgets: Budgets) -> dict[tuple[str, float], list[Score]]:
+    """The rows under each threat that an audit judges: one that allows a change."""
+    found = scores_by_threat(outcomes, budgets)
+    return {(norm, eps): rows for (norm, eps), rows in found.items() if eps}
+
+
 def worst_cases(outcomes: Outcomes, budgets: Budgets) -> Iterator[Score]:
     """Per image the worst over all attacks of one norm and eps, every access; noise is left out."""
     for (norm, eps), same in scores_by_threat(outcomes, budgets).items():

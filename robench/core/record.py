@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +15,11 @@ SCHEMA_VERSION = 1
 Axis = str | int | float | None
 SYSTEM_KINDS = ("dataset", "model", "compressor", "defense")
 """Kinds of components that make what is judged, as a record's configuration names them."""
+AUDITED = {"off": 0, "quick": 100, "full": 500}
+"""The levels of the audit, and how many images each works on."""
+Verdict = Literal["pass", "suspect", "fail"]
+VERDICTS: tuple[Verdict, ...] = ("pass", "suspect", "fail")
+"""Of an audit, from the one that weighs least."""
 RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric", "certifier")
 """Those, and what judges it: every run chooses of each."""
 
@@ -104,7 +109,7 @@ class Finding(Frozen):
     """How many images it comes from."""
     threshold: float | None = None
     """What the interval's lower end must exceed to be suspect."""
-    verdict: Literal["pass", "suspect", "fail"]
+    verdict: Verdict
     sentence: str
 
 
@@ -130,7 +135,7 @@ class Audit(Frozen):
     level: str
     n: int
     """Images it worked on, a subset of the run's."""
-    verdict: Literal["pass", "suspect", "fail"]
+    verdict: Verdict
     findings: tuple[Finding, ...] = ()
     weak_attacks: tuple[WeakAttack, ...] = ()
 
@@ -208,6 +213,11 @@ class Record(Frozen):
             if value.metric == metric and axes.items() <= value.axes.items():
                 return value
         return None
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The gravest of some verdicts; `pass` when there are none."""
+    return max(verdicts, key=VERDICTS.index, default="pass")
 
 
 def run_id(config: Mapping[str, Any]) -> str:

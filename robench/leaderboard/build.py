@@ -89,3 +89,6 @@ def _take(out: Path, found: tuple[str, Path]) -> BoardRow | str:
         return collect([found[1]], out)
     except UserError as error:
         return str(error)
+    # Whatever else a record breaks, it costs that record alone.
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

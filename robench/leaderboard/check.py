@@ -1,22 +1,22 @@
-"""Whether a submitted record holds: its form, its hashes, its numbers, and its examples again."""
+"""Whether submitted records hold: their form, what follows from their files, and a sample judged
+again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from robench.base.errors import ConfigError, DataError, UserError
-from robench.core.outcomes import Score, clean_score, scores, worst_cases
-from robench.core.record import Record
-from robench.leaderboard.read.intake import check_hash, find_records, take
-from robench.records.compare import budgets
-from robench.records.store import read, read_outcomes
+from robench.leaderboard.read.intake import Taken, check_form, find_records, take
+from robench.records.store import PROGRAM, WEIGHTS, read
+from robench.records.trust import Step
 from robench.run.config import Places
 
-ROUNDING = 1e-9
+MODELS = (PROGRAM, WEIGHTS)
+"""Files that hold the deployed model; a record needs one of them to be judged again."""
 
 
 @dataclass(frozen=True)
@@ -29,113 +29,86 @@ class CheckResult:
     text: str = ""
 
 
-class NotDone(Exception):
-    """A check that this machine cannot make, and why."""
+def check(roots: list[Path], places: Places, sample: int | None = None) -> Iterator[CheckResult]:
+    """Check every record below the roots; a broken one ends its own checks, not the others'.
+
+    sample: how many of the records that hold a model are judged again; all if not given.
+    """
+    found = find_records(roots)
+    judged = _sample(found, sample)
+    for name, folder in found:
+        for step in _steps(folder, name in judged, places):
+            yield CheckResult(name, step.name, step.outcome, step.text)
 
 
-def check(roots: list[Path], places: Places) -> Iterator[CheckResult]:
-    """Check every record below the roots; a broken one ends its own checks, not the others'."""
-    for name, folder in find_records(roots):
-        for title, test in RECORD_CHECKS.items():
-            result = _one(name, title, test, folder, places)
-            yield result
-            if result.outcome == "fail":
-                break
+def _sample(found: Sequence[tuple[str, Path]], sample: int | None) -> set[str]:
+    """The same ones each time, and not to be chosen by a folder's name."""
+    able = [(name, folder) for name, folder in found if _model(folder)]
+    able.sort(key=lambda one: hashlib.sha256(_identity(one[1])).digest())
+    return {name for name, _ in able[:sample]}
 
 
-Test = Callable[[Path, Places], None]
-
-
-def _one(name: str, title: str, test: Test, folder: Path, places: Places) -> CheckResult:
+def _identity(folder: Path) -> bytes:
     try:
-        test(folder, places)
-    except NotDone as reason:
-        return CheckResult(name, title, "not done", str(reason))
+        return read(folder).id.encode()
+    except UserError:
+        return b""
+
+
+def _model(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in MODELS)
+
+
+def _steps(folder: Path, judged: bool, places: Places) -> Iterator[Step]:
+    try:
+        check_form(folder)
+    except Exception as error:
+        yield _failed("form", error)
+        return
+    yield Step(name="form", outcome="pass")
+    try:
+        taken = take(folder)
     except UserError as error:
-        return CheckResult(name, title, "fail", str(error))
-    return CheckResult(name, title, "pass")
+        yield _failed("consistent", error)
+        return
+    yield from _founded(taken)
+    if not _model(folder):
+        yield _not_done("verified", "the record holds no deployed model")
+    elif not judged:
+        yield _not_done("verified", "not in the sample")
+    else:
+        yield from _verified(folder, places)
 
 
-def _form(folder: Path, places: Places) -> None:
-    del places
-    take(folder)
+def _founded(taken: Taken) -> Iterator[Step]:
+    """What nothing stored supports was not checked, which is no pass."""
+    if not taken.unfounded:
+        yield Step(name="consistent", outcome="pass")
+    for text in taken.unfounded:
+        yield _not_done("consistent", text)
 
 
-def _hash(folder: Path, places: Places) -> None:
-    del places
-    check_hash(read(folder))
-
-
-def _numbers(folder: Path, places: Places) -> None:
-    """Every accuracy follows from the outcomes table."""
-    del places
-    record, outcomes = read(folder), read_outcomes(folder)
-    known = budgets(record)
-    _same(record, "clean_accuracy", clean_score(outcomes))
-    for metric, robust in (("attacked_accuracy", False), ("robust_accuracy", True)):
-        for score in scores(outcomes, known, when_clean_right=robust):
-            _same(record, metric, score)
-    for score in worst_cases(outcomes, known):
-        _same(record, "worst_case_accuracy", score)
-
-
-def _same(record: Record, metric: str, score: Score) -> None:
-    found = record.find(metric, **({} if metric == "clean_accuracy" else score.axes))
-    if found is not None and (found.value is None or abs(found.value - score.value) > ROUNDING):
-        raise UserError(
-            f"expected {metric} of {score.attack} to be {score.value:.6g} by the outcomes table, "
-            f"got {found.value}"
-        )
-
-
-def _protocol(folder: Path, places: Places) -> None:
-    """The protocol is the one that the configuration and the data give here."""
-    from robench.records.protocol import protocol, settings
-    from robench.run.compose import from_plain
-    from robench.run.provenance import component_versions
-    from robench.run.reopen import data
-
-    record = read(folder)
-    with _possible():
-        config = from_plain(record.config, record.provenance.components)
-        hash_here, versions = data(config, places).hash, component_versions(config)
-    if hash_here != record.data.hash:
-        raise UserError(f"expected data {hash_here}, got {record.data.hash}")
-    here = protocol(record.data, record.rows, settings(record.rows, record.config, versions))
-    if here != record.protocol:
-        raise UserError(
-            f"expected protocol {here} for this configuration and these versions, got "
-            f"{record.protocol}"
-        )
-
-
-def _examples(folder: Path, places: Places) -> None:
-    """What the record says stands on the model that it keeps."""
+def _verified(folder: Path, places: Places) -> Iterator[Step]:
+    """The deployed model judges the record's examples again, and is searched again."""
+    # It loads torch, which form and numbers do not need.
     from robench.replay.verify import verify
 
-    steps = verify(folder, places).steps
-    for step in steps:
-        if step.outcome == "fail":
-            raise UserError(f"{step.name}: {step.text}")
-    for step in steps:
-        if step.outcome == "not done" and step.needed:
-            raise NotDone(f"{step.name}: {step.text}")
-
-
-@contextmanager
-def _possible() -> Iterator[None]:
-    """Turn a data set or plugin that this machine lacks into a check that was not done."""
     try:
-        yield
+        yield from verify(folder, places).steps
     except (ConfigError, DataError) as error:
-        raise NotDone(str(error)) from error
+        # Data or plugins that this machine lacks.
+        yield _not_done("verified", str(error))
+    except Exception as error:
+        yield _failed("verified", error)
 
 
-RECORD_CHECKS: dict[str, Test] = {
-    "form": _form,
-    "hash": _hash,
-    "numbers": _numbers,
-    "protocol": _protocol,
-    "examples": _examples,
-}
-"""In the order in which they are made; each expects that those before it passed."""
+def _failed(name: str, error: Exception) -> Step:
+    text = " ".join(str(error).split())
+    known = isinstance(error, UserError)
+    return Step(
+        name=name, outcome="fail", text=text if known else f"{type(error).__name__}: {text}"
+    )
+
+
+def _not_done(name: str, text: str) -> Step:
+    return Step(name=name, outcome="not done", text=text)

@@ -1,25 +1,174 @@
-"""Whether what a record says follows from its files."""
+"""Whether all that a record says follows from what lies beside it: cheap, and done on every intake.
+
+What contradicts itself or its files is an error. What nothing stored speaks of is named and lowers
+the record's level: a missing table is never a pass. That the files are those of an honest run is
+not shown here; `robench.replay.verify` judges them again.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from robench.base.errors import UserError
+from robench.base.files import require_plain
+from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes
-from robench.core.record import Record
-from robench.records.store import read, read_outcomes
+from robench.core.record import RUN_KINDS, Record, run_id
+from robench.core.threat import ThreatConfig
+from robench.records.protocol import ACCESSES, protocol, settings
+from robench.records.store import OUTCOMES, read
+from robench.records.support.audits import check_audits
+from robench.records.support.rows import check_asked, check_outcomes, check_queries_only
+from robench.records.support.values import check_accuracies
+from robench.records.support.votes import check_certificates, check_predictions
+from robench.records.tables import read_outcomes_file
+from robench.training.recipe import TrainConfig
+
+KINDS = (*RUN_KINDS, "access")
+FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
+"""A file's name, without a folder."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
+PROOF = re.compile(r".*\.(parquet|npz|robench|safetensors)")
+"""Files that prove something, so that the record must name them."""
+CHALLENGE = re.compile(r"challenge-[0-9a-f]{16}\.npz")
+"""Files that others add to a record."""
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """A record whose files do not contradict each other."""
+    """A record without a contradiction, and what of it nothing stored supports."""
 
     record: Record
     outcomes: Outcomes
     unfounded: tuple[str, ...]
-    """What of it nothing stored supports."""
+    """In words; empty of a record that is consistent."""
 
 
 def inspect(folder: Path) -> Inspected:
-    """Read a record; raises UserError for a contradiction."""
-    return Inspected(read(folder), read_outcomes(folder), ())
+    """Read a record and hold it against its files; raises UserError for a contradiction."""
+    record = read(folder)
+    check_config(record)
+    return hold(record, folder)
+
+
+def hold(record: Record, folder: Path) -> Inspected:
+    """Hold a record, its configuration checked, against its files; raises like `inspect`."""
+    _check_identity(record)
+    _check_files(record, folder)
+    most = record.data.images * (len(record.rows) + 1)
+    outcomes = read_outcomes_file(folder / OUTCOMES, rows=most)
+    check_outcomes(record, outcomes)
+    check_asked(record, outcomes)
+    check_queries_only(record)
+    _check_protocol(record)
+    _check_agreement(record)
+    check_accuracies(record, outcomes)
+    return Inspected(record, outcomes, tuple(_unfounded(record, outcomes, folder)))
+
+
+def _unfounded(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str]:
+    yield from check_audits(record, outcomes, folder)
+    yield from check_certificates(record, outcomes, folder)
+    yield from check_predictions(record, outcomes, folder)
+
+
+def check_config(record: Record) -> None:
+    """Raise UserError unless the configuration has the parts and settings of a run."""
+    config = record.config
+    for kind in KINDS:
+        chosen = config.get(kind)
+        if not isinstance(chosen, dict) or not all(isinstance(v, dict) for v in chosen.values()):
+            raise UserError(f"expected config.{kind} to map choices to options")
+        if kind in ("dataset", "model", "compressor", "defense", "access") and not chosen:
+            raise UserError(f"expected a choice in config.{kind}, got none")
+    known = {
+        "train": {field.name for field in fields(TrainConfig)},
+        "threat": {field.name for field in fields(ThreatConfig)},
+        "audit": {"level", "images", "checks"},
+    }
+    for name, options in known.items():
+        given = config.get(name)
+        if not isinstance(given, dict):
+            raise UserError(f"expected config.{name} to hold options")
+        if strange := set(given) - options:
+            raise UserError(f"expected options of {name} in config.{name}, got {_names(strange)}")
+    if strange := set(config["access"]) - set(ACCESSES):
+        raise UserError(f"expected access {' or '.join(ACCESSES)}, got {_names(strange)}")
+    if strange := set(config) - {*KINDS, *known, "seed", "images"}:
+        raise UserError(f"expected the settings of a run in config, got {_names(strange)}")
+    for name, count in (("images", config.get("images")), ("audit", config["audit"].get("images"))):
+        if count is not None and (type(count) is not int or count < 1):
+            raise UserError(f"expected a number of images in config for {name}, got {count!r}")
+
+
+def _names(strange: set[str]) -> str:
+    return ", ".join(repr(name[:80]) for name in sorted(strange))
+
+
+def check_id(record: Record) -> None:
+    """Raise UserError unless the id is the digest of the configuration."""
+    if (wanted := run_id(record.config)) != record.id:
+        raise UserError(f"expected id {wanted} for this configuration, got {record.id}")
+
+
+def _check_identity(record: Record) -> None:
+    check_id(record)
+    config, data = record.config, record.data
+    if config.get("seed") != record.seed:
+        raise UserError(f"expected seed {config.get('seed')}, as in config, got {record.seed}")
+    if [data.name] != list(config["dataset"]):
+        raise UserError(f"expected data {_names(set(config['dataset']))}, got {data.name!r}")
+    if data.images < 1 or (config.get("images") or data.images) < data.images:
+        raise UserError(f"expected at most {config['images']} images, got {data.images}")
+    wanted = {f"{kind}.{name}" for kind in RUN_KINDS for name in config[kind]}
+    # Older records say nothing of certifiers.
+    different = {
+        name
+        for name in wanted ^ set(record.provenance.components)
+        if name not in wanted or not name.startswith("certifier.")
+    }
+    if different:
+        raise UserError(f"expected versions of config's components, not so of {_names(different)}")
+    bits: Mapping[str, Any] = next(iter(config["compressor"].values()))
+    if record.bits is not None and bits.get("bits", record.bits) != record.bits:
+        raise UserError(f"expected {bits['bits']} bits, as in config, got {record.bits}")
+
+
+def _check_files(record: Record, folder: Path) -> None:
+    """The files are those that the record names; an older record names none."""
+    if not record.files:
+        return
+    here = {path.name for path in folder.iterdir() if PROOF.fullmatch(path.name)}
+    if strange := {n for n in here - set(record.files) if not CHALLENGE.fullmatch(n)}:
+        raise UserError(f"expected files that the record names, got {_names(strange)}")
+    if OUTCOMES not in record.files:
+        raise UserError(f"expected {OUTCOMES} among the files that the record names")
+    for name, stated in record.files.items():
+        if not FILE.fullmatch(name) or not SHA256.fullmatch(stated):
+            raise UserError(f"expected a plain name and a SHA-256 in files, got {name[:80]!r}")
+        try:
+            require_plain(folder / name)
+        except FileNotFoundError:
+            raise UserError(f"expected the file {name}, which the record names, got none") from None
+        if file_hash(folder / name) != stated:
+            raise UserError(f"expected {name} as the record names it, got another file")
+
+
+def _check_protocol(record: Record) -> None:
+    known = settings(record.rows, record.config, record.provenance.components)
+    wanted = protocol(record.data, record.rows, known)
+    if wanted != record.protocol:
+        raise UserError(
+            f"expected protocol {wanted} for these rows and versions, got {record.protocol}"
+        )
+
+
+def _check_agreement(record: Record) -> None:
+    said = record.agreement
+    hits = said.equal_labels * said.n
+    if said.n != record.data.images or abs(hits - round(hits)) > 1e-6 or not 0 <= hits <= said.n:
+        raise UserError(f"expected agreement as a share of {record.data.images} images")

@@ -8,6 +8,8 @@ from typing import Any
 from robench.base.hashing import digest
 from robench.core.record import AttackRow, DataInfo
 
+ACCESSES = ("white_box", "transfer")
+"""What an attack may know of the model."""
 NO_ACCESS = "none"
 """The access of rows that read no model: noise, which no worst case counts."""
 

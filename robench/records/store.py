@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from robench.base.errors import CacheError, UserError
+from robench.base.files import read_plain
 from robench.base.hashing import file_hash
 from robench.base.paths import inside
 from robench.core.outcomes import Outcomes
@@ -109,9 +110,7 @@ def read(folder: Path) -> Record:
     """Read and check one record; raises UserError naming the file and the first thing wrong."""
     path = folder / RECORD
     try:
-        if path.stat().st_size > MAX_RECORD_BYTES:
-            raise UserError(f"expected at most {MAX_RECORD_BYTES} bytes in {path}")
-        record = Record.model_validate_json(path.read_bytes())
+        record = Record.model_validate_json(read_plain(path, MAX_RECORD_BYTES))
     except OSError as error:
         raise UserError(f"expected a record at {path}, got: {error}") from error
     except ValidationError as error:

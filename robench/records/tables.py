@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench.base.errors import UserError
+from robench.base.files import open_plain
 from robench.core.outcomes import COLUMNS, PER_IMAGE, WORDS, Outcomes, RowOutcomes
 
 if TYPE_CHECKING:
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     Table = Mapping[str, Any] | pd.DataFrame
 
 MAX_BYTES = 256 * 2**20
+MAX_EXPANDED = 2**30
+"""Bytes of a table's columns at most, expanded as the file says."""
 MAX_ROWS = 20_000_000
+MAX_COLUMNS = 200
 
 
 def read_columns(path: Path) -> dict[str, NDArray[Any]]:
@@ -27,10 +32,10 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
     import pyarrow as pa
 
     try:
-        with _opened(path) as file:
+        with _opened(path, MAX_ROWS) as file:
             table = file.read(use_threads=False)
             return {name: _numpy(table[name]) for name in table.column_names}
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"expected a table at {path}, got: {error}") from error
 
 
@@ -48,22 +53,22 @@ def plain_columns(table: Table) -> dict[str, list[Any]]:
     return {name: np.asarray(table[name]).tolist() for name in _names(table)}
 
 
-def read_outcomes_file(path: Path) -> Outcomes:
-    """The outcomes table, cut into the rows of the run.
+def read_outcomes_file(path: Path, rows: int = MAX_ROWS) -> Outcomes:
+    """The outcomes table of at most so many rows, cut into the rows of the run.
 
     Raises UserError when it is missing, too large, damaged, or not the table robench writes.
     """
     import pyarrow as pa
 
     try:
-        with _opened(path, read_dictionary=list(WORDS)) as file:
+        with _opened(path, rows, read_dictionary=list(WORDS)) as file:
             if missing := set(COLUMNS) - set(file.schema_arrow.names):
                 raise UserError(f"expected columns {', '.join(sorted(missing))} in {path.name}")
             table = file.read(list(COLUMNS), use_threads=False)
         words = {name: _coded(table[name]) for name in WORDS}
         types = {**{name: COLUMNS[name] for name in PER_IMAGE}, "eps": "float64", "valid": "bool"}
         numbers = {name: _numpy(table[name], kind) for name, kind in types.items()}
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"expected an outcomes table in {path.name}, got: {error}") from error
     codes = [code for code, _ in words.values()]
     return Outcomes(tuple(_row(words, numbers, at) for at in _blocks(codes, numbers["eps"])))
@@ -78,16 +83,28 @@ def _names(table: Table) -> list[str]:
     return [str(name) for name in table]
 
 
-def _opened(path: Path, **options: Any) -> Any:
+@contextmanager
+def _opened(path: Path, rows: int, **options: Any) -> Iterator[Any]:
+    """The file, once its own account of itself says that it fits into memory."""
     import pyarrow.parquet as pq
 
-    if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"expected at most {MAX_BYTES} bytes in {path.name}")
-    file = pq.ParquetFile(path, pre_buffer=False, **options)
-    if file.metadata.num_rows > MAX_ROWS:
-        file.close()
-        raise UserError(f"expected at most {MAX_ROWS} rows in {path.name}")
-    return file
+    with (
+        open_plain(path, MAX_BYTES) as plain,
+        pq.ParquetFile(plain, pre_buffer=False, **options) as file,
+    ):
+        about = file.metadata
+        groups = (about.row_group(i) for i in range(about.num_row_groups))
+        expanded = sum(abs(group.total_byte_size) for group in groups)
+        sizes = {
+            "rows": (about.num_rows, rows),
+            "columns": (about.num_columns, MAX_COLUMNS),
+            "groups of rows": (about.num_row_groups, max(rows, 1)),
+            "bytes, expanded,": (expanded, MAX_EXPANDED),
+        }
+        for what, (found, most) in sizes.items():
+            if found > most:
+                raise UserError(f"expected at most {most} {what} in {path.name}, got {found}")
+        yield file
 
 
 def _blocks(codes: list[NDArray[Any]], eps: NDArray[np.float64]) -> Iterator[slice]:
@@ -109,8 +126,11 @@ def _row(
     named: dict[str, Any] = {name: names[codes[at.start]] for name, (codes, names) in words.items()}
     eps = float(numbers["eps"][at.start])
     each: dict[str, Any] = {name: numbers[name][at] for name in PER_IMAGE}
-    valid = bool(numbers["valid"][at].all())
-    return RowOutcomes(**named, eps=None if np.isnan(eps) else eps, **each, valid=valid)
+    valid = numbers["valid"][at]
+    if valid.any() != valid.all():
+        raise UserError(f"expected {named['attack']} to be valid for all images or for none")
+    eps_or_none = None if np.isnan(eps) else eps
+    return RowOutcomes(**named, eps=eps_or_none, **each, valid=bool(valid.all()))
 
 
 # -- pyarrow's own conversions from and to numpy import pandas, so these go through its buffers ----
@@ -119,7 +139,7 @@ def _row(
 def _coded(column: Any) -> tuple[NDArray[Any], list[str]]:
     """Words as numbers, and the words that these stand for."""
     array = column.combine_chunks()
-    if not hasattr(array, "dictionary"):
+    if not hasattr(array, "dictionary") or not _is_word(array.type.value_type):
         raise ValueError(f"{column.type} where words should stand")
     return _numpy(array.indices), [str(word) for word in array.dictionary.to_pylist()]
 
@@ -127,13 +147,16 @@ def _coded(column: Any) -> tuple[NDArray[Any], list[str]]:
 def _numpy(column: Any, kind: str = "") -> NDArray[Any]:
     """An Arrow column as an array, cast to `kind`; a missing float is NaN.
 
-    Raises ValueError for other missing values and for values that `kind` does not hold.
+    Raises ValueError for a column of another type (words or lists where numbers should stand),
+    for other missing values and for values that `kind` does not hold.
     """
     import pyarrow as pa
 
     found = column.type if not kind else pa.type_for_alias(kind)
-    if pa.types.is_string(found) or pa.types.is_large_string(found):
+    if _is_word(found) and not kind:
         return np.array(column.to_pylist())
+    if _family(column.type) != _family(found):
+        raise ValueError(f"{column.type} where {found} should stand")
     # Arrow packs eight truths into a byte.
     stored = pa.uint8() if pa.types.is_boolean(found) else found
     array = column if column.type == stored else column.cast(stored)
@@ -148,6 +171,27 @@ def _numpy(column: Any, kind: str = "") -> NDArray[Any]:
         bits = np.unpackbits(np.frombuffer(present, np.uint8), count=end, bitorder="little")
         result = np.where(bits[array.offset :] == 1, result, np.nan).astype(dtype)
     return result != 0 if pa.types.is_boolean(found) else result
+
+
+def _is_word(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _family(kind: Any) -> str:
+    """Whole numbers, numbers or truths; raises ValueError for any other type."""
+    import pyarrow as pa
+
+    families = {
+        "int": pa.types.is_integer(kind),
+        "float": pa.types.is_floating(kind),
+        "bool": pa.types.is_boolean(kind),
+    }
+    for name, holds in families.items():
+        if holds:
+            return name
+    raise ValueError(f"{kind} where numbers should stand")
 
 
 def _arrow(values: Any) -> Any:

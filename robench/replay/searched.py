@@ -7,10 +7,9 @@ import torch
 
 from robench.audit.checks import CHECKS, SEARCH_STEPS
 from robench.audit.trial import SystemTrial
-from robench.audit.verdict import worst
 from robench.base.seeds import derive, seed_scope
 from robench.base.stats import at_least
-from robench.core.record import Audit
+from robench.core.record import Audit, worst
 from robench.core.threat import Threat
 from robench.replay.judged import audit_table
 from robench.replay.steps import ALPHA, NotDone, Refuted

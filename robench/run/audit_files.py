@@ -14,6 +14,7 @@ from robench.base.errors import UserError
 from robench.core.threat import Threat
 from robench.records.examples import differences, load_examples
 from robench.records.store import EXAMPLES
+from robench.records.support.audits import AUDIT_TABLE as AUDIT_TABLE
 from robench.records.tables import read_columns
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from robench.plugin.evidence import Evidence
     from robench.run.evidence import RunEvidence
     from robench.run.examination import Examined
-
-AUDIT_TABLE = "audit"
-"""The table's name: a row per audit of the record and audited image."""
 
 
 def array_name(number: int) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from robench.audit.best_row import best_row
 from robench.audit.checks.examples import PLANTED
-from robench.audit.verdict import above_clean, worst
+from robench.audit.verdict import above_clean
 from robench.base.stats import Paired, paired
-from robench.core.outcomes import Outcomes, Score, clean_score, scores, scores_by_threat
-from robench.core.record import Audit, Finding, Value, WeakAttack, share
+from robench.core.outcomes import Score, clean_score, rows_by_threat, scores
+from robench.core.record import Audit, Finding, Value, WeakAttack, share, worst
 from robench.core.threat import Threat
 from robench.run.audit_files import keep
 from robench.run.examination import Examined, examine, rejudged, subset
@@ -40,15 +40,6 @@ def audits(evidence: RunEvidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]
         found.append(audit)
         values += measured
     return tuple(found), tuple(values)
-
-
-def rows_by_threat(
-    outcomes: Outcomes, budgets: Mapping[str, tuple[float, ...]]
-) -> dict[tuple[str, float], list[Score]]:
-    """The rows under each threat (norm, eps) that allows a change; noise and unlimited searches
-    have none."""
-    found = scores_by_threat(outcomes, budgets)
-    return {(norm, eps): rows for (norm, eps), rows in found.items() if eps}
 
 
 def _one(

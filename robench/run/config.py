@@ -11,7 +11,7 @@ from typing import Any, Optional, TypeVar
 
 from robench.base.errors import ConfigError, PluginError
 from robench.base.hashing import plain_options
-from robench.core.record import RUN_KINDS, run_id
+from robench.core.record import AUDITED, RUN_KINDS, run_id
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import (
     Attack,
@@ -47,10 +47,6 @@ class Transfer:
             raise ConfigError(
                 f"expected access.transfer.source to have {sorted(known)}, got {sorted(unknown)}"
             )
-
-
-AUDITED = {"off": 0, "quick": 100, "full": 500}
-"""The levels of the audit, and how many images each works on."""
 
 
 @dataclass(frozen=True, kw_only=True)

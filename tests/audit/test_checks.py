@@ -24,8 +24,8 @@ from robench.audit.checks.temperature import Temperature
 from robench.audit.checks.transfer import TransferIn
 from robench.audit.checks.unbounded import Unbounded
 from robench.audit.trial import SystemTrial
-from robench.audit.verdict import share_finding, worst
-from robench.core.record import Finding
+from robench.audit.verdict import share_finding
+from robench.core.record import Finding, worst
 from robench.core.system import FloatDeployed, System
 from robench.plugin.components import Check
 from tests.audit.zoo import Zoo

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from robench.base.hashing import file_hash
 from robench.cli.main import main
 from robench.leaderboard.check import check
 from robench.records import store as results
+from robench.records.trust import Step
 from robench.run.config import Places
 
 
@@ -36,18 +39,21 @@ def alter(folder: Path, path: list[str | int], value: object) -> None:
     file.write_text(json.dumps(record))
 
 
-def test_form_hash_and_numbers_pass(one: Path, places: Places) -> None:
+def test_form_and_numbers_pass(one: Path, places: Places) -> None:
     found = outcomes(one, places)
-    assert [found[name][0] for name in ("form", "hash", "numbers")] == ["pass"] * 3
-    # The data were handed over in Python, so nobody else can rebuild them.
-    assert found["protocol"][0] == "not done"
+    assert [found[name][0] for name in ("form", "consistent")] == ["pass"] * 2
+    # The network was handed over in Python, so nobody else can rebuild it.
+    assert {found[name][0] for name in found if name not in ("form",)} != {"pass"}
+    assert "fail" not in {outcome for outcome, _ in found.values()}
 
 
-def test_another_configuration_fails_the_hash(one: Path, places: Places) -> None:
+def test_another_configuration_fails_by_its_id(one: Path, places: Places) -> None:
     alter(one, ["config", "seed"], 77)
     found = outcomes(one, places)
-    assert found["hash"][0] == "fail"
-    assert "numbers" not in found
+    assert found["form"][0] == "pass"
+    assert found["consistent"][0] == "fail"
+    assert "expected id" in found["consistent"][1]
+    assert len(found) == 2
 
 
 def test_a_better_number_fails(one: Path, places: Places) -> None:
@@ -55,16 +61,55 @@ def test_a_better_number_fails(one: Path, places: Places) -> None:
     place = next(i for i, v in enumerate(record.values) if v.metric == "robust_accuracy")
     for name in ("value", "high"):
         alter(one, ["values", place, name], 1.0)
-    outcome, text = outcomes(one, places)["numbers"]
+    outcome, text = outcomes(one, places)["consistent"]
     assert outcome == "fail"
     assert "by the outcomes table" in text
 
 
 def test_the_command_fails_when_a_check_does(one: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["leaderboard", str(one.parent), "--check"]) == 0
+    arguments = ["leaderboard", str(one.parent), "--check", "--sample", "0"]
+    assert main(arguments) == 0
+    assert "one: verified not done not in the sample" in capsys.readouterr().out
     alter(one, ["config", "seed"], 77)
-    assert main(["leaderboard", str(one.parent), "--check"]) == 1
-    assert "hash fail" in capsys.readouterr().out
+    assert main(arguments) == 1
+    assert "consistent fail" in capsys.readouterr().out
+
+
+def test_a_record_without_a_model_is_not_verified(one: Path, places: Places) -> None:
+    """Nothing is trained again: what could not be judged is not done."""
+    for name in (results.PROGRAM, results.WEIGHTS):
+        (one / name).unlink(missing_ok=True)
+    alter(one, ["files"], {})
+    assert outcomes(one, places)["verified"] == ("not done", "the record holds no deployed model")
+
+
+def test_a_sample_is_the_same_whatever_its_folders_are_called(
+    records: Path, tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[str] = []
+
+    def verified(folder: Path, places: Places) -> Iterator[Step]:
+        judged.append(results.read(folder).id)
+        yield Step(name="model", outcome="pass")
+
+    monkeypatch.setattr("robench.leaderboard.check._verified", verified)
+    for turn, reverse in enumerate((False, True)):
+        root = tmp_path / str(turn)
+        for number, folder in enumerate(sorted(results.folders(records), reverse=reverse)):
+            shutil.copytree(folder, root / f"{number}")
+        assert sum(r.check == "model" for r in check([root], places, sample=2)) == 2
+    assert len(judged) == 4
+    assert set(judged[:2]) == set(judged[2:])
+
+
+def test_a_verification_that_fails_to_run_fails_by_name(
+    one: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(folder: Path, places: Places) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("robench.replay.verify.verify", broken)
+    assert outcomes(one, places)["verified"] == ("fail", "RuntimeError: out of memory")
 
 
 @pytest.mark.slow
@@ -73,8 +118,12 @@ def test_examples_are_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert main(["run", "attack=[fgsm,pgd]", "train.epochs=3", "images=60", "threads=1"]) == 0
     (folder,) = results.folders(tmp_path / "results")
     places = Places.from_environment()
-    assert {r[0] for r in outcomes(folder, places).values()} == {"pass"}
+    found = outcomes(folder, places)
+    assert {found[name][0] for name in ("form", "consistent", "model", "examples")} == {"pass"}
+    assert "fail" not in {outcome for outcome, _ in found.values()}
     with np.load(folder / results.EXAMPLES) as arrays:
         changed = {name: np.zeros_like(values) for name, values in arrays.items()}
     np.savez_compressed(folder / results.EXAMPLES, **changed)
+    assert outcomes(folder, places)["consistent"][0] == "fail"
+    alter(folder, ["files", results.EXAMPLES], file_hash(folder / results.EXAMPLES))
     assert outcomes(folder, places)["examples"][0] == "fail"

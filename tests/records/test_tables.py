@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,13 @@ def test_outcomes_that_pandas_wrote_come_back(tmp_path: Path) -> None:
         ({"label": "three"}, "expected an outcomes table"),
         ({"attack": 3}, "words should stand"),
         ({"prediction": pd.array([None] * 24, "Int16")}, "missing values"),
+        ({"prediction": "3"}, "string where"),
+        ({"label": 0.5}, "double where int16"),
+        ({"valid": 1}, "int64 where bool"),
+        ({"linf": 1}, "int64 where float"),
+        ({"image": [[1]] * 24}, "numbers should stand"),
+        ({"attack": [None] * 24}, "words should stand|missing"),
+        ({"valid": [True, False] * 12}, "valid for all images or for none"),
     ],
 )
 def test_other_tables_are_refused(change: dict[str, object], text: str, tmp_path: Path) -> None:
@@ -58,6 +66,26 @@ def test_an_empty_table_is_refused(tmp_path: Path) -> None:
     OUTCOMES.to_pandas().iloc[:0].to_parquet(tmp_path / "outcomes.parquet", index=False)
     with pytest.raises(UserError, match="empty table"):
         read_outcomes_file(tmp_path / "outcomes.parquet")
+
+
+def test_a_table_of_more_than_is_asked_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.parquet"
+    write_outcomes_file(OUTCOMES, path)
+    assert len(read_outcomes_file(path, rows=24).rows) == 6
+    with pytest.raises(UserError, match="at most 23 rows in"):
+        read_outcomes_file(path, rows=23)
+
+
+def test_columns_of_other_things_are_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"x": [[1], [2]]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="numbers should stand"):
+        read_columns(tmp_path / "t.parquet")
+    pd.DataFrame({f"c{i}": [1] for i in range(300)}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="at most 200 columns"):
+        read_columns(tmp_path / "t.parquet")
+    os.mkfifo(tmp_path / "pipe.parquet")
+    with pytest.raises(UserError, match="pipe"):
+        read_columns(tmp_path / "pipe.parquet")
 
 
 TABLE = {

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.base.errors import UserError
-from robench.base.hashing import digest
-from robench.core.outcomes import CLEAN, Outcomes
-from robench.core.record import RUN_KINDS, SCHEMA_VERSION, Record, run_id
-from robench.records.store import RECORD, folders, read, read_outcomes
+from robench.base.files import check_archive, folders_with, read_picture, read_plain, require_plain
+from robench.core.outcomes import Outcomes
+from robench.core.record import SCHEMA_VERSION, Record
+from robench.leaderboard.read.private import check_private
+from robench.records.consistent import KINDS, check_config, hold
+from robench.records.preview import PREVIEW
+from robench.records.store import MAX_RECORD_BYTES, RECORD, read
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""
@@ -20,9 +23,19 @@ AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
 UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
 ID = re.compile(r"[0-9a-f]{8,64}")
-KINDS = (*RUN_KINDS, "access")
 MAX_TEXT = 4_000
+LONG_NUMBER = re.compile(rb"[0-9.eE+-]{400}")
 MAX_VALUES = 5_000
+MAX_COMMAS = 400_000
+"""Commas of a record at most: no more than this many values stand in it."""
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+MAX_DEPTH = 40
+"""Lists and mappings inside each other at most."""
+MAX_FILES = 1_000
+"""Files in a record's folder at most, challenges among them."""
+MAX_FOLDERS = 12
+"""Folders inside each other, from a root down to a record."""
+MAX_PICTURE = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,17 @@ class Refused:
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A record that may stand on a page."""
+
+    record: Record
+    outcomes: Outcomes
+    unfounded: tuple[str, ...]
+    """What of it nothing stored supports, in words."""
+    folder: Path
 
 
 def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:
@@ -42,26 +66,73 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:
     for root in roots:
         if not root.is_dir():
             raise UserError(f"expected a folder of records, got {str(root)!r}")
-        for folder in folders(root):
+        for folder in folders_with(root, RECORD, MAX_FOLDERS):
             name = folder.relative_to(root).as_posix()
             found[folder.name if name == "." else name] = folder
     return sorted(found.items())
 
 
-def take(folder: Path) -> tuple[Record, Outcomes]:
-    """Read a record and its outcomes and check all that a page relies on; raises UserError."""
-    for file in folder.iterdir():
-        if file.is_symlink():
-            raise UserError(f"expected plain files, got the link {file.name!r}")
+def take(folder: Path) -> Taken:
+    """Read a record and its outcomes and check all that a page relies on.
+
+    Raises UserError, whatever is wrong: a bad record costs itself alone.
+    """
+    try:
+        found = hold(check_form(folder), folder)
+    except UserError:
+        raise
+    # Whatever a hostile file makes a reader raise, the other records are sound.
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"expected a record that can be read, got {type(error).__name__}: {text}"
+        ) from error
+    return Taken(found.record, found.outcomes, found.unfounded, folder)
+
+
+def check_form(folder: Path) -> Record:
+    """Read a record: its files, names, texts and numbers, before anything is computed from them.
+
+    Raises UserError.
+    """
+    _check_files(folder)
+    data = read_plain(folder / RECORD, MAX_RECORD_BYTES)
+    _check_json(data)
     record = read(folder)
     if record.schema_version != SCHEMA_VERSION:
         raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
     _check_names(record)
-    _check_texts(folder)
+    check_config(record)
     _check_values(record)
-    outcomes = read_outcomes(folder)
-    _check_outcomes(record, outcomes)
-    return record, outcomes
+    check_private(record, data)
+    return record
+
+
+def _check_files(folder: Path) -> None:
+    """Plain files only, few enough, and of those that are expanded none too large."""
+    for number, file in enumerate(folder.iterdir()):
+        require_plain(file)
+        if number >= MAX_FILES:
+            raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
+        if file.suffix == ".npz":
+            check_archive(file)
+    if (folder / PREVIEW).exists():
+        read_picture(folder / PREVIEW, MAX_PICTURE)
+
+
+def _check_json(data: bytes) -> None:
+    """No text is long enough to swamp a page, and no more values and brackets than records have."""
+    pieces = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    marks = b"".join(pieces[::2])
+    if max(map(len, pieces[1::2]), default=0) > MAX_TEXT or LONG_NUMBER.search(marks):
+        raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
+    if marks.count(b",") > MAX_COMMAS:
+        raise UserError(f"expected at most {MAX_COMMAS} values in {RECORD}, got more")
+    brackets, depth = marks.translate(None, NO_BRACKETS), 0
+    while brackets and depth <= MAX_DEPTH:
+        brackets, depth = brackets.replace(b"[]", b"").replace(b"{}", b""), depth + 1
+    if brackets:
+        raise UserError(f"expected at most {MAX_DEPTH} lists inside each other in {RECORD}")
 
 
 def _check_names(record: Record) -> None:
@@ -75,11 +146,9 @@ def _check_names(record: Record) -> None:
 def _names(record: Record) -> Iterator[str]:
     for kind in KINDS:
         chosen = record.config.get(kind)
-        if not isinstance(chosen, dict) or not all(isinstance(v, dict) for v in chosen.values()):
+        if not isinstance(chosen, dict):
             raise UserError(f"expected config.{kind} to map choices to options")
         yield from chosen
-    if not isinstance(record.config.get("train"), dict):
-        raise UserError("expected config.train to hold options")
     yield record.data.name
     yield record.data.subset
     yield record.data.hash
@@ -93,13 +162,6 @@ def _names(record: Record) -> Iterator[str]:
                 raise UserError(f"expected plain words for {name[:80]}, got {axis[:80]!r}")
 
 
-def _check_texts(folder: Path) -> None:
-    """No text is long enough to swamp a page."""
-    pieces = (folder / RECORD).read_bytes().replace(b'\\"', b"").split(b'"')
-    if max(map(len, pieces)) > MAX_TEXT:
-        raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
-
-
 def _check_values(record: Record) -> None:
     if len(record.values) > MAX_VALUES:
         raise UserError(f"expected at most {MAX_VALUES} values, got {len(record.values)}")
@@ -111,26 +173,3 @@ def _check_values(record: Record) -> None:
             raise UserError(f"expected low <= {value.metric} <= high, got {ends}")
         if value.metric.endswith("_accuracy") and not all(0 <= end <= 1 for end in ends):
             raise UserError(f"expected {value.metric} in [0,1], got {ends}")
-
-
-def _check_outcomes(record: Record, outcomes: Outcomes) -> None:
-    images = record.data.images
-    keys = [(row.attack, row.access, row.norm, row.eps) for row in outcomes.rows]
-    if keys[0][0] != CLEAN or len(set(keys)) != len(keys):
-        raise UserError("expected outcomes to begin with the clean row and to hold each row once")
-    for row in outcomes.rows:
-        if len(row) != images:
-            raise UserError(f"expected {images} outcomes of {row.attack}, got {len(row)}")
-    recorded = {(row.attack, row.access, row.norm, row.eps) for row in record.rows}
-    if recorded != set(keys[1:]):
-        raise UserError("expected the outcomes table to hold the record's rows")
-    if digest(outcomes.clean.image.tolist()) != record.data.subset:
-        raise UserError("expected outcomes of the images the record names, got other images")
-
-
-def check_hash(record: Record) -> None:
-    """Raise UserError unless the id is the digest of the configuration."""
-    if run_id(record.config) != record.id:
-        raise UserError(
-            f"expected id {run_id(record.config)} for this configuration, got {record.id}"
-        )

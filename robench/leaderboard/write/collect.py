@@ -10,18 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from robench.base.errors import UserError
+from robench.base.files import read_picture
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
-from robench.leaderboard.read.intake import take
+from robench.leaderboard.read.intake import MAX_PICTURE, take
 from robench.leaderboard.read.merge import merged
 from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
 from robench.leaderboard.write.pages import script
 from robench.records.compare import budgets
 from robench.records.preview import PREVIEW
 from robench.records.store import RECORD
-
-MAX_PICTURE = 8 * 2**20
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def collect(folders: Sequence[Path], out: Path) -> BoardRow:
@@ -30,36 +28,27 @@ def collect(folders: Sequence[Path], out: Path) -> BoardRow:
     Raises UserError.
     """
     taken = [take(folder) for folder in folders]
-    pictures = [_picture(folder / PREVIEW) for folder in folders]
-    record, outcomes = merged(taken)
+    record, outcomes = merged([(one.record, one.outcomes) for one in taken])
     place = out / record.id
     try:
         place.mkdir()
     except FileExistsError:
         raise UserError(f"expected each run once, got {record.id} twice") from None
     drawn: list[Strip] = []
-    for (one, its), folder, picture in zip(taken, folders, pictures, strict=True):
-        shutil.copyfile(folder / RECORD, place / (f"{one.id}.json" if len(taken) > 1 else RECORD))
-        if picture is not None:
-            name = f"{one.id}.png"
-            (place / name).write_bytes(picture)
-            drawn += strips(name, its)
+    for one in taken:
+        name = f"{one.record.id}.json" if len(taken) > 1 else RECORD
+        shutil.copyfile(one.folder / RECORD, place / name)
+        if (one.folder / PREVIEW).exists():
+            name = f"{one.record.id}.png"
+            (place / name).write_bytes(read_picture(one.folder / PREVIEW, MAX_PICTURE))
+            drawn += strips(name, one.outcomes)
     (place / "outcomes.js").write_text(_outcomes(record, outcomes), encoding="utf-8")
     if len(taken) > 1:
         (place / RECORD).write_text(
             record.model_dump_json(indent=1, exclude_unset=True), encoding="utf-8"
         )
-    named = {one.id: folder for (one, _), folder in zip(taken, folders, strict=True)}
+    named = {one.record.id: one.folder for one in taken}
     return make_row(record, outcomes, named, drawn)
-
-
-def _picture(path: Path) -> bytes | None:
-    if not path.is_file():
-        return None
-    data = path.read_bytes() if path.stat().st_size <= MAX_PICTURE else b""
-    if not data.startswith(PNG):
-        raise UserError(f"expected a PNG of at most {MAX_PICTURE} bytes in {path.name}")
-    return data
 
 
 def _outcomes(record: Record, outcomes: Outcomes) -> str:

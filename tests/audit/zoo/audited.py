@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from robench.audit.checks import CHECKS, SEARCH_STEPS
 from robench.audit.trial import SystemTrial
-from robench.audit.verdict import worst
 from robench.base.seeds import seed_scope
-from robench.core.record import Finding
+from robench.core.record import Finding, worst
 from tests.audit.zoo.exhibit import Exhibit
 from tests.audit.zoo.lessons import Lesson
 

@@ -1,0 +1,136 @@
+"""Files from anywhere: what they are and how large is settled before anything of them is read."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from robench.base.errors import UserError
+
+MAX_ARCHIVE = 2**30
+"""Bytes of an archive at most, as it lies on the disk."""
+MAX_ARRAYS = 4_096
+"""Arrays in an archive at most."""
+MAX_EXPANDED = 4 * 2**30
+"""Bytes of an archive's arrays at most, expanded."""
+MAX_PIXELS = 2**26
+"""Pixels of a picture at most."""
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def open_plain(path: Path, most: int) -> BinaryIO:
+    """Open a file, or what a link leads to, of at most `most` bytes; the caller closes it.
+
+    Raises UserError for a folder, a pipe, a device or a larger file, before reading from it;
+    OSError when there is none.
+    """
+    _require_file(path.stat().st_mode, path)
+    # What was a file may be a pipe by now, which would wait for a writer.
+    file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
+    about = os.fstat(file.fileno())
+    if not stat.S_ISREG(about.st_mode) or about.st_size > most:
+        file.close()
+        raise UserError(f"expected at most {most} bytes in {path.name}, got {about.st_size}")
+    return file
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """The bytes of a plain file; raises like `open_plain`."""
+    with open_plain(path, most) as file:
+        return file.read(most + 1)
+
+
+def require_plain(path: Path) -> None:
+    """Raise UserError for what is no plain file, links included; OSError for nothing."""
+    _require_file(path.lstat().st_mode, path)
+
+
+def _require_file(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        raise UserError(f"expected plain files, got the {_kind(mode)} {path.name!r}")
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFLNK: "link", stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe"}
+    return kinds.get(stat.S_IFMT(mode), "device or socket")
+
+
+# -- archives of arrays ----------------------------------------------------------------------------
+
+
+def check_archive(path: Path) -> None:
+    """Look at an .npz file's directory alone: few arrays, plainly named, none encrypted.
+
+    Raises UserError when they would expand to more than MAX_EXPANDED bytes, or it is no archive.
+    """
+    with open_plain(path, MAX_ARCHIVE) as file:
+        found = _members(file, path)
+    names = [one.filename for one in found]
+    plain = all(name.isascii() and name.endswith(".npy") and "/" not in name for name in names)
+    if len(found) > MAX_ARRAYS or len(set(names)) != len(names) or not plain:
+        raise UserError(f"expected at most {MAX_ARRAYS} arrays, each once, in {path.name}")
+    if any(one.flag_bits & 1 for one in found):
+        raise UserError(f"expected an archive that is not encrypted in {path.name}")
+    if (size := sum(one.file_size for one in found)) > MAX_EXPANDED:
+        raise UserError(
+            f"expected at most {MAX_EXPANDED} bytes of arrays in {path.name}, got {size}"
+        )
+
+
+def _members(file: BinaryIO, path: Path) -> list[zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.infolist()
+    # A damaged directory makes zipfile raise all sorts of errors.
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"expected an archive of arrays in {path.name}, got: {text[:200]}"
+        ) from error
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+def read_picture(path: Path, most: int) -> bytes:
+    """The bytes of a PNG of at most MAX_PIXELS pixels; raises UserError for anything else."""
+    data = read_plain(path, most)
+    if not data.startswith(PNG) or data[12:16] != b"IHDR" or len(data) < 33:
+        raise UserError(f"expected a PNG of at most {most} bytes in {path.name}")
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    if not 0 < width * height <= MAX_PIXELS:
+        raise UserError(
+            f"expected a PNG of at most {MAX_PIXELS} pixels in {path.name}, got {width} x {height}"
+        )
+    return data
+
+
+# -- folders ---------------------------------------------------------------------------------------
+
+
+def folders_with(root: Path, name: str, deep: int) -> Iterator[Path]:
+    """Folders below `root` (itself included) that hold something of this name, at most so deep.
+
+    Links are not followed and hidden folders not entered; a folder that cannot be read is given
+    too, so that it is named.
+    """
+    waiting = [(root, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            yield folder
+            continue
+        if any(entry.name == name for entry in entries):
+            yield folder
+        if depth < deep:
+            waiting += [
+                (folder / entry.name, depth + 1)
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            ]

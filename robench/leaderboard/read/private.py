@@ -1,0 +1,81 @@
+"""What a published record must not say: where its author's files lie, and who the author is."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from robench.base.errors import UserError
+from robench.core.record import Record
+
+PATH = re.compile(
+    r"""(?:^|[\s=,;:"'`(\[{])(?:/[^\s/]|~[\w.-]*/|~(?:\n|$))"""  # /data/x, ~/x, ~someone/x
+    r"""|(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\[\w.-]+\\|file:/|/(?:home|Users|root)/"""
+)
+"""A place on somebody's machine; `8/255`, `img/s` and addresses on the web are none."""
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+"""Characters that move a terminal's cursor, turn a line's direction, or cannot be seen."""
+SHARED = {"root", "user", "admin", "ubuntu", "localhost", "runner", "build", "nobody", "jovyan"}
+"""Names of accounts and hosts that say nothing about anybody."""
+LEAST = 4
+"""Letters of a name that is looked for: shorter ones are parts of sentences."""
+
+
+def check_private(record: Record, data: bytes) -> None:
+    """Raise UserError, naming the field, for a path, an account or host name, a hidden character.
+
+    `data` is the record as it was read.
+    """
+    text = data.decode("utf-8", "replace")
+    # Nearly all texts of a record stand in it many times, and without escapes they are what they
+    # look like: looking at each once is ten times faster than field by field.
+    if "\\" not in text and _wrong("\n".join(set(text.split('"')[1::2]))) is None:
+        return
+    for where, one in _texts(record.model_dump(), ""):
+        if wrong := _wrong(one):
+            raise UserError(f"expected {wrong[0]} in {where}, got {wrong[1][:60]!a}{wrong[2]}")
+
+
+def _wrong(text: str) -> tuple[str, str, str] | None:
+    """What should stand there instead, what does, and what to do; None where nothing is wrong."""
+    if found := PATH.search(text):
+        place = text[found.start() :].partition("\n")[0]
+        return "no place on a machine", place, "; give it relative to the data root"
+    if found := HIDDEN.search(text):
+        return "plain characters", found.group(), ""
+    own = _own()
+    if own is not None and (found := own.search(text)):
+        return "no account or host name", found.group(), ""
+    return None
+
+
+def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Every text with the field it stands in, keys too."""
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield f"a name in {where or 'the record'}", str(name)
+            yield from _texts(one, f"{where}.{name}" if where else str(name))
+    elif isinstance(value, list | tuple):
+        for place, one in enumerate(value):
+            yield from _texts(one, f"{where}.{place}")
+
+
+@cache
+def _own() -> re.Pattern[str] | None:
+    """This machine's account and host as words; None where neither says anything."""
+    names = {socket.gethostname().partition(".")[0]}
+    with suppress(OSError, KeyError):  # an account without a name
+        names.add(getpass.getuser())
+    telling = [re.escape(n) for n in names if len(n) >= LEAST and n.lower() not in SHARED]
+    if not telling:
+        return None
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(telling))})(?![\w-])", re.IGNORECASE)

@@ -1,0 +1,216 @@
+"""The rows of a record: those its configuration asks for, and outcomes that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from robench.base.errors import UserError
+from robench.base.hashing import digest
+from robench.core.outcomes import ABSTAIN, CLEAN, Outcomes, RowOutcomes, clean_score
+from robench.core.record import AttackRow, Record
+from robench.core.threat import EPS_LEVELS, TOLERANCE, parse_eps
+from robench.plugin.registry import registry
+from robench.records.protocol import NO_ACCESS
+
+SEARCHES = ("ball", "minimal", "noise")
+OFF_GRID = 1e-3
+"""What a distance may be off a multiple of 1/255, in 8-bit units."""
+
+
+def title(row: AttackRow | RowOutcomes) -> str:
+    """A row in words."""
+    bound = "" if row.eps is None else f" {row.eps:g}"
+    return f"{row.attack} ({row.access}, {row.norm}{bound})"
+
+
+# -- what the configuration asks for ---------------------------------------------------------------
+
+
+@dataclass
+class _Levels:
+    """What the words weak, medium, strong and the usual noise mean, as rows use them."""
+
+    known: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def require(self, norm: str, item: float | str, row: AttackRow) -> None:
+        """Raise UserError unless the row's eps is what the configuration names."""
+        wanted = item if isinstance(item, float) else self.known.setdefault((norm, item), row.eps)  # type: ignore[arg-type]
+        if row.eps is None or row.eps != wanted:
+            raise UserError(f"expected eps {wanted} of {title(row)}, as config.attack has it")
+
+    def check(self) -> None:
+        """Raise UserError unless weak <= medium <= strong."""
+        for norm in {norm for norm, _ in self.known}:
+            sizes = [self.known[norm, one] for one in EPS_LEVELS if (norm, one) in self.known]
+            if any(a > b for a, b in pairwise(sizes)):
+                raise UserError(f"expected weak <= medium <= strong of {norm}, got eps {sizes}")
+
+
+def check_asked(record: Record, outcomes: Outcomes) -> None:
+    """The record's rows are those that its configuration asks for, in that order."""
+    config, levels = record.config, _Levels()
+    searches = {row.attack: row.search for row in outcomes.rows if row.attack != CLEAN}
+    waiting = list(record.rows)
+    for row in waiting:
+        if row.attack not in config["attack"]:
+            raise UserError(f"expected {title(row)} in config.attack, got no such attack")
+    for name, options in config["attack"].items():
+        mine = [row for row in waiting if row.attack == name]
+        if not mine:
+            raise UserError(f"expected rows of {name}, which config.attack names, got none")
+        search = searches[name]
+        _check_kind(name, search, options, config["threat"], mine)
+        items: tuple[float | str | None, ...] = tuple(_items(search, options, config["threat"]))
+        accesses = [NO_ACCESS] if search == "noise" else list(config["access"])
+        asked = [(access, item) for access in accesses for item in items]
+        if [row.access for row in mine] != [access for access, _ in asked]:
+            raise UserError(
+                f"expected {len(items)} rows of {name} for each of {', '.join(accesses)}, got "
+                f"{', '.join(map(title, mine))}"
+            )
+        for row, (_, item) in zip(mine, asked, strict=True):
+            if item is not None:
+                levels.require(row.norm, item, row)
+            elif row.eps is not None:
+                raise UserError(f"expected no eps of {title(row)}, a search without a bound")
+        if waiting[: len(mine)] != mine:
+            raise UserError(f"expected the rows of {name} together, in the configuration's order")
+        waiting = waiting[len(mine) :]
+    levels.check()
+
+
+def _items(
+    search: str, options: Mapping[str, Any], threat: Mapping[str, Any]
+) -> Iterator[float | str | None]:
+    """A row's eps each, as a number or as the word that stands for one."""
+    if search == "minimal":
+        yield None
+        return
+    own, shared = parse_eps(options.get("eps")), parse_eps(threat.get("eps"))
+    if search == "noise":
+        yield from own or ("usual noise",)
+        return
+    yield from own or shared or (EPS_LEVELS[-1],)
+
+
+def _check_kind(
+    name: str,
+    search: str,
+    options: Mapping[str, Any],
+    threat: Mapping[str, Any],
+    rows: list[AttackRow],
+) -> None:
+    """One kind of search and one norm, both the attack's own where it is installed."""
+    norms = {row.norm for row in rows}
+    if search not in SEARCHES or len(norms) != 1:
+        raise UserError(f"expected one search of {', '.join(SEARCHES)} and one norm of {name}")
+    choice = registry().choices["attack"].get(name)
+    known: Any = choice.component if choice else None
+    given = options.get("norm") or threat.get("norm")
+    if known is None:
+        return
+    if known.search != search:
+        raise UserError(f"expected {name} to search as {known.search}, got outcomes as {search}")
+    wanted = (given if given in known.norms else known.norms[0],) if given else known.norms
+    if not norms <= set(wanted):
+        raise UserError(f"expected norm {' or '.join(wanted)} of {name}, got {', '.join(norms)}")
+
+
+def check_queries_only(record: Record) -> None:
+    """Attacks that read answers only are those of the configuration that do."""
+    if record.queries_only is None:
+        return
+    if strange := set(record.queries_only) - set(record.config["attack"]):
+        raise UserError(f"expected queries_only among config.attack, got {', '.join(strange)}")
+    for name in record.config["attack"]:
+        choice = registry().choices["attack"].get(name)
+        known: Any = choice.component if choice else None
+        if known is not None and known.queries_only != (name in record.queries_only):
+            raise UserError(f"expected queries_only to say of {name} what the attack says")
+
+
+# -- outcomes --------------------------------------------------------------------------------------
+
+
+def check_outcomes(record: Record, outcomes: Outcomes) -> None:
+    """The outcomes are of the record's images and rows, and none of them is impossible."""
+    keys = [(row.attack, row.access, row.norm, row.eps) for row in outcomes.rows]
+    if keys[0][0] != CLEAN or len(set(keys)) != len(keys):
+        raise UserError("expected outcomes to begin with the clean row and to hold each row once")
+    for row in outcomes.rows:
+        if len(row) != record.data.images:
+            raise UserError(
+                f"expected {record.data.images} outcomes of {row.attack}, got {len(row)}"
+            )
+    if [(row.attack, row.access, row.norm, row.eps) for row in record.rows] != keys[1:]:
+        raise UserError("expected the outcomes table to hold the record's rows, in their order")
+    _check_images(record, outcomes.clean)
+    _check_clean(outcomes.clean)
+    for row in outcomes.rows[1:]:
+        _check_row(row, outcomes.clean, bool(record.config["threat"].get("grid", True)))
+    _check_status(record, outcomes)
+
+
+def _check_images(record: Record, clean: RowOutcomes) -> None:
+    if digest(clean.image.tolist()) != record.data.subset:
+        raise UserError("expected outcomes of the images the record names, got other images")
+    if len(np.unique(clean.image)) != len(clean) or clean.image.min() < 0:
+        raise UserError("expected each judged image once, by its number in the test set")
+    if clean.label.min() < 0:
+        raise UserError("expected labels of at least 0 in the outcomes")
+
+
+def _check_clean(clean: RowOutcomes) -> None:
+    about = clean.access, clean.search, clean.norm, clean.eps, clean.valid
+    if about != (NO_ACCESS, CLEAN, "", None, True):
+        raise UserError("expected a clean row without access, norm and eps")
+    if clean.linf.any() or clean.l2.any():
+        raise UserError("expected the clean row at distance 0")
+    if not np.array_equal(clean.prediction, clean.clean_prediction):
+        raise UserError("expected one prediction of each clean image, got two")
+
+
+def _check_row(row: RowOutcomes, clean: RowOutcomes, grid: bool) -> None:
+    for name in ("image", "label", "clean_prediction"):
+        if not np.array_equal(getattr(row, name), getattr(clean, name)):
+            raise UserError(f"expected each row to have the clean row's {name}, got others")
+    if min(row.prediction.min(), row.clean_prediction.min()) < ABSTAIN:
+        raise UserError(f"expected predictions of at least {ABSTAIN} of {title(row)}")
+    _check_distances(row, grid)
+    if row.valid:
+        return
+    if row.linf.any() or row.l2.any() or not np.array_equal(row.prediction, clean.prediction):
+        raise UserError(f"expected the clean answers of {title(row)}, which is invalid")
+
+
+def _check_distances(row: RowOutcomes, grid: bool) -> None:
+    largest, length = row.linf.astype(float), row.l2.astype(float)
+    if not (np.isfinite(largest).all() and np.isfinite(length).all()):
+        raise UserError(f"expected finite distances of {title(row)}")
+    if (largest < 0).any() or (largest > 1 + TOLERANCE).any():
+        raise UserError(f"expected distances of {title(row)} between 0 and 1")
+    if (largest > length * (1 + 1e-5) + 1e-7).any():
+        raise UserError(f"expected no linf distance above the l2 distance of {title(row)}")
+    if grid and (np.abs(largest * 255 - np.round(largest * 255)) > OFF_GRID).any():
+        raise UserError(f"expected distances of {title(row)} on the 8-bit grid")
+    if row.search == "ball" and (row.eps is None or (row.distance > row.eps + TOLERANCE).any()):
+        raise UserError(f"expected examples of {title(row)} inside the ball")
+
+
+def _check_status(record: Record, outcomes: Outcomes) -> None:
+    """Invalid where the outcomes are, at chance where naming the commonest class does as well."""
+    clean = outcomes.clean
+    chance = clean_score(outcomes).interval[0] <= np.bincount(clean.label).max() / len(clean)
+    valid = "at_chance" if chance else "ok"
+    wanted = [valid if row.valid else "invalid" for row in outcomes.rows[1:]]
+    for said, status in zip(record.rows, wanted, strict=True):
+        if said.status != status:
+            raise UserError(f"expected status {status} of {title(said)}, got {said.status}")
+    status = "at_chance" if "at_chance" in wanted else "ok"
+    if record.status != status:
+        raise UserError(f"expected status {status} by the clean answers, got {record.status}")

@@ -1,0 +1,130 @@
+"""The values that follow from the outcomes: each must be there, once, and be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from robench.base.errors import UserError
+from robench.core.outcomes import (
+    ABSTAIN,
+    Outcomes,
+    Score,
+    clean_score,
+    scores,
+    worst_cases,
+)
+from robench.core.record import Axis, Record, Value, share
+from robench.core.threat import parse_eps
+from robench.records.compare import budgets
+
+ACCURACIES = (
+    "clean_accuracy",
+    "attacked_accuracy",
+    "robust_accuracy",
+    "worst_case_accuracy",
+    "abstention",
+)
+"""Metrics that the metric `accuracy` measures; this second account of them shares no code with it
+but the scores."""
+ROUNDING = 1e-9
+Key = tuple[str, tuple[tuple[str, str, Axis], ...]]
+
+
+def check_accuracies(record: Record, outcomes: Outcomes) -> None:
+    """All accuracies follow from the outcomes, and none is missing."""
+    wanted = list(_accuracies(outcomes, record))
+    found = [value for value in record.values if value.metric in ACCURACIES]
+    _check_budgets(record, outcomes)
+    if not found and "accuracy" not in record.config["metric"]:
+        return
+    require_values(found, wanted, "the outcomes table")
+
+
+def _accuracies(outcomes: Outcomes, record: Record) -> Iterator[Value]:
+    known = budgets(record)
+    yield _value("clean_accuracy", clean_score(outcomes), {})
+    for metric, robust in (("attacked_accuracy", False), ("robust_accuracy", True)):
+        for score in scores(outcomes, known, when_clean_right=robust):
+            yield _value(metric, score, score.axes)
+    for score in worst_cases(outcomes, known):
+        yield _value("worst_case_accuracy", score, score.axes)
+    yield from _abstentions(outcomes)
+
+
+def _value(metric: str, score: Score, axes: dict[str, Axis]) -> Value:
+    return share(metric, score.right.sum(), len(score.right), axes)
+
+
+def _abstentions(outcomes: Outcomes) -> Iterator[Value]:
+    """Of each attack and access, all its rows together."""
+    for attack, access in dict.fromkeys((row.attack, row.access) for row in outcomes.rows):
+        rows = [row for row in outcomes.rows if (row.attack, row.access) == (attack, access)]
+        count = sum(int((row.prediction == ABSTAIN).sum()) for row in rows)
+        if count:
+            axes: dict[str, Axis] = {"attack": attack, "access": access}
+            yield share("abstention", count, sum(map(len, rows)), axes, better="lower")
+
+
+def _check_budgets(record: Record, outcomes: Outcomes) -> None:
+    """A search without a bound is counted at the eps that the configuration names."""
+    known = budgets(record)
+    for row in outcomes.attacked:
+        asked = parse_eps(record.config["attack"][row.attack].get("eps"))
+        if row.search != "minimal" or not asked or "accuracy" not in record.config["metric"]:
+            continue
+        mine = set(known.get(row.attack, ()))
+        numbers = {item for item in asked if isinstance(item, float)}
+        if not numbers <= mine or len(mine) > len(asked):
+            raise UserError(
+                f"expected robust_accuracy of {row.attack} at eps {list(asked)}, got {sorted(mine)}"
+            )
+
+
+# -- comparing -------------------------------------------------------------------------------------
+
+
+def require_values(found: Iterable[Value], wanted: Sequence[Value], source: str) -> None:
+    """Raise UserError unless the values are the wanted ones, each once, in any order."""
+    known: dict[Key, Value] = {}
+    for value in found:
+        if known.setdefault(_key(value), value) is not value:
+            raise UserError(f"expected {words(value)} once, got it twice")
+    for value in wanted:
+        said = known.pop(_key(value), None)
+        if said is None:
+            raise UserError(f"expected {words(value)} among the values, by {source}, got none")
+        require_same(said, value, source)
+    for value in known.values():
+        raise UserError(f"expected values that follow from {source}, got also {words(value)}")
+
+
+def require_same(said: Value, wanted: Value, source: str) -> None:
+    """Raise UserError unless number, interval, n, unit and direction are the wanted ones."""
+    for name in ("value", "low", "high"):
+        a, b = getattr(said, name), getattr(wanted, name)
+        same = a == b if a is None or b is None else abs(a - b) <= ROUNDING
+        if not same:
+            what = "" if name == "value" else f"{name} of "
+            raise UserError(f"expected {what}{words(said)} to be {_short(b)} by {source}, got {a}")
+    for name in ("n", "unit", "better"):
+        if getattr(said, name) != getattr(wanted, name):
+            raise UserError(
+                f"expected {name} {getattr(wanted, name)!r} of {words(said)} by {source}, got "
+                f"{getattr(said, name)!r}"
+            )
+
+
+def words(value: Value) -> str:
+    """A value's metric and what it belongs to."""
+    axes = " ".join(f"{axis}" for axis in value.axes.values() if axis not in (None, ""))
+    return f"{value.metric} of {axes}" if axes else value.metric
+
+
+def _key(value: Value) -> Key:
+    """1 and 1.0 are two axes: a page tells them apart."""
+    axes = ((name, type(axis).__name__, axis) for name, axis in value.axes.items())
+    return value.metric, tuple(sorted(axes, key=lambda axis: axis[0]))
+
+
+def _short(number: float | None) -> str:
+    return "undefined" if number is None else f"{number:.6g}"
