@@ -48,7 +48,18 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:
     return sorted(found.items())
 
 
-def take(folder: Path) -> tuple[Record, Outcomes]:
+@dataclass(frozen=True)
+class Taken:
+    """A record that does not contradict itself, with its outcomes."""
+
+    record: Record
+    outcomes: Outcomes
+    unfounded: tuple[str, ...]
+    """What of it nothing stored supports."""
+    folder: Path
+
+
+def take(folder: Path) -> Taken:
     """Read a record and its outcomes and check all that a page relies on; raises UserError."""
     for file in folder.iterdir():
         if file.is_symlink():
@@ -61,7 +72,7 @@ def take(folder: Path) -> tuple[Record, Outcomes]:
     _check_values(record)
     outcomes = read_outcomes(folder)
     _check_outcomes(record, outcomes)
-    return record, outcomes
+    return Taken(record, outcomes, (), folder)
 
 
 def _check_names(record: Record) -> None:

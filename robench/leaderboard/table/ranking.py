@@ -17,7 +17,8 @@ UNRANKED = ("fail", "invalid", "at_chance")
 
 
 def ranks(rows: Iterable[BoardRow]) -> dict[str, int | None]:
-    """Row id -> rank, counted anew within each protocol; None for rows that make no claim.
+    """Row id -> rank, counted anew within each protocol; None for rows that make no claim, prove
+    too little for one, or are disputed.
 
     Where a protocol has audited rows the audited accuracy ranks, and the others get no rank.
     From the best score downwards, a row shares the rank of the first row that holds it unless
@@ -33,6 +34,17 @@ def ranks(rows: Iterable[BoardRow]) -> dict[str, int | None]:
                 leader, rank = row, place
             found[row.id] = rank
     return found
+
+
+def no_rank(row: BoardRow) -> str:
+    """Why a row that has no rank has none."""
+    if row.proof.disputed:
+        return "it is disputed"
+    if not row.proof.ranked:
+        return "not all of it follows from what it stored"
+    if row.verdict in UNRANKED:
+        return "its numbers are no claim"
+    return "it was not audited, others of its protocol were"
 
 
 def _order(row: BoardRow) -> tuple[str, float, str]:

@@ -1,4 +1,4 @@
-"""First pass over the records of a row: everything of it that needs no other row."""
+"""First pass over the records: everything of a row that needs no other row."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from robench.base.errors import UserError
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
-from robench.leaderboard.read.intake import take
-from robench.leaderboard.read.merge import merged
+from robench.leaderboard.read.claims import Claim
+from robench.leaderboard.read.twins import Settled
 from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
 from robench.leaderboard.write.pages import script
 from robench.records.compare import budgets
@@ -24,33 +24,37 @@ MAX_PICTURE = 8 * 2**20
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def collect(folders: Sequence[Path], out: Path) -> BoardRow:
-    """Check the records of one row, write their files to `out`/<id> and make the row.
+def collect(settled: Settled, row_id: str, place: Path) -> BoardRow:
+    """Write the files of a row to the folder `place` and make the row.
 
     Raises UserError.
     """
-    taken = [take(folder) for folder in folders]
-    pictures = [_picture(folder / PREVIEW) for folder in folders]
-    record, outcomes = merged(taken)
-    place = out / record.id
-    try:
-        place.mkdir()
-    except FileExistsError:
-        raise UserError(f"expected each run once, got {record.id} twice") from None
+    claims = settled.claims
+    pictures = [_picture(claim.folder / PREVIEW) for claim in claims]
+    names = _names(claims)
+    place.mkdir()
     drawn: list[Strip] = []
-    for (one, its), folder, picture in zip(taken, folders, pictures, strict=True):
-        shutil.copyfile(folder / RECORD, place / (f"{one.id}.json" if len(taken) > 1 else RECORD))
+    for claim, name, picture in zip(claims, names, pictures, strict=True):
         if picture is not None:
-            name = f"{one.id}.png"
-            (place / name).write_bytes(picture)
-            drawn += strips(name, its)
-    (place / "outcomes.js").write_text(_outcomes(record, outcomes), encoding="utf-8")
-    if len(taken) > 1:
+            (place / f"{name}.png").write_bytes(picture)
+            drawn += strips(f"{name}.png", claim.outcomes)
+    untouched = len(claims) == 1 and not claims[0].challenges
+    files = [RECORD] if untouched else [f"{name}.json" for name in names]
+    for claim, file in zip(claims, files, strict=True):
+        shutil.copyfile(claim.folder / RECORD, place / file)
+    row, record, outcomes = make_row(row_id, settled, files, drawn)
+    (place / "outcomes.js").write_text(_outcomes(row_id, record, outcomes), encoding="utf-8")
+    if not untouched:
         (place / RECORD).write_text(
             record.model_dump_json(indent=1, exclude_unset=True), encoding="utf-8"
         )
-    named = {one.id: folder for (one, _), folder in zip(taken, folders, strict=True)}
-    return make_row(record, outcomes, named, drawn)
+    return row
+
+
+def _names(claims: Sequence[Claim]) -> list[str]:
+    """A name of each record: its id, where two have one with the beginning of its content."""
+    ids = [claim.id for claim in claims]
+    return [one.id if ids.count(one.id) == 1 else f"{one.id}-{one.content[:8]}" for one in claims]
 
 
 def _picture(path: Path) -> bytes | None:
@@ -62,7 +66,7 @@ def _picture(path: Path) -> bytes | None:
     return data
 
 
-def _outcomes(record: Record, outcomes: Outcomes) -> str:
+def _outcomes(row_id: str, record: Record, outcomes: Outcomes) -> str:
     """Per score and image one bit: what the comparison of two rows reads."""
     robust = scores(outcomes, budgets(record), when_clean_right=True)
     right = {_key(score): _packed(score) for score in (clean_score(outcomes), *robust)}
@@ -72,7 +76,7 @@ def _outcomes(record: Record, outcomes: Outcomes) -> str:
         "n": record.data.images,
         "right": right,
     }
-    return script(f"outcomes_{record.id}", about)
+    return script(f"outcomes_{row_id}", about)
 
 
 def _key(score: Score) -> str:
