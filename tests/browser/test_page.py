@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from robench.base.stats import paired
+from robench.leaderboard.build import build
 from robench.records import store as results
+from tests.leaderboard.test_proof import attest
 
 
 def data(page: Path) -> dict[str, Any]:
@@ -93,6 +95,24 @@ def test_filters_narrow_and_the_address_keeps_them(tab: Any, page: Path) -> None
     assert again.input_value("select[name=verdict]") == "invalid"
     again.click("button[type=reset]")
     assert "verdict" not in again.url
+
+
+@slow
+def test_the_proof_of_a_row_is_a_mark_and_a_filter(
+    browser: Any, records: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(records, tmp_path / "records")
+    folder = next(results.folders(tmp_path / "records"))
+    name = attest(folder, tmp_path / "verified")
+    build([tmp_path / "records"], tmp_path / "page")
+    tab, said = opened(browser, f"file://{tmp_path}/page/index.html#protocol=all&level=verified")
+    tab.wait_for_selector("#filters:not([hidden])")
+    assert column(tab, "proof") == ["✓ verified"]
+    assert name in tab.locator("table.board tbody a").first.get_attribute("href")
+    tab.select_option("select[name=level]", "consistent")
+    assert column(tab, "proof") == ["= consistent"] * 3
+    assert said == []
+    tab.context.close()
 
 
 @slow

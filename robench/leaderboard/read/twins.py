@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from robench.core.outcomes import Outcomes, RowOutcomes
-from robench.core.record import Record
+from robench.core.record import Record, Value
 from robench.leaderboard.read.challenged import AUDITED, challenged
 from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.merge import merged, row_key, worse_audits, worse_values

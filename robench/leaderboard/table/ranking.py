@@ -52,10 +52,11 @@ def _order(row: BoardRow) -> tuple[str, float, str]:
 
 
 def _ranked(group: list[BoardRow]) -> list[BoardRow]:
-    audited = any(row.audited for row in group)
+    proven = [row for row in group if row.proof.ranked]
+    audited = any(row.audited for row in proven)
     return [
         row
-        for row in group
+        for row in proven
         if row.verdict not in UNRANKED and (row.audited is not None or not audited)
     ]
 
