@@ -1,32 +1,36 @@
-"""Records to a static site: a pure function of the records' files."""
+"""Records to a static site: a pure function of the records' files and of who verified them."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
 from robench.base.errors import UserError
 from robench.base.paths import shipped
 from robench.leaderboard.read.intake import Refused, find_records
-from robench.leaderboard.read.merge import groups
-from robench.leaderboard.read.refusals import Refusal, find_refusals
-from robench.leaderboard.table.row import BoardRow
+from robench.leaderboard.read.refusals import find_refusals
 from robench.leaderboard.table.site import Site, make_site
-from robench.leaderboard.write.collect import collect
+from robench.leaderboard.write.gather import gather
 from robench.leaderboard.write.index import write_index
 from robench.leaderboard.write.parallel import Each, workers
 from robench.leaderboard.write.rowpage import finish_rows, start_rows
 from robench.leaderboard.write.studies import write_studies
 from robench.leaderboard.write.tabledata import TABLE
+from robench.records.trust import read_attestations
+
+VERIFIED = "verified"
+"""The folder of attestations beside the first folder of records."""
+FOLDERS = ("data", "charts")
+"""What is written anew with every list of rows."""
 
 
-def build(roots: Iterable[Path], out: Path) -> Site:
+def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Site:
     """Make the site of all records below the roots in `out`, replacing an earlier one.
 
-    Broken records are left out and named in `Site.refused`. Raises UserError when `out` holds
-    something else or no record is left.
+    `verified` holds attestations; by default the folder of this name beside the first root, where
+    there is one. Broken records are left out and named in `Site.refused`. Raises UserError when
+    `out` holds something else, an attestation is damaged, or no record is left.
     """
     if out.exists() and any(out.iterdir()) and not (out / TABLE).is_file():
         raise UserError(
@@ -34,19 +38,25 @@ def build(roots: Iterable[Path], out: Path) -> Site:
         )
     work = out.with_name(f".{out.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
-    for name in ("data", "rows", "charts"):
+    for name in ("rows", *FOLDERS):
         (work / name).mkdir(parents=True)
     roots = list(roots)
     found, refusals = find_records(roots), find_refusals(roots)
+    attestations = read_attestations(verified or roots[0].resolve().parent / VERIFIED)
     try:
+        template = shipped("leaderboard/template")
+        for name in ("assets", "vendor"):
+            shutil.copytree(template / name, work / name)
         with workers(len(found)) as each:
-            site = _gather(found, refusals, work / "rows", each)
-            template = shipped("leaderboard/template")
-            for name in ("assets", "vendor"):
-                shutil.copytree(template / name, work / name)
-            written = start_rows(site, work, each)
-            write_index(site, write_studies(site, work), work)
-            finish_rows(site, written, work)
+            rows, refused = gather(found, attestations, work / "rows", each)
+            while True:
+                if not rows:
+                    raise UserError(f"expected at least one sound record, got none of {len(found)}")
+                site = make_site(rows, refused, refusals)
+                if not (failed := _write(site, work, each)):
+                    break
+                rows = [row for row in rows if row.id not in failed]
+                refused += [Refused(row_id, why) for row_id, why in failed.items()]
         shutil.rmtree(out, ignore_errors=True)
         work.rename(out)
     finally:
@@ -54,41 +64,14 @@ def build(roots: Iterable[Path], out: Path) -> Site:
     return site
 
 
-def _gather(
-    found: list[tuple[str, Path]], refusals: Sequence[Refusal], out: Path, each: Each
-) -> Site:
-    rows: list[BoardRow] = []
-    refused: list[Refused] = []
-    for (name, _), result in zip(found, each(partial(_take, out), found), strict=True):
-        if isinstance(result, BoardRow):
-            rows.append(result)
-        else:
-            refused.append(Refused(name, result))
-    if not rows:
-        raise UserError(f"expected at least one sound record, got none of {len(found)}")
-    return make_site([_one_row(same, out) for same in _by_system(rows)], refused, refusals)
-
-
-def _by_system(rows: list[BoardRow]) -> list[list[BoardRow]]:
-    by_id = sorted(rows, key=lambda row: row.id)
-    return groups((row, row.system, row.settings) for row in by_id)
-
-
-def _one_row(same: list[BoardRow], out: Path) -> BoardRow:
-    """The row of several records of one system; their files move together."""
-    if len(same) == 1:
-        return same[0]
-    for row in same:
-        shutil.rmtree(out / row.id)
-    return collect([folder for row in same for folder in row.folders], out)
-
-
-def _take(out: Path, found: tuple[str, Path]) -> BoardRow | str:
-    """The row, or why there is none."""
-    try:
-        return collect([found[1]], out)
-    except UserError as error:
-        return str(error)
-    # Whatever else a record breaks, it costs that record alone.
-    except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+def _write(site: Site, work: Path, each: Each) -> dict[str, str]:
+    """Write all pages; returns the rows that could not be written, and why."""
+    written = start_rows(site, work, each)
+    write_index(site, write_studies(site, work), work)
+    failed = finish_rows(site, written, work)
+    for row_id in failed:
+        shutil.rmtree(work / "rows" / row_id)
+    for name in FOLDERS if failed else ():
+        shutil.rmtree(work / name)
+        (work / name).mkdir()
+    return failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from robench.base.stats import paired
+from robench.leaderboard.build import build
 from robench.records import store as results
+from tests.leaderboard.test_proof import attest
 
 
 def data(page: Path) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def test_opens_from_disk_sorts_and_follows_a_link(tab: Any, page: Path) -> None:
     # Less is better, so the first click brings the quickest up.
     for direction in ("asc", "desc"):
         heading(tab, "latency").click()
-        tab.wait_for_function(f"location.hash.includes('{direction}')")
+        tab.wait_for_url(lambda url, way=direction: way in url)
         shown = [float(text.split()[0]) for text in column(tab, "latency")]
         assert shown == sorted(shown, reverse=direction == "desc")
         assert shown[0] != shown[1]
@@ -92,6 +95,24 @@ def test_filters_narrow_and_the_address_keeps_them(tab: Any, page: Path) -> None
     assert again.input_value("select[name=verdict]") == "invalid"
     again.click("button[type=reset]")
     assert "verdict" not in again.url
+
+
+@slow
+def test_the_proof_of_a_row_is_a_mark_and_a_filter(
+    browser: Any, records: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(records, tmp_path / "records")
+    folder = next(results.folders(tmp_path / "records"))
+    name = attest(folder, tmp_path / "verified")
+    build([tmp_path / "records"], tmp_path / "page")
+    tab, said = opened(browser, f"file://{tmp_path}/page/index.html#protocol=all&level=verified")
+    tab.wait_for_selector("#filters:not([hidden])")
+    assert column(tab, "proof") == ["✓ verified"]
+    assert name in tab.locator("table.board tbody a").first.get_attribute("href")
+    tab.select_option("select[name=level]", "consistent")
+    assert column(tab, "proof") == ["= consistent"] * 3
+    assert said == []
+    tab.context.close()
 
 
 @slow
@@ -192,6 +213,64 @@ def test_numbers_are_written_alike(tab: Any) -> None:
         for value in map(float, values):
             wanted = number(value, unit)
             assert tab.evaluate("([v, u]) => robench.number(v, u)", [value, unit]) == wanted
+
+
+def opened(browser: Any, address: str) -> tuple[Any, list[str]]:
+    """A tab that lists each breach of its policy as `directive: what`."""
+    context = browser.new_context()
+    context.add_init_script(
+        "window.breaches = []; document.addEventListener('securitypolicyviolation', (event) => "
+        "breaches.push(`${event.effectiveDirective}: ${event.blockedURI}`))"
+    )
+    tab = context.new_page()
+    said: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.goto(address)
+    tab.wait_for_load_state("load")
+    return tab, said
+
+
+@slow
+def test_no_page_breaks_its_policy(browser: Any, page: Path) -> None:
+    rows = sorted(path.name for path in (page / "rows").iterdir())
+    pages = ["index.html", f"compare.html?a={rows[0]}&b={rows[1]}"]
+    for name in [*pages, *(f"rows/{row}/index.html" for row in rows)]:
+        tab, said = opened(browser, f"file://{page}/{name}")
+        tab.click("#theme")
+        if name == "index.html":
+            tab.locator("#pictures").scroll_into_view_if_needed()
+            tab.wait_for_selector("figure[data-chart=eps] svg")
+            tab.locator("figure[data-chart=eps] path[aria-roledescription=point]").last.hover()
+            tab.wait_for_selector(".tip:not([hidden])")
+            tab.select_option("select[name=protocol]", label="all, apart")
+        assert tab.evaluate("breaches") == said == [], name
+        tab.context.close()
+
+
+@slow
+@pytest.mark.parametrize(
+    ("added", "directive"),
+    [
+        ("<script>document.title = 'mine'</script>", "script-src-elem"),
+        ("<script src='https://example.org/x.js'></script>", "script-src-elem"),
+        ("<img src='data:image/png;base64,AAAA'>", "img-src"),
+        ("<img src='https://example.org/x.png'>", "img-src"),
+        ("<p style='color: red'>x</p>", "style-src-attr"),
+        ("<iframe src='https://example.org'></iframe>", "frame-src"),
+    ],
+)
+def test_the_policy_holds_what_escaping_might_miss(
+    added: str, directive: str, browser: Any, page: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(page, tmp_path / "page")
+    file = tmp_path / "page" / "index.html"
+    file.write_text(file.read_text().replace("</main>", f"{added}</main>"))
+    tab, _ = opened(browser, f"file://{file}")
+    tab.wait_for_selector("#filters:not([hidden])")
+    assert tab.evaluate("breaches.map((one) => one.split(':')[0])") == [directive]
+    assert tab.title() != "mine"
+    tab.context.close()
 
 
 @slow

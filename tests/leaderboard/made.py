@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import robench
+from robench.base.hashing import digest
+from robench.core.outcomes import Outcomes, RowOutcomes, clean_score, scores, worst_cases
+from robench.core.record import RUN_KINDS, Record, share
+from robench.leaderboard.read.claims import Claim
+from robench.leaderboard.read.intake import Taken
+from robench.records.trust import Attestation, Step
 from robench.run.config import Places
 from robench.testing import tiny_data, tiny_network
 
@@ -38,6 +46,98 @@ def blurred() -> nn.Module:
             noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
             parameter += 0.3 * noise * parameter.abs().mean()
     return model
+
+
+LABELS = np.arange(40, dtype=np.int16) % 4
+
+
+def claim(
+    answers: Mapping[str, Any],
+    *,
+    name: str = "aaaaaaaa",
+    weights: str | None = None,
+    verified: bool = False,
+    audited: tuple[int, str] | None = None,
+    **changed: Any,
+) -> Claim:
+    """A record in memory: `answers` says, by row, which of 40 images are right.
+
+    `audited` are the images of 20 that stood, and the audit's verdict.
+    """
+    outcomes = Outcomes(
+        tuple(_row(attack, right, answers["clean"]) for attack, right in answers.items())
+    )
+    attacks = [attack for attack in answers if attack != "clean"]
+    threat = {"norm": "linf", "eps": 0.1}
+    values = [
+        share("clean_accuracy", clean_score(outcomes).right.sum(), len(LABELS), {}),
+        *(
+            share("robust_accuracy", one.right.sum(), len(LABELS), one.axes)
+            for one in scores(outcomes, {}, when_clean_right=True)
+        ),
+        *(
+            share("worst_case_accuracy", one.right.sum(), len(LABELS), one.axes)
+            for one in worst_cases(outcomes, {})
+        ),
+    ]
+    audits = []
+    if audited:
+        values.append(share("audited_accuracy", audited[0], 20, threat))
+        audits.append({**threat, "level": "quick", "n": 20, "verdict": audited[1]})
+    kinds: dict[str, Any] = {kind: {"x": {}} for kind in (*RUN_KINDS, "access")}
+    record = Record.model_validate(
+        {
+            "id": name,
+            "config": {**kinds, "attack": {a: {} for a in attacks}, "train": {}, "threat": {}},
+            "seed": 0,
+            "data": {"name": "d", "hash": "0" * 8, "images": len(LABELS), "subset": "0" * 8},
+            "values": values,
+            "rows": [{"attack": a, "access": "white_box", **threat} for a in attacks],
+            "agreement": {"equal_labels": 1.0, "logit_gap": None, "n": 40, "flagged": False},
+            "audit": audits,
+            "protocol": "0" * 8,
+            "provenance": {
+                "robench": "0",
+                "distributions": {},
+                "components": {},
+                "python": "3",
+                "machine": "m",
+                "device": "cpu",
+                "threads": 1,
+            },
+            **changed,
+        }
+    )
+    content = digest(
+        [record.model_dump(mode="json"), weights, verified, outcomes["prediction"].tolist()]
+    )
+    step = Step(name="judged again", outcome="pass")
+    attestation = Attestation(
+        record=name, content=content, date="2026-01-01", robench="0", torch="0", machine="m",
+        steps=(step,),
+    )  # fmt: skip
+    taken = Taken(record, outcomes, (), Path("nowhere") / content)
+    return Claim(taken, content, weights, attestation if verified else None)
+
+
+def _row(attack: str, right: Any, clean_right: Any) -> RowOutcomes:
+    wrong = (LABELS + 1) % 4
+    clean = np.where(clean_right, LABELS, wrong)
+    plain = attack == "clean"
+    return RowOutcomes(
+        attack=attack,
+        access="none" if plain else "white_box",
+        search="clean" if plain else "ball",
+        norm="" if plain else "linf",
+        eps=None if plain else 0.1,
+        image=np.arange(len(LABELS)),
+        label=LABELS,
+        clean_prediction=clean,
+        prediction=np.where(right, LABELS, wrong),
+        linf=np.zeros(len(LABELS)),
+        l2=np.zeros(len(LABELS)),
+        valid=True,
+    )
 
 
 @pytest.fixture(scope="session")

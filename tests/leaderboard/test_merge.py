@@ -10,7 +10,7 @@ import pytest
 import robench
 from robench.core.record import Record
 from robench.leaderboard.build import build
-from robench.leaderboard.read.merge import groups, merged
+from robench.leaderboard.read.merge import families, groups, merged
 from robench.leaderboard.read.traits import queries_only, weight_bits
 from robench.records import store as results
 from robench.records.protocol import protocol, settings
@@ -76,8 +76,12 @@ def test_another_metric_keeps_the_protocol(tmp_path: Path) -> None:
 
 def test_groups_agree_on_every_attack_they_share() -> None:
     pgd, other, fgsm = ({("pgd", "w"): "1"}, {("pgd", "w"): "2"}, {("fgsm", "w"): "1"})
-    given = [("a", "s", pgd), ("b", "s", other), ("c", "s", fgsm), ("d", "t", pgd)]
-    assert sorted(groups(given)) == [["a", "c"], ["b"], ["d"]]
+    assert groups([("a", pgd), ("b", other), ("c", fgsm)]) == [["a", "c"], ["b"]]
+
+
+def test_a_family_shares_an_id_or_a_system_directly_or_through_others() -> None:
+    given = [("a", "1", "s"), ("b", "2", "t"), ("c", "1", "u"), ("d", "3", "u"), ("e", "4", "v")]
+    assert [sorted(family) for family in families(given)] == [["a", "c", "d"], ["b"], ["e"]]
 
 
 def test_a_record_says_its_bits_and_what_reads_answers_only(tmp_path: Path) -> None:

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.base.stats import paired
-from robench.leaderboard.table.ranking import ranks
+from robench.leaderboard.table.proof import Proof
+from robench.leaderboard.table.ranking import no_rank, ranks
 from robench.leaderboard.table.row import BoardRow
+
+CONSISTENT = Proof("consistent")
 
 
 def row(
@@ -21,14 +25,17 @@ def row(
     verdict: Any = "pass",
     protocol: str = "a",
     audited: tuple[int, int] | None = None,
+    proof: Proof = CONSISTENT,
 ) -> BoardRow:
     bits = np.asarray(right, dtype=bool)
     return BoardRow(
         id=name,
         folders=(Path(),),
+        files=(),
         members=(name,),
+        contents=(name,),
         system=name,
-        settings={},
+        meaning={},
         versions={},
         protocol=protocol,
         images=len(bits),
@@ -47,6 +54,7 @@ def row(
         strips=(),
         axes=frozenset(),
         layers=(),
+        proof=proof,
     )
 
 
@@ -67,6 +75,15 @@ def test_what_makes_no_claim_has_no_rank() -> None:
     good = np.ones(50)
     rows = [row("a", good, "fail"), row("b", good * 0, "suspect"), row("c", good, "at_chance")]
     assert ranks(rows) == {"a": None, "b": 1, "c": None}
+
+
+@pytest.mark.parametrize("proof", [Proof("reported"), Proof("verified", disputed=True)])
+def test_a_rank_needs_a_consistent_row_that_nobody_disputes(proof: Proof) -> None:
+    good, bad = np.ones(50), np.zeros(50)
+    rows = [row("a", good, proof=proof, audited=(50, 50)), row("b", bad), row("c", good)]
+    # Nor does its audit take the rank of those that have none.
+    assert ranks(rows) == {"a": None, "b": 2, "c": 1}
+    assert no_rank(rows[0]) in {"it is disputed", "not all of it follows from what it stored"}
 
 
 def test_each_protocol_counts_by_itself() -> None:

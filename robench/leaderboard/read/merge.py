@@ -1,78 +1,89 @@
-"""Several records of one system become one row: each adds its attacks and its values."""
+"""Several records of one system become one: each adds its attacks and its values, and where two
+say the same thing differently the worse one stands."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from itertools import chain, groupby
+from dataclasses import replace
+from functools import reduce
+from itertools import chain
 from typing import Any, TypeVar
 
+import numpy as np
+
 from robench.base.hashing import digest
-from robench.core.outcomes import Outcomes, RowOutcomes, worst_cases
+from robench.core.outcomes import PER_IMAGE, Outcomes, RowOutcomes, worst_cases
 from robench.core.record import SYSTEM_KINDS, AttackRow, Audit, Provenance, Record, Value, share
 from robench.records.compare import budgets
 from robench.records.protocol import Settings
 
-Taken = tuple[Record, Outcomes]
+Pair = tuple[Record, Outcomes]
 T = TypeVar("T")
+SEVERITY = ("fail", "suspect", "pass")
+"""Verdicts of audits from the one that weighs most."""
 
 
-def system(record: Record, outcomes: Outcomes) -> str:
-    """The digest of what answers: the configuration up to the attacks, and its clean answers."""
+def system(record: Record) -> str:
+    """The digest of what was asked for: the configuration up to the attacks, versions and seed.
+
+    What answered (weights, machine) stays out: records of one system may be replicates.
+    """
     config = {kind: record.config.get(kind) for kind in (*SYSTEM_KINDS, "train", "certifier")}
     made = {k: v for k, v in record.provenance.components.items() if k.startswith(SYSTEM_KINDS)}
-    answers = hashlib.sha256(outcomes.clean.prediction.tobytes()).hexdigest()
-    machine = record.provenance.device, record.provenance.threads
-    order = list(record.config["defense"])
-    data = record.data.hash, record.data.subset
-    return digest([config, order, made, answers, machine, data, record.seed])
+    return digest([config, list(record.config["defense"]), made, record.seed])
 
 
-def groups(
-    records: Iterable[tuple[T, str, Settings]],
-) -> list[list[T]]:
-    """Items whose systems are one and whose attacks, where both have them, mean the same.
+def meaning(record: Record, known: Settings) -> dict[tuple[str, str], str]:
+    """What two records of one row must not contradict: their attacks' settings and the images."""
+    return {**known, ("", "images"): digest([record.data.hash, record.data.subset])}
 
-    Each is given with its `system` and its `settings`; the order decides who joins whom.
+
+def families(items: Iterable[tuple[T, str, str]]) -> list[list[T]]:
+    """Items that share an id or a system, directly or through others; each with both.
+
+    Families, and the items of one, stand in the order in which they came.
     """
-    found: list[list[T]] = []
-    for _, same in groupby(sorted(records, key=lambda one: one[1]), key=lambda one: one[1]):
-        bins: list[tuple[list[T], dict[tuple[str, str], str]]] = []
-        for item, _, known in same:
-            for items, union in bins:
-                if all(union.get(name, meaning) == meaning for name, meaning in known.items()):
-                    items.append(item)
-                    union.update(known)
-                    break
-            else:
-                bins.append(([item], dict(known)))
-        found += [items for items, _ in bins]
-    return found
+    of: dict[str, list[T]] = {}
+    for item, name, its in items:
+        mine: list[T] = [item]
+        joined = {id(found): found for key in (name, its) if (found := of.get(key))}
+        both = [*chain(*joined.values()), *mine]
+        moved = {key for key, found in of.items() if id(found) in joined}
+        of |= dict.fromkeys(moved | {name, its}, both)
+    return list({id(found): found for found in of.values()}.values())
 
 
-def merged(taken: Sequence[Taken]) -> Taken:
-    """One record and its outcomes from those of one group; where two say the same, the newest."""
-    if len(taken) == 1:
-        return taken[0]
-    newest = sorted(taken, key=lambda one: (-one[0].timings.get("finished", 0.0), one[0].id))
-    records = [record for record, _ in newest]
-    rows = _once((_key(row), row) for _, its in newest for row in _valid_first(its.rows))
-    outcomes = Outcomes(tuple(rows))
+def groups(items: Iterable[tuple[T, Settings]]) -> list[list[T]]:
+    """Items of one family whose settings agree; the order decides who joins whom."""
+    bins: list[tuple[list[T], dict[tuple[str, str], str]]] = []
+    for item, known in items:
+        for mine, union in bins:
+            if all(union.get(name, its) == its for name, its in known.items()):
+                mine.append(item)
+                union.update(known)
+                break
+        else:
+            bins.append(([item], dict(known)))
+    return [mine for mine, _ in bins]
+
+
+def merged(pairs: Sequence[Pair]) -> Pair:
+    """One record and its outcomes from those of one group, the first of them giving its name.
+
+    Each image counts under an attack as in the record where it fares worst.
+    """
+    if len(pairs) == 1:
+        return pairs[0]
+    records = [record for record, _ in pairs]
+    outcomes = Outcomes(tuple(_outcomes(its for _, its in pairs)))
     record = records[0].model_copy(
         update={
-            "id": min(record.id for record in records),
             "config": {**records[0].config, **_config(records)},
             "provenance": _provenance(records),
             "status": max((record.status for record in records), key=lambda s: s == "at_chance"),
-            "rows": tuple(
-                _once(
-                    (_key(r), r)
-                    for record in records
-                    for r in sorted(record.rows, key=lambda row: row.status == "invalid")
-                )
-            ),
-            "values": tuple(_values(records)),
-            "audit": tuple(_audits(records)),
+            "rows": tuple(_rows(records)),
+            "values": tuple(v for v in worse_values(records) if v.metric != "worst_case_accuracy"),
+            "audit": tuple(worse_audits(records)),
             **_queries_only(records),
         }
     )
@@ -83,6 +94,31 @@ def merged(taken: Sequence[Taken]) -> Taken:
     return record.model_copy(update={"values": record.values + worst}), outcomes
 
 
+def worse_values(records: Iterable[Record]) -> Iterable[Value]:
+    """All values; of two that speak of the same the worse one, for an accuracy the lower."""
+    found: dict[Any, Value] = {}
+    for value in chain.from_iterable(record.values for record in records):
+        key = value.metric, tuple(sorted(value.axes.items()))
+        found[key] = _worse(found[key], value) if key in found else value
+    return found.values()
+
+
+def worse_audits(records: Iterable[Record]) -> list[Audit]:
+    """Of two audits under one threat the one with the worse verdict, then of more images."""
+    audits = chain.from_iterable(record.audit for record in records)
+    worst = sorted(audits, key=lambda audit: (SEVERITY.index(audit.verdict), -audit.n))
+    return _once(((audit.norm, audit.eps), audit) for audit in worst)
+
+
+def _worse(first: Value, second: Value) -> Value:
+    if first.value is None or second.value is None:
+        return first if second.value is None else second
+    higher = first.better == "higher" or first.metric.endswith("_accuracy")
+    if first.better == "neither" or first.value == second.value:
+        return first
+    return min(first, second, key=lambda v: (v.value or 0.0) * (1 if higher else -1))
+
+
 def _once(pairs: Iterable[tuple[Any, T]]) -> list[T]:
     """The first of each key."""
     found: dict[Any, T] = {}
@@ -91,12 +127,41 @@ def _once(pairs: Iterable[tuple[Any, T]]) -> list[T]:
     return list(found.values())
 
 
-def _valid_first(rows: Sequence[RowOutcomes]) -> list[RowOutcomes]:
-    return sorted(rows, key=lambda row: not row.valid)
+def _outcomes(each: Iterable[Outcomes]) -> list[RowOutcomes]:
+    """Every row once, as the worst of those that worked, or as one that did not."""
+    same: dict[Any, list[RowOutcomes]] = {}
+    for row in chain.from_iterable(its.rows for its in each):
+        same.setdefault(row_key(row), []).append(row)
+    return [reduce(_worst, [r for r in rows if r.valid] or rows[:1]) for rows in same.values()]
 
 
-def _key(row: RowOutcomes | AttackRow) -> tuple[str, str, str, float | None]:
+def _worst(first: RowOutcomes, second: RowOutcomes) -> RowOutcomes:
+    """Per image the worse of two outcomes; of two that broke it the one that changed it less."""
+    wrong = ~first.right & ~second.right
+    searched = first.eps is None and first.norm
+    nearer = second.distance < first.distance if searched else np.zeros_like(wrong)
+    attacked = first.right & ~second.right | wrong & nearer
+    clean = first.clean_right & ~second.clean_right
+    taken = dict.fromkeys(PER_IMAGE, attacked) | {"clean_prediction": clean}
+    columns = {
+        name: np.where(at, getattr(second, name), getattr(first, name))
+        for name, at in taken.items()
+    }
+    return replace(first, **columns)
+
+
+def row_key(row: RowOutcomes | AttackRow) -> tuple[str, str, str, float | None]:
+    """What makes a row of a run the same as another run's."""
     return row.attack, row.access, row.norm, row.eps
+
+
+def _rows(records: Sequence[Record]) -> list[AttackRow]:
+    """Every row once; one that worked before one that did not."""
+    rows = chain.from_iterable(record.rows for record in records)
+    order = _once((row_key(row), row_key(row)) for record in records for row in record.rows)
+    valid = sorted(rows, key=lambda row: row.status == "invalid")
+    found = {row_key(row): row for row in reversed(valid)}
+    return [found[key] for key in order]
 
 
 def _config(records: Sequence[Record]) -> dict[str, Any]:
@@ -113,17 +178,6 @@ def _provenance(records: Sequence[Record]) -> Provenance:
     return first.model_copy(update={"components": older})
 
 
-def _values(records: Sequence[Record]) -> Iterable[Value]:
-    """All values but the worst cases; of two audited accuracies the lower, both are bounds."""
-    found: dict[Any, Value] = {}
-    for value in (value for record in records for value in record.values):
-        key = value.metric, tuple(sorted(value.axes.items()))
-        known = found.setdefault(key, value)
-        if value.metric == "audited_accuracy" and (value.value or 0.0) < (known.value or 0.0):
-            found[key] = value
-    return (value for value in found.values() if value.metric != "worst_case_accuracy")
-
-
 def _queries_only(records: Sequence[Record]) -> dict[str, tuple[str, ...] | None]:
     """All attacks that read answers only, None when a record does not say it; old ones lack it."""
     each = [record.queries_only for record in records]
@@ -131,10 +185,3 @@ def _queries_only(records: Sequence[Record]) -> dict[str, tuple[str, ...] | None
     if not known:
         return {}
     return {"queries_only": tuple(dict.fromkeys(chain(*known))) if known == each else None}
-
-
-def _audits(records: Sequence[Record]) -> list[Audit]:
-    """Of two audits under one threat the one that looked at more images."""
-    audits = (audit for record in records for audit in record.audit)
-    thorough = sorted(audits, key=lambda audit: -audit.n)
-    return _once(((audit.norm, audit.eps), audit) for audit in thorough)

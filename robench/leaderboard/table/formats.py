@@ -6,7 +6,7 @@ NORM_NAMES = {"linf": "L∞", "l2": "L2"}
 SCALE = {"share": 100.0, "bytes": 1 / 1000, "s": 1000.0}
 """What a value is multiplied with: percent, kB, ms."""
 BADGES = {
-    "pass": ("✓", "audit passed"),
+    "pass": ("●", "audit passed"),
     "suspect": ("?", "audit: suspect"),
     "fail": ("✕", "audit failed: the number is not robustness"),
     "invalid": ("∅", "the attack failed: no number"),
@@ -14,6 +14,12 @@ BADGES = {
     "not_audited": ("○", "not audited"),
 }
 """Sign and meaning of each badge; the sign never stands alone for a screen reader."""
+LEVEL_MARKS = {
+    "verified": ("✓", "its deployed model was judged and searched again by somebody else"),
+    "consistent": ("=", "its numbers follow from what it stored; its model was not judged again"),
+    "reported": ("…", "its numbers rest on its author's word: no rank"),
+}
+"""Sign and meaning of what a row proves, from the most."""
 
 
 def number(value: float | None, unit: str) -> str:

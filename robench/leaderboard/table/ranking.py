@@ -17,7 +17,8 @@ UNRANKED = ("fail", "invalid", "at_chance")
 
 
 def ranks(rows: Iterable[BoardRow]) -> dict[str, int | None]:
-    """Row id -> rank, counted anew within each protocol; None for rows that make no claim.
+    """Row id -> rank, counted anew within each protocol; None for rows that make no claim, prove
+    too little for one, or are disputed.
 
     Where a protocol has audited rows the audited accuracy ranks, and the others get no rank.
     From the best score downwards, a row shares the rank of the first row that holds it unless
@@ -35,15 +36,27 @@ def ranks(rows: Iterable[BoardRow]) -> dict[str, int | None]:
     return found
 
 
+def no_rank(row: BoardRow) -> str:
+    """Why a row that has no rank has none."""
+    if row.proof.disputed:
+        return "it is disputed"
+    if not row.proof.ranked:
+        return "not all of it follows from what it stored"
+    if row.verdict in UNRANKED:
+        return "its numbers are no claim"
+    return "it was not audited, others of its protocol were"
+
+
 def _order(row: BoardRow) -> tuple[str, float, str]:
     return row.protocol, -row.score, row.id
 
 
 def _ranked(group: list[BoardRow]) -> list[BoardRow]:
-    audited = any(row.audited for row in group)
+    proven = [row for row in group if row.proof.ranked]
+    audited = any(row.audited for row in proven)
     return [
         row
-        for row in group
+        for row in proven
         if row.verdict not in UNRANKED and (row.audited is not None or not audited)
     ]
 

@@ -11,10 +11,13 @@ import numpy as np
 
 from robench.core.outcomes import Outcomes, worst_cases
 from robench.core.record import SYSTEM_KINDS, Record
-from robench.leaderboard.read.merge import system
+from robench.leaderboard.read.merge import meaning, system
+from robench.leaderboard.read.threat import RankingThreat, ranking_threat
 from robench.leaderboard.read.traits import queries_only, weight_bits
+from robench.leaderboard.read.twins import Settled, lowest
 from robench.leaderboard.table.cells import Cell, Column, cells, layers
 from robench.leaderboard.table.formats import attack_text
+from robench.leaderboard.table.proof import Proof, prove
 from robench.leaderboard.table.values import axis_names
 from robench.records.compare import budgets
 from robench.records.preview import shown
@@ -23,14 +26,6 @@ from robench.records.protocol import Settings, protocol, settings
 Verdict = Literal["pass", "suspect", "fail", "invalid", "at_chance", "not_audited"]
 ORDER: tuple[Verdict, ...] = ("fail", "invalid", "at_chance", "suspect", "pass")
 """Verdicts from the one that weighs most."""
-
-
-@dataclass(frozen=True)
-class RankingThreat:
-    """The norm and eps whose worst case ranks a row."""
-
-    norm: str
-    eps: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +47,16 @@ class BoardRow:
 
     id: str
     folders: tuple[Path, ...]
-    """Of its records, the first found first."""
+    """Of the records that feed it."""
+    files: tuple[str, ...]
+    """What these are called on the site."""
     members: tuple[str, ...]
     """Their ids."""
+    contents: tuple[str, ...]
+    """The digests of their files."""
     system: str
-    settings: Settings
+    meaning: Settings
+    """What another record of the row must not contradict."""
     protocol: str
     versions: dict[str, str]
     """Metric -> the version that measured it."""
@@ -85,6 +85,7 @@ class BoardRow:
     """Names of the columns that its values' axes need in a table of values."""
     layers: tuple[tuple[str, float], ...]
     """||dW||_2 of each layer, in the network's order."""
+    proof: Proof
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -105,25 +106,30 @@ class BoardRow:
 
 
 def make_row(
-    record: Record,
-    outcomes: Outcomes,
-    folders: Mapping[str, Path],
-    strips: Sequence[Strip],
-) -> BoardRow:
-    """The row of a record, made of those in `folders`, by id."""
-    found = cells(record)
-    threat = _threat(found)
+    row_id: str, settled: Settled, files: Sequence[str], strips: Sequence[Strip]
+) -> tuple[BoardRow, Record, Outcomes]:
+    """The row of settled records, and the record and the outcomes that it shows.
+
+    `files` are the names under which the site keeps the records, in their order.
+    """
+    record, outcomes = lowest(settled)
+    threat = ranking_threat(record)
+    proof = prove(settled, threat)
+    told = _told(record, proof)
+    found = cells(told)
     worst = {(score.norm, score.eps): score for score in worst_cases(outcomes, budgets(record))}
     ranking = worst.get((threat.norm, threat.eps)) if threat else None
     right = outcomes.clean.right if ranking is None else ranking.right
     components = record.provenance.components
     known = settings(record.rows, record.config, components)
-    return BoardRow(
-        id=record.id,
-        folders=tuple(folders.values()),
-        members=tuple(folders),
-        system=system(record, outcomes),
-        settings=known,
+    row = BoardRow(
+        id=row_id,
+        folders=tuple(claim.folder for claim in settled.claims),
+        files=tuple(files),
+        members=tuple(claim.id for claim in settled.claims),
+        contents=tuple(claim.content for claim in settled.claims),
+        system=system(record),
+        meaning=meaning(record, known),
         protocol=protocol(record.data, record.rows, known),
         versions=_versions(components),
         images=record.data.images,
@@ -132,17 +138,27 @@ def make_row(
         access=" + ".join(record.config["access"]),
         seed=record.seed,
         bits=weight_bits(record),
-        verdict=_verdict(record),
+        verdict=_verdict(told),
         cells=found,
         threat=threat,
         right=np.packbits(right).tobytes(),
-        audited=_audited(record, threat),
+        audited=None if proof.audit_missing else _audited(record, threat),
         attacks=tuple(dict.fromkeys(row.attack for row in record.rows)),
         queries_only=queries_only(record),
         strips=tuple(strips),
         axes=axis_names(record),
         layers=tuple((str(v.axes["layer"]), v.value or 0.0) for v in layers(record.values)),
+        proof=proof,
     )
+    return row, record, outcomes
+
+
+def _told(record: Record, proof: Proof) -> Record:
+    """The record without audits that pass by their word alone."""
+    if not proof.audit_missing:
+        return record
+    kept = tuple(audit for audit in record.audit if audit.verdict != "pass")
+    return record.model_copy(update={"audit": kept})
 
 
 def strips(picture: str, outcomes: Outcomes) -> Iterator[Strip]:
@@ -158,17 +174,6 @@ def strips(picture: str, outcomes: Outcomes) -> Iterator[Strip]:
 
 def _certifying(record: Record) -> tuple[str, ...]:
     return ("certifier",) if "certified" in record.config["metric"] else ()
-
-
-def _threat(found: dict[Column, Cell]) -> RankingThreat | None:
-    """The strongest threat of the first norm that has a worst case."""
-    threats = [
-        RankingThreat(str(column.axis("norm")), eps)
-        for column in found
-        if column.metric == "worst_case_accuracy" and isinstance(eps := column.axis("eps"), float)
-    ]
-    same = [threat for threat in threats if threat.norm == threats[0].norm]
-    return max(same, key=lambda threat: threat.eps, default=None)
 
 
 def _audited(record: Record, threat: RankingThreat | None) -> tuple[int, int] | None:

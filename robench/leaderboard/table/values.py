@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from robench.core.record import SYSTEM_KINDS, Record
 
-ABOUT = ("record", "status", "seed", "images", "protocol", *SYSTEM_KINDS)
+ABOUT = ("record", "level", "status", "seed", "images", "protocol", *SYSTEM_KINDS)
 NUMBERS = ("metric", "value", "low", "high", "n", "unit", "better")
 
 

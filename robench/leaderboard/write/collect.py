@@ -1,4 +1,4 @@
-"""First pass over the records of a row: everything of it that needs no other row."""
+"""First pass over the records: everything of a row that needs no other row."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from robench.base.errors import UserError
 from robench.base.files import read_picture
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
-from robench.leaderboard.read.intake import MAX_PICTURE, take
-from robench.leaderboard.read.merge import merged
+from robench.leaderboard.read.claims import Claim
+from robench.leaderboard.read.intake import MAX_PICTURE
+from robench.leaderboard.read.twins import Settled
 from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
 from robench.leaderboard.write.pages import script
 from robench.records.compare import budgets
@@ -22,36 +22,44 @@ from robench.records.preview import PREVIEW
 from robench.records.store import RECORD
 
 
-def collect(folders: Sequence[Path], out: Path) -> BoardRow:
-    """Check the records of one row, write their files to `out`/<id> and make the row.
+def collect(settled: Settled, row_id: str, place: Path) -> BoardRow:
+    """Write the files of a row to the folder `place` and make the row.
 
     Raises UserError.
     """
-    taken = [take(folder) for folder in folders]
-    record, outcomes = merged([(one.record, one.outcomes) for one in taken])
-    place = out / record.id
-    try:
-        place.mkdir()
-    except FileExistsError:
-        raise UserError(f"expected each run once, got {record.id} twice") from None
+    claims = settled.claims
+    pictures = [_picture(claim.folder / PREVIEW) for claim in claims]
+    names = _names(claims)
+    place.mkdir()
     drawn: list[Strip] = []
-    for one in taken:
-        name = f"{one.record.id}.json" if len(taken) > 1 else RECORD
-        shutil.copyfile(one.folder / RECORD, place / name)
-        if (one.folder / PREVIEW).exists():
-            name = f"{one.record.id}.png"
-            (place / name).write_bytes(read_picture(one.folder / PREVIEW, MAX_PICTURE))
-            drawn += strips(name, one.outcomes)
-    (place / "outcomes.js").write_text(_outcomes(record, outcomes), encoding="utf-8")
-    if len(taken) > 1:
+    for claim, name, picture in zip(claims, names, pictures, strict=True):
+        if picture is not None:
+            (place / f"{name}.png").write_bytes(picture)
+            drawn += strips(f"{name}.png", claim.outcomes)
+    untouched = len(claims) == 1 and not claims[0].challenges
+    files = [RECORD] if untouched else [f"{name}.json" for name in names]
+    for claim, file in zip(claims, files, strict=True):
+        shutil.copyfile(claim.folder / RECORD, place / file)
+    row, record, outcomes = make_row(row_id, settled, files, drawn)
+    (place / "outcomes.js").write_text(_outcomes(row_id, record, outcomes), encoding="utf-8")
+    if not untouched:
         (place / RECORD).write_text(
             record.model_dump_json(indent=1, exclude_unset=True), encoding="utf-8"
         )
-    named = {one.record.id: one.folder for one in taken}
-    return make_row(record, outcomes, named, drawn)
+    return row
 
 
-def _outcomes(record: Record, outcomes: Outcomes) -> str:
+def _names(claims: Sequence[Claim]) -> list[str]:
+    """A name of each record: its id, where two have one with the beginning of its content."""
+    ids = [claim.id for claim in claims]
+    return [one.id if ids.count(one.id) == 1 else f"{one.id}-{one.content[:8]}" for one in claims]
+
+
+def _picture(path: Path) -> bytes | None:
+    return read_picture(path, MAX_PICTURE) if path.exists() else None
+
+
+def _outcomes(row_id: str, record: Record, outcomes: Outcomes) -> str:
     """Per score and image one bit: what the comparison of two rows reads."""
     robust = scores(outcomes, budgets(record), when_clean_right=True)
     right = {_key(score): _packed(score) for score in (clean_score(outcomes), *robust)}
@@ -61,7 +69,7 @@ def _outcomes(record: Record, outcomes: Outcomes) -> str:
         "n": record.data.images,
         "right": right,
     }
-    return script(f"outcomes_{record.id}", about)
+    return script(f"outcomes_{row_id}", about)
 
 
 def _key(score: Score) -> str:

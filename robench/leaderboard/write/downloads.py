@@ -11,6 +11,7 @@ from pathlib import Path
 
 from robench.core.record import SYSTEM_KINDS, Record
 from robench.records.store import value_rows
+from robench.records.trust import Level
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,17 @@ class Lines:
     table: str
 
 
-def lines(records: Iterable[Record], columns: Sequence[str]) -> tuple[str, str]:
+def lines(records: Iterable[Record], level: Level, columns: Sequence[str]) -> tuple[str, str]:
     """Records' values as lines of CSV, and as JSON objects a line without what is missing."""
-    rows = [row for record in records for row in value_rows(record)]
+    rows = [_row(row, level) for record in records for row in value_rows(record)]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([*map(row.get, columns)] for row in rows)
     return text.getvalue(), ",\n".join(map(_object, rows))
+
+
+def _row(row: dict[str, object], level: Level) -> dict[str, object]:
+    axis = {"axis_level": row["level"]} if "level" in row else {}
+    return {**row, **axis, "level": level}
 
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -39,12 +45,15 @@ def _object(row: dict[str, object]) -> str:
     )
 
 
-def write(header: Sequence[str], rows: Iterable[Lines], out: Path) -> list[str]:
+def write(
+    header: Sequence[str], rows: Iterable[Lines | str], out: Path
+) -> tuple[list[str], list[str | None]]:
     """Write values.csv, values.json and values.parquet as the rows come.
 
-    Returns their lines of the main table's data.
+    Returns the rows' lines of the main table's data, and of each row why it has none.
     """
-    table = []
+    table: list[str] = []
+    failed: list[str | None] = []
     with (
         (out / "values.csv").open("w", encoding="utf-8") as csv_file,
         (out / "values.json").open("w", encoding="utf-8") as json_file,
@@ -52,13 +61,16 @@ def write(header: Sequence[str], rows: Iterable[Lines], out: Path) -> list[str]:
         csv_file.write(",".join(header) + "\n")
         end = "[\n"
         for row in rows:
+            failed.append(row if isinstance(row, str) else None)
+            if isinstance(row, str):
+                continue
             csv_file.write(row.csv)
             json_file.write(end + row.json if row.json else "")
             end = ",\n" if row.json else end
             table.append(row.table)
         json_file.write("\n]\n")
     _write_parquet(out / "values.csv", out / "values.parquet")
-    return table
+    return table, failed
 
 
 def _write_parquet(table: Path, out: Path) -> None:
@@ -66,7 +78,7 @@ def _write_parquet(table: Path, out: Path) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    words = ("record", "status", "protocol", *SYSTEM_KINDS, "metric", "unit", "better")
+    words = ("record", "level", "status", "protocol", *SYSTEM_KINDS, "metric", "unit", "better")
     convert = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(words, pyarrow.string()),
         strings_can_be_null=True,

@@ -12,6 +12,7 @@ import markupsafe
 
 from robench.base.paths import shipped
 from robench.leaderboard.table import formats
+from robench.leaderboard.table.proof import broken_by
 
 
 @cache
@@ -30,8 +31,9 @@ def environment() -> jinja2.Environment:
         short=formats.short,
         plain=plain_text,
         breakable=breakable,
+        broken_by=broken_by,
     )
-    found.globals.update(badges=formats.BADGES)
+    found.globals.update(badges=formats.BADGES, levels=formats.LEVEL_MARKS)
     return found
 
 

@@ -9,11 +9,15 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from robench.base.errors import UserError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 FEW = 200
 """Items for which starting processes would take longer than the work."""
 CHUNK = 50
+MAX_REASON = 500
+"""Characters of the reason for which a record is left out."""
 
 
 class Each(Protocol):
@@ -29,6 +33,12 @@ class Each(Protocol):
 def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """In this process."""
     return map(function, items)
+
+
+def reason(error: Exception) -> str:
+    """Why something of a record failed, in a line; also what nobody foresaw."""
+    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return text[:MAX_REASON]
 
 
 @contextmanager

@@ -12,14 +12,15 @@ from robench.core.record import Record, Value
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORM_NAMES, attack_text, interval, number, short
 from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label
+from robench.leaderboard.table.ranking import no_rank
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site
 from robench.leaderboard.table.values import header
 from robench.leaderboard.write import downloads
 from robench.leaderboard.write.pages import write_page
-from robench.leaderboard.write.parallel import Each
+from robench.leaderboard.write.parallel import Each, reason
 from robench.leaderboard.write.tabledata import row_text, write_table
-from robench.records.store import RECORD, read
+from robench.records.store import read
 from robench.run.again import again
 
 
@@ -30,6 +31,8 @@ class RowJob:
     row: BoardRow
     label: str
     rank: int | None
+    no_rank: str
+    """Why it has none."""
     protocol: str
     ranked: int
     models: dict[str, str]
@@ -46,7 +49,8 @@ class Written:
     """What the rows' pages give to the files that hold all rows, as they are written."""
 
     header: tuple[str, ...]
-    lines: Iterator[downloads.Lines]
+    lines: Iterator[downloads.Lines | str]
+    """Of each row, or why it could not be written."""
 
 
 def start_rows(site: Site, out: Path, each: Each) -> Written:
@@ -57,6 +61,7 @@ def start_rows(site: Site, out: Path, each: Each) -> Written:
             row=row,
             label=site.labels[row.id],
             rank=site.ranks[row.id],
+            no_rank=no_rank(row),
             protocol=protocol.label,
             ranked=len(protocol.rows),
             models={kind: chosen_label(row, kind, protocol.varying) for kind in row.chosen},
@@ -71,16 +76,32 @@ def start_rows(site: Site, out: Path, each: Each) -> Written:
     return Written(columns, each(write_row, jobs))
 
 
-def finish_rows(site: Site, written: Written, out: Path) -> None:
-    """Write the main table's data and all values to download, once the pages are there."""
-    table = downloads.write(written.header, written.lines, out / "data")
-    write_table(site, table, out)
+def finish_rows(site: Site, written: Written, out: Path) -> dict[str, str]:
+    """Write the main table's data and all values to download, once the pages are there.
+
+    Returns the ids of the rows that have no page, and why; then the page must be written again
+    without them.
+    """
+    table, failed = downloads.write(written.header, written.lines, out / "data")
+    if not any(failed):
+        write_table(site, table, out)
+    return {row.id: why for row, why in zip(site.rows, failed, strict=True) if why}
 
 
-def write_row(job: RowJob) -> downloads.Lines:
-    """Write a row's page; returns its lines of the files that hold all rows."""
+def write_row(job: RowJob) -> downloads.Lines | str:
+    """Write a row's page; returns its lines of the files that hold all rows, or why it failed."""
+    try:
+        return _write_row(job)
+    except Exception as error:
+        return reason(error)
+
+
+def _write_row(job: RowJob) -> downloads.Lines:
     record, raw = _records(job)
-    csv, json = downloads.lines(raw.values(), job.header)
+    fallen = any(one.counts for one in job.row.proof.breaks)
+    csv, json = downloads.lines(
+        [record] if fallen else raw.values(), job.row.proof.level, job.header
+    )
     whole = ",".join(job.header) + "\n" + csv
     write_page(
         "row.html",
@@ -100,12 +121,12 @@ def write_row(job: RowJob) -> downloads.Lines:
 
 
 def _records(job: RowJob) -> tuple[Record, dict[str, Record]]:
-    """The row's record, and by file name those that it was merged from."""
-    record = read(job.folder)
-    if len(job.row.members) == 1:
-        return record, {RECORD: record}
-    pairs = zip(job.row.members, job.row.folders, strict=True)
-    return record, {f"{name}.json": read(folder) for name, folder in pairs}
+    """The row's record, and by file name those that it was made from."""
+    return read(job.folder), {name: _read(job.folder / name) for name in job.row.files}
+
+
+def _read(path: Path) -> Record:
+    return Record.model_validate_json(path.read_bytes())
 
 
 def _value(value: Value) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.cells import Cell, Column
-from robench.leaderboard.table.formats import BADGES, SCALE
+from robench.leaderboard.table.formats import BADGES, LEVEL_MARKS, SCALE
 from robench.leaderboard.table.labels import heading
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Protocol, Site
@@ -30,6 +30,8 @@ FIELDS = (
     "access",
     "seed",
     "verdict",
+    "level",
+    "notes",
     "cells",
 )
 """What a row is written as, in this order; the scripts read the order from the table."""
@@ -40,6 +42,7 @@ def write_table(site: Site, rows: Iterable[str], out: Path) -> None:
     about = {
         "fields": FIELDS,
         "badges": BADGES,
+        "levels": LEVEL_MARKS,
         "scale": SCALE,
         "columns": [_column(column) for column in site.columns],
         "protocols": [_protocol(site, protocol) for protocol in site.protocols],
@@ -78,6 +81,8 @@ def row_text(
         "label": label,
         "protocol": protocol,
         "rank": rank,
+        "level": row.proof.level,
+        "notes": row.proof.notes,
     }
     cells = ",".join(_cell(row.cells.get(column)) for column in columns)
     texts = [f"[{cells}]" if name == "cells" else compact(fields[name]) for name in FIELDS]

@@ -1,0 +1,80 @@
+"""A record with what it proves, by its own files and by those who judged it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from robench.base.hashing import file_hash
+from robench.core.outcomes import Outcomes
+from robench.core.record import Record
+from robench.leaderboard.read.intake import Taken, take
+from robench.records.challenges import Challenge, read_challenges
+from robench.records.store import PROGRAM
+from robench.records.trust import Attestation, Level, content, level
+
+WEIGHTS = (PROGRAM, "model.safetensors")
+"""Files that are the deployed model."""
+AUDIT = "audit.parquet"
+
+Attestations = Mapping[str, Attestation]
+"""By the digest of the files they speak of."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A record taken in, and what it proves."""
+
+    taken: Taken
+    content: str
+    """SHA-256 of its files."""
+    weights: str | None
+    """SHA-256 of the model that it deployed; None where it keeps none."""
+    attestation: Attestation | None
+    challenges: tuple[Challenge, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The record's id."""
+        return self.record.id
+
+    @property
+    def record(self) -> Record:
+        """The record."""
+        return self.taken.record
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """Its outcomes."""
+        return self.taken.outcomes
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.taken.folder
+
+    @property
+    def level(self) -> Level:
+        """What it proves."""
+        return level(self.taken.unfounded, self.attestation)
+
+    @property
+    def verified(self) -> bool:
+        """Whether its deployed model was judged again."""
+        return self.level == "verified"
+
+
+def read_claim(folder: Path, attestations: Attestations) -> Claim:
+    """Take a record in; raises UserError for one that cannot stand on a page."""
+    taken, its = take(folder), content(folder)
+    return Claim(taken, its, _weights(taken), attestations.get(its), tuple(read_challenges(folder)))
+
+
+def _weights(taken: Taken) -> str | None:
+    """The digest that the record states of its model, or that of the file of an older record."""
+    for name in WEIGHTS:
+        path = taken.folder / name
+        if found := taken.record.files.get(name) or (file_hash(path) if path.is_file() else None):
+            return found
+    return None

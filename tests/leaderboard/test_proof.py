@@ -1,0 +1,267 @@
+"""What a row proves, as the page shows it: levels, challenges, and records that fail alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robench.base.errors import UserError
+from robench.cli.main import main
+from robench.leaderboard.build import build
+from robench.leaderboard.read import claims
+from robench.leaderboard.read.challenged import breaks, challenged
+from robench.leaderboard.read.twins import settle
+from robench.leaderboard.table.proof import broken_by
+from robench.leaderboard.table.row import make_row
+from robench.leaderboard.write import gather, rowpage
+from robench.records import store as results
+from robench.records.challenges import Challenge
+from robench.records.trust import Attestation, Step, content, write_attestation
+from tests.leaderboard.made import claim
+from tests.leaderboard.test_build import files
+
+STEPS = (
+    Step(name="judged again", outcome="pass", text="60 of 60 answers are those recorded"),
+    Step(name="audit again", outcome="not done", text="<b>no time</b>", needed=False),
+)
+
+
+def attest(folder: Path, where: Path, steps: tuple[Step, ...] = STEPS) -> str:
+    record = results.read(folder).id
+    write_attestation(
+        Attestation(
+            record=record,
+            content=content(folder),
+            date="2026-11-21",
+            robench="9.9",
+            torch="2.9",
+            machine="riscv",
+            steps=steps,
+        ),
+        where,
+    )
+    return record
+
+
+@pytest.fixture
+def copy(records: Path, tmp_path: Path) -> Path:
+    shutil.copytree(records, tmp_path / "here" / "records")
+    return tmp_path / "here" / "records"
+
+
+def folder_with(rows: int, root: Path) -> Path:
+    return next(f for f in results.folders(root) if len(results.read(f).rows) == rows)
+
+
+def test_an_attestation_beside_the_records_marks_its_row_everywhere(
+    copy: Path, tmp_path: Path
+) -> None:
+    folder = folder_with(4, copy)
+    name = attest(folder, copy.parent / "verified")
+    site = build([copy], tmp_path / "page")
+    marked = {row.id: row.proof.level for row in site.rows if row.proof.level != "consistent"}
+    assert marked == {name: "verified"}
+    page = (tmp_path / "page/rows" / name / "index.html").read_text()
+    for words in ("2026-11-21", "9.9", "riscv", "60 of 60 answers", "Not repeated: audit again"):
+        assert words in page
+    assert "&lt;b&gt;no time" in page
+    assert f"robench verify {name}" in page
+    table = (tmp_path / "page/data/table.js").read_text()
+    assert re.search(rf'\["{name}".*"verified",\[\]', table)
+    values = pd.read_csv(tmp_path / "page/data/values.csv")
+    assert set(values[values.record == name].level) == {"verified"}
+    flat = pd.DataFrame(json.loads((tmp_path / "page/data/values.json").read_text()))
+    assert flat.level.tolist() == values.level.tolist()
+    parquet = pd.read_parquet(tmp_path / "page/data/values.parquet")
+    assert parquet.level.tolist() == values.level.tolist()
+
+
+def test_an_attestation_speaks_of_these_files_alone(copy: Path, tmp_path: Path) -> None:
+    folder = folder_with(4, copy)
+    attest(folder, copy.parent / "verified")
+    # Nor does one that lies inside the record, where its author can write.
+    attest(folder, folder / "verified")
+    (folder / "notes.txt").write_text("one more file")
+    site = build([copy], tmp_path / "page")
+    assert "verified" not in {row.proof.level for row in site.rows}
+
+
+def test_a_verification_that_failed_is_told_and_marks_nothing(copy: Path, tmp_path: Path) -> None:
+    failed = (Step(name="judged again", outcome="fail", text="3 answers differ"),)
+    name = attest(folder_with(4, copy), tmp_path / "elsewhere", failed)
+    command = ["leaderboard", str(copy), "--out", str(tmp_path / "page")]
+    assert main([*command, "--verified", str(tmp_path / "elsewhere")]) == 0
+    page = (tmp_path / "page/rows" / name / "index.html").read_text()
+    assert "Tried and not verified" in page
+    assert "3 answers differ" in page
+    assert "verdict level consistent" in page
+
+
+def test_every_page_says_what_its_marks_do_not(page: Path) -> None:
+    for path in page.rglob("*.html"):
+        assert "not rebuilt or judged again unless a row is marked verified" in path.read_text()
+    row = next((page / "rows").iterdir()) / "index.html"
+    assert "This does not prove" in row.read_text()
+
+
+def test_a_copy_of_the_id_in_another_folder_removes_nothing(copy: Path, tmp_path: Path) -> None:
+    genuine = folder_with(4, copy)
+    before = {row.id: row for row in build([copy], tmp_path / "before").rows}
+    twin = copy / "0000_dup"
+    shutil.copytree(genuine, twin)
+    (twin / "notes.txt").write_text("so that its files are others")
+    name = results.read(genuine).id
+    attest(genuine, copy.parent / "verified")
+    rows = {row.id: row for row in build([copy], tmp_path / "verified").rows}
+    assert rows.keys() == before.keys()
+    assert rows[name].right == before[name].right
+    assert rows[name].folders == (genuine,)
+    assert "Set aside" in (tmp_path / "verified/rows" / name / "index.html").read_text()
+    shutil.rmtree(copy.parent / "verified")
+    after = {row.id: row for row in build([copy], tmp_path / "after").rows}
+    assert after.keys() == before.keys()
+    assert after[name].members == (name, name)
+    assert after[name].right == before[name].right
+
+
+# -- challenges ------------------------------------------------------------------------------------
+
+BROKEN = Challenge(
+    norm="linf", eps=0.1, source="A <i>", date="2026-11-20", broken=(0, 1, 2, 30), examples="0"
+)
+
+
+def test_verified_examples_bring_the_row_down_to_the_worst_case() -> None:
+    known = claim({"clean": np.ones(40), "pgd": np.arange(40) < 20}, verified=True)
+    one = replace(known, challenges=(BROKEN,))
+    (settled,) = settle([one])
+    row, record, _ = make_row("aaaaaaaa", settled, [], [])
+    worst = record.find("worst_case_accuracy", norm="linf", eps=0.1)
+    assert worst is not None
+    assert (worst.value, worst.n) == (17 / 40, 40)
+    assert row.counts == (17, 40)
+    assert [broken_by(b) for b in row.proof.breaks] == ["broken by A <i>: −7.5 points"]
+    attacked = record.find("robust_accuracy", attack="pgd")
+    assert attacked is not None
+    assert attacked.value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changed", "points"),
+    [({"eps": 0.2}, 0.0), ({"norm": "l2"}, 0.0), ({"eps": 0.05}, 7.5)],
+)
+def test_examples_count_where_the_threat_allows_them(changed: Any, points: float) -> None:
+    one = claim({"clean": np.ones(40), "pgd": np.arange(40) < 20}, verified=True)
+    one = replace(one, challenges=(BROKEN.model_copy(update=changed),))
+    (found,) = breaks(one)
+    assert found.points == pytest.approx(points)
+
+
+def test_examples_that_nobody_verified_move_nothing() -> None:
+    one = claim({"clean": np.ones(40), "pgd": np.arange(40) < 20})
+    one = replace(one, challenges=(BROKEN,))
+    assert challenged(one)[0] is one.record
+    row, *_ = make_row("aaaaaaaa", settle([one])[0], [], [])
+    assert row.counts == (20, 40)
+    assert row.proof.notes == ("challenged, not verified, by A <i>: −7.5 points",)
+
+
+def test_images_that_the_record_lacks_are_refused() -> None:
+    one = claim({"clean": np.ones(40), "pgd": np.ones(40)}, verified=True)
+    with pytest.raises(UserError, match="below 40"):
+        challenged(replace(one, challenges=(BROKEN.model_copy(update={"broken": (40,)}),)))
+
+
+def test_a_challenge_stands_on_the_page_and_in_every_number(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = next(f for f in results.folders(copy) if results.read(f).audit)
+    name = attest(folder, copy.parent / "verified")
+    audit = max(results.read(folder).audit, key=lambda one: one.eps)
+    table = pd.read_parquet(folder / claims.AUDIT)
+    held = table[(table.norm == audit.norm) & (table.eps == audit.eps) & table.held]
+    one = BROKEN.model_copy(
+        update={"norm": audit.norm, "eps": audit.eps, "broken": tuple(held.position.tolist())}
+    )
+    monkeypatch.setattr(claims, "read_challenges", lambda at: [one] if at == folder else [])
+    row = next(r for r in build([copy], tmp_path / "page").rows if r.id == name)
+    assert row.audited is not None
+    assert row.audited[0] == 0
+    page = (tmp_path / "page/rows" / name / "index.html").read_text()
+    assert "broken by A &lt;i&gt;" in page
+    values = pd.read_csv(tmp_path / "page/data/values.csv")
+    mine = values[(values.record == name) & (values.eps == audit.eps)]
+    assert mine[mine.metric == "audited_accuracy"].value.tolist() == [0.0]
+    raw = tmp_path / "page/rows" / name / f"{name}.json"
+    assert raw.read_bytes() == (folder / results.RECORD).read_bytes()
+
+
+# -- one bad record --------------------------------------------------------------------------------
+
+
+def _fails_for(wanted: object, works: Callable[..., Any], key: Callable[[Any], object]) -> Any:
+    def either(one: Any, *more: Any) -> Any:
+        if key(one) == wanted:
+            raise RuntimeError("nobody foresaw <this>")
+        return works(one, *more)
+
+    return either
+
+
+def test_a_record_that_fails_in_the_first_pass_costs_itself_alone(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = folder_with(4, copy)
+    monkeypatch.setattr(gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at))
+    site = build([copy], tmp_path / "page")
+    assert len(site.rows) == 3
+    assert [(one.name, one.reason) for one in site.refused] == [
+        (bad.name, "RuntimeError: nobody foresaw <this>")
+    ]
+    assert "nobody foresaw &lt;this&gt;" in (tmp_path / "page/index.html").read_text()
+
+
+def test_a_row_that_fails_in_the_second_pass_costs_itself_alone(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = results.read(folder_with(4, copy)).id
+    works = rowpage._write_row
+    monkeypatch.setattr(rowpage, "_write_row", _fails_for(bad, works, lambda job: job.row.id))
+    site = build([copy], tmp_path / "page")
+    assert [one.name for one in site.refused] == [bad]
+    # The page is the one of the other records, but for the line that names this one.
+    shutil.rmtree(copy / bad)
+    build([copy], tmp_path / "others")
+    mine, others = files(tmp_path / "page"), files(tmp_path / "others")
+    assert bad.encode() in mine.pop("index.html")
+    others.pop("index.html")
+    assert mine == others
+
+
+def test_a_record_that_fails_beside_its_twin_costs_itself_alone(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = copy / "twin"
+    shutil.copytree(folder_with(4, copy), twin)
+    (twin / "notes.txt").write_text("other content")
+    works = gather.settle
+
+    def fails(given: Any) -> Any:
+        if len(given) > 1 and any(one.folder == twin for one in given):
+            raise RuntimeError("nobody foresaw this")
+        return works(given)
+
+    monkeypatch.setattr(gather, "settle", fails)
+    site = build([copy], tmp_path / "page")
+    assert len(site.rows) == 4
+    assert len(site.refused) == 1
+    assert "nobody foresaw" in site.refused[0].reason

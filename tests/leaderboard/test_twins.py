@@ -1,0 +1,193 @@
+"""Twins of a record: no clock, folder or order decides, and nobody raises or deletes a row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robench.leaderboard.read.claims import Claim
+from robench.leaderboard.read.twins import Settled, lowest, settle
+from robench.leaderboard.table.proof import prove, spread
+from robench.leaderboard.table.row import BoardRow, make_row
+from tests.leaderboard.made import claim
+
+N = 40
+
+
+def first(count: int) -> Any:
+    return np.arange(N) < count
+
+
+def rows(claims: list[Claim]) -> list[BoardRow]:
+    return [make_row(one.claims[0].id, one, [], [])[0] for one in settle(claims)]
+
+
+def cell(row: BoardRow, metric: str) -> float:
+    return next(v.value or 0.0 for c, v in row.cells.items() if c.metric == metric)
+
+
+def plain(**more: Any) -> Claim:
+    return claim({"clean": first(36), "pgd": first(20)}, **more)
+
+
+def better(**more: Any) -> Claim:
+    return claim({"clean": first(36), "pgd": first(36)}, name="00000000", **more)
+
+
+def test_a_clock_decides_nothing() -> None:
+    newer = better(timings={"finished": 1e300})
+    (row,) = rows([plain(timings={"finished": 1.0}), newer])
+    assert cell(row, "worst_case_accuracy") == 0.5
+    assert row.proof.disputed
+    assert not row.proof.ranked
+
+
+def test_the_same_record_twice_is_one() -> None:
+    (row,) = rows([plain(), plain()])
+    assert row.members == ("aaaaaaaa",)
+    assert not row.proof.disputed
+
+
+def test_replicates_show_the_worst_and_their_spread() -> None:
+    (row,) = rows([plain(weights="a"), better(weights="b")])
+    assert cell(row, "worst_case_accuracy") == 0.5
+    assert int(np.bitwise_count(np.frombuffer(row.right, np.uint8)).sum()) == 20
+    assert spread(row.proof.replicates) == "2 replicates, 50.0–90.0 %"
+    assert row.proof.ranked
+
+
+def test_replicates_of_other_attacks_stay_apart() -> None:
+    other = claim({"clean": first(30), "fgsm": first(25)}, name="bbbbbbbb", weights="b")
+    assert sorted(row.attacks for row in rows([plain(weights="a"), other])) == [("fgsm",), ("pgd",)]
+
+
+def test_the_record_that_verifies_stays_and_the_other_is_named() -> None:
+    genuine = plain(weights="a", verified=True)
+    for twin in (better(weights="a"), better(), claim({"clean": first(0), "pgd": first(0)})):
+        (row,) = rows([twin, genuine])
+        assert cell(row, "worst_case_accuracy") == 0.5
+        assert row.proof.level == "verified"
+        assert not row.proof.disputed
+        assert [one.id for one in row.proof.aside] == [twin.id]
+
+
+def test_a_replicate_that_does_not_verify_moves_no_row_that_does() -> None:
+    worse = claim({"clean": first(10), "pgd": first(0)}, name="00000000", weights="b")
+    (row,) = rows([plain(weights="a", verified=True), worse])
+    assert cell(row, "worst_case_accuracy") == 0.5
+    assert spread(row.proof.replicates) == "2 replicates, 0.0–50.0 %, 1 not counted"
+
+
+def test_two_that_verify_and_disagree_are_disputed() -> None:
+    (row,) = rows([plain(weights="a", verified=True), better(weights="a", verified=True)])
+    assert row.proof.disputed
+    assert cell(row, "worst_case_accuracy") == 0.5
+
+
+def test_a_time_is_no_answer() -> None:
+    slow, quick = (plain(name=name) for name in ("aaaaaaaa", "bbbbbbbb"))
+    latency = {"metric": "latency", "unit": "s", "better": "lower"}
+    claims = []
+    for one, seconds in ((slow, 2.0), (quick, 1.0)):
+        values = [*one.record.model_dump()["values"], {**latency, "value": seconds}]
+        claims.append(plain(name=one.id, values=values))
+    (row,) = rows(claims)
+    assert not row.proof.disputed
+    assert cell(row, "latency") == 2.0
+
+
+def test_records_that_agree_add_their_attacks_at_their_lowest_level() -> None:
+    more = claim({"clean": first(36), "fgsm": first(10)}, name="bbbbbbbb")
+    told = replace(more, taken=replace(more.taken, unfounded=("x",)))
+    (row,) = rows([plain(), told])
+    assert set(row.attacks) == {"pgd", "fgsm"}
+    assert cell(row, "worst_case_accuracy") == 0.25
+    assert (row.proof.level, row.proof.unfounded) == ("reported", ("x",))
+
+
+def test_what_is_not_verified_adds_no_attack_to_what_is() -> None:
+    more = claim({"clean": first(36), "fgsm": first(0)}, name="bbbbbbbb")
+    found = {row.attacks: row for row in rows([more, plain(verified=True)])}
+    assert cell(found["pgd",], "worst_case_accuracy") == 0.5
+    assert found["pgd",].proof.level == "verified"
+    assert found["fgsm",].proof.level == "consistent"
+
+
+def test_of_two_audits_the_worse_stands() -> None:
+    failed, passed = (plain(audited=(8, "fail")), plain(name="00000000", audited=(8, "pass")))
+    assert {row.verdict for row in rows([failed, passed])} == {"fail"}
+    (row,) = rows([plain(audited=(8, "pass")), plain(name="00000000", audited=(20, "pass"))])
+    assert row.proof.disputed
+    assert cell(row, "audited_accuracy") == 0.4
+
+
+def test_an_audit_without_its_table_is_not_done() -> None:
+    (row,) = rows([plain(audited=(20, "pass"))])
+    assert (row.verdict, row.audited, row.proof.audit_missing) == ("not_audited", None, True)
+    assert {c.badge for c in row.cells.values()} <= {"", "not_audited"}
+
+
+bits = st.lists(st.booleans(), min_size=N, max_size=N)
+weights = st.sampled_from([None, "a", "b"])
+names = st.sampled_from(["00000000", "aaaaaaaa", "ffffffff"])
+
+
+@st.composite
+def claims(draw: Any, verified: bool | None = None, at_most: int = 3) -> list[Claim]:
+    """Records of one system, some of which agree on their clean answers."""
+    clean = [draw(bits), draw(bits)]
+    pool = {"pgd": [draw(bits), draw(bits)], "fgsm": [draw(bits), draw(bits)]}
+    found = []
+    for _ in range(draw(st.integers(1, at_most))):
+        attacks = draw(st.sets(st.sampled_from(["pgd", "fgsm"]), min_size=1))
+        answers = {"clean": draw(st.sampled_from(clean))}
+        answers |= {name: draw(st.sampled_from(pool[name])) for name in sorted(attacks)}
+        proven = draw(st.booleans()) if verified is None else verified
+        found.append(claim(answers, name=draw(names), weights=draw(weights), verified=proven))
+    return found
+
+
+def shown(settled: list[Settled]) -> list[Any]:
+    return sorted(repr((lowest(one)[0], one.level, prove(one, None))) for one in settled)
+
+
+@settings(deadline=None, max_examples=60)
+@given(claims())
+def test_any_order_gives_the_same_rows(given: list[Claim]) -> None:
+    wanted = shown(settle(given))
+    assert all(shown(settle(list(order))) == wanted for order in permutations(given))
+
+
+@settings(deadline=None, max_examples=150)
+@given(claims(), claims(verified=False, at_most=1))
+def test_a_forged_twin_raises_moves_and_removes_nothing(
+    genuine: list[Claim], forged: list[Claim]
+) -> None:
+    before, after = rows(genuine), rows([*genuine, *forged])
+    named = {
+        one
+        for row in after
+        for one in (
+            *row.contents,
+            *(aside.content for aside in row.proof.aside),
+        )
+    }
+    uncounted = {v.claims[0].content for s in settle([*genuine, *forged]) for v in s.uncounted}
+    assert {one.content for one in genuine} <= named | uncounted
+    for row in before:
+        same = [one for one in after if set(one.contents) >= set(row.contents)]
+        assert same, "the row is gone"
+        if row.proof.level == "verified":
+            assert any(
+                (one.cells, one.right, one.contents, one.proof.ranked)
+                == (row.cells, row.right, row.contents, row.proof.ranked)
+                for one in same
+            )
+        for metric in ("clean_accuracy", "worst_case_accuracy"):
+            assert min(cell(one, metric) for one in same) <= cell(row, metric) + 1e-12
+        assert any(one.score <= row.score for one in same)
