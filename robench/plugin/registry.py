@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
-from robench.base.errors import ConfigError, PluginError, RobenchError
+from robench.base.errors import ConfigError, PluginError
 from robench.plugin import hooks
 from robench.plugin.components import KINDS, Component
 
-T = TypeVar("T")
 GROUP = "robench"
 DISABLE = "ROBENCH_DISABLE_PLUGINS"
 
@@ -116,20 +115,6 @@ class Registry:
         for choices in self.choices.values():
             for name in [n for n, c in choices.items() if c.plugin == plugin]:
                 del choices[name]
-
-
-def blamed(component: Component, work: Callable[[Any], Iterable[T]], given: Any) -> list[T]:
-    """What a component's method yields; raises PluginError naming it when it raises."""
-    try:
-        return list(work(given))
-    except RobenchError:
-        raise
-    except Exception as error:  # foreign code may raise anything
-        choice = registry().home(type(component))
-        name = f"{choice.kind}={choice.name}" if choice else type(component).__qualname__
-        origin = f" of {choice.distribution} {choice.version}" if choice else ""
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise PluginError(f"{name}{origin} failed: {reason}") from error
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -61,7 +61,7 @@ class DefenseContract(ComponentContract):
         for choice in registry().choices["compressor"].values():
             compressor = choice.make()
             assert isinstance(compressor, Compressor)
-            if maps and compressor.trains_with:
+            if maps and compressor.changes_training:
                 with pytest.raises(ConfigError, match="weight map"):
                     check_run(defense=self.component, compressor=compressor)
             else:
