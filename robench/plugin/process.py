@@ -41,8 +41,8 @@ class ProcessState:
     def put_back(self) -> list[str]:
         """Make everything as it was; returns what had changed, in words.
 
-        What libraries do to the environment and to filters of warnings when they are imported is
-        put back, too, but not said.
+        What libraries do when they are imported, to the environment, to filters of warnings and to
+        generators, is put back, too, but not said.
         """
         changed = []
         imported = len(sys.modules) != self._modules
@@ -188,4 +188,4 @@ GENERATORS = (
     Part("numpy's global generator", _numpy_state, _set_numpy_state),
     Part("torch's global generator", _torch_state, _set_torch_state),
 )
-BY_IMPORTS = {"os.environ", "filters of warnings"}
+BY_IMPORTS = {"os.environ", "filters of warnings", *(part.name for part in GENERATORS)}
