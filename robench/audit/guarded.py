@@ -46,7 +46,7 @@ def look(check: Check, trial: SystemTrial, known: set[str]) -> list[Finding]:
 
 def _checked(check: Check, finding: Finding) -> Finding:
     try:
-        return Finding.model_validate(finding.model_dump())
+        return Finding.model_validate(finding.model_dump(warnings=False))
     except (ValidationError, TypeError, AttributeError) as error:
         text = " ".join(str(error).split())
         raise PluginError(f"expected findings of {guest.name_of(check)}, got: {text}") from error

@@ -107,6 +107,11 @@ def _set_hooks(before: tuple[dict[int, Any], ...]) -> None:
         hooks.update(old)
 
 
+def _denormals() -> bool:
+    """Whether the processor reckons with them; made large, as it may not compare them either."""
+    return TINY * 1e300 > 0
+
+
 def _cwd() -> str | None:
     try:
         return os.getcwd()
@@ -174,7 +179,7 @@ PARTS = (
         torch.get_num_threads,
         torch.set_num_threads,
     ),
-    Part("denormal numbers", lambda: TINY * 1.0, lambda _: torch.set_flush_denormal(False)),
+    Part("denormal numbers", _denormals, lambda before: torch.set_flush_denormal(not before)),
     Part("anomaly mode", _anomaly, lambda b: torch.autograd.set_detect_anomaly(*b)),
     Part("torch's hooks of all modules", _hooks, _set_hooks),
     Part("os.environ", lambda: dict(os.environ), _set_environ),

@@ -153,7 +153,7 @@ def _plain_value(metric: Metric, value: Any) -> dict[str, Any]:
     try:
         if not isinstance(value, Value):
             raise TypeError(f"expected a Value, got {type(value).__name__}")
-        return Value.model_validate(value.model_dump()).model_dump()
+        return Value.model_validate(value.model_dump(warnings=False)).model_dump()
     except (ValidationError, TypeError, AttributeError) as error:
         text = " ".join(str(error).split())
         raise PluginError(f"values of {guest.name_of(metric)}: {text}") from error

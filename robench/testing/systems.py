@@ -68,12 +68,10 @@ def trained(places: Places, **parts: Any) -> str:
     """The hash of a small network's weights, trained for a moment on `tiny_data`."""
     chosen: dict[str, Any] = {"defense": "none", "compressor": "none"}
     chosen |= {"model": "small_cnn", "dataset": TinyData(), **parts}
-    config = RunConfig(
-        **{kind: {"one": _component(kind, one)} for kind, one in chosen.items()},
-        attack={},
-        metric={},
-        train=TrainConfig(epochs=1),
-    )
+    components: dict[str, Any] = {
+        kind: {"one": _component(kind, one)} for kind, one in chosen.items()
+    }
+    config = RunConfig(**components, attack={}, metric={}, train=TrainConfig(epochs=1))
     return stages(config, places, Cache(places.cache)).weights.hash
 
 
