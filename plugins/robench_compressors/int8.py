@@ -18,7 +18,6 @@ class QATInt8(robench.Compressor):
     """Trains under fake quantization and ships an exact integer program (Jacob et al., 2018)."""
 
     bits: ClassVar[int] = 8
-    trains_with: ClassVar[bool] = True
 
     input_range: Optional[list[int]] = None
     """What the input map covers, in 8-bit units; none given: 0 to 255, wider under noise."""

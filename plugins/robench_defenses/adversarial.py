@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from robench import (
     ConfigError,
@@ -31,8 +31,6 @@ class AdversarialTraining(Defense):
     The search runs with the network in eval mode, so that it neither sees nor moves batch
     statistics; the step that follows trains in train mode.
     """
-
-    trains: ClassVar[bool] = True
 
     norm: Optional[str] = None
     """linf or l2; none given: the data set's usual norm."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from robench import Defense, require
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class GaussianTraining(Defense):
     """Cross-entropy on images with Gaussian noise (Lecuyer et al., 2019; Cohen et al., 2019)."""
-
-    trains: ClassVar[bool] = True
 
     sigma: float = 0.25
     """Standard deviation of the noise in [0,1] pixels; noisy images are not clipped."""

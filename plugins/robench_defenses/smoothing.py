@@ -24,8 +24,6 @@ COVERED = 4
 class FloatRS(robench.Defense):
     """Randomised smoothing with continuous noise (Cohen et al., 2019)."""
 
-    trains: ClassVar[bool] = True
-
     sigma: float = 0.25
     """Standard deviation of the noise in [0,1] pixels."""
     law: str = "gaussian"
@@ -65,7 +63,7 @@ class FloatRS(robench.Defense):
         if not self.wide or "input_range" not in names or compressor.input_range is not None:  # type: ignore[attr-defined]
             return compressor
         # A network trained under fake quantization keeps the map that it was trained with.
-        trained = (self.train_sigma or self.sigma) if compressor.trains_with else 0.0
+        trained = (self.train_sigma or self.sigma) if compressor.changes_training else 0.0
         reach = round(COVERED * 255 * (trained or max(self.sigma, self.train_sigma or 0)))
         return replace(compressor, input_range=[-reach, 255 + reach])  # type: ignore[call-arg]
 

@@ -28,7 +28,7 @@ class Judge:
     def right(self, images: Tensor, labels: Tensor) -> Tensor:
         """Whether clean images are classified right, by a randomised model mostly: bool (N,)."""
         if not self.randomised:
-            return self.deployed.predict(images) == labels
+            return self.deployed.predict(images.clone()) == labels
         count = self._wrong_answers(images, labels, FIRST)
         right = count == 0
         unsure = ((count > 0) & (count < FIRST)).nonzero()[:, 0]
@@ -40,7 +40,7 @@ class Judge:
     def wrong(self, images: Tensor, labels: Tensor) -> Tensor:
         """Whether candidates are surely classified wrong, never by one lucky draw: bool (N,)."""
         if not self.randomised:
-            return self.deployed.predict(images) != labels
+            return self.deployed.predict(images.clone()) != labels
         count = self._wrong_answers(images, labels, FIRST, least=LIKELY)
         wrong = count == FIRST
         unsure = (count == LIKELY).nonzero()[:, 0]
@@ -72,5 +72,6 @@ class Judge:
             asked = ((count < enough) & (count + left >= least)).nonzero()[:, 0]
             if len(asked) == 0:
                 break
-            count[asked] += self.deployed.predict(images[asked]) != labels[asked]
+            answers = self.deployed.predict(images[asked])
+            count[asked] += answers != labels[asked]
         return count

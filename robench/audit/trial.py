@@ -14,6 +14,7 @@ from robench.audit.judge import Judge
 from robench.base.seeds import generator
 from robench.core.system import System, module_device
 from robench.core.threat import Threat
+from robench.plugin import guest
 from robench.plugin.trial import Attacker, Reference
 from robench.search import GradientSearch, Trace
 
@@ -55,11 +56,11 @@ class SystemTrial:
 
     def __post_init__(self) -> None:
         deployed = self.system.deployed
-        answers = deployed.predict(self.images)
-        self.unstable = answers != deployed.predict(self.images)
+        first, again = (deployed.predict(self.images.clone()) for _ in range(2))
+        self.unstable = first != again
         self.randomised = deployed.randomised or bool(self.unstable.any())
         self.judge = Judge(deployed, self.randomised)
-        self.clean = answers == self.labels
+        self.clean = first == self.labels
         if self.randomised:
             self.clean = self.judge.right(self.images, self.labels)
         self.held = self.clean.clone()
@@ -115,8 +116,10 @@ class SystemTrial:
         found = [self.images[:0]]
         for part in index.split(BATCH):
             images, labels = self.images[part], self.labels[part]
-            raw = search.run(twin, images.to(device), labels.to(device), threat, rng, callback)
-            found.append(threat.project(raw.detach().float().cpu(), images))
+            # Copies: neither a twin nor a callback can move the ball.
+            given = images.to(device).clone(), labels.to(device).clone()
+            raw = search.run(twin, *given, threat, rng, callback)
+            found.append(threat.project(guest.plain_tensor(raw, tuple(images.shape)), images))
         return torch.cat(found)
 
     def attempt(self, name: str, candidates: Tensor, index: Tensor) -> Tensor:
@@ -127,8 +130,8 @@ class SystemTrial:
         wrong = self.wrong(candidates, index)
         broken = self.tried.setdefault(name, torch.zeros_like(self.held))
         broken[index[wrong]] = True
-        first = wrong & self.held[index]
-        self.found[index[first]] = candidates[first]
+        newly = wrong & self.held[index]
+        self.found[index[newly]] = candidates[newly]
         self.held[index[wrong]] = False
         return wrong
 

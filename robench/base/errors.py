@@ -5,7 +5,8 @@ RobenchError
 │   ├── ConfigError     a configuration that cannot run
 │   ├── DataError       a data set that is missing, damaged or malformed
 │   └── PluginError     a plugin or component that breaks its contract
-└── CacheError          a cache or results folder that cannot be used
+│   └── CacheError      a cache or results folder that cannot be used
+└── InternalError       a promise of robench's own that it broke: a bug
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class PluginError(UserError):
 
 class CacheError(UserError):
     """A cache or results folder that cannot be read or written."""
+
+
+class InternalError(RobenchError):
+    """A promise of robench's own that it broke: the run stops and asks for a report."""

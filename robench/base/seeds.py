@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,14 @@ def generator(seed: int, *names: object) -> torch.Generator:
     return torch.Generator().manual_seed(derive(seed, *names))
 
 
+_SCOPES = threading.local()
+
+
+def in_seed_scope() -> bool:
+    """Whether a seed scope of this thread puts the global generators back."""
+    return getattr(_SCOPES, "open", 0) > 0
+
+
 @contextmanager
 def seed_scope(seed: int) -> Iterator[None]:
     """Seed python's, numpy's and torch's global generators; afterwards put their states back."""
@@ -30,8 +39,10 @@ def seed_scope(seed: int) -> Iterator[None]:
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
+        _SCOPES.open = getattr(_SCOPES, "open", 0) + 1
         try:
             yield
         finally:
+            _SCOPES.open -= 1
             random.setstate(states[0])
             np.random.set_state(states[1])

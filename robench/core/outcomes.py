@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from robench.core.record import Axis
 
+S = TypeVar("S", bound=np.generic)
 CLEAN = "clean"
 ABSTAIN = -1
 """The label a smoothed classifier returns when it is not sure; it counts as wrong."""
@@ -40,6 +41,12 @@ COLUMNS = {
 }
 PER_IMAGE = ("image", "label", "clean_prediction", "prediction", "linf", "l2")
 """Columns in which the images of one row differ."""
+
+
+def fixed(array: NDArray[S]) -> NDArray[S]:
+    """The array, from now on read-only: several readers share it."""
+    array.flags.writeable = False
+    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +72,8 @@ class RowOutcomes:
 
     def __post_init__(self) -> None:
         for name in PER_IMAGE:
-            object.__setattr__(self, name, np.asarray(getattr(self, name), COLUMNS[name]))
+            column = np.array(getattr(self, name), COLUMNS[name])
+            object.__setattr__(self, name, fixed(column))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -73,14 +81,12 @@ class RowOutcomes:
     @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Per image whether the attacked label is right."""
-        found: NDArray[np.bool_] = self.prediction == self.label
-        return found
+        return fixed(self.prediction == self.label)
 
     @cached_property
     def clean_right(self) -> NDArray[np.bool_]:
         """Per image whether the clean label is right."""
-        found: NDArray[np.bool_] = self.clean_prediction == self.label
-        return found
+        return fixed(self.clean_prediction == self.label)
 
     @property
     def distance(self) -> NDArray[np.float32]:

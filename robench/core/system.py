@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 
 from robench.base.errors import PluginError
+from robench.core.outcomes import ABSTAIN
 from robench.core.record import TwinAgreement
 from robench.core.weights import save_weights
 
@@ -96,6 +97,28 @@ def forward(model: nn.Module, images: Tensor, batch: int = 256) -> Tensor:
         return torch.cat([model(part.to(device)).cpu() for part in images.split(batch)])
 
 
+def answers(deployed: Deployed, images: Tensor, classes: int | None = None) -> Tensor:
+    """A deployed model's labels of float32 images in [0,1], which it gets a copy of: int64 (N,).
+
+    Raises PluginError for anything but labels in 0..classes-1, where the number is known, or
+    ABSTAIN.
+    """
+    labels = deployed.predict(images.clone())
+    good = isinstance(labels, torch.Tensor) and labels.layout == torch.strided
+    if not good or labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        got = f"{labels.dtype} {tuple(labels.shape)}" if good else type(labels).__name__
+        raise PluginError(f"expected predict to give {len(images)} int64 labels, got {got}")
+    found = labels.detach().to("cpu", copy=True)
+    low, high = (int(found.min()), int(found.max())) if len(found) else (0, 0)
+    if low < ABSTAIN or (classes is not None and high >= classes):
+        most = "" if classes is None else f"..{classes - 1}"
+        raise PluginError(
+            f"expected predict to give labels from 0{most}, or {ABSTAIN} to abstain, got "
+            f"{low}..{high}"
+        )
+    return found
+
+
 def module_device(model: nn.Module) -> torch.device:
     """The device of a module; the CPU for one without tensors."""
     tensors = [*model.parameters(), *model.buffers()]
@@ -109,12 +132,7 @@ def agreement(system: System, test: Split) -> TwinAgreement:
     """
     images = test.float_images()
     twin = forward(system.twin, images)
-    labels = system.deployed.predict(images)
-    if labels.shape != test.labels.shape or labels.dtype != torch.int64:
-        raise PluginError(
-            f"expected predict to give {len(test)} int64 labels, got {labels.dtype} "
-            f"{tuple(labels.shape)}"
-        )
+    labels = answers(system.deployed, images, twin.shape[1])
     logits = getattr(system.deployed, "logits", None)
     gap = float((logits(images) - twin).abs().max()) if logits else None
     if gap is not None and not math.isfinite(gap):

@@ -92,15 +92,17 @@ class Model(Component):
 class Defense(Component):
     """A defense: acts on training, on the trained weights, or on inference."""
 
-    trains: ClassVar[bool] = False
-    """Whether it replaces `loss` or `fit`; of these a run can have one."""
     brings: ClassVar[Mapping[str, Any]] = {}
     """Choices of other groups that it sets unless the command line does: {"compressor": ...}."""
 
     @property
     def changes_training(self) -> bool:
-        """Whether it trains with its options as they are."""
-        return self.trains
+        """Whether it trains: it has a `loss` or `fit` of its own; of these a run can have one.
+
+        One that does not train with some options says False then, and is not asked to.
+        """
+        own = type(self)
+        return own.loss is not Defense.loss or own.fit is not Defense.fit
 
     def as_trained(self) -> Defense:
         """This defense with the options that only act after training at their defaults.
@@ -149,8 +151,14 @@ class Compressor(Component):
 
     bits: ClassVar[int] = 32
     """Bits of a weight as it ships; a field of the same name overrides it."""
-    trains_with: ClassVar[bool] = False
-    """Whether `prepare` changes training (quantization-aware): weight maps are refused then."""
+
+    @property
+    def changes_training(self) -> bool:
+        """Whether it trains (quantization-aware): it has a `prepare` of its own.
+
+        Weight maps are refused then. One that says False for some options is not asked to prepare.
+        """
+        return type(self).prepare is not Compressor.prepare
 
     def prepare(self, model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
         """Make a model of images (C, H, W) ready for training; default: unchanged."""

@@ -12,7 +12,7 @@ from functools import cache, partial
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
@@ -23,7 +23,6 @@ from robench.plugin import hooks
 from robench.plugin.components import KINDS, Component
 from robench.plugin.typed import check_options, read_options
 
-T = TypeVar("T")
 GROUP = "robench"
 DISABLE = "ROBENCH_DISABLE_PLUGINS"
 
@@ -134,20 +133,6 @@ class Registry:
         for choices in self.choices.values():
             for name in [n for n, c in choices.items() if (c.plugin, c.distribution) == origin]:
                 del choices[name]
-
-
-def blamed(component: Component, work: Callable[[Any], Iterable[T]], given: Any) -> list[T]:
-    """What a component's method yields; raises PluginError naming it when it raises."""
-    try:
-        return list(work(given))
-    except RobenchError:
-        raise
-    except Exception as error:  # foreign code may raise anything
-        choice = registry().home(type(component))
-        name = f"{choice.kind}={choice.name}" if choice else type(component).__qualname__
-        origin = f" of {choice.distribution} {choice.version}" if choice else ""
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise PluginError(f"{name}{origin} failed: {reason}") from error
 
 
 _HERE = threading.local()

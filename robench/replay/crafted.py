@@ -70,7 +70,7 @@ def _again(
     test = subject.test.take(torch.from_numpy(positions))
     seed = derive(subject.stages.config.seed, "attack", plain_options(component), scenario.threat)
     try:
-        found = attacks.search(component, scenario, subject.system.twin.eval(), test, seed)
+        found = attacks.search(component, scenario, subject.system, test, seed)
     except attacks.AttackFailed as failure:
         return f"could not be run ({failure})"
     wrong = subject.labels(found, f"crafted {place}") != test.labels.numpy()

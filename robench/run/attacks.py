@@ -1,6 +1,6 @@
 """The attack step: adversarial examples for every scenario of a run, and the deployed model's word.
 
-No attack is trusted: the core brings what a search returns into the threat model.
+No attack is trusted: it gets copies, and the core brings what it returns into the threat model.
 """
 
 from __future__ import annotations
@@ -8,19 +8,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from robench.base.errors import PluginError, UserError
+from robench.base.errors import InternalError
 from robench.base.hashing import digest, plain_options
 from robench.base.progress import progress
 from robench.base.seeds import derive, generator, seed_scope
 from robench.core.record import MadeOn
-from robench.core.system import module_device
+from robench.core.system import System
 from robench.core.threat import Threat, distance, resolve_eps
+from robench.plugin import guest
 from robench.plugin.scenario import AdversarialExamples, Scenario
 from robench.records.protocol import NO_ACCESS
 from robench.run import keys, transfer
@@ -28,7 +29,7 @@ from robench.run.config import Transfer
 from robench.run.stages import Stages
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from robench.core.data import Split
     from robench.plugin.components import Attack
@@ -116,7 +117,7 @@ def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExa
     def make(folder: Path) -> None:
         seed = derive(source.config.seed, "attack", plain_options(component), scenario.threat)
         start = time.perf_counter()
-        images = search(component, scenario, source.system.twin.eval(), target.test, seed)
+        images = search(component, scenario, source.system, target.test, seed)
         about = {
             "seconds": time.perf_counter() - start,
             "made_on": keys.made_on(source.device).model_dump(),
@@ -127,58 +128,47 @@ def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExa
     return target.cache.fetch("attack", inputs, make, _read_examples)
 
 
-def search(
-    component: Attack, scenario: Scenario, twin: nn.Module, test: Split, seed: int
-) -> Tensor:
+def search(component: Attack, scenario: Scenario, system: System, test: Split, seed: int) -> Tensor:
     """Candidates inside the threat model: float32 in [0,1], shape (N, C, H, W), on the CPU.
 
-    Raises AttackFailed.
+    They are searched on a copy of the system's twin. Raises AttackFailed.
     """
-    device, images, parts = module_device(twin), test.float_images(), []
+    twin, images, parts = guest.own_twin(system), test.float_images(), []
     with progress(f"{scenario.attack} ({scenario.access})", len(images)) as advance:
         for part, index in enumerate(torch.arange(len(images)).split(component.batch)):
             x, y = images[index], test.labels[index]
-            raw = _run(component, scenario, twin, x.to(device), y.to(device), derive(seed, part))
+            own = derive(seed, part)
+            with seed_scope(derive(own, "global")):
+                try:
+                    raw = guest.search(component, twin, x, y, scenario.threat, generator(own))
+                except guest.Fault as fault:
+                    raise AttackFailed(fault.reason) from fault
             parts.append(legal(raw, x, scenario))
             advance(len(x))
     return torch.cat(parts)
 
 
-def _run(
-    component: Attack,
-    scenario: Scenario,
-    twin: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    seed: int,
-) -> Tensor:
-    with seed_scope(derive(seed, "global")):
-        try:
-            # Copies: what a search does to its images must not move the ball around them.
-            given = images.clone(), labels.clone()
-            return component.run(twin, *given, scenario.threat, generator(seed))
-        except UserError:
-            raise
-        except Exception as error:  # a foreign search may raise anything
-            text = " ".join(str(error).split())
-            raise AttackFailed(f"{type(error).__name__}: {text}") from error
-
-
-def legal(raw: Tensor, images: Tensor, scenario: Scenario) -> Tensor:
-    """Candidates brought into the threat model; raises AttackFailed for what is no image."""
-    if not isinstance(raw, torch.Tensor) or raw.shape != images.shape:
-        got = tuple(raw.shape) if isinstance(raw, torch.Tensor) else type(raw).__name__
-        raise AttackFailed(f"expected candidates of shape {tuple(images.shape)}, got {got}")
-    candidates = raw.detach().float().cpu()
-    if not torch.isfinite(candidates).all():
-        raise AttackFailed("expected finite candidates, got NaN or infinite pixels")
+def legal(candidates: Tensor, images: Tensor, scenario: Scenario) -> Tensor:
+    """Finite candidates brought into the threat model: float32 in [0,1]."""
     if scenario.search == "noise":
         noisy = candidates.clamp(0, 1)
         return (noisy * 255).round() / 255 if scenario.threat.grid else noisy
-    inside = scenario.threat.project(candidates, images)
-    if not bool(scenario.threat.contains(inside, images).all()):
-        raise PluginError("expected projected candidates inside the threat model; report this")
-    return inside
+    return scenario.threat.project(candidates, images)
+
+
+def require_legal(examples: Tensor, images: Tensor, scenario: Scenario) -> None:
+    """Raise InternalError unless all examples lie in the scenario's threat model.
+
+    `images` are the data set's own. Noise is bound to the pixels' range and grid alone.
+    """
+    noise = scenario.search == "noise"
+    threat = replace(scenario.threat, eps=None) if noise else scenario.threat
+    outside = (~threat.contains(examples, images)).nonzero()[:, 0].tolist()
+    if outside:
+        raise InternalError(
+            f"expected every example of {scenario.attack} in its threat model ({threat}), got "
+            f"{len(outside)} outside, the first at position {outside[0]}; report this"
+        )
 
 
 def _write_images(images: Tensor, grid: bool, folder: Path) -> None:
@@ -204,19 +194,26 @@ def _read_examples(folder: Path) -> AdversarialExamples:
 
 def clean(target: Stages) -> AdversarialExamples:
     """The judged images themselves."""
-    images = target.test.float_images()
-    return AdversarialExamples(keys.images_hash(images, True), images, 0.0)
+    return AdversarialExamples(keys.images_hash(target.judged, True), target.judged, 0.0)
 
 
-def judge(target: Stages, examples: AdversarialExamples) -> Judgement:
-    """Let the deployed model classify candidates for its judged images."""
+def judge(
+    target: Stages, examples: AdversarialExamples, scenario: Scenario | None = None
+) -> Judgement:
+    """Let the deployed model classify candidates for its judged images.
+
+    Raises InternalError for candidates outside the scenario's threat model.
+    """
     from safetensors.torch import load_file, save_file
 
+    images = target.judged
+    if scenario is not None:
+        require_legal(examples.images, images, scenario)
+
     def make(folder: Path) -> None:
-        images = target.test.float_images()
         # A randomised model draws from its own stream, the same whenever these are judged.
         with seed_scope(derive(target.config.seed, "judge", examples.hash, target.content)):
-            labels = target.system.deployed.predict(examples.images)
+            labels = target.deployed.predict(examples.images)
         judged = {
             "labels": labels,
             "linf": distance(examples.images, images, "linf"),

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from robench.plugin.scenario import AdversarialExamples, Scenario
     from robench.run.evidence import RunEvidence
 
+AUDITED, GAINED = "audited_accuracy", "gained_by_masking"
+AUDITED_VALUES = {AUDITED, GAINED}
+"""Names of the values that an audit gives."""
 MISSED = 0.1
 """Share of planted examples, at the interval's lower end, from which on a row is weak."""
 
@@ -69,7 +72,7 @@ def _one(
         findings=findings,
         weak_attacks=tuple(_weak(gained, findings)),
     )
-    audited = share("audited_accuracy", held.sum(), len(held), {"norm": norm, "eps": eps})
+    audited = share(AUDITED, held.sum(), len(held), {"norm": norm, "eps": eps})
     return audit, [audited, *(_gained(row, pair) for row, pair in gained)]
 
 
@@ -120,7 +123,7 @@ def _weak(
 
 def _gained(row: Score, pair: Paired) -> Value:
     return Value(
-        metric="gained_by_masking",
+        metric=GAINED,
         value=pair.difference,
         low=pair.low,
         high=pair.high,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
-from robench.base.errors import ConfigError, PluginError
+from robench.base.errors import ConfigError
 from robench.base.hashing import plain_options
 from robench.core.record import AUDITED, RUN_KINDS, run_id
 from robench.core.threat import ThreatConfig
@@ -171,18 +171,8 @@ def _check_defenses(defenses: Mapping[str, Defense], compressor: Compressor) -> 
     training = [name for name, defense in defenses.items() if defense.changes_training]
     if len(training) > 1:
         raise ConfigError(f"expected one defense that trains, got {' and '.join(training)}")
-    for name, defense in defenses.items():
-        own = type(defense).loss is not Defense.loss or type(defense).fit is not Defense.fit
-        if own and not type(defense).trains:
-            raise PluginError(
-                f"expected trains = True of {name}, which has a loss or fit of its own"
-            )
-    if type(compressor).prepare is not Compressor.prepare and not compressor.trains_with:
-        raise PluginError(
-            f"expected trains_with = True of {type(compressor).__name__}, which prepares training"
-        )
     maps = [n for n, d in defenses.items() if type(d).transform is not Defense.transform]
-    if maps and compressor.trains_with:
+    if maps and compressor.changes_training:
         raise ConfigError(
             f"expected no weight map with quantization-aware training, got {maps[0]}: it would "
             "change weights after their activation ranges were learned; use a post-training "

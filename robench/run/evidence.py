@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,12 @@ class RunEvidence:
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     """Arrays that the audit adds by name: they stand among the record's examples."""
 
+    def copy(self) -> RunEvidence:
+        """The same evidence, sharing no data, model, example or table with this one."""
+        examples = tuple((s, replace(e, images=e.images.clone())) for s, e in self.examples)
+        again = self.stages.again()
+        return RunEvidence(again, self.outcomes, examples, dict(self.tables))
+
     @property
     def data(self) -> Data:
         """See Evidence."""
@@ -44,7 +50,7 @@ class RunEvidence:
     @cached_property
     def numbers(self) -> NDArray[np.int64]:
         """See Evidence."""
-        return self.stages.subset.numpy()
+        return self.stages.subset.clone().numpy()
 
     @property
     def test(self) -> Split:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from robench.audit import guarded
 from robench.audit.checks import CHECKS, SEARCH_STEPS
 from robench.audit.judge import Judge
 from robench.audit.trial import SystemTrial
@@ -18,9 +19,11 @@ from robench.base.hashing import digest
 from robench.base.seeds import derive, seed_scope
 from robench.core.data import stratified
 from robench.core.record import Finding
+from robench.core.system import System
 from robench.core.threat import Threat
+from robench.plugin import guest
 from robench.plugin.components import Attack, Check
-from robench.plugin.registry import blamed, registry
+from robench.plugin.registry import registry
 from robench.run import keys, transfer
 from robench.run.config import Transfer
 from robench.run.stages import ProgramStages, Stages
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from robench.plugin.scenario import AdversarialExamples
+
+OWN = tuple(check for checks in CHECKS.values() for check in checks)
+"""The audit's own checks, which work on the trial itself."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def rejudged(
     def make() -> list[bool]:
         images, labels = examples.images[index], stages.test.labels[index]
         with seed_scope(derive(stages.config.seed, "rejudge", examples.hash, stages.content)):
-            wrong: list[bool] = Judge(stages.system.deployed, True).wrong(images, labels).tolist()
+            wrong: list[bool] = Judge(stages.deployed, True).wrong(images, labels).tolist()
         return wrong
 
     inputs = {**_inputs(stages, index), "examples": examples.hash}
@@ -111,7 +117,7 @@ def _trial(
 ) -> SystemTrial:
     level, test = stages.config.audit.level, stages.test.take(index)
     return SystemTrial(
-        stages.system,
+        System(stages.deployed, stages.system.twin),
         test.float_images(),
         test.labels,
         threat,
@@ -124,10 +130,15 @@ def _trial(
 
 
 def _run(trial: SystemTrial, checks: tuple[Check, ...]) -> Examined:
-    findings = tuple(finding for check in checks for finding in blamed(check, check.look, trial))
+    findings: list[Finding] = []
+    for check in checks:
+        if any(check is one for one in OWN):
+            findings += guest.collect(check, check.look, trial)
+        else:
+            findings += guarded.look(check, trial, {finding.check for finding in findings})
     clean, held = trial.clean.numpy(), trial.held.numpy()
     alone = {name: right.numpy() for name, right in trial.alone.items()}
-    return Examined(findings, clean, held, alone, trial.randomised, trial.found)
+    return Examined(tuple(findings), clean, held, alone, trial.randomised, trial.found)
 
 
 def _write(examined: Examined, folder: Path) -> None:
@@ -158,7 +169,7 @@ def _read(folder: Path) -> Examined:
 def _sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
     """The float network behind the system, and in a full audit a plainly trained one."""
     found: dict[str, Callable[[], nn.Module]] = {}
-    if stages.system.twin is not stages.trained:
+    if not stages.twin_is_trained:
         found["float parent"] = lambda: stages.trained
     if stages.config.audit.level == "full":
         surrogate = _surrogate(stages)

@@ -9,23 +9,25 @@ dataset -> model -> prepare -> train -> transform -> finish -> deploy     robenc
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from pydantic import ValidationError
 
+from robench.base.errors import PluginError
 from robench.base.hashing import digest, plain_options
 from robench.base.machine import cpu_name, keep_memory
 from robench.base.seeds import derive, seed_scope
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, DataInfo, Record, Value
-from robench.plugin.registry import blamed
+from robench.plugin import guest
 from robench.records.protocol import NO_ACCESS, protocol, settings
 from robench.records.store import write
 from robench.records.tables import plain_columns
 from robench.run import attacks, keys
-from robench.run.audits import audits
+from robench.run.audits import AUDITED_VALUES, audits
 from robench.run.cache import Cache
 from robench.run.config import Places, RunConfig
 from robench.run.evidence import RunEvidence
@@ -100,7 +102,7 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
             outcomes.append(_outcomes(scenario, None, base, steps))
             rows.append(_row(scenario, status="invalid", message=str(failure)))
             continue
-        outcomes.append(_outcomes(scenario, attacks.judge(steps, examples), base, steps))
+        outcomes.append(_outcomes(scenario, attacks.judge(steps, examples, scenario), base, steps))
         kept.append((scenario, examples))
         how = {"seconds": examples.seconds, "made_on": examples.made_on}
         rows.append(_row(scenario, status=status, **how))
@@ -108,24 +110,53 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
 
 
 def measure(evidence: RunEvidence) -> tuple[Value, ...]:
-    """Every metric's values, cached under all that the metric may have read."""
-    metrics = evidence.stages.config.metric.values()
-    return tuple(value for metric in metrics for value in _measured(metric, evidence))
+    """Every metric's values, cached under all that the metric may have read.
+
+    Raises PluginError for values that the audit or another metric has already.
+    """
+    values: list[Value] = []
+    for metric in evidence.stages.config.metric.values():
+        found = _measured(metric, evidence)
+        known = {value.metric for value in values} | AUDITED_VALUES
+        if taken := sorted({value.metric for value in found} & known):
+            raise PluginError(
+                f"expected values of {guest.name_of(metric)} to have names of their own, got "
+                f"{', '.join(taken)}; another part of the run gives them"
+            )
+        values += found
+    return tuple(values)
 
 
-def _measured(metric: Metric, evidence: RunEvidence) -> Iterator[Value]:
+def _measured(metric: Metric, evidence: RunEvidence) -> list[Value]:
     config = evidence.stages.config
 
     def make() -> dict[str, Any]:
-        before = set(evidence.tables)
+        own = evidence if guest.is_ours(metric) else evidence.copy()
+        before = set(own.tables)
         with seed_scope(derive(config.seed, "measure", plain_options(metric))):
-            values = [value.model_dump() for value in blamed(metric, metric.measure, evidence)]
-        added = {n: plain_columns(t) for n, t in evidence.tables.items() if n not in before}
+            found = guest.collect(metric, metric.measure, own)
+        values = [_plain_value(metric, value) for value in found]
+        added = {
+            n: guest.call(metric, plain_columns, t)
+            for n, t in own.tables.items()
+            if n not in before
+        }
         return {"values": values, "tables": added}
 
     stored = evidence.stages.cached("measure", _measure_inputs(metric, evidence), make)
     evidence.tables.update(stored["tables"])
-    yield from (Value.model_validate(value) for value in stored["values"])
+    return [Value.model_validate(value) for value in stored["values"]]
+
+
+def _plain_value(metric: Metric, value: Any) -> dict[str, Any]:
+    """A metric's value as JSON-like data, checked anew; PluginError for what is none."""
+    try:
+        if not isinstance(value, Value):
+            raise TypeError(f"expected a Value, got {type(value).__name__}")
+        return Value.model_validate(value.model_dump(warnings=False)).model_dump()
+    except (ValidationError, TypeError, AttributeError) as error:
+        text = " ".join(str(error).split())
+        raise PluginError(f"values of {guest.name_of(metric)}: {text}") from error
 
 
 def _measure_inputs(metric: Metric, evidence: RunEvidence) -> dict[str, Any]:

@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
+from robench.base.errors import PluginError
 from robench.base.hashing import digest, file_hash
 from robench.base.seeds import derive, seed_scope
 from robench.core.data import Data, Split, stratified
 from robench.core.record import MadeOn, TwinAgreement
 from robench.core.system import System, agreement, check_output
 from robench.core.weights import load_weights, save_weights
-from robench.plugin.components import Defense, DeployContext
+from robench.plugin import guest
+from robench.plugin.components import Component, Compressor, Defense, DeployContext
 from robench.run import keys
 from robench.run.config import Places, RunConfig, only
 from robench.run.data_cache import read_data, stamp, write_data
@@ -33,10 +37,9 @@ from robench.training.loop import Trainer
 from robench.training.loss import plain_loss
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from robench.run.cache import Cache
 
+T = TypeVar("T")
 PROGRAM_GIVEN = "the network is the integer program that was kept with a record"
 WEIGHTS_GIVEN = "the trained network is the weights that were kept with a record"
 
@@ -66,7 +69,12 @@ class Stages:
         self.defenses: tuple[Defense, ...] = tuple(config.defense.values())
         self.compressor = only("compressor", config.compressor)
         for defense in self.defenses:
-            self.compressor = defense.adapt(self.compressor)
+            adapted = guest.call(defense, defense.adapt, self.compressor)
+            self.compressor = _expect(defense, "adapt", Compressor, adapted)  # type: ignore[type-abstract]
+
+    def again(self) -> Stages:
+        """The same stages, sharing no model and no data with these."""
+        return Stages(self.config, self.places, self.cache)
 
     @property
     def device(self) -> torch.device:
@@ -82,13 +90,18 @@ class Stages:
     def data(self) -> Data:
         """The data set, from the cache when its files did not change."""
         root = self.places.data_root
+        files = guest.collect(self.dataset, self.dataset.files, root)
         inputs = {
             "dataset": keys.component_key(self.dataset),
-            "files": [stamp(path, root) for path in self.dataset.files(root)],
+            "files": [stamp(path, root) for path in files],
         }
-        return self.cache.fetch(
-            "data", inputs, lambda folder: write_data(self.dataset.load(root), folder), read_data
-        )
+
+        def make(folder: Path) -> None:
+            loaded = guest.call(self.dataset, self.dataset.load, root)
+            # Named by its pixels and labels, whatever name it came with.
+            write_data(replace(_expect(self.dataset, "load", Data, loaded), hash=""), folder)
+
+        return self.cache.fetch("data", inputs, make, read_data)
 
     @cached_property
     def subset(self) -> torch.Tensor:
@@ -107,13 +120,20 @@ class Stages:
 
     def untrained(self) -> nn.Module:
         """A new network; initial weights follow the seed."""
+        return self._built(self.model.build)
+
+    def _built(self, make: Callable[[tuple[int, int, int], int], nn.Module]) -> nn.Module:
         with seed_scope(derive(self.config.seed, "init")):
-            return self.model.build(self.data.shape, len(self.data.classes))
+            built = guest.call(self.model, make, self.data.shape, len(self.data.classes))
+        return _expect(self.model, "build", nn.Module, built)
 
     def architecture(self) -> nn.Module:
         """A new network, prepared by the compressor; PluginError when it is broken."""
         model = check_output(self.untrained, self.data.shape, len(self.data.classes))
-        return self.compressor.prepare(model, self.data.shape)
+        if not self.compressor.changes_training:
+            return model
+        prepared = guest.call(self.compressor, self.compressor.prepare, model, self.data.shape)
+        return _expect(self.compressor, "prepare", nn.Module, prepared)
 
     # -- train ---------------------------------------------------------------------------------
 
@@ -125,8 +145,8 @@ class Stages:
     @property
     def comes_trained(self) -> bool:
         """Whether the network comes trained and stays as it is."""
-        trains = any(d.changes_training for d in self.defenses) or self.compressor.trains_with
-        return self.model.pretrained and not trains
+        trains = any(defense.changes_training for defense in self.defenses)
+        return self.model.pretrained and not trains and not self.compressor.changes_training
 
     @cached_property
     def weights(self) -> Weights:
@@ -152,8 +172,9 @@ class Stages:
     def _train(self, folder: Path) -> None:
         model = self.architecture()
         trainer = Trainer(self.config.recipe, self.config.seed, self.device, folder)
-        if self.trainer_defense:
-            model = self.trainer_defense.fit(model, self.data, trainer)
+        if defense := self.trainer_defense:
+            fitted = guest.call(defense, defense.fit, model, deepcopy(self.data), trainer)
+            model = _expect(defense, "fit", nn.Module, fitted)
         elif not self.comes_trained:
             model = trainer.fit(model, self.data.train, plain_loss)
         remove_checkpoints(folder)
@@ -163,11 +184,12 @@ class Stages:
 
     @cached_property
     def _train_inputs(self) -> dict[str, Any]:
-        defense, prepares = self.trainer_defense, self.compressor.trains_with
+        # By the same properties as in `architecture` and `_train`: what is asked is named.
+        defense, prepares = self.trainer_defense, self.compressor.changes_training
         return {
             "data": keys.data_key(self.data),
             "model": self._model_key,
-            "defense": keys.component_key(defense.as_trained()) if defense else "plain",
+            "defense": self._defense_key(defense) if defense else "plain",
             "compressor": keys.component_key(self.compressor) if prepares else "none",
             "recipe": None if self.comes_trained else asdict(self.config.recipe),
             "seed": self.config.seed,
@@ -175,7 +197,12 @@ class Stages:
 
     @cached_property
     def _model_key(self) -> dict[str, Any]:
-        return keys.component_key(self.model) | {"identity": self.model.identity()}
+        identity = guest.call(self.model, self.model.identity)
+        return keys.component_key(self.model) | {"identity": identity}
+
+    def _defense_key(self, defense: Defense) -> dict[str, Any]:
+        trained = guest.call(defense, defense.as_trained)
+        return keys.component_key(_expect(defense, "as_trained", Defense, trained))
 
     # -- transform -----------------------------------------------------------------------------
 
@@ -184,7 +211,9 @@ class Stages:
         """The trained network after every defense's transform, in list order."""
         model = self.trained
         for defense in self.defenses:
-            model = defense.transform(model)
+            if type(defense).transform is not Defense.transform:
+                changed = guest.call(defense, defense.transform, self._own(model))
+                model = _expect(defense, "transform", nn.Module, changed)
         return model.eval()
 
     # -- finish --------------------------------------------------------------------------------
@@ -192,10 +221,25 @@ class Stages:
     @cached_property
     def finished(self) -> System:
         """The compressor's system, before any defense wraps it."""
+        finish = self.compressor.finish
         with seed_scope(derive(self.config.seed, "finish")):
-            system = self.compressor.finish(self.mapped, self.data)
+            system = guest.call(self.compressor, finish, self._handed, deepcopy(self.data))
+        _check_system(self.compressor, "finish", system)
         system.twin.eval()
         return system
+
+    @cached_property
+    def _handed(self) -> nn.Module:
+        """What the compressor gets: a copy of the network, which it may change."""
+        return self._own(self.mapped)
+
+    def _own(self, network: nn.Module) -> nn.Module:
+        return guest.own_copy(f"the network of {guest.name_of(self.model)}", network)
+
+    @property
+    def twin_is_trained(self) -> bool:
+        """Whether the twin is the trained network itself, neither mapped nor made anew."""
+        return self.mapped is self.trained and self.system.twin is self._handed
 
     # -- deploy --------------------------------------------------------------------------------
 
@@ -203,10 +247,31 @@ class Stages:
     def system(self) -> System:
         """The system that is attacked and judged."""
         system = self.finished
-        context = DeployContext(self.data, derive(self.config.seed, "deploy"))
+        seed = derive(self.config.seed, "deploy")
         for defense in self.defenses:
-            system = defense.deploy(system, context)
+            if type(defense).deploy is not Defense.deploy:
+                context = DeployContext(deepcopy(self.data), seed)
+                system = guest.call(defense, defense.deploy, system, context)
+                _check_system(defense, "deploy", system)
         return system
+
+    @property
+    def system_name(self) -> str:
+        """Who made the system, in words."""
+        makers: list[Component] = [self.compressor]
+        makers += [d for d in self.defenses if type(d).deploy is not Defense.deploy]
+        return f"the deployed model of {' and '.join(guest.name_of(maker) for maker in makers)}"
+
+    @cached_property
+    def deployed(self) -> guest.Answers:
+        """The deployed model as the core asks it."""
+        classes = len(self.data.classes)
+        return guest.Answers(self.system_name, self.system.deployed, classes)
+
+    @cached_property
+    def judged(self) -> torch.Tensor:
+        """The data set's own judged images, which no component ever had in hand."""
+        return self.data.test.take(self.subset).float_images()
 
     @cached_property
     def system_inputs(self) -> dict[str, Any]:
@@ -285,7 +350,7 @@ class Stages:
 
     def _agree(self) -> TwinAgreement:
         with seed_scope(derive(self.config.seed, "agreement")):
-            return agreement(self.finished, self.test)
+            return guest.call(self.compressor, agreement, self.finished, self.test)
 
     def cached(self, step: str, inputs: dict[str, Any], make: Callable[[], Any]) -> Any:
         """A JSON-like result about this system, made once for these inputs."""
@@ -309,6 +374,15 @@ class ProgramStages(Stages):
     def __init__(self, config: RunConfig, places: Places, cache: Cache, program: Path) -> None:
         super().__init__(config, places, cache)
         self._given = program
+
+    def again(self) -> ProgramStages:
+        """See Stages."""
+        return ProgramStages(self.config, self.places, self.cache, self._given)
+
+    @property
+    def twin_is_trained(self) -> bool:
+        """See Stages."""
+        return self.system.twin is self.trained
 
     made_on = None
     is_trained = True
@@ -350,7 +424,7 @@ class WeightsStages(Stages):
 
     def untrained(self) -> nn.Module:
         """A new network, with no weights of a file that the model may name."""
-        return self.model.untrained(self.data.shape, len(self.data.classes))
+        return self._built(self.model.untrained)
 
     @cached_property
     def weights(self) -> Weights:
@@ -360,6 +434,21 @@ class WeightsStages(Stages):
     @cached_property
     def _model_key(self) -> dict[str, Any]:
         return keys.component_key(self.model) | {"identity": ""}
+
+
+def _expect(maker: Component, method: str, kind: type[T], made: Any) -> T:
+    """What a component made; PluginError naming it unless it is what its contract says."""
+    if not isinstance(made, kind):
+        raise PluginError(
+            f"expected {method} of {guest.name_of(maker)} to return a {kind.__name__}, got "
+            f"{type(made).__name__}"
+        )
+    return made
+
+
+def _check_system(maker: Component, method: str, made: Any) -> None:
+    system = _expect(maker, method, System, made)
+    _expect(maker, f"{method} (the twin)", nn.Module, system.twin)
 
 
 def stages(config: RunConfig, places: Places, cache: Cache, kept: Path | None = None) -> Stages:

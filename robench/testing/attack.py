@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from robench.base.seeds import generator, seed_scope
+from robench.core.system import FloatDeployed, System
 from robench.core.threat import Threat
+from robench.plugin import guest
 from robench.plugin.components import Attack
+from robench.plugin.process import ProcessState
 from robench.run.evaluate import evaluate
 from robench.testing.component import ComponentContract
 from robench.testing.tiny import tiny_data, tiny_network
@@ -25,23 +27,32 @@ class AttackContract(ComponentContract):
 
     def _run(self, model: nn.Module, images: Tensor, labels: Tensor, norm: str) -> Tensor:
         eps = None if self.component.search == "minimal" else EPS[norm]
+        threat = Threat(norm, eps)
         with seed_scope(5):
-            return self.component.run(model, images, labels, Threat(norm, eps), generator(7))
+            return guest.search(self.component, model, images, labels, threat, generator(7))
 
     def test_finds_the_same_finite_candidates(self) -> None:
-        """In each norm it names; images, weights and gradients stay as they were."""
-        model, test = tiny_network(), tiny_data().test.take(torch.arange(12))
-        images, weights = test.float_images(), deepcopy(model.state_dict())
+        """In each norm it names, on copies of images and twin, as a run hands them over."""
+        test = tiny_data().test.take(torch.arange(12))
+        images, network = test.float_images(), tiny_network()
+        system = System(FloatDeployed(network), network)
         for norm in self.component.norms:
-            first, second = (self._run(model, images, test.labels, norm) for _ in range(2))
-            assert first.shape == images.shape, f"expected {images.shape}, got {first.shape}"
-            assert bool(torch.isfinite(first).all()), "expected finite candidates"
+            twins = (guest.own_twin(system) for _ in range(2))
+            first, second = (self._run(twin, images, test.labels, norm) for twin in twins)
             assert torch.equal(first, second), "expected the same candidates for the same seed"
-        assert torch.equal(images, test.float_images()), "expected the images to stay as they were"
-        for name, value in model.state_dict().items():
-            assert torch.equal(value, weights[name]), f"expected {name} to stay as it was"
-        assert all(p.grad is None for p in model.parameters()), "expected no gradients left behind"
-        assert all(p.requires_grad for p in model.parameters()), "expected no frozen parameters"
+
+    def test_leaves_the_process_alone(self) -> None:
+        """No setting, environment or hook is another one after it."""
+        model, test = tiny_network(), tiny_data().test.take(torch.arange(12))
+        norm = self.component.norms[0]
+        self._run(model, test.float_images(), test.labels, norm)  # its imports are not its own
+        with seed_scope(5):
+            before = ProcessState()
+            eps = None if self.component.search == "minimal" else EPS[norm]
+            given = test.float_images(), test.labels, Threat(norm, eps), generator(7)
+            self.component.run(model, *given)
+            changed = before.put_back()
+        assert changed == [], f"expected the process as it was, got another {', '.join(changed)}"
 
     def test_moves_images(self) -> None:
         """In each norm it names: a search that does nothing is not a search."""

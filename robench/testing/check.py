@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 
+from robench.audit import guarded
 from robench.audit.trial import SystemTrial
 from robench.base.seeds import seed_scope
 from robench.core.record import Finding
@@ -26,7 +27,7 @@ class CheckContract(ComponentContract):
         system, threat = System(FloatDeployed(model), model), Threat("linf", 0.2)
         with seed_scope(0):
             trial = SystemTrial(system, test.float_images(), test.labels, threat, 0, {})
-            return list(self.component.look(trial))
+            return guarded.look(self.component, trial, set())
 
     def test_finds_in_sentences(self) -> None:
         """Each finding says in words what its number means."""

@@ -11,7 +11,7 @@ from robench.base.seeds import seed_scope
 from robench.core.system import System
 from robench.plugin.components import Compressor
 from robench.testing.component import ComponentContract
-from robench.testing.systems import check_run, check_system
+from robench.testing.systems import check_run, check_system, check_training
 from robench.testing.tiny import tiny_data, train, untrained
 
 
@@ -54,3 +54,7 @@ class CompressorContract(ComponentContract):
     def test_runs_from_training_to_record(self) -> None:
         """The whole pipeline accepts it."""
         check_run(compressor=self.component)
+
+    def test_training_does_not_depend_on_what_came_before(self) -> None:
+        """With and without it, in both orders, in one cache."""
+        check_training(compressor=self.component)

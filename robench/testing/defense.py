@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -12,8 +13,9 @@ from robench.base.seeds import generator, seed_scope
 from robench.core.system import FloatDeployed, System
 from robench.plugin.components import Compressor, Defense, DeployContext
 from robench.plugin.registry import registry
+from robench.run.config import Places
 from robench.testing.component import ComponentContract
-from robench.testing.systems import check_run, check_system
+from robench.testing.systems import check_run, check_system, check_training, trained
 from robench.testing.tiny import tiny_data, tiny_network
 
 
@@ -52,6 +54,19 @@ class DefenseContract(ComponentContract):
         with seed_scope(0):
             check_system(self.component.deploy(system, DeployContext(data, 0)), data)
 
+    def test_training_does_not_depend_on_what_came_before(self) -> None:
+        """With and without it, in both orders, in one cache."""
+        check_training(defense=self.component)
+
+    def test_options_that_name_no_weights_train_nothing(self, tmp_path: Path) -> None:
+        """`as_trained` leaves out only options that act after training."""
+        kept = self.component.as_trained()
+        if kept != self.component:
+            own, other = (Places(cache=tmp_path / name) for name in ("own", "other"))
+            assert trained(own, defense=self.component) == trained(other, defense=kept), (
+                f"expected the weights of {kept}, which names them, got others"
+            )
+
     def test_runs_with_every_compressor(self) -> None:
         """The whole pipeline accepts it, with each compressor that is installed.
 
@@ -61,7 +76,7 @@ class DefenseContract(ComponentContract):
         for choice in registry().choices["compressor"].values():
             compressor = choice.make()
             assert isinstance(compressor, Compressor)
-            if maps and compressor.trains_with:
+            if maps and compressor.changes_training:
                 with pytest.raises(ConfigError, match="weight map"):
                     check_run(defense=self.component, compressor=compressor)
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -10,8 +12,13 @@ from torch import Tensor
 from robench.core.data import Data
 from robench.core.outcomes import ABSTAIN
 from robench.core.system import System
+from robench.plugin.components import Component
+from robench.plugin.registry import registry
+from robench.run.cache import Cache
+from robench.run.config import Places, RunConfig
 from robench.run.evaluate import evaluate
-from robench.testing.tiny import tiny_data
+from robench.run.stages import stages
+from robench.testing.tiny import TinyData, tiny_data
 from robench.training.recipe import TrainConfig
 
 
@@ -43,6 +50,33 @@ def check_run(**parts: Any) -> None:
     assert agree >= 0.9, (
         f"expected twin and deployed to agree on 90 %, got {agree:.0%} with {parts}"
     )
+
+
+def check_training(**parts: Any) -> None:
+    """Weights trained with and without a component are the same whichever came first in a cache."""
+    without: dict[str, Any] = {}
+    with TemporaryDirectory() as folder:
+        places = Places(cache=Path(folder) / "first")
+        plain, own = (trained(places, **given) for given in (without, parts))
+        places = Places(cache=Path(folder) / "second")
+        again, before = (trained(places, **given) for given in (parts, without))
+    assert own == again, f"expected weights of its own with {parts}, got others in a full cache"
+    assert plain == before, f"expected plain weights as before, got others after {parts}"
+
+
+def trained(places: Places, **parts: Any) -> str:
+    """The hash of a small network's weights, trained for a moment on `tiny_data`."""
+    chosen: dict[str, Any] = {"defense": "none", "compressor": "none"}
+    chosen |= {"model": "small_cnn", "dataset": TinyData(), **parts}
+    components: dict[str, Any] = {
+        kind: {"one": _component(kind, one)} for kind, one in chosen.items()
+    }
+    config = RunConfig(**components, attack={}, metric={}, train=TrainConfig(epochs=1))
+    return stages(config, places, Cache(places.cache)).weights.hash
+
+
+def _component(kind: str, one: Component | str) -> Component:
+    return registry().get(kind, one).make() if isinstance(one, str) else one
 
 
 def check_gradient(logits: Tensor, images: Tensor) -> None:

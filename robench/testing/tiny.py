@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -11,12 +13,23 @@ from torch import nn
 from robench.base.seeds import seed_scope
 from robench.core.data import Data, Split
 from robench.core.threat import UsualThreat
+from robench.plugin.components import Dataset
 
 
 def tiny_data() -> Data:
     """Three classes of grey 8x8 images with one bright bar each: 120 to train on, 60 to test."""
     usual = UsualThreat({"linf": (0.05, 0.1, 0.2), "l2": (0.25, 0.5, 1.0)}, 0.2)
     return Data(_bars(120, 0), _bars(60, 1), ("top", "middle", "bottom"), usual)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyData(Dataset):
+    """The data of `tiny_data` as a component."""
+
+    def load(self, root: Path) -> Data:
+        """Made anew each time."""
+        del root
+        return tiny_data()
 
 
 def _bars(count: int, seed: int) -> Split:

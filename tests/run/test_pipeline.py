@@ -17,8 +17,10 @@ from robench.base.errors import ConfigError, PluginError, UserError
 from robench.core.threat import ThreatConfig
 from robench.records.examples import load_examples, row_name
 from robench.records.store import EXAMPLES, load, read, read_outcomes
+from robench.run.cache import Cache
 from robench.run.config import Places, RunConfig, Transfer, WhiteBox
 from robench.run.pipeline import run
+from robench.run.stages import stages
 from robench.training.recipe import TrainConfig
 from tests.conftest import tiny_net
 
@@ -56,7 +58,8 @@ class Plain(robench.Defense):
 class Other(robench.Defense):
     """A second defense that trains."""
 
-    trains: ClassVar[bool] = True
+    def loss(self, model: Any, images: Any, labels: Any, rng: Any) -> Any:
+        return nn.functional.cross_entropy(model(images + 0.1), labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,23 +323,37 @@ def test_the_order_of_defenses_is_part_of_the_id() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forgetful(robench.Defense):
-    """Trains, and does not say so."""
-
-    def loss(self, model: Any, images: Any, labels: Any, rng: Any) -> Any:
-        return nn.functional.cross_entropy(model(images + 0.1), labels)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unready(Same):
-    """Prepares training, and does not say so."""
+class Zeroes(Same):
+    """Prepares training: the first layer starts at zero."""
 
     def prepare(self, model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+        with torch.no_grad():
+            next(model.parameters()).zero_()
         return model
 
 
-def test_what_decides_training_is_said(places: Places) -> None:
-    with pytest.raises(PluginError, match="expected trains = True of forgetful"):
-        config(defense={"forgetful": Forgetful()})
-    with pytest.raises(PluginError, match="expected trains_with = True of Unready"):
-        config(compressor={"unready": Unready()})
+@dataclass(frozen=True, kw_only=True)
+class Unused(Other):
+    """Has a loss, and says that its options do not train."""
+
+    changes_training = False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"compressor": {"none": Zeroes()}}, {"defense": {"b": Other()}}],
+    ids=["prepare", "loss"],
+)
+def test_what_decides_training_names_its_weights_by_itself(
+    places: Places, changes: dict[str, Any]
+) -> None:
+    plain, other = (stages(config(**c), places, Cache(places.cache)) for c in ({}, changes))
+    assert plain.train_key != other.train_key
+    assert plain.weights.hash != other.weights.hash
+
+
+def test_a_loss_that_is_not_asked_for_does_not_train(places: Places) -> None:
+    plain = stages(config(), places, Cache(places.cache))
+    other = stages(config(defense={"b": Unused()}), places, Cache(places.cache))
+    assert plain.train_key == other.train_key
+    assert plain.weights.hash == other.weights.hash

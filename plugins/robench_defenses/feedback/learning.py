@@ -29,7 +29,6 @@ class FeedbackLearning(FeedbackOptions):
     """
 
     version: ClassVar[str] = "2"
-    trains: ClassVar[bool] = True
 
     def fit(self, model: nn.Module, data: Data, trainer: Trainer) -> nn.Module:
         """Train plainly, then evaluate, generate and retrain in rounds; notes keep every round."""

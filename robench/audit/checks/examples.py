@@ -13,6 +13,7 @@ from robench.audit.verdict import share_finding
 from robench.base.seeds import generator, seed_scope
 from robench.core.record import Finding
 from robench.core.system import forward, module_device
+from robench.plugin import guest
 from robench.plugin.components import Check
 from robench.plugin.trial import Attacker, Trial
 
@@ -80,8 +81,7 @@ def _row(trial: Trial, component: Attacker) -> SingleAttack:
     def attack(twin: nn.Module, image: Tensor, label: Tensor) -> Tensor:
         rng = generator(trial.seed, "audit", "planted", type(component).__name__)
         with seed_scope(trial.seed):
-            # Copies: an attack that edits its images must not edit the audit's.
-            given = image.clone(), label.clone()
-            return component.run(twin, *given, trial.threat, rng)
+            own = guest.own_copy("the twin", twin).eval().requires_grad_(False)
+            return guest.search(component, own, image, label, trial.threat, rng)
 
     return attack

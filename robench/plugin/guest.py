@@ -1,0 +1,329 @@
+"""Calls into components: whatever one does by mistake to its process or its inputs stays its own.
+
+A component is installed code. It is trusted not to reach for the core on purpose, and with
+nothing else: what it gets is a copy, what it returns is data to be checked, and what it changed of
+the process is put back after every call.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from robench.base.errors import (
+    CacheError,
+    ConfigError,
+    DataError,
+    InternalError,
+    PluginError,
+    UserError,
+)
+from robench.base.hashing import plain_options
+from robench.core.system import Deployed, System, answers, module_device
+from robench.core.threat import Threat
+from robench.plugin.components import Component
+from robench.plugin.process import ProcessState
+from robench.plugin.registry import registry
+from robench.plugin.trial import Attacker
+
+P = ParamSpec("P")
+T = TypeVar("T")
+OURS = "robench"
+LONGEST = 500
+"""Characters of a foreign error's text that are repeated."""
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+SIGNALS = (
+    *("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM"),
+    *("SIGPROF", "SIGXCPU", "SIGCONT", "SIGCHLD", "SIGPIPE", "SIGBREAK"),
+)
+"""Signals by which a person or a launcher speaks to a run."""
+
+
+class Fault(PluginError):
+    """A component that failed: the message names it, `reason` is the rest."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+# -- calls -----------------------------------------------------------------------------------------
+
+
+def call(who: Component | str, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """What a component's method returns; the state of the process is put back, and a change said.
+
+    `who` is the component, or words for what several of them made together. Raises Fault, naming
+    it, for whatever it raised, `SystemExit` too; its own UserError keeps its type. When the handler
+    of a signal raised in the meantime, what it raised is raised here, even if the component
+    swallowed it: a signal ends the run and is nobody's fault.
+    """
+    before, options, signals = ProcessState(), _options(who), _Signals()
+    fault: BaseException | None = None
+    try:
+        result = work(*given, **named)
+    except BaseException as error:  # a component may raise anything
+        fault = error
+    changed = [*signals.put_back(), *before.put_back()]
+    edited = _put_back_options(who, options)
+    if changed:
+        _say(who, changed)
+    if signals.raised is not None:
+        raise signals.raised
+    if fault is not None:
+        named_fault = _blamed(who, fault)
+        if named_fault is fault:
+            raise fault
+        raise named_fault from fault
+    if edited:
+        text = f"expected its options to stay as they were, got others for {', '.join(edited)}"
+        raise Fault(f"{name_of(who)}: {text}", text)
+    return result
+
+
+def collect(
+    who: Component, work: Callable[P, Iterable[T]], *given: P.args, **named: P.kwargs
+) -> list[T]:
+    """All that a component's method yields, by `call`."""
+    return call(who, lambda: list(work(*given, **named)))
+
+
+def name_of(who: Component | str) -> str:
+    """A component's choice and its distribution, or its class where it is not registered."""
+    if isinstance(who, str):
+        return who
+    choice = registry().home(type(who))
+    if choice is None:
+        return type(who).__qualname__
+    return f"{choice.kind}={choice.name} of {choice.distribution} {choice.version}"
+
+
+def is_ours(who: Component | str) -> bool:
+    """Whether robench's own distribution registered the component."""
+    choice = None if isinstance(who, str) else registry().home(type(who))
+    return choice is not None and choice.distribution == OURS
+
+
+def _passes(fault: BaseException) -> bool:
+    full = isinstance(fault, OSError) and fault.errno in DISK_FULL
+    return full or isinstance(fault, InternalError)
+
+
+def _blamed(who: Component | str, fault: BaseException) -> BaseException:
+    """The error that names a component, for what its method raised."""
+    if _passes(fault) or (isinstance(fault, UserError) and is_ours(who)):
+        return fault
+    name = name_of(who)
+    if isinstance(fault, Fault):
+        return Fault(f"{name}: {fault}", fault.reason)
+    if isinstance(fault, UserError):
+        kinds = (ConfigError, DataError, CacheError, PluginError)
+        kind = next((k for k in kinds if isinstance(fault, k)), UserError)
+        return kind(f"{name}: {_text(fault)}")
+    reason = f"{type(fault).__name__}: {_text(fault)}"
+    if not isinstance(fault, Exception):
+        reason += "; expected an error of its own, a component may not end the process"
+    return Fault(f"{name} failed: {reason}", reason)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # the text of a foreign error is foreign code too
+        return "(no text)"
+    return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST]
+
+
+_SAID: set[tuple[str, str]] = set()
+
+
+def _say(who: Component | str, changed: Iterable[str]) -> None:
+    """One line a component and change, however often it is called."""
+    said = name_of(who), ", ".join(changed)
+    if said not in _SAID:
+        _SAID.add(said)
+        text = f"robench: {said[0]} changed {said[1]}; it was put back"
+        print(text, file=sys.stderr)  # noqa: T201
+
+
+def _options(who: Component | str) -> dict[str, Any]:
+    return {} if isinstance(who, str) else deepcopy(plain_options(who))
+
+
+def _put_back_options(who: Component | str, before: Mapping[str, Any]) -> list[str]:
+    """Give a component the options that the run was configured with; returns those it changed."""
+    if not before:
+        return []
+    now = plain_options(who)
+    edited = [name for name, value in before.items() if repr(now[name]) != repr(value)]
+    for name in edited:
+        object.__setattr__(who, name, before[name])
+    return edited
+
+
+class _Signals:
+    """Python's handlers of signals, wrapped so that one that raises is known to have done so."""
+
+    def __init__(self) -> None:
+        self.raised: BaseException | None = None
+        self._before: dict[int, Any] = {}
+        self._during: dict[int, Any] = {}
+        # Handlers run, and can be set, in the main thread alone.
+        if threading.current_thread() is threading.main_thread():
+            for number in _known_signals():
+                handler = signal.getsignal(number)
+                if handler is None:  # not from Python: it cannot be put back
+                    continue
+                self._before[number] = self._during[number] = handler
+                if callable(handler):
+                    self._during[number] = self._recorded(handler)
+                    signal.signal(number, self._during[number])
+
+    def _recorded(self, handler: Callable[[int, FrameType | None], Any]) -> Any:
+        def handle(number: int, frame: FrameType | None) -> Any:
+            try:
+                return handler(number, frame)
+            except BaseException as error:
+                self.raised = error
+                raise
+
+        return handle
+
+    def put_back(self) -> list[str]:
+        """The handlers as they were; returns what had changed, in words."""
+        changed = []
+        for number, handler in self._before.items():
+            now = signal.getsignal(number)
+            if now is not self._during[number]:
+                changed.append(f"the handler of {signal.Signals(number).name}")
+            if now is not handler:
+                signal.signal(number, handler)
+        return changed
+
+
+def _known_signals() -> list[int]:
+    return [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+
+
+# -- what a component gets and gives ---------------------------------------------------------------
+
+
+def own_copy(what: str, network: nn.Module) -> nn.Module:
+    """A copy of a network, named in words, that shares nothing with it; raises PluginError."""
+    try:
+        return deepcopy(network)
+    except Exception as error:  # its layers may refuse for any reason
+        raise PluginError(
+            f"expected {what} to be copied by copy.deepcopy, got {type(error).__name__}: "
+            f"{_text(error)}; give the layer that refuses a __deepcopy__ that shares what cannot "
+            "be copied, such as a session"
+        ) from error
+
+
+def own_twin(system: System) -> nn.Module:
+    """A copy of a system's twin that its user may ruin: eval and frozen; raises PluginError."""
+    return own_copy("the twin", system.twin).eval().requires_grad_(False)
+
+
+def search(
+    attack: Attacker,
+    twin: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: Threat,
+    rng: torch.Generator,
+) -> Tensor:
+    """What an attack finds: finite float32 on the CPU, of the images' shape, nobody else's.
+
+    It gets copies of images, labels and threat, on the twin's device; the twin should be its own
+    copy, too. Raises Fault.
+    """
+    device = module_device(twin)
+    who = attack if isinstance(attack, Component) else type(attack).__qualname__
+
+    def run() -> Tensor:
+        given = images.to(device).clone(), labels.to(device).clone()
+        return plain_tensor(attack.run(twin, *given, replace(threat), rng), tuple(images.shape))
+
+    return call(who, run)
+
+
+def plain_tensor(raw: Any, shape: tuple[int, ...], what: str = "candidates") -> Tensor:
+    """A copy of a tensor that a component made: finite float32 of that shape, on the CPU.
+
+    Raises Fault for anything else, whatever it pretends to be.
+    """
+    if not isinstance(raw, torch.Tensor):
+        raise _malformed(f"expected {what} of shape {shape}, got {type(raw).__name__}")
+    # A subclass may answer for itself; here it is asked as what it is.
+    with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
+        got = _other(raw, shape)
+        if got:
+            raise _malformed(f"expected {what} of shape {shape}, {got}")
+        numbers = np.full(shape, np.nan, dtype=np.float32)
+        torch.from_numpy(numbers).copy_(raw.detach())
+        if not np.isfinite(numbers).all():
+            raise _malformed(f"expected finite {what}, got NaN or infinite pixels")
+        return torch.from_numpy(numbers)
+
+
+def _other(raw: Tensor, shape: tuple[int, ...]) -> str:
+    """What keeps a tensor from being plain floating numbers of a shape; empty for nothing."""
+    if raw.is_nested or raw.layout != torch.strided:
+        return f"dense, got the layout {raw.layout}"
+    if tuple(raw.shape) != shape:
+        return f"got {tuple(raw.shape)}"
+    if raw.is_quantized or not raw.dtype.is_floating_point:
+        return f"of floating numbers, got {raw.dtype}"
+    return "with values, got a tensor on meta" if raw.is_meta else ""
+
+
+def _malformed(reason: str) -> Fault:
+    return Fault(reason, reason)
+
+
+class Answers:
+    """A deployed model that answers, and has nothing else to lay hands on.
+
+    Its labels are checked, its images copies. `logits` is there where the model has it.
+    """
+
+    def __init__(self, system: str, deployed: Deployed, classes: int | None = None) -> None:
+        self.exact = bool(getattr(deployed, "exact", False))
+        self.randomised = deployed.randomised
+        self.__ask = system, deployed, classes
+        if hasattr(deployed, "logits"):
+            self.logits = self._logits
+
+    def predict(self, images: Tensor) -> Tensor:
+        """See Deployed; raises Fault for anything but labels."""
+        system, deployed, classes = self.__ask
+        return call(system, answers, deployed, images, classes)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """See Deployed."""
+        system, deployed, _ = self.__ask
+        found: Tensor = call(system, deployed.logits, images.clone())  # type: ignore[attr-defined]
+        return found.clone()
+
+    def nbytes(self) -> int:
+        """See Deployed."""
+        system, deployed, _ = self.__ask
+        return call(system, deployed.nbytes)
+
+    def save(self, folder: Path) -> None:
+        """See Deployed."""
+        system, deployed, _ = self.__ask
+        call(system, deployed.save, folder)
