@@ -63,6 +63,10 @@ class Attestation(Frozen):
         missing = any(step.outcome != "pass" for step in self.steps if step.needed)
         return bool(self.steps) and not self.refuted and not missing
 
+    def passed(self, name: str) -> bool:
+        """Whether a step was done and found nothing wrong."""
+        return any(step.name == name and step.outcome == "pass" for step in self.steps)
+
 
 def content(folder: Path) -> str:
     """SHA-256 of a record's files, by name, 64 hexadecimal digits."""

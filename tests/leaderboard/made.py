@@ -111,10 +111,10 @@ def claim(
     content = digest(
         [record.model_dump(mode="json"), weights, verified, outcomes["prediction"].tolist()]
     )
-    step = Step(name="judged again", outcome="pass")
+    steps = tuple(Step(name=one, outcome="pass") for one in ("model", "challenges"))
     attestation = Attestation(
         record=name, content=content, date="2026-01-01", robench="0", torch="0", machine="m",
-        steps=(step,),
+        steps=steps,
     )  # fmt: skip
     taken = Taken(record, outcomes, (), Path("nowhere") / content)
     return Claim(taken, content, weights, attestation if verified else None)

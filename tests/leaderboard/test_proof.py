@@ -32,6 +32,7 @@ from tests.leaderboard.test_build import files
 STEPS = (
     Step(name="judged again", outcome="pass", text="60 of 60 answers are those recorded"),
     Step(name="audit again", outcome="not done", text="<b>no time</b>", needed=False),
+    Step(name="challenges", outcome="pass"),
 )
 
 
@@ -136,7 +137,12 @@ def test_a_copy_of_the_id_in_another_folder_removes_nothing(copy: Path, tmp_path
 # -- challenges ------------------------------------------------------------------------------------
 
 BROKEN = Challenge(
-    norm="linf", eps=0.1, source="A <i>", date="2026-11-20", broken=(0, 1, 2, 30), examples="0"
+    norm="linf",
+    eps=0.1,
+    source="A <i>",
+    date="2026-11-20",
+    broken=(0, 1, 2, 30),
+    examples="0" * 64,
 )
 
 

@@ -40,7 +40,7 @@ def challenged(claim: Claim) -> tuple[Record, Outcomes]:
     Each adds a row of outcomes at every threat that allows its examples. Raises UserError for
     images that the record does not have.
     """
-    if not claim.verified or not claim.challenges:
+    if not claim.challenges_count or not claim.challenges:
         return claim.record, claim.outcomes
     outcomes = _with(claim, claim.challenges)
     worst = {(one.norm, one.eps): one for one in worst_cases(outcomes, budgets(claim.record))}
@@ -58,7 +58,7 @@ def breaks(claim: Claim) -> Iterator[Break]:
         allowed = [s for s in before if _allows(one, s.norm, s.eps)]
         least = min(allowed, key=lambda s: s.eps or 0.0, default=None)
         points = 100 * (least.value - fell[least.norm, least.eps]) if least else 0.0
-        yield Break(one.source, one.date, one.norm, one.eps, points, claim.verified)
+        yield Break(one.source, one.date, one.norm, one.eps, points, claim.challenges_count)
 
 
 def _allows(one: Challenge, norm: object, eps: object) -> bool:

@@ -17,6 +17,8 @@ from robench.records.trust import Attestation, Level, content, level
 WEIGHTS = (PROGRAM, "model.safetensors")
 """Files that are the deployed model."""
 AUDIT = "audit.parquet"
+CHALLENGES = "challenges"
+"""The step of a verification that judges challenges."""
 
 Attestations = Mapping[str, Attestation]
 """By the digest of the files they speak of."""
@@ -63,6 +65,11 @@ class Claim:
     def verified(self) -> bool:
         """Whether its deployed model was judged again."""
         return self.level == "verified"
+
+    @property
+    def challenges_count(self) -> bool:
+        """Whether its model was seen to get wrong what its challenges name."""
+        return self.attestation is not None and self.attestation.passed(CHALLENGES)
 
 
 def read_claim(folder: Path, attestations: Attestations) -> Claim:
