@@ -68,7 +68,9 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:
             raise UserError(f"expected a folder of records, got {str(root)!r}")
         for folder in folders_with(root, RECORD, MAX_FOLDERS):
             name = folder.relative_to(root).as_posix()
-            found[folder.name if name == "." else name] = folder
+            name = folder.name if name == "." else name
+            # Two roots may hold folders of one name, and neither may hide the other.
+            found[name if name not in found else folder.as_posix()] = folder
     return sorted(found.items())
 
 
