@@ -536,6 +536,9 @@ LIES: dict[str, Lie] = {
     "other_bits": Lie(put("config.compressor", {"none": {"bits": 4}}), "expected 4 bits"),
     "an_agreement_on_nothing": Lie(put("agreement.n", 7), "agreement"),
     "an_agreement_above_one": Lie(put("agreement.equal_labels", 1.5), "agreement"),
+    "an_agreement_not_flagged": Lie(
+        change(lambda r: r["agreement"].update(equal_labels=0.5, flagged=False)), "flagged"
+    ),
     # Rows.
     "a_row_left_out": Lie(row_gone, "expected rows of pgd"),
     "a_row_under_another_name": Lie(rename, "mild .* in config.attack"),
