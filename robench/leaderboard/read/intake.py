@@ -12,7 +12,7 @@ from robench.base.files import check_archive, folders_with, read_picture, read_p
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
-from robench.records.consistent import KINDS, check_config
+from robench.records.consistent import KINDS, check_config, hold
 from robench.records.preview import PREVIEW
 from robench.records.store import MAX_RECORD_BYTES, RECORD, read
 
