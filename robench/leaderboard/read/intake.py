@@ -130,10 +130,11 @@ def _check_json(data: bytes) -> None:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
     if marks.count(b",") > MAX_COMMAS:
         raise UserError(f"expected at most {MAX_COMMAS} values in {RECORD}, got more")
-    brackets, depth = marks.translate(None, NO_BRACKETS), 0
-    while brackets and depth <= MAX_DEPTH:
-        brackets, depth = brackets.replace(b"[]", b"").replace(b"{}", b""), depth + 1
-    if brackets:
+    brackets, before = marks.translate(None, NO_BRACKETS), b""
+    for _ in range(MAX_DEPTH):
+        before, brackets = brackets, brackets.replace(b"[]", b"").replace(b"{}", b"")
+    # What no longer changes does not close, which reading it says better.
+    if brackets != before:
         raise UserError(f"expected at most {MAX_DEPTH} lists inside each other in {RECORD}")
 
 
