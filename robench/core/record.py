@@ -20,6 +20,8 @@ AUDITED = {"off": 0, "quick": 100, "full": 500}
 Verdict = Literal["pass", "suspect", "fail"]
 VERDICTS: tuple[Verdict, ...] = ("pass", "suspect", "fail")
 """Of an audit, from the one that weighs least."""
+AGREEMENT_EXPECTED = 0.99
+"""Share of equal labels below which the twin is flagged as not computing the deployed function."""
 RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric", "certifier")
 """Those, and what judges it: every run chooses of each."""
 

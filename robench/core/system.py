@@ -11,7 +11,7 @@ import torch
 
 from robench.base.errors import PluginError
 from robench.core.outcomes import ABSTAIN
-from robench.core.record import TwinAgreement
+from robench.core.record import AGREEMENT_EXPECTED, TwinAgreement
 from robench.core.weights import save_weights
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench.core.data import Split
-
-AGREEMENT_EXPECTED = 0.99
-"""Share of equal labels below which the twin is flagged as not computing the deployed function."""
 
 
 @runtime_checkable

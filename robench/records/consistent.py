@@ -17,7 +17,7 @@ from robench.base.errors import UserError
 from robench.base.files import require_plain
 from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes
-from robench.core.record import RUN_KINDS, Record, run_id
+from robench.core.record import AGREEMENT_EXPECTED, RUN_KINDS, Record, run_id
 from robench.core.threat import ThreatConfig
 from robench.records.protocol import ACCESSES, protocol, settings
 from robench.records.store import OUTCOMES, read
@@ -57,6 +57,17 @@ def inspect(folder: Path) -> Inspected:
 
 def hold(record: Record, folder: Path) -> Inspected:
     """Hold a record, its configuration checked, against its files; raises like `inspect`."""
+    try:
+        return _held(record, folder)
+    except UserError:
+        raise
+    # Options and tables may hold anything; what a check stumbles over is malformed.
+    except Exception as error:
+        text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(f"expected a record that can be checked, got {text}") from error
+
+
+def _held(record: Record, folder: Path) -> Inspected:
     _check_identity(record)
     _check_files(record, folder)
     most = record.data.images * (len(record.rows) + 1)
@@ -172,3 +183,5 @@ def _check_agreement(record: Record) -> None:
     hits = said.equal_labels * said.n
     if said.n != record.data.images or abs(hits - round(hits)) > 1e-6 or not 0 <= hits <= said.n:
         raise UserError(f"expected agreement as a share of {record.data.images} images")
+    if said.flagged != (said.equal_labels < AGREEMENT_EXPECTED):
+        raise UserError(f"expected agreement below {AGREEMENT_EXPECTED:.0%}, and no other, flagged")

@@ -14,7 +14,7 @@ from robench.base.errors import UserError
 from robench.core.threat import Threat
 from robench.records.examples import differences, load_examples
 from robench.records.store import EXAMPLES
-from robench.records.support.audits import AUDIT_TABLE as AUDIT_TABLE
+from robench.records.support.held import AUDIT_TABLE as AUDIT_TABLE
 from robench.records.tables import read_columns
 
 if TYPE_CHECKING:

@@ -168,8 +168,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "no_table": (_text("outcomes.parquet", b"PAR1 not a table PAR1"), "outcomes"),
     "no_picture": (_text("preview.png", b"<svg onload=alert(1)>"), "PNG"),
     "link": (_link, "link"),
-    "other_attack": (_rename_attack, "rows"),
-    "other_images": (_set("data.images", 7), "7 outcomes"),
+    "other_attack": (_rename_attack, "outcomes.parquet as the record names it"),
+    "other_images": (_set("data.images", 7), "35 rows"),
     "other_subset": (_set("data.subset", "0" * 16), "images"),
 }
 

@@ -32,6 +32,7 @@ from robench.leaderboard.build import build
 from robench.leaderboard.check import check
 from robench.leaderboard.read import private
 from robench.leaderboard.read.intake import find_records, take
+from robench.leaderboard.read.refusals import find_refusals
 from robench.records.store import OUTCOMES, RECORD, folders
 from robench.run.config import Places
 from robench.testing import tiny_data
@@ -241,6 +242,16 @@ def instead(name: str, make: Callable[[Path], None]) -> Tell:
     return tell
 
 
+def swapped(name: str, make: Callable[[Path], None]) -> Tell:
+    """Something else in the place of a file, and its digest in the record."""
+
+    def tell(forgery: Forgery) -> None:
+        instead(name, make)(forgery)
+        forgery.name_again()
+
+    return tell
+
+
 def both(*lies: Tell) -> Tell:
     def tell(forgery: Forgery) -> None:
         for one in lies:
@@ -420,9 +431,9 @@ def huge_picture(path: Path) -> None:
 
 
 def long_table(path: Path) -> None:
-    """Nearly nothing on the disk, fifty million lines in memory."""
-    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(3_000_000, np.int8)), ["clean"])
-    pq.write_table(pa.table({"attack": column}), path)
+    """Nearly nothing on the disk, millions of lines in memory."""
+    word = pa.DictionaryArray.from_arrays(pa.array(np.zeros(2_000_000, np.int8)), ["clean"])
+    pq.write_table(pa.table(dict.fromkeys(("attack", "access", "search", "norm"), word)), path)
 
 
 def wide_table(path: Path) -> None:
@@ -485,8 +496,8 @@ LIES: dict[str, Lie] = {
     "a_picture_that_is_none": Lie(
         instead("preview.png", lambda p: p.write_bytes(b"<svg onload=x>") and None), "PNG"
     ),
-    "a_table_of_many_lines": Lie(instead(OUTCOMES, long_table), "files|another file|rows in"),
-    "a_wide_table": Lie(both(put("files", {}), instead(OUTCOMES, wide_table)), "columns in"),
+    "a_table_of_many_lines": Lie(swapped(OUTCOMES, long_table), "at most 300 rows in"),
+    "a_wide_table": Lie(swapped(OUTCOMES, wide_table), "at most 200 columns in"),
     "a_file_it_does_not_name": Lie(
         instead("more.parquet", lambda p: p.write_bytes(b"x") and None), "files that the record"
     ),
@@ -510,7 +521,7 @@ LIES: dict[str, Lie] = {
     "numbers_as_attacks": Lie(column("attack", lambda f: range(len(f))), "words should"),
     "labels_too_large": Lie(column("label", lambda f: f.label.astype(int) + 10**9), "outcomes"),
     "times_as_eps": Lie(column("eps", lambda f: pd.to_datetime(f.image)), "should stand"),
-    "a_column_twice": Lie(both(put("files", {}), instead(OUTCOMES, column_twice)), "columns|once"),
+    "a_column_twice": Lie(swapped(OUTCOMES, column_twice), "expected columns|once"),
     "half_a_row_valid": Lie(half_valid, "valid for all images or for none"),
     # Identity.
     "another_id": Lie(raw("id", "0" * 16), "expected id"),
@@ -525,6 +536,9 @@ LIES: dict[str, Lie] = {
     "other_bits": Lie(put("config.compressor", {"none": {"bits": 4}}), "expected 4 bits"),
     "an_agreement_on_nothing": Lie(put("agreement.n", 7), "agreement"),
     "an_agreement_above_one": Lie(put("agreement.equal_labels", 1.5), "agreement"),
+    "an_agreement_not_flagged": Lie(
+        change(lambda r: r["agreement"].update(equal_labels=0.5, flagged=False)), "flagged"
+    ),
     # Rows.
     "a_row_left_out": Lie(row_gone, "expected rows of pgd"),
     "a_row_under_another_name": Lie(rename, "mild .* in config.attack"),
@@ -778,6 +792,23 @@ def test_records_are_looked_for_in_plain_folders_only(good: Path, tmp_path: Path
     shutil.copytree(good, root / ".hidden")
     shutil.copytree(good, root.joinpath(*"0123456789abcdef"))
     assert [name for name, _ in find_records([root])] == ["a/b"]
+
+
+def test_two_roots_hide_nothing_of_each_other(good: Path, tmp_path: Path) -> None:
+    for root in ("first", "second"):
+        shutil.copytree(good, tmp_path / root / "same")
+    found = find_records([tmp_path / "first", tmp_path / "second"])
+    assert {folder.parent.name for _, folder in found} == {"first", "second"}
+
+
+def test_pipes_among_a_sweeps_notes_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "sweeps" / "1").mkdir(parents=True)
+    os.mkfifo(tmp_path / "sweeps" / "1" / "0.json")
+    (tmp_path / "sweeps" / "1" / "1.json").mkdir()
+    note = '{"overrides": ["a=b"], "record": null, "error": "expected c"}'
+    (tmp_path / "sweeps" / "1" / "2.json").write_text(note)
+    (found,) = find_refusals([tmp_path])
+    assert (found.asked, found.reason) == ("a=b", "expected c")
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,17 @@ def test_a_table_of_more_than_is_asked_is_not_read(tmp_path: Path) -> None:
         read_outcomes_file(path, rows=23)
 
 
+def test_a_table_that_would_expand_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own account; the account is made up here, a gigabyte would take a while to write."""
+    path = tmp_path / "outcomes.parquet"
+    write_outcomes_file(OUTCOMES, path)
+    monkeypatch.setattr("robench.records.tables.MAX_EXPANDED", 100)
+    with pytest.raises(UserError, match="at most 100 bytes, expanded, in"):
+        read_outcomes_file(path)
+
+
 def test_columns_of_other_things_are_refused(tmp_path: Path) -> None:
     pd.DataFrame({"x": [[1], [2]]}).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(UserError, match="numbers should stand"):

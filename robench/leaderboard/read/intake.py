@@ -68,7 +68,9 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:
             raise UserError(f"expected a folder of records, got {str(root)!r}")
         for folder in folders_with(root, RECORD, MAX_FOLDERS):
             name = folder.relative_to(root).as_posix()
-            found[folder.name if name == "." else name] = folder
+            name = folder.name if name == "." else name
+            # Two roots may hold folders of one name, and neither may hide the other.
+            found[name if name not in found else folder.as_posix()] = folder
     return sorted(found.items())
 
 
@@ -128,10 +130,11 @@ def _check_json(data: bytes) -> None:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
     if marks.count(b",") > MAX_COMMAS:
         raise UserError(f"expected at most {MAX_COMMAS} values in {RECORD}, got more")
-    brackets, depth = marks.translate(None, NO_BRACKETS), 0
-    while brackets and depth <= MAX_DEPTH:
-        brackets, depth = brackets.replace(b"[]", b"").replace(b"{}", b""), depth + 1
-    if brackets:
+    brackets, before = marks.translate(None, NO_BRACKETS), b""
+    for _ in range(MAX_DEPTH):
+        before, brackets = brackets, brackets.replace(b"[]", b"").replace(b"{}", b"")
+    # What no longer changes does not close, which reading it says better.
+    if brackets != before:
         raise UserError(f"expected at most {MAX_DEPTH} lists inside each other in {RECORD}")
 
 

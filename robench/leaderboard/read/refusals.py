@@ -9,6 +9,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from robench.base.errors import UserError
+from robench.base.files import read_plain, require_plain
+
 MAX_BYTES = 20_000
 Text = Annotated[str, Field(max_length=500)]
 
@@ -43,9 +46,8 @@ def find_refusals(roots: Iterable[Path]) -> tuple[Refusal, ...]:
 
 
 def _read(path: Path) -> _Note | None:
-    if path.is_symlink() or path.stat().st_size > MAX_BYTES:
-        return None
     try:
-        return _Note.model_validate_json(path.read_bytes())
-    except ValidationError:
+        require_plain(path)
+        return _Note.model_validate_json(read_plain(path, MAX_BYTES))
+    except (UserError, OSError, ValidationError):
         return None

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from robench.base.errors import UserError
 from robench.base.stats import Paired, paired
@@ -15,37 +12,24 @@ from robench.core.outcomes import Outcomes, Score, clean_score, rows_by_threat, 
 from robench.core.record import (
     AUDITED,
     Audit,
-    Axis,
     Finding,
     Record,
     Value,
     WeakAttack,
-    share,
     worst,
 )
 from robench.records.compare import budgets
-from robench.records.support.values import ROUNDING, require_values, words
-from robench.records.tables import read_columns
+from robench.records.support.held import (
+    AUDIT_TABLE,
+    Held,
+    audited_value,
+    gained_value,
+    read_tables,
+    said_gain,
+    said_pair,
+)
+from robench.records.support.values import ROUNDING, require_values
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Table = Mapping[str, NDArray[Any]]
-
-AUDIT_TABLE = "audit"
-"""The table's name: a row per audit of the record and audited image."""
-KINDS = {
-    "audit": "iu",
-    "position": "iu",
-    "image": "iu",
-    "norm": "U",
-    "eps": "f",
-    "randomised": "b",
-    "clean": "b",
-    "rows": "b",
-    "held": "b",
-}
-"""Its columns and their kinds of numbers, as numpy calls them."""
 METRICS = ("audited_accuracy", "gained_by_masking")
 
 
@@ -65,15 +49,15 @@ def check_audits(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[s
     for audit in record.audit:
         _check_audit(record, audit, outcomes)
     path = folder / f"{AUDIT_TABLE}.parquet"
-    tables = _tables(path, record) if path.exists() else None
+    tables = read_tables(path, record) if path.exists() else None
     wanted: list[Value] = []
     for number, (audit, rows) in enumerate(zip(record.audit, threats.values(), strict=True)):
         if tables is None:
             yield f"audit of {audit.norm} {audit.eps:g}: no audit table"
             wanted += _as_said(record, audit, rows)
-            _check_weak(audit, rows, [_value(record, audit, row) for row in rows])
+            _check_weak(audit, rows, [said_gain(record, audit, row) for row in rows])
             continue
-        held = _Held(record, audit, rows, outcomes, tables[number])
+        held = Held(record, audit, rows, outcomes, tables[number])
         wanted += held.values()
         _check_weak(audit, rows, held.gained())
     require_values(found, wanted, "the audits")
@@ -146,18 +130,6 @@ def _close(said: tuple[float | None, ...], pair: Paired) -> bool:
     return all(a is not None and abs(a - b) <= ROUNDING for a, b in zip(said, wanted, strict=True))
 
 
-def _value(record: Record, audit: Audit, row: Score) -> Value:
-    found = [
-        value
-        for value in record.values
-        if value.metric == "gained_by_masking" and value.axes == row.axes
-    ]
-    if len(found) != 1:
-        what = f"gained_by_masking of {row.attack} ({row.access}) at {audit.norm} {audit.eps:g}"
-        raise UserError(f"expected {what} once, got it {len(found)} times")
-    return found[0]
-
-
 def _check_weak(audit: Audit, rows: Sequence[Score], gained: Sequence[Value]) -> None:
     """The weak attacks are those that the audit surely beats, with the same numbers."""
     name = f"the audit of {audit.norm} {audit.eps:g}"
@@ -191,130 +163,6 @@ def _as_said(record: Record, audit: Audit, rows: Sequence[Score]) -> Iterator[Va
     """The audit's values in the form they must have: a share of its images, a gain of each row."""
     said = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
     hits = round((said.value or 0.0) * audit.n) if said else 0
-    yield _accuracy(audit, hits)
+    yield audited_value(audit, hits)
     for row in rows:
-        value = _value(record, audit, row)
-        yield _gain(
-            row, Paired(value.value or 0.0, value.low or 0.0, value.high or 0.0, 1.0, 0, 0, audit.n)
-        )
-
-
-def _stated(value: Value, n: int) -> Paired:
-    """A gain as the record has it; raises UserError where it has no number or no interval."""
-    if value.value is None or value.low is None or value.high is None:
-        raise UserError(f"expected a number and an interval of {words(value)}")
-    return Paired(value.value, value.low, value.high, 1.0, 0, 0, n)
-
-
-def _accuracy(audit: Audit, hits: int) -> Value:
-    axes: dict[str, Axis] = {"norm": audit.norm, "eps": audit.eps}
-    return share("audited_accuracy", min(max(hits, 0), audit.n), audit.n, axes)
-
-
-def _gain(row: Score, pair: Paired) -> Value:
-    return Value(
-        metric="gained_by_masking",
-        value=pair.difference,
-        low=pair.low,
-        high=pair.high,
-        n=pair.n,
-        unit="share",
-        better="lower",
-        axes=row.axes,
-    )
-
-
-# -- with its table --------------------------------------------------------------------------------
-
-
-def _tables(path: Path, record: Record) -> list[Table]:
-    """The table, cut into the audits of the record."""
-    table = read_columns(path)
-    for name, kinds in KINDS.items():
-        if name not in table or table[name].dtype.kind not in kinds:
-            raise UserError(f"expected a column {name} of its kind in {path.name}")
-    if not set(np.unique(table["audit"]).tolist()) <= set(range(len(record.audit))):
-        raise UserError(f"expected the record's {len(record.audit)} audits in {path.name}")
-    cut = [table["audit"] == number for number in range(len(record.audit))]
-    return [{name: table[name][mine] for name in KINDS} for mine in cut]
-
-
-@dataclass(frozen=True)
-class _Held:
-    """One audit's images: what its table says of them, checked against the outcomes."""
-
-    record: Record
-    audit: Audit
-    rows: Sequence[Score]
-    outcomes: Outcomes
-    table: Table
-
-    def __post_init__(self) -> None:
-        audit, table = self.audit, self.table
-        name = f"the table of the audit of {audit.norm} {audit.eps:g}"
-        position, clean = table["position"], self.outcomes.clean
-        if len(position) != audit.n or len(np.unique(position)) != audit.n:
-            raise UserError(f"expected {audit.n} images in {name}, each once")
-        if position.min() < 0 or position.max() >= len(clean):
-            raise UserError(f"expected positions of judged images in {name}")
-        if not np.array_equal(table["image"], clean.image[position]):
-            raise UserError(f"expected the images at their positions in {name}, got others")
-        if (table["norm"] != audit.norm).any() or (table["eps"] != audit.eps).any():
-            raise UserError(f"expected {audit.norm} {audit.eps:g} throughout {name}")
-        if len(np.unique(table["randomised"])) != 1:
-            raise UserError(f"expected one answer in {name} to whether the system is randomised")
-        if (table["held"] & ~(table["clean"] & table["rows"])).any():
-            raise UserError(f"expected held images of {name} to be right clean and under all rows")
-        self._check_answers(name)
-
-    @property
-    def randomised(self) -> bool:
-        """Whether the system answers anew, so that the audit's answers are not the outcomes'."""
-        return bool(self.table["randomised"][0])
-
-    def _check_answers(self, name: str) -> None:
-        """A deterministic system gives the audit the answers that it gave the rows."""
-        if self.randomised:
-            return
-        at = self.table["position"]
-        if not np.array_equal(self.table["clean"], self.outcomes.clean.right[at]):
-            raise UserError(f"expected the clean answers of the outcomes in {name}, got others")
-        under = np.logical_and.reduce([row.right[at] for row in self.rows])
-        if not np.array_equal(self.table["rows"], under):
-            raise UserError(f"expected the rows' answers of the outcomes in {name}, got others")
-        for row in self.outcomes.attacked:
-            still = (row.linf == 0) & (row.prediction != row.clean_prediction)
-            if still.any():
-                raise UserError(
-                    f"expected one answer to an image that {row.attack} left as it was, got two, "
-                    f"though {name} calls the system deterministic"
-                )
-
-    def values(self) -> list[Value]:
-        """The audited accuracy, and what each row gained."""
-        held = self.table["held"]
-        return [_accuracy(self.audit, int(held.sum())), *self.gained()]
-
-    def gained(self) -> list[Value]:
-        """What each row gained, as the table has it.
-
-        A randomised system answers each row anew, and the table keeps these answers together: of
-        one row they are the row's, of several they bound each.
-        """
-        at, held = self.table["position"], self.table["held"]
-        if not self.randomised:
-            return [_gain(row, paired(row.right[at], held)) for row in self.rows]
-        together = self.table["rows"]
-        if len(self.rows) == 1:
-            return [_gain(self.rows[0], paired(together, held))]
-        return [self._bounded(row, float((together & ~held).mean())) for row in self.rows]
-
-    def _bounded(self, row: Score, least: float) -> Value:
-        value = _value(self.record, self.audit, row)
-        stated = _stated(value, self.audit.n)
-        if stated.difference < least - ROUNDING:
-            raise UserError(
-                f"expected {words(value)} of at least {least:.6g} by the audit's table, got "
-                f"{stated.difference}"
-            )
-        return _gain(row, stated)
+        yield gained_value(row, said_pair(said_gain(record, audit, row), audit.n))

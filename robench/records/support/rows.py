@@ -64,7 +64,7 @@ def check_asked(record: Record, outcomes: Outcomes) -> None:
         if not mine:
             raise UserError(f"expected rows of {name}, which config.attack names, got none")
         search = searches[name]
-        _check_kind(name, search, options, config["threat"], mine)
+        _check_kind(name, search, (options, config["threat"]), mine, _installed(record, name))
         items: tuple[float | str | None, ...] = tuple(_items(search, options, config["threat"]))
         accesses = [NO_ACCESS] if search == "noise" else list(config["access"])
         asked = [(access, item) for access in accesses for item in items]
@@ -101,17 +101,18 @@ def _items(
 def _check_kind(
     name: str,
     search: str,
-    options: Mapping[str, Any],
-    threat: Mapping[str, Any],
+    options: tuple[Mapping[str, Any], ...],
     rows: list[AttackRow],
+    known: Any,
 ) -> None:
-    """One kind of search and one norm, both the attack's own where it is installed."""
+    """One kind of search and one norm, both the attack's own where it is known.
+
+    `options` are its own and those it inherits.
+    """
     norms = {row.norm for row in rows}
     if search not in SEARCHES or len(norms) != 1:
         raise UserError(f"expected one search of {', '.join(SEARCHES)} and one norm of {name}")
-    choice = registry().choices["attack"].get(name)
-    known: Any = choice.component if choice else None
-    given = options.get("norm") or threat.get("norm")
+    given = next((one["norm"] for one in options if one.get("norm")), None)
     if known is None:
         return
     if known.search != search:
@@ -128,10 +129,16 @@ def check_queries_only(record: Record) -> None:
     if strange := set(record.queries_only) - set(record.config["attack"]):
         raise UserError(f"expected queries_only among config.attack, got {', '.join(strange)}")
     for name in record.config["attack"]:
-        choice = registry().choices["attack"].get(name)
-        known: Any = choice.component if choice else None
+        known = _installed(record, name)
         if known is not None and known.queries_only != (name in record.queries_only):
             raise UserError(f"expected queries_only to say of {name} what the attack says")
+
+
+def _installed(record: Record, name: str) -> Any:
+    """The attack that made the rows, where this machine has it; None for another one's name."""
+    choice = registry().choices["attack"].get(name)
+    origin = record.provenance.components.get(f"attack.{name}", "").partition(" ")[0]
+    return choice.component if choice and choice.distribution == origin else None
 
 
 # -- outcomes --------------------------------------------------------------------------------------

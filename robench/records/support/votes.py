@@ -72,11 +72,12 @@ def check_predictions(record: Record, outcomes: Outcomes, folder: Path) -> Itera
     table = _table(path, ("image", "label", "draws", "prediction"))
     if set(table["draws"].tolist()) != set(options["draws"]):
         raise UserError(f"expected predictions by {options['draws']} draws in {path.name}")
-    wanted: list[Value] = []
+    noise, wanted = _noise(record), list[Value]()
     for draws in sorted(options["draws"]):
         part = {name: column[table["draws"] == draws] for name, column in table.items()}
         _check_images(part, outcomes, options)
-        axes: dict[str, Axis] = {"draws": draws, "alpha": options["alpha"], "sigma": _sigma(record)}
+        axes: dict[str, Axis] = {"draws": draws, "alpha": options["alpha"]}
+        axes["sigma"] = noise[0] if noise else _stated(found, "sigma")
         right, given = part["prediction"] == part["label"], part["prediction"] != ABSTAIN
         n = len(right)
         wanted.append(share("prediction_accuracy", right.sum(), n, axes))
@@ -113,33 +114,32 @@ def _check_images(table: Table, outcomes: Outcomes, options: Mapping[str, Any]) 
         raise UserError("expected the labels of the outcomes in the table of votes, got others")
 
 
-def _sigma(record: Record) -> float:
-    found = [one["sigma"] for one in record.config["defense"].values() if "law" in one]
-    if len(found) != 1 or not isinstance(found[0], int | float):
-        raise UserError("expected one smoothing defense with its sigma in the configuration")
-    return float(found[0])
+def _noise(record: Record) -> tuple[float, str] | None:
+    """Sigma and law of the smoothing defense; None where none is known by these options."""
+    found = [one for one in record.config["defense"].values() if {"sigma", "law"} <= set(one)]
+    return (float(found[0]["sigma"]), str(found[0]["law"])) if len(found) == 1 else None
+
+
+def _stated(found: Sequence[Value], axis: str) -> Axis:
+    """What all values say of an axis."""
+    said = {value.axes.get(axis) for value in found}
+    if len(said) != 1:
+        raise UserError(f"expected values by vote to share one {axis}, got {len(said)}")
+    return said.pop()
 
 
 def _about(found: Sequence[Value], record: Record) -> dict[str, Axis]:
-    """What the certificates hold under, as the values say it, where it is the configuration's."""
+    """What the certificates hold under, as all values say it, and the configuration does."""
     ((name, options),) = record.config["certifier"].items()
-    laws = [one["law"] for one in record.config["defense"].values() if "law" in one]
-    wanted = {
-        "certifier": name,
-        "alpha": float(options["alpha"]),
-        "sigma": _sigma(record),
-        "law": laws[0],
-    }
-    for value in found:
-        if {axis: value.axes.get(axis) for axis in wanted} != wanted:
-            raise UserError(
-                f"expected {value.metric} under the configuration's certifier and noise, got "
-                f"{value.axes}"
-            )
-    exact = {value.axes.get("exact") for value in found}
-    if len(exact) != 1:
-        raise UserError("expected certified values that are all exact, or all not")
-    return {**wanted, "exact": exact.pop()}
+    noise, wanted = _noise(record), {"certifier": name}
+    wanted |= {"alpha": float(options["alpha"])} if "alpha" in options else {}
+    wanted |= dict(zip(("sigma", "law"), noise, strict=True)) if noise else {}
+    said = {axis: _stated(found, axis) for axis in ("certifier", "alpha", "sigma", "law", "exact")}
+    if not wanted.items() <= said.items():
+        raise UserError(
+            f"expected certified values under the configuration's certifier and noise, got {said}"
+        )
+    return said
 
 
 def _certified(table: Table, radii: Sequence[float], about: Mapping[str, Axis]) -> Iterator[Value]:
@@ -184,8 +184,8 @@ def _check_votes(table: Table, record: Record, about: Mapping[str, Axis]) -> str
     if table["prediction"].min() < ABSTAIN or (hits < 0).any() or (hits > draws).any():
         raise UserError("expected labels, and votes among the draws, in the table of certificates")
     rules = {"cohen": Cohen, "sequential": Sequential, "adaptive": Adaptive}
-    if name not in rules:
-        return f"certified radii by {name}: no rule known"
+    if name not in rules or _noise(record) is None:
+        return f"certified radii by {name}: no rule known for this certifier and noise"
     if strange := set(options) - {field.name for field in fields(rules[name])}:
         raise UserError(f"expected options of {name}, got {', '.join(sorted(strange))}")
     rule: Any = rules[name](

@@ -1,0 +1,170 @@
+"""An audit's table: which of its images held, and the values that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from robench.base.errors import UserError
+from robench.base.stats import Paired, paired
+from robench.core.outcomes import Outcomes, Score
+from robench.core.record import Audit, Axis, Record, Value, share
+from robench.records.support.values import ROUNDING, words
+from robench.records.tables import read_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Table = Mapping[str, NDArray[Any]]
+
+AUDIT_TABLE = "audit"
+"""The table's name: a row per audit of the record and audited image."""
+KINDS = {
+    "audit": "iu",
+    "position": "iu",
+    "image": "iu",
+    "norm": "U",
+    "eps": "f",
+    "randomised": "b",
+    "clean": "b",
+    "rows": "b",
+    "held": "b",
+}
+"""Its columns and their kinds of numbers, as numpy calls them."""
+
+
+def audited_value(audit: Audit, hits: int) -> Value:
+    """The audited accuracy of an audit after which so many of its images are right."""
+    axes: dict[str, Axis] = {"norm": audit.norm, "eps": audit.eps}
+    return share("audited_accuracy", min(max(hits, 0), audit.n), audit.n, axes)
+
+
+def gained_value(row: Score, pair: Paired) -> Value:
+    """What a row leaves right and the audit does not, as a value."""
+    return Value(
+        metric="gained_by_masking",
+        value=pair.difference,
+        low=pair.low,
+        high=pair.high,
+        n=pair.n,
+        unit="share",
+        better="lower",
+        axes=row.axes,
+    )
+
+
+def said_gain(record: Record, audit: Audit, row: Score) -> Value:
+    """What the record says that a row gained; raises UserError unless it says so once."""
+    found = [
+        value
+        for value in record.values
+        if value.metric == "gained_by_masking" and value.axes == row.axes
+    ]
+    if len(found) != 1:
+        what = f"gained_by_masking of {row.attack} ({row.access}) at {audit.norm} {audit.eps:g}"
+        raise UserError(f"expected {what} once, got it {len(found)} times")
+    return found[0]
+
+
+def said_pair(value: Value, n: int) -> Paired:
+    """A gain as the record has it; raises UserError where it has no number or no interval."""
+    if value.value is None or value.low is None or value.high is None:
+        raise UserError(f"expected a number and an interval of {words(value)}")
+    return Paired(value.value, value.low, value.high, 1.0, 0, 0, n)
+
+
+def read_tables(path: Path, record: Record) -> list[Table]:
+    """The table, cut into the audits of the record; raises UserError for another table."""
+    table = read_columns(path)
+    for name, kinds in KINDS.items():
+        if name not in table or table[name].dtype.kind not in kinds:
+            raise UserError(f"expected a column {name} of its kind in {path.name}")
+    if not set(np.unique(table["audit"]).tolist()) <= set(range(len(record.audit))):
+        raise UserError(f"expected the record's {len(record.audit)} audits in {path.name}")
+    cut = [table["audit"] == number for number in range(len(record.audit))]
+    return [{name: table[name][mine] for name in KINDS} for mine in cut]
+
+
+@dataclass(frozen=True)
+class Held:
+    """One audit's images: what its table says of them, checked against the outcomes."""
+
+    record: Record
+    audit: Audit
+    rows: Sequence[Score]
+    outcomes: Outcomes
+    table: Table
+
+    def __post_init__(self) -> None:
+        audit, table = self.audit, self.table
+        name = f"the table of the audit of {audit.norm} {audit.eps:g}"
+        position, clean = table["position"], self.outcomes.clean
+        if len(position) != audit.n or len(np.unique(position)) != audit.n:
+            raise UserError(f"expected {audit.n} images in {name}, each once")
+        if position.min() < 0 or position.max() >= len(clean):
+            raise UserError(f"expected positions of judged images in {name}")
+        if not np.array_equal(table["image"], clean.image[position]):
+            raise UserError(f"expected the images at their positions in {name}, got others")
+        if (table["norm"] != audit.norm).any() or (table["eps"] != audit.eps).any():
+            raise UserError(f"expected {audit.norm} {audit.eps:g} throughout {name}")
+        if len(np.unique(table["randomised"])) != 1:
+            raise UserError(f"expected one answer in {name} to whether the system is randomised")
+        if (table["held"] & ~(table["clean"] & table["rows"])).any():
+            raise UserError(f"expected held images of {name} to be right clean and under all rows")
+        self._check_answers(name)
+
+    @property
+    def randomised(self) -> bool:
+        """Whether the system answers anew, so that the audit's answers are not the outcomes'."""
+        return bool(self.table["randomised"][0])
+
+    def _check_answers(self, name: str) -> None:
+        """A deterministic system gives the audit the answers that it gave the rows."""
+        if self.randomised:
+            return
+        at = self.table["position"]
+        if not np.array_equal(self.table["clean"], self.outcomes.clean.right[at]):
+            raise UserError(f"expected the clean answers of the outcomes in {name}, got others")
+        under = np.logical_and.reduce([row.right[at] for row in self.rows])
+        if not np.array_equal(self.table["rows"], under):
+            raise UserError(f"expected the rows' answers of the outcomes in {name}, got others")
+        for row in self.outcomes.attacked:
+            still = (row.linf == 0) & (row.prediction != row.clean_prediction)
+            if still.any():
+                raise UserError(
+                    f"expected one answer to an image that {row.attack} left as it was, got two, "
+                    f"though {name} calls the system deterministic"
+                )
+
+    def values(self) -> list[Value]:
+        """The audited accuracy, and what each row gained."""
+        held = self.table["held"]
+        return [audited_value(self.audit, int(held.sum())), *self.gained()]
+
+    def gained(self) -> list[Value]:
+        """What each row gained, as the table has it.
+
+        A randomised system answers each row anew, and the table keeps these answers together: of
+        one row they are the row's, of several they bound each.
+        """
+        at, held = self.table["position"], self.table["held"]
+        if not self.randomised:
+            return [gained_value(row, paired(row.right[at], held)) for row in self.rows]
+        together = self.table["rows"]
+        if len(self.rows) == 1:
+            return [gained_value(self.rows[0], paired(together, held))]
+        return [self._bounded(row, float((together & ~held).mean())) for row in self.rows]
+
+    def _bounded(self, row: Score, least: float) -> Value:
+        value = said_gain(self.record, self.audit, row)
+        stated = said_pair(value, self.audit.n)
+        if stated.difference < least - ROUNDING:
+            raise UserError(
+                f"expected {words(value)} of at least {least:.6g} by the audit's table, got "
+                f"{stated.difference}"
+            )
+        return gained_value(row, stated)
