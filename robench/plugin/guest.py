@@ -111,9 +111,13 @@ def name_of(who: Component | str) -> str:
 
 
 def is_ours(who: Component | str) -> bool:
-    """Whether robench's own distribution registered the component."""
-    choice = None if isinstance(who, str) else registry().home(type(who))
-    return choice is not None and choice.distribution == OURS
+    """Whether the component comes with robench: from a plugin of its own, or from the core."""
+    if isinstance(who, str):
+        return False
+    choice = registry().home(type(who))
+    if choice is None:
+        return type(who).__module__.partition(".")[0] == OURS
+    return choice.distribution == OURS
 
 
 def _passes(fault: BaseException) -> bool:

@@ -112,17 +112,18 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
 def measure(evidence: RunEvidence) -> tuple[Value, ...]:
     """Every metric's values, cached under all that the metric may have read.
 
-    Raises PluginError for values that the audit or another metric has already.
+    Raises PluginError for values that the audit or a metric of another class has already.
     """
     values: list[Value] = []
+    owners: dict[str, type[Metric]] = {}
     for metric in evidence.stages.config.metric.values():
         found = _measured(metric, evidence)
-        known = {value.metric for value in values} | AUDITED_VALUES
-        if taken := sorted({value.metric for value in found} & known):
-            raise PluginError(
-                f"expected values of {guest.name_of(metric)} to have names of their own, got "
-                f"{', '.join(taken)}; another part of the run gives them"
-            )
+        for name in {value.metric for value in found}:
+            if name in AUDITED_VALUES or owners.setdefault(name, type(metric)) is not type(metric):
+                raise PluginError(
+                    f"expected values of {guest.name_of(metric)} to have names of their own, got "
+                    f"{name!r}; another part of the run gives it"
+                )
         values += found
     return tuple(values)
 

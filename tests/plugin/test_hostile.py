@@ -32,6 +32,7 @@ from robench.plugin.registry import registry
 from robench.plugin.scenario import Scenario
 from robench.run import attacks, evaluate, keys
 from robench.run.config import Places
+from robench.training.recipe import TrainConfig
 
 EPS = 0.1
 
@@ -386,6 +387,24 @@ def test_generators_are_put_back_outside_a_seed_scope(
     guest.call("it", draw)
     assert [part.get() for part in process.GENERATORS] == states
     assert capsys.readouterr().err == f"robench: it changed {name}; it was put back\n"
+
+
+def test_robenchs_own_components_leave_the_process_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attack = {name: registry().get("attack", name).make() for name in ("pgd", "normal_noise")}
+    parts = {"compressor": "ptq", "defense": "adversarial_training", "audit": "quick"}
+    train = TrainConfig(epochs=1)
+    evaluated("digits", "small_cnn", places_in(tmp_path), attack=attack, train=train, **parts)
+    assert "put back" not in capsys.readouterr().err
+
+
+def test_two_metrics_of_one_class_may_share_their_names(
+    digits: robench.Data, network: nn.Module, tmp_path: Path
+) -> None:
+    metric = {"one": Gauge(act=lambda e: [value()]), "two": Gauge(act=lambda e: [value()])}
+    record = evaluated(digits, network, places_in(tmp_path), metric=metric)
+    assert [v.metric for v in record.values] == ["own", "own"]
 
 
 def test_a_call_costs_next_to_nothing() -> None:
@@ -745,8 +764,8 @@ def forge(evidence: Any) -> Any:
             lambda e: [robench.Value.model_construct(metric="own", value=float("nan"))],
             "values of Gauge: .*finite number",
         ),
-        (lambda e: [value("clean_accuracy")], "names of their own, got clean_accuracy"),
-        (lambda e: [value("audited_accuracy")], "names of their own, got audited_accuracy"),
+        (lambda e: [value("clean_accuracy")], "names of their own, got 'clean_accuracy'"),
+        (lambda e: [value("audited_accuracy")], "names of their own, got 'audited_accuracy'"),
         (forge, "Gauge failed: ValueError: .*read-only"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -258,3 +259,35 @@ def test_bad_arguments_are_one_line(
 ) -> None:
     with pytest.raises(robench.UserError, match=words):
         evaluate(places, tiny_data, trained_net, **{"attack": "fgsm", **given})
+
+
+SCRIPT = """
+from dataclasses import dataclass
+
+import torch
+
+import robench
+from robench.testing import tiny_data, tiny_network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brighter(robench.Attack):
+    def run(self, twin, images, labels, threat, rng):
+        return images + 1
+
+
+record = robench.evaluate(tiny_network(), tiny_data(), attack=Brighter(eps=0.1), audit="off")
+print([row.status for row in record.rows])
+"""
+
+
+@pytest.mark.parametrize("as_file", [True, False], ids=["script", "without a file"])
+def test_a_component_of_a_script_is_evaluated(tmp_path: Path, as_file: bool) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(SCRIPT, encoding="utf-8")
+    command = [sys.executable, str(file) if as_file else "-"]
+    text = None if as_file else SCRIPT
+    found = subprocess.run(
+        command, input=text, capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert found.stdout == "['ok']\n", found.stderr
