@@ -30,7 +30,7 @@ class Challenge(Frozen):
     """Day on which they were judged."""
     broken: tuple[int, ...] = Field(min_length=1)
     """Positions among the judged images, increasing."""
-    examples: str = Field(pattern=r"^[0-9a-f]{64}$")
+    examples: str
     """SHA-256 of the file of the examples."""
 
 
@@ -61,9 +61,11 @@ def _read_all(folder: Path) -> Iterator[Challenge]:
             raise UserError(f"expected a challenge in {path}, got: {first['msg']}") from error
         if list(challenge.broken) != sorted(set(challenge.broken)) or challenge.broken[0] < 0:
             raise UserError(f"expected increasing positions of broken images in {path}")
+        if path.stem != f"challenge-{challenge.examples[:16]}":
+            raise UserError(f"expected a challenge named by the digest of its examples, got {path}")
         examples = examples_file(folder, challenge)
         _check_file(examples, MAX_EXAMPLES)
-        if examples.stem != path.stem or file_hash(examples) != challenge.examples:
+        if file_hash(examples) != challenge.examples:
             raise UserError(f"expected the examples of {path.name} in {examples.name}, got others")
         yield challenge
 

@@ -140,6 +140,8 @@ def test_a_record_without_a_model_is_trained_again_to_be_exported_and_never_to_b
 ) -> None:
     folder = places.results / evaluated(places, "qat_int8").id
     (folder / PROGRAM).unlink()
+    older = read(folder).model_copy(update={"files": {}})
+    (folder / RECORD).write_text(older.model_dump_json())
     shutil.rmtree(places.cache / "train")
     assert rebuild(folder, places).kept is None
     assert "training it again" in capsys.readouterr().err
