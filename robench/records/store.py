@@ -103,7 +103,7 @@ def read(folder: Path) -> Record:
     try:
         if path.stat().st_size > MAX_RECORD_BYTES:
             raise UserError(f"expected at most {MAX_RECORD_BYTES} bytes in {path}")
-        record = Record.model_validate_json(path.read_bytes())
+        return Record.model_validate_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"expected a record at {path}, got: {error}") from error
     except ValidationError as error:
@@ -113,11 +113,10 @@ def read(folder: Path) -> Record:
             f"expected a record of schema version {SCHEMA_VERSION} in {path}, got {where}: "
             f"{first['msg']}"
         ) from error
-    _check_config(record)
-    return record
 
 
-def _check_config(record: Record) -> None:
+def check_config(record: Record) -> None:
+    """Raise UserError unless the configuration maps each kind's choices to their options."""
     for kind in (*RUN_KINDS, "access"):
         chosen = record.config.get(kind)
         if not isinstance(chosen, dict) or not all(isinstance(v, dict) for v in chosen.values()):
