@@ -17,12 +17,13 @@ def run(options: argparse.Namespace) -> int:
     """Print a record, and the command that runs it again."""
     from robench.cli.record_table import print_record
     from robench.cli.terminal import print_line
-    from robench.records.store import find, read
+    from robench.records.store import check_choices, find, read
     from robench.run.again import again
     from robench.run.config import Places
 
     folder = find(options.record, Places.from_environment().results)
     record = read(folder)
+    check_choices(record)
     print_record(record, folder, json=options.json)
     if not options.json:
         found = again(record)

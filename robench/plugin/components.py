@@ -2,10 +2,10 @@
 
 A component is a frozen, keyword-only dataclass. Its fields are its options: they give the
 defaults, the command-line help (the string below each field), the validation (`__post_init__`,
-raising ConfigError) and the cache key. Their types are those of `robench.plugin.typed`: bool, int,
-float, str, Path, Enum, Literal, Optional, list, tuple, dict[str, ...], frozen dataclasses of these,
-and Any. Modules of components import torch and other heavy
-packages inside functions, so that `--help` stays fast.
+raising ConfigError) and the cache key. Their types are bool, int, float, str, Path, Enum, Literal,
+Optional, list, tuple, dict[str, ...], frozen dataclasses of these, and Any; others are refused at
+registration. Modules of components import torch and other heavy packages inside functions, so that
+`--help` stays fast.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Component(ABC):  # noqa: B024 - abstract through its eight kinds
-    """What every component has: a version, which decides whether cached results still hold."""
+    """What every component has: options of plain types, and a version.
+
+    The version decides whether cached results still hold. A field with the metadata plain=False is
+    no option: it is handed over in Python.
+    """
 
     version: ClassVar[str] = "1"
     """Raise it when the numbers that the component gives change; it enters every key that they

@@ -171,13 +171,13 @@ def discover(plugins: Iterable[tuple[str, str, str, Any]]) -> Registry:
     manager.add_hookspecs(hooks)
     result = Registry()
     for name, distribution, version, load in plugins:
-        if fault := _fault(partial(_load, manager, result, name, distribution, version, load)):
+        if words := fault(partial(_load, manager, result, name, distribution, version, load)):
             result.drop(name, distribution)
-            result.broken.append(Broken(name, f"{distribution} {version}", fault))
+            result.broken.append(Broken(name, f"{distribution} {version}", words))
     return result
 
 
-def _fault(work: Callable[[], None]) -> str:
+def fault(work: Callable[[], None]) -> str:
     """Why a plugin's code failed, in one line, or nothing; Ctrl-C still interrupts."""
     with watch_interrupt() as interrupt:
         try:

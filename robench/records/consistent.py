@@ -17,10 +17,10 @@ from robench.base.errors import UserError
 from robench.base.files import require_plain
 from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes
-from robench.core.record import AGREEMENT_EXPECTED, RUN_KINDS, Record, run_id
+from robench.core.record import AGREEMENT_EXPECTED, RUN_KINDS, SYSTEM_KINDS, Record, run_id
 from robench.core.threat import ThreatConfig
 from robench.records.protocol import ACCESSES, protocol, settings
-from robench.records.store import OUTCOMES, read
+from robench.records.store import OUTCOMES, check_choices, read
 from robench.records.support.audits import check_audits
 from robench.records.support.rows import check_asked, check_outcomes, check_queries_only
 from robench.records.support.values import check_accuracies
@@ -89,12 +89,10 @@ def _unfounded(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str
 
 def check_config(record: Record) -> None:
     """Raise UserError unless the configuration has the parts and settings of a run."""
+    check_choices(record)
     config = record.config
-    for kind in KINDS:
-        chosen = config.get(kind)
-        if not isinstance(chosen, dict) or not all(isinstance(v, dict) for v in chosen.values()):
-            raise UserError(f"expected config.{kind} to map choices to options")
-        if kind in ("dataset", "model", "compressor", "defense", "access") and not chosen:
+    for kind in (*SYSTEM_KINDS, "access"):
+        if not config[kind]:
             raise UserError(f"expected a choice in config.{kind}, got none")
     known = {
         "train": {field.name for field in fields(TrainConfig)},

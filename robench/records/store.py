@@ -110,7 +110,7 @@ def read(folder: Path) -> Record:
     """Read and check one record; raises UserError naming the file and the first thing wrong."""
     path = folder / RECORD
     try:
-        record = Record.model_validate_json(read_plain(path, MAX_RECORD_BYTES))
+        return Record.model_validate_json(read_plain(path, MAX_RECORD_BYTES))
     except OSError as error:
         raise UserError(f"expected a record at {path}, got: {error}") from error
     except ValidationError as error:
@@ -120,11 +120,10 @@ def read(folder: Path) -> Record:
             f"expected a record of schema version {SCHEMA_VERSION} in {path}, got {where}: "
             f"{first['msg']}"
         ) from error
-    _check_config(record)
-    return record
 
 
-def _check_config(record: Record) -> None:
+def check_choices(record: Record) -> None:
+    """Raise UserError unless the configuration maps each kind's choices to their options."""
     for kind in (*RUN_KINDS, "access"):
         chosen = record.config.get(kind)
         if not isinstance(chosen, dict) or not all(isinstance(v, dict) for v in chosen.values()):

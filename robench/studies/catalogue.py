@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from robench.base.errors import ConfigError, PluginError
 from robench.base.text import suggestion
-from robench.plugin.registry import registry
+from robench.plugin.registry import fault, registry
 from robench.studies.study import Study
 
 
@@ -24,10 +24,10 @@ def studies() -> dict[str, Study]:
 
 
 def _of(plugin: str, make: Callable[[], Iterable[object] | None]) -> list[object]:
-    try:
-        return list(make() or ())
-    except Exception as error:  # whatever a foreign module raises, one line names its plugin
-        raise PluginError(f"plugin {plugin!r}: its studies fail: {error}") from error
+    found: list[object] = []
+    if words := fault(lambda: found.extend(make() or ())):
+        raise PluginError(f"plugin {plugin!r}: its studies fail: {words}")
+    return found
 
 
 def find(name: str) -> Study:

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import robench
+from robench.base.errors import PluginError
 from robench.plugin import registry as plugins
+from robench.studies import catalogue
 from tests.cli.command import command
 from tests.plugin.test_registry import Still, found, registering
 
@@ -167,3 +169,16 @@ def test_the_process_lives_on_in_python_too(installed: Path) -> None:
     )
     plugins.registry.cache_clear()
     assert done.stdout == "2 True\n", done.stderr
+
+
+def test_a_plugin_whose_studies_end_python_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    @robench.hookimpl
+    def robench_studies() -> Any:
+        sys.exit("bye")
+
+    module = ModuleType("a_plugin")
+    vars(module)["robench_studies"] = robench_studies
+    known = found(module)
+    monkeypatch.setattr(catalogue, "registry", lambda: known)
+    with pytest.raises(PluginError, match="plugin 'plugin0': its studies fail: SystemExit: bye"):
+        catalogue.studies()

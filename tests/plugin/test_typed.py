@@ -270,3 +270,23 @@ def test_every_built_in_choice_has_options_that_compose() -> None:
     for choices in plugins.registry().choices.values():
         for choice in choices.values():
             check_options(choice.component)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Careless(Quiet):
+    """Fails on some of its options in words of its own."""
+
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps > 1:
+            raise ZeroDivisionError("steps\n\x1b[2J")
+
+
+def test_a_component_that_fails_on_its_options_is_named(known: Registry) -> None:
+    known.add(Choice("attack", "careless", Careless, "mine", "robench-mine", "1.0"))
+    with pytest.raises(PluginError) as caught:
+        composed("attack=careless", "attack.careless.steps=2")
+    assert str(caught.value) == (
+        "attack=careless of robench-mine 1.0 failed: ZeroDivisionError: steps \\u001b[2J"
+    )

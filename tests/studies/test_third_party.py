@@ -133,5 +133,7 @@ def test_what_is_no_study_names_the_plugin(
     with pytest.raises(PluginError, match="plugin 'again': the study 'lee2030' is there already"):
         catalogue.studies()
     found.studies[:] = [("ill", lambda: 1 / 0)]
-    with pytest.raises(PluginError, match="plugin 'ill': its studies fail: division by zero"):
+    with pytest.raises(
+        PluginError, match="plugin 'ill': its studies fail: ZeroDivisionError: division by zero"
+    ):
         catalogue.studies()
