@@ -142,8 +142,9 @@ def _number(version: Version) -> tuple[float, float, str]:
 def _ranks(record: Record) -> float:
     """The worst case that ranks a record."""
     threat = ranking_threat(record)
-    value = threat and record.find("worst_case_accuracy", norm=threat.norm, eps=threat.eps)
-    return _share(value)
+    if threat is None:
+        return 1.0
+    return _share(record.find("worst_case_accuracy", norm=threat.norm, eps=threat.eps))
 
 
 def _share(value: Value | None) -> float:
