@@ -150,6 +150,7 @@ def _config(number: int) -> dict[str, Any]:
         "defense": {DEFENSES[number // 12 % 5]: {}},
         "attack": {name: {"eps": None, "norm": None} for name in ATTACKS},
         "metric": {"accuracy": {}},
+        "certifier": {},
         "access": {"white_box": {}},
         "train": {},
         "threat": {},

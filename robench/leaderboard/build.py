@@ -67,7 +67,8 @@ def _site(
     rows: Sequence[BoardRow], refused: Sequence[Refused], refusals: Sequence[Refusal]
 ) -> Site:
     if not rows:
-        raise UserError(f"expected at least one sound record, got {len(refused)} that are none")
+        first = f"; {refused[0].name}: {refused[0].reason}" if refused else ""
+        raise UserError(f"expected at least one sound record, got none of {len(refused)}{first}")
     return make_site(rows, refused, refusals)
 
 
