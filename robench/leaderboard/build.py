@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from robench.base.errors import UserError
 from robench.base.paths import shipped
 from robench.leaderboard.read.intake import Refused, find_records
-from robench.leaderboard.read.refusals import find_refusals
+from robench.leaderboard.read.refusals import Refusal, find_refusals
+from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site, make_site
 from robench.leaderboard.write.gather import gather
 from robench.leaderboard.write.index import write_index
@@ -21,8 +22,8 @@ from robench.records.trust import read_attestations
 
 VERIFIED = "verified"
 """The folder of attestations beside the first folder of records."""
-FOLDERS = ("data", "charts")
-"""What is written anew with every list of rows."""
+FOLDERS = ("data", "charts", "studies")
+"""What is written anew for every list of rows."""
 
 
 def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Site:
@@ -36,27 +37,25 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
         raise UserError(
             f"expected an empty folder or an earlier page in {out}; choose another --out"
         )
-    work = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)
-    for name in ("rows", *FOLDERS):
-        (work / name).mkdir(parents=True)
+    if verified is not None and not verified.is_dir():
+        raise UserError(f"expected a folder of attestations, got {str(verified)!r}")
     roots = list(roots)
     found, refusals = find_records(roots), find_refusals(roots)
     attestations = read_attestations(verified or roots[0].resolve().parent / VERIFIED)
+    work = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(work, ignore_errors=True)
     try:
         template = shipped("leaderboard/template")
         for name in ("assets", "vendor"):
             shutil.copytree(template / name, work / name)
+        (work / "rows").mkdir()
         with workers(len(found)) as each:
             rows, refused = gather(found, attestations, work / "rows", each)
-            while True:
-                if not rows:
-                    raise UserError(f"expected at least one sound record, got none of {len(found)}")
-                site = make_site(rows, refused, refusals)
-                if not (failed := _write(site, work, each)):
-                    break
+            site = _site(rows, refused, refusals)
+            while failed := _write(site, work, each):
                 rows = [row for row in rows if row.id not in failed]
                 refused += [Refused(row_id, why) for row_id, why in failed.items()]
+                site = _site(rows, refused, refusals)
         shutil.rmtree(out, ignore_errors=True)
         work.rename(out)
     finally:
@@ -64,14 +63,23 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
     return site
 
 
+def _site(
+    rows: Sequence[BoardRow], refused: Sequence[Refused], refusals: Sequence[Refusal]
+) -> Site:
+    if not rows:
+        first = f"; {refused[0].name}: {refused[0].reason}" if refused else ""
+        raise UserError(f"expected at least one sound record, got none of {len(refused)}{first}")
+    return make_site(rows, refused, refusals)
+
+
 def _write(site: Site, work: Path, each: Each) -> dict[str, str]:
     """Write all pages; returns the rows that could not be written, and why."""
+    for name in FOLDERS:
+        shutil.rmtree(work / name, ignore_errors=True)
+        (work / name).mkdir()
     written = start_rows(site, work, each)
     write_index(site, write_studies(site, work), work)
     failed = finish_rows(site, written, work)
     for row_id in failed:
         shutil.rmtree(work / "rows" / row_id)
-    for name in FOLDERS if failed else ():
-        shutil.rmtree(work / name)
-        (work / name).mkdir()
     return failed

@@ -107,6 +107,11 @@ def test_a_verification_that_failed_is_told_and_marks_nothing(copy: Path, tmp_pa
     assert "verdict level consistent" in page
 
 
+def test_a_folder_of_attestations_that_is_asked_for_must_exist(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="attestations"):
+        build([copy], tmp_path / "page", tmp_path / "none")
+
+
 def test_every_page_says_what_its_marks_do_not(page: Path) -> None:
     for path in page.rglob("*.html"):
         assert "not rebuilt or judged again unless a row is marked verified" in path.read_text()

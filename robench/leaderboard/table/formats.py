@@ -15,7 +15,7 @@ BADGES = {
 }
 """Sign and meaning of each badge; the sign never stands alone for a screen reader."""
 LEVEL_MARKS = {
-    "verified": ("✓", "its deployed model was judged and searched again by somebody else"),
+    "verified": ("✓", "its deployed model was judged and searched again"),
     "consistent": ("=", "its numbers follow from what it stored; its model was not judged again"),
     "reported": ("…", "its numbers rest on its author's word: no rank"),
 }

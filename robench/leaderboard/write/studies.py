@@ -51,7 +51,6 @@ def write_studies(site: Site, out: Path) -> list[Study]:
     for study in studies().values():
         runs = Runs(records, study.variants, study.measures, _folders(site, study))
         if any(runs.get(variant) for variant in study.variants):
-            (out / "studies").mkdir(exist_ok=True)
             path = out / "studies" / f"{study.name}.html"
             write_page("study.html", path, root="../", **_page(study, runs))
             written.append(study)
