@@ -129,8 +129,8 @@ def test_the_largest_that_is_allowed_fits_a_threads_stack(kind: str, tmp_path: P
     if kind == "classes":
         program = ended([start(1, 1, 1)], 1, MAX_CLASSES)
     elif kind == "width":
-        wide = [start(1, 1, MAX_WIDTH), pool(0, 2**15, stride=255)]
-        program = ended(wide, (MAX_WIDTH - 2**15) // 255 + 1)
+        wide = [start(1, 1, MAX_WIDTH), pool(0, 255, stride=255)]
+        program = ended(wide, MAX_WIDTH // 255)
     else:
         program = ended([start(1, 1, MAX_POOLED), Flatten(x=0), pool(1, 1)], MAX_POOLED)
     binary = tmp_path / "engine"
