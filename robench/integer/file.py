@@ -86,16 +86,15 @@ def load_program(path: Path) -> Program:
 
     Raises: UserError when it cannot be read, is larger than MAX_FILE or no intact program.
     """
+    # Asked first: a pipe would be waited for, a device read for ever.
+    if path.exists() and not path.is_file():
+        raise UserError(f"integer program: expected a file, got something else at {path}")
     try:
-        # Asked first, as opening a pipe may wait for ever.
-        if path.exists() and not path.is_file():
-            raise UserError(f"integer program: expected a file at {path}, got something else")
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE + 1)
+        if path.stat().st_size > MAX_FILE:
+            raise _damaged(f"at most {MAX_FILE} bytes", path.stat().st_size)
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"integer program: expected a file, got {error}; give its path") from error
-    if len(content) > MAX_FILE:
-        raise _damaged(f"at most {MAX_FILE} bytes", f"more in {path}")
     return parse_program(content)
 
 

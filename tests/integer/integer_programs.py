@@ -57,7 +57,7 @@ class RandomProgram:
         self._put(Flatten(x=len(self.ops) - 1), (int(np.prod(self.shapes[-1])), 1, 1))
         for _ in range(self.number(0, 1)):
             self._linear()
-        out = self.number(2, 20)
+        out = self.number(1, 20)
         weight, bias, multiplier, shift = self._weighted(out, (self.shapes[-1][0],))
         self._put(
             Logits(

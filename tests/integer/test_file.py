@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import tracemalloc
 from dataclasses import fields
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from robench.base.errors import UserError
 from robench.integer import Program, load_program, quantize, save_program, to_program
-from robench.integer.file import _HEADER, parse_program, program_bytes
+from robench.integer.file import _HEADER, MAX_FILE, parse_program, program_bytes
 from tests.integer.integer_networks import CifarResNet, settle
 from tests.integer.integer_programs import RandomProgram, programs, resealed
 
@@ -51,6 +52,17 @@ def test_resnet20_is_under_300_kilobytes(tmp_path: Path) -> None:
 def test_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a file"):
         load_program(tmp_path / "nothing")
+
+
+def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    with (tmp_path / "giant").open("wb") as giant:
+        giant.truncate(MAX_FILE + 1)
+    for name in ("pipe", "loop", "giant", "."):
+        with pytest.raises(UserError, match="integer program") as error:
+            load_program(tmp_path / name)
+        assert "\n" not in str(error.value)
 
 
 @settings(max_examples=200, deadline=None)
@@ -98,5 +110,12 @@ def test_noise_is_refused(noise: bytes) -> None:
 def test_a_claimed_giant_array_is_refused() -> None:
     head = struct.pack("<IB7q", 2, 0, 1, 2, 2, 0, 255, 2**16, 16)
     conv = struct.pack("<BqB4I", 1, 0, 4, 2**13, 2**13, 2**13, 2**13)
+    with pytest.raises(UserError, match="elements"):
+        parse_program(resealed(head + conv))
+
+
+def test_an_empty_array_of_giant_axes_is_refused() -> None:
+    head = struct.pack("<IB7q", 2, 0, 1, 2, 2, 0, 255, 2**16, 16)
+    conv = struct.pack("<BqB4I", 1, 0, 4, 0, 2**32 - 1, 2**32 - 1, 2**32 - 1)
     with pytest.raises(UserError, match="elements"):
         parse_program(resealed(head + conv))
