@@ -62,7 +62,7 @@ def again(record: Record) -> Again:
         words = _words(config)
         if _composed(words) != record.id:
             return Again(reason="its options have changed since, and so has the id they give")
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, RecursionError) as error:
         return Again(reason=one_line(error))
     threads = record.provenance.threads
     words += [f"threads={threads}"] if 0 < threads <= MOST_THREADS else []

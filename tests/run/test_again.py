@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from robench.run.compose import from_plain, prepare, run_config
 PUBLISHED = sorted(Path("leaderboard/records").glob("*/record.json"))
 OLDER = {"1081360b2e1bd3a9", "407f7bff63bbdfbe"}
 """Their configurations lack an option that came later, so that no command can give their ids."""
+
+
+DEEP: Any = json.loads('[{"a":' * 150 + "1" + "}]" * 150)
 
 
 def composed(overrides: list[str]) -> str:
@@ -117,6 +121,7 @@ def plain(kind: str, name: str) -> dict[str, Any]:
         ({"audit": {"level": "off", "images": None, "checks": 5}}, "expected a name or a list"),
         ({"seed": "1; ls"}, "expected config.seed to be a whole number"),
         ({"images": [1]}, "expected config.images"),
+        ({"access": {"transfer": {"source": {"model": DEEP}}}}, ""),
         ({"threat": {"norm": None, "eps": {"a": 1}, "grid": True}}, "expected eps"),
     ],
 )
