@@ -8,14 +8,11 @@ the process is put back after every call.
 from __future__ import annotations
 
 import errno
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -31,6 +28,8 @@ from robench.base.errors import (
     UserError,
 )
 from robench.base.hashing import plain_options
+from robench.base.signals import Signals
+from robench.base.text import one_line, reason
 from robench.core.system import Deployed, System, answers, module_device
 from robench.core.threat import Threat
 from robench.plugin.components import Component
@@ -44,11 +43,6 @@ OURS = "robench"
 LONGEST = 500
 """Characters of a foreign error's text that are repeated."""
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
-SIGNALS = (
-    *("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM"),
-    *("SIGPROF", "SIGXCPU", "SIGCONT", "SIGCHLD", "SIGPIPE", "SIGBREAK"),
-)
-"""Signals by which a person or a launcher speaks to a run."""
 
 
 class Fault(PluginError):
@@ -70,7 +64,7 @@ def call(who: Component | str, work: Callable[P, T], *given: P.args, **named: P.
     of a signal raised in the meantime, what it raised is raised here, even if the component
     swallowed it: a signal ends the run and is nobody's fault.
     """
-    before, options, signals = ProcessState(), _options(who), _Signals()
+    before, options, signals = ProcessState(), _options(who), Signals()
     fault: BaseException | None = None
     try:
         result = work(*given, **named)
@@ -135,19 +129,11 @@ def _blamed(who: Component | str, fault: BaseException) -> BaseException:
     if isinstance(fault, UserError):
         kinds = (ConfigError, DataError, CacheError, PluginError)
         kind = next((k for k in kinds if isinstance(fault, k)), UserError)
-        return kind(f"{name}: {_text(fault)}")
-    reason = f"{type(fault).__name__}: {_text(fault)}"
+        return kind(f"{name}: {one_line(fault)[:LONGEST]}")
+    words = reason(fault)[:LONGEST]
     if not isinstance(fault, Exception):
-        reason += "; expected an error of its own, a component may not end the process"
-    return Fault(f"{name} failed: {reason}", reason)
-
-
-def _text(error: BaseException) -> str:
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # the text of a foreign error is foreign code too
-        return "(no text)"
-    return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST]
+        words += "; expected an error of its own, a component may not end the process"
+    return Fault(f"{name} failed: {words}", words)
 
 
 _SAID: set[tuple[str, str]] = set()
@@ -177,50 +163,6 @@ def _put_back_options(who: Component | str, before: Mapping[str, Any]) -> list[s
     return edited
 
 
-class _Signals:
-    """Python's handlers of signals, wrapped so that one that raises is known to have done so."""
-
-    def __init__(self) -> None:
-        self.raised: BaseException | None = None
-        self._before: dict[int, Any] = {}
-        self._during: dict[int, Any] = {}
-        # Handlers run, and can be set, in the main thread alone.
-        if threading.current_thread() is threading.main_thread():
-            for number in _known_signals():
-                handler = signal.getsignal(number)
-                if handler is None:  # not from Python: it cannot be put back
-                    continue
-                self._before[number] = self._during[number] = handler
-                if callable(handler):
-                    self._during[number] = self._recorded(handler)
-                    signal.signal(number, self._during[number])
-
-    def _recorded(self, handler: Callable[[int, FrameType | None], Any]) -> Any:
-        def handle(number: int, frame: FrameType | None) -> Any:
-            try:
-                return handler(number, frame)
-            except BaseException as error:
-                self.raised = error
-                raise
-
-        return handle
-
-    def put_back(self) -> list[str]:
-        """The handlers as they were; returns what had changed, in words."""
-        changed = []
-        for number, handler in self._before.items():
-            now = signal.getsignal(number)
-            if now is not self._during[number]:
-                changed.append(f"the handler of {signal.Signals(number).name}")
-            if now is not handler:
-                signal.signal(number, handler)
-        return changed
-
-
-def _known_signals() -> list[int]:
-    return [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
-
-
 # -- what a component gets and gives ---------------------------------------------------------------
 
 
@@ -230,9 +172,8 @@ def own_copy(what: str, network: nn.Module) -> nn.Module:
         return deepcopy(network)
     except Exception as error:  # its layers may refuse for any reason
         raise PluginError(
-            f"expected {what} to be copied by copy.deepcopy, got {type(error).__name__}: "
-            f"{_text(error)}; give the layer that refuses a __deepcopy__ that shares what cannot "
-            "be copied, such as a session"
+            f"expected {what} to be copied by copy.deepcopy, got {reason(error)[:LONGEST]}; give the "
+            "layer that refuses a __deepcopy__ that shares what cannot be copied, such as a session"
         ) from error
 
 

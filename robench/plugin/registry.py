@@ -17,7 +17,7 @@ from typing import Any
 import pluggy
 
 from robench.base.errors import ConfigError, PluginError, RobenchError
-from robench.base.interrupt import watch_interrupt
+from robench.base.signals import Signals
 from robench.base.text import one_line, reason, suggestion
 from robench.plugin import hooks
 from robench.plugin.components import KINDS, Component
@@ -179,17 +179,18 @@ def discover(plugins: Iterable[tuple[str, str, str, Any]]) -> Registry:
 
 def fault(work: Callable[[], None]) -> str:
     """Why a plugin's code failed, in one line, or nothing; Ctrl-C still interrupts."""
-    with watch_interrupt() as interrupt:
-        try:
-            work()
-        except PluginError as error:
-            return one_line(error) or "no message"
-        # Whatever foreign code raises, its own exit included, the command line lives on.
-        except BaseException as error:
-            if interrupt.arrived:
-                raise
-            return reason(error)
-    return ""
+    signals, words = Signals(), ""
+    try:
+        work()
+    except PluginError as error:
+        words = one_line(error) or "no message"
+    # Whatever foreign code raises, its own exit included, the command line lives on.
+    except BaseException as error:
+        words = reason(error)
+    signals.put_back()
+    if signals.raised is not None:
+        raise signals.raised
+    return words
 
 
 def _load(

@@ -11,6 +11,7 @@ from robench.base.errors import ConfigError
 from robench.base.hashing import canonical, plain_options
 from robench.plugin.components import Component
 from robench.plugin.options import options, summary
+from robench.plugin.typed import check_options
 
 
 class ComponentContract:
@@ -30,6 +31,7 @@ class ComponentContract:
 
     def test_options_are_plain_and_make_an_equal_component(self) -> None:
         """They are JSON, so that records and cache keys need no pickle."""
+        check_options(self.component)
         canonical(plain_options(self.component))
         assert dataclasses.replace(self.component) == self.component
 
