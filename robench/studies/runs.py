@@ -76,7 +76,7 @@ class Runs:
         def rank(pair: tuple[Variant, Run]) -> tuple[int, float]:
             record = pair[1].record
             covered = sum(measure.stands_in(record) for measure in measures)
-            return covered, record.timings["finished"]
+            return covered, record.timings.get("finished", 0.0)
 
         self._runs = {variant.label: run for variant, run in sorted(chosen, key=rank)}
 
