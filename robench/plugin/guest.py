@@ -172,8 +172,8 @@ def own_copy(what: str, network: nn.Module) -> nn.Module:
         return deepcopy(network)
     except Exception as error:  # its layers may refuse for any reason
         raise PluginError(
-            f"expected {what} to be copied by copy.deepcopy, got {reason(error)[:LONGEST]}; give the "
-            "layer that refuses a __deepcopy__ that shares what cannot be copied, such as a session"
+            f"expected {what} to be copied by copy.deepcopy, got {reason(error)[:LONGEST]}; give "
+            "the layer that refuses a __deepcopy__ that shares what cannot be copied, as a session"
         ) from error
 
 
