@@ -23,6 +23,7 @@ class ImageFolder(Dataset):
     train and test folders the split is stratified.
     """
 
+    version: ClassVar[str] = "2"
     recipe: ClassVar[Mapping[str, Any]] = {"epochs": 30, "batch": 64, "flip": True}
 
     path: str = ""

@@ -104,7 +104,7 @@ def test_a_verification_that_failed_is_told_and_marks_nothing(copy: Path, tmp_pa
     page = (tmp_path / "page/rows" / name / "index.html").read_text()
     assert "Tried and not verified" in page
     assert "3 answers differ" in page
-    assert "verdict level consistent" in page
+    assert "verdict level reported" in page
 
 
 def test_a_folder_of_attestations_that_is_asked_for_must_exist(copy: Path, tmp_path: Path) -> None:

@@ -228,13 +228,13 @@ def test_the_identity_follows_the_file(weights: Path) -> None:
         ({"path": "x", "options": 3}, "a mapping of options of small_cnn, got 3"),
         (
             {"path": "x", "architecture": "resnet20", "options": {"shortcut": None}},
-            "conv, pad, got None",
+            "shortcut to be text, got null",
         ),
         (
-            {"path": "x", "architecture": "wide_resnet32", "options": {"width": "2"}},
-            "a mapping of options",
+            {"path": "x", "architecture": "wide_resnet32", "options": {"width": "two"}},
+            "width to be a whole number, got 'two'",
         ),
-        ({"path": "x", "options": {"width": 2}}, r"an option of model=small_cnn, got 'width'"),
+        ({"path": "x", "options": {"width": 2}}, r"an option of model\.small_cnn, got 'width'"),
         (
             {"path": "x", "architecture": "wide_resnet32", "options": {"width": 0}},
             "width >= 1, got 0",
