@@ -97,7 +97,9 @@ def _audit_again(subject: Subject, number: int, audit: Audit) -> None:
     where, table = f"audit under {audit.norm} {audit.eps:.4g}", audit_table(subject, number)
     grid = subject.stages.config.threat.grid
     with seed_scope(derive(subject.seed, "audit", number)):
-        held, legal = held_again(subject.folder, number, audit, table, subject.evidence, grid)
+        held, legal = held_again(
+            subject.folder, number, audit, table, subject.deployed, subject.test, grid
+        )
     if not legal:
         raise Refuted(f"{where}: examples lie outside the ball")
     recorded, rows = table["held"].astype(bool), table["rows"].astype(bool)
@@ -148,7 +150,7 @@ def surely_wrong(
 ) -> torch.Tensor:
     """Which candidates the model surely gets wrong, by many answers of a randomised one."""
     with seed_scope(derive(subject.seed, name)):
-        return Judge(subject.system.deployed, subject.randomised).wrong(images, labels)
+        return Judge(subject.deployed, subject.randomised).wrong(images, labels)
 
 
 def _require_legal(where: str, threat: Threat, found: torch.Tensor, images: torch.Tensor) -> None:

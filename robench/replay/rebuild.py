@@ -9,7 +9,6 @@ from pathlib import Path
 
 from robench.core.record import Record
 from robench.plugin.evidence import Evidence
-from robench.plugin.scenario import Scenario
 from robench.records.store import artefact, read
 from robench.run import reopen
 from robench.run.compose import from_plain
@@ -31,11 +30,6 @@ class Rebuilt:
     def evidence(self) -> Evidence:
         """Data and models; nothing is attacked."""
         return reopen.evidence(self.config, self.places, self.kept)
-
-    @cached_property
-    def scenarios(self) -> list[Scenario]:
-        """What the configuration attacks with."""
-        return reopen.scenarios(self.config, self.places)
 
 
 def rebuild(folder: Path, places: Places) -> Rebuilt:

@@ -10,6 +10,7 @@ from robench.audit.trial import SystemTrial
 from robench.base.seeds import derive, seed_scope
 from robench.base.stats import at_least
 from robench.core.record import Audit, worst
+from robench.core.system import System
 from robench.core.threat import Threat
 from robench.replay.judged import audit_table
 from robench.replay.steps import ALPHA, NotDone, Refuted
@@ -42,7 +43,7 @@ def _again(subject: Subject, number: int, audit: Audit) -> str:
     recorded = table["held"].astype(bool)[rows]
     test = subject.test.take(torch.from_numpy(table["position"][rows].astype(np.int64)))
     trial = SystemTrial(
-        subject.system,
+        System(subject.deployed, subject.system.twin),
         test.float_images(),
         test.labels,
         Threat(audit.norm, audit.eps, subject.stages.config.threat.grid),

@@ -22,7 +22,6 @@ from robench.records.store import artefact
 from robench.replay.steps import NotDone, Refuted, surely_more
 from robench.run import reopen
 from robench.run.config import Places
-from robench.run.evidence import RunEvidence
 from robench.run.pipeline import prepare_machine
 from robench.run.stages import Stages
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from robench.core.data import Split
+    from robench.plugin.guest import Answers
 
 FLOATS_DIFFER = 0.02
 """Share of labels in which another machine's floats may differ."""
@@ -56,24 +56,24 @@ class Subject:
         return self.stages.test
 
     @cached_property
-    def evidence(self) -> RunEvidence:
-        """What the rebuilt run has to show."""
-        return RunEvidence(self.stages)
-
-    @cached_property
     def system(self) -> System:
         """The system that the record judged."""
         return self.stages.system
 
     @property
+    def deployed(self) -> Answers:
+        """The model that the record judged, asked as a run asks it."""
+        return self.stages.deployed
+
+    @property
     def randomised(self) -> bool:
         """Whether two answers about the same image may differ."""
-        return self.system.deployed.randomised
+        return self.deployed.randomised
 
     @property
     def exact(self) -> bool:
         """Whether integers alone decide the labels, the same on every machine."""
-        return bool(getattr(self.system.deployed, "exact", False))
+        return self.deployed.exact
 
     @property
     def valid(self) -> list[AttackRow]:
@@ -92,7 +92,7 @@ class Subject:
     def labels(self, images: torch.Tensor, name: str) -> NDArray[np.int64]:
         """The model's labels of images in [0,1]; `name` seeds the answers of a randomised one."""
         with seed_scope(derive(self.seed, "labels", name)):
-            found: NDArray[np.int64] = self.system.deployed.predict(images).numpy()
+            found: NDArray[np.int64] = self.deployed.predict(images).numpy()
         return found
 
     def draw(self, name: str, positions: NDArray[np.int64], most: int) -> NDArray[np.int64]:

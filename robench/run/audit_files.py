@@ -20,8 +20,9 @@ from robench.records.tables import read_columns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from robench.core.data import Split
     from robench.core.record import Audit
-    from robench.plugin.evidence import Evidence
+    from robench.core.system import Deployed
     from robench.run.evidence import RunEvidence
     from robench.run.examination import Examined
 
@@ -75,19 +76,20 @@ def held_again(
     number: int,
     audit: Audit,
     table: Mapping[str, NDArray[Any]],
-    evidence: Evidence,
+    deployed: Deployed,
+    judged: Split,
     grid: bool,
 ) -> tuple[NDArray[np.bool_], bool]:
-    """Judge an audit's examples again: which images hold now, and whether all are legal.
+    """Judge an audit's examples again: which `judged` images hold now, and whether all are legal.
 
     Raises UserError when the table names other images than the record has.
     """
     index = torch.from_numpy(table["position"].copy())
-    if len(index) != audit.n or not bool(((index >= 0) & (index < len(evidence.test))).all()):
-        raise UserError(f"expected {audit.n} of {len(evidence.test)} images in the audit's table")
-    test = evidence.test.take(index)
+    if len(index) != audit.n or not bool(((index >= 0) & (index < len(judged))).all()):
+        raise UserError(f"expected {audit.n} of {len(judged)} images in the audit's table")
+    test = judged.take(index)
     found = load_examples(folder / EXAMPLES, array_name(number), test.images)
-    judge = Judge(evidence.system.deployed, bool(table["randomised"][0]))
+    judge = Judge(deployed, bool(table["randomised"][0]))
     images = test.float_images()
     held = judge.right(images, test.labels) & ~judge.wrong(found, test.labels)
     threat = Threat(audit.norm, audit.eps, grid)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.base.errors import ConfigError, UserError
-from robench.core.data import Data
 from robench.core.record import SYSTEM_KINDS
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import Component
@@ -83,16 +82,6 @@ def _known(kind: str, plain: Mapping[str, Any], unknown: dict[str, str]) -> dict
 
 def _component(kind: str, name: str, fields: Mapping[str, Any]) -> Component:
     return registry().get(kind, name).make(**fields)
-
-
-def data(config: RunConfig, places: Places) -> Data:
-    """The data set of a run."""
-    return Stages(config, places, Cache(places.cache)).data
-
-
-def scenarios(config: RunConfig, places: Places) -> list[Scenario]:
-    """What a run attacks with."""
-    return list(attacks.scenarios(Stages(config, places, Cache(places.cache))))
 
 
 def is_trained(config: RunConfig, places: Places) -> bool:

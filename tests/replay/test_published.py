@@ -15,7 +15,7 @@ from robench.records.store import EXAMPLES, PROGRAM, read
 from robench.replay.verify import verify
 from robench.run.compose import from_plain
 from robench.run.config import Places
-from robench.run.reopen import data
+from robench.run.reopen import evidence
 from robench.training.loop import Trainer
 
 RECORDS = Path(__file__).parents[2] / "leaderboard" / "records"
@@ -49,7 +49,7 @@ def test_exported_c_labels_the_whole_test_set_alike(
 ) -> None:
     config = from_plain(read(path.parent).config)
     places = replace(places, data_root=data_root)
-    pixels = data(config, places).test.images
+    pixels = evidence(config, places).data.test.images
     program = load_program(path)
     export_c(program, tmp_path / "net.c")
     binary, images = tmp_path / "net", tmp_path / "images"
