@@ -19,6 +19,7 @@ class Coins:
 
     def __init__(self, shares: np.ndarray, randomised: bool = True) -> None:
         self.shares, self.randomised = torch.from_numpy(shares), randomised
+        self.exact = False
 
     def predict(self, images: torch.Tensor) -> torch.Tensor:
         return (torch.rand(len(images)) < self.shares[: len(images)]).long()
@@ -27,10 +28,9 @@ class Coins:
 def subject(deployed: Coins, seed: int = 0) -> Subject:
     fields = dict.fromkeys((field.name for field in dataclasses.fields(Subject)), None)
     made = Subject(**{**fields, "seed": seed})
-    system = type("System", (), {"deployed": deployed})()
     rows = type("Record", (), {"rows": ()})()
     object.__setattr__(made, "record", rows)
-    made.__dict__["system"] = system
+    object.__setattr__(made, "stages", type("Stages", (), {"deployed": deployed})())
     return made
 
 
