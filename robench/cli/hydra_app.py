@@ -24,6 +24,8 @@ from robench.run.compose import prepare, run_config
 from robench.run.config import Places, RunConfig
 
 FLAGS = {"--dry-run": "dry_run=true", "--json": "json=true"}
+FOLDERS = ("results", "cache", "data_root")
+"""Settings that a record does not keep."""
 
 
 def launch(arguments: Sequence[str]) -> int:
@@ -61,7 +63,8 @@ def _job(composed: DictConfig) -> None:
     context = HydraConfig.get()
     # As typed: reading the list itself would put what ${oc.env:...} says into the record.
     typed: list[str] = OmegaConf.to_container(context.overrides.task, resolve=False)  # type: ignore[assignment]
-    overrides = tuple(typed)
+    # Where files lie decides no number, and is nobody else's business.
+    overrides = tuple(one for one in typed if one.partition("=")[0] not in FOLDERS)
     if context.mode != RunMode.MULTIRUN:
         _single(composed, overrides)
         return
