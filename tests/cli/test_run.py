@@ -13,9 +13,12 @@ from tests.cli.command import FAST, command, records
 def test_a_run_prints_a_table_and_leaves_a_record(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, _ = command(["run", "attack=fgsm", "train.epochs=4", "images=60"], capsys)
+    place = f"results={tmp_path / 'results'}"
+    typed = ["attack=fgsm", "train.epochs=4", "images=60"]
+    status, out, _ = command(["run", place, *typed], capsys)
     assert status == 0
     (path,) = records(tmp_path)
+    assert json.loads(path.read_text())["overrides"] == typed
     assert f"record: {path.parent}" in out
     assert "fgsm" in out
     assert "%" in out
