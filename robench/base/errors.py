@@ -11,6 +11,9 @@ RobenchError
 
 from __future__ import annotations
 
+DEBUG = "ROBENCH_DEBUG"
+"""Set in the environment, faults of robench show where they came from."""
+
 
 class RobenchError(Exception):
     """Base of every error robench raises on purpose."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
-from robench.base.errors import UserError
+from robench.base.errors import DEBUG, UserError
 from robench.base.machine import calm_threads, pause_collector, resume_collector
 from robench.base.text import one_line, reason
 
@@ -28,8 +28,6 @@ COMMANDS = (
     "cache",
 )
 """The modules of the subcommands, in the order of the help."""
-
-DEBUG = "ROBENCH_DEBUG"
 
 
 class Command(Protocol):

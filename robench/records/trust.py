@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from robench.base.errors import UserError
 from robench.base.hashing import canonical, file_hash
@@ -24,6 +24,19 @@ from robench.core.record import Frozen
 Level = Literal["reported", "consistent", "verified"]
 LEVELS: tuple[Level, ...] = ("reported", "consistent", "verified")
 """From the one that proves least."""
+STEPS = (
+    "consistent",
+    "model",
+    "rows",
+    "examples",
+    "audits",
+    "crafted again",
+    "searched again",
+    "certificates",
+    "challenges",
+    "other values",
+)
+"""What a verification does, in order; one that leaves a step out verifies nothing."""
 MAX_BYTES = 2**20
 
 
@@ -41,9 +54,9 @@ class Step(Frozen):
 class Attestation(Frozen):
     """Who verified a record, when, with what, and what came out."""
 
-    record: str
+    record: str = Field(max_length=64)
     """Its id."""
-    content: str
+    content: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of its files."""
     date: str
     """Day of the verification, YYYY-MM-DD."""
@@ -61,7 +74,8 @@ class Attestation(Frozen):
     def verified(self) -> bool:
         """Whether nothing failed and everything needed was done."""
         missing = any(step.outcome != "pass" for step in self.steps if step.needed)
-        return bool(self.steps) and not self.refuted and not missing
+        whole = tuple(step.name for step in self.steps) == STEPS
+        return whole and not self.refuted and not missing
 
     def passed(self, name: str) -> bool:
         """Whether a step was done and found nothing wrong."""
@@ -107,6 +121,6 @@ def _read_all(folder: Path) -> Iterator[Attestation]:
 def write_attestation(attestation: Attestation, folder: Path) -> Path:
     """Write it into a folder; an earlier one of the same files is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{attestation.record}-{attestation.content[:16]}.json"
+    path = folder / f"{attestation.content[:32]}.json"
     path.write_text(attestation.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return path

@@ -58,6 +58,13 @@ def certified_again(subject: Subject) -> str:
         recorded = [int(table[name][row]) for name in ("prediction", "radius2")]
         now = [int(found.prediction[at]), int(found.radius2[at])]
         near = abs(recorded[1] - now[1]) <= FLOATS * max(now[1], 1)
+        draws = [int(found.draws[at]), int(found.hits[at])]
+        told = [int(table[name][row]) for name in ("draws", "hits")]
+        if deployed.exact and draws != told:
+            raise Refuted(
+                f"image {numbers[row]} has {told} draws and hits in the record, and {draws} when "
+                "it is certified again"
+            )
         if recorded[0] != now[0] or not (near if not deployed.exact else recorded[1] == now[1]):
             raise Refuted(
                 f"image {numbers[row]} has label and squared radius {recorded} in the record, and "
@@ -73,6 +80,5 @@ def certified_again(subject: Subject) -> str:
 
 def _sample(subject: Subject, draws: np.ndarray) -> np.ndarray:
     """Rows of the table, fewer where they need many draws, at least three."""
-    rng = np.random.default_rng([subject.seed, 7])
-    order = rng.permutation(len(draws))[:IMAGES]
+    order = subject.draw(TABLE, np.arange(len(draws)), IMAGES, ordered=False)
     return order[: max(3, int((np.cumsum(draws[order]) <= DRAWS).sum()))]

@@ -9,7 +9,7 @@ import torch
 
 from robench.audit.judge import Judge
 from robench.base.seeds import derive, seed_scope
-from robench.core.record import AttackRow, Audit
+from robench.core.record import Audit
 from robench.core.threat import Threat, distance
 from robench.records.challenges import Challenge, examples_file, read_challenges
 from robench.records.examples import load_examples, row_name
@@ -27,11 +27,11 @@ Place = tuple[str, str, str, float | None]
 
 def rows_asked(subject: Subject) -> str:
     """Whether the rows are those that the configuration asks for, no more and no fewer."""
-    named = {row.attack for row in subject.record.rows}
+    there = {row.attack for row in subject.record.rows}
     asked = set(subject.record.config["attack"])
-    if named != asked:
+    if there != asked:
         raise Refuted(
-            f"the configuration asks for {_names(asked)}, the rows are of {_names(named)}"
+            f"the configuration asks for {_names(asked)}, the rows are of {_names(there)}"
         )
     known = [s for s in reopen.asked(subject.stages) if s.attack not in subject.unknown]
     wanted = {(s.attack, s.access, s.threat.norm, s.threat.eps): s.search for s in known}
@@ -41,11 +41,11 @@ def rows_asked(subject: Subject) -> str:
         if row.attack not in subject.unknown
     }
     for place in sorted(set(wanted) ^ set(found), key=str):
-        there = "a row that is missing" if place in wanted else "no such row"
-        raise Refuted(f"the configuration asks for {there}: {_where(*place)}")
+        what = "a row that is missing" if place in wanted else "no such row"
+        raise Refuted(f"the configuration asks for {what}: {named(*place)}")
     for place, row in found.items():
         if row.status != "invalid" and subject.part(row).search != wanted[place]:
-            raise Refuted(f"{_where(*place)} is no search of the kind that its attack makes")
+            raise Refuted(f"{named(*place)} is no search of the kind that its attack makes")
     return f"the {len(subject.record.rows)} rows are those that the configuration asks for"
 
 
@@ -57,7 +57,7 @@ def examples_again(subject: Subject) -> str:
         raise NotDone("the record keeps no examples")
     images, different = subject.test.float_images(), 0
     for index, row in enumerate(subject.valid):
-        where = _where(row.attack, row.access, row.norm, row.eps)
+        where = named(row.attack, row.access, row.norm, row.eps)
         found = load_examples(subject.folder / EXAMPLES, row_name(index), subject.test.images)
         _require_legal(where, subject.threat(row), found, images)
         part = subject.part(row)
@@ -104,6 +104,9 @@ def _audit_again(subject: Subject, number: int, audit: Audit) -> None:
         raise Refuted(f"{where}: examples lie outside the ball")
     recorded, rows = table["held"].astype(bool), table["rows"].astype(bool)
     first, second = int((held & rows & ~recorded).sum()), int((~held & recorded).sum())
+    if bool(table["randomised"].any()) and not subject.randomised:
+        text = f"{where}: it says that the model answers each time anew, and here it does not"
+        raise (Refuted if subject.exact else NotDone)(text)
     # What fell in the audit by many answers of a randomised model may hold in as many others.
     noise = subject.randomised or bool(table["randomised"].any())
     allowed = 0.02 * audit.n if noise or not subject.exact else 0
@@ -162,14 +165,10 @@ def _require_legal(where: str, threat: Threat, found: torch.Tensor, images: torc
         )
 
 
-def _where(attack: str, access: str, norm: str, eps: float | None) -> str:
+def named(attack: str, access: str, norm: str, eps: float | None) -> str:
+    """A row in words."""
     size = "without limit" if eps is None else f"{eps:.4g}"
     return f"{attack} ({access}, {norm} {size})"
-
-
-def where(row: AttackRow) -> str:
-    """A row in words."""
-    return _where(row.attack, row.access, row.norm, row.eps)
 
 
 def _names(found: set[str]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from robench.base.hashing import file_hash
 from robench.replay.steps import Refuted
-from robench.replay.subject import Subject
+from robench.replay.subject import FLOATS_DIFFER, Subject
 
 
 def model_again(subject: Subject) -> str:
@@ -21,6 +21,11 @@ def model_again(subject: Subject) -> str:
         raise Refuted("the true labels are not the data set's")
     recorded = clean.clean_prediction
     different = subject.require_labels("clean images", recorded, subject.test.float_images())
+    agreement, equal = subject.stages.agreement, subject.record.agreement.equal_labels
+    if abs(agreement.equal_labels - equal) > FLOATS_DIFFER:
+        raise Refuted(
+            f"its twin gives {agreement.equal_labels:.1%} of its labels, {equal:.1%} are recorded"
+        )
     listed = "" if files else "; its digest was not recorded yet"
     return f"{kept.name} gives {_same(different, len(recorded))} clean labels{listed}"
 

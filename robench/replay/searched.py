@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
@@ -17,8 +19,13 @@ from robench.replay.steps import ALPHA, NotDone, Refuted
 from robench.replay.subject import Subject
 from robench.run.audit_files import AUDIT_TABLE
 
-IMAGES = 64
+if TYPE_CHECKING:
+    from robench.core.data import Split
+
+IMAGES = {"quick": 100, "full": 50}
 """Images on which an audit is repeated, at most."""
+FEWEST = 50
+"""Images below which an audit is too small to be repeated: LEAST of them would be much."""
 FRESH = 0.05
 """Share of the images that an audit leaves which a second one may break: both search at random. On
 published records it broke at most 0.04 of 25 images or more."""
@@ -27,7 +34,7 @@ LEAST = 5
 
 
 def searched_again(subject: Subject) -> str:
-    """Whether the quick audit, repeated from another seed, leaves what the record says holds."""
+    """Whether the audit, repeated from another seed, leaves what the record says holds."""
     audits = subject.record.audit
     if not audits:
         raise NotDone("the record was not audited")
@@ -39,26 +46,44 @@ def searched_again(subject: Subject) -> str:
 def _again(subject: Subject, number: int, audit: Audit) -> str:
     where = f"{audit.norm} {audit.eps:.4g}"
     table = audit_table(subject, number)
-    rows = subject.draw(f"audit {number}", np.arange(len(table["position"])), IMAGES)
+    if len(table["position"]) < FEWEST:
+        raise NotDone(f"{where}: an audit of {len(table['position'])} images is too small")
+    most = IMAGES[audit.level]
+    rows = subject.draw(f"audit {number}", np.arange(len(table["position"])), most)
     recorded = table["held"].astype(bool)[rows]
     test = subject.test.take(torch.from_numpy(table["position"][rows].astype(np.int64)))
-    trial = SystemTrial(
-        System(subject.deployed, subject.system.twin),
-        test.float_images(),
-        test.labels,
-        Threat(audit.norm, audit.eps, subject.stages.config.threat.grid),
-        derive(subject.seed, "searched", number),
-        steps=SEARCH_STEPS["quick"],
-    )
     with seed_scope(derive(subject.seed, "search", number)):
-        findings = [finding for check in CHECKS["quick"] for finding in check.look(trial)]
+        trial = _trial(subject, number, audit, test)
+        findings = [found for check in CHECKS[audit.level] for found in check.look(trial)]
     broken, n = int((recorded & ~trial.held.numpy()).sum()), int(recorded.sum())
     if broken >= LEAST and at_least(broken, n, FRESH) < ALPHA / len(subject.record.audit):
         raise Refuted(
             f"{where}: a search breaks {broken} of {n} images that the record says no search and "
             "no row breaks"
         )
-    if audit.verdict == "pass" and worst(f.verdict for f in findings) == "fail":
-        first = next(finding for finding in findings if finding.verdict == "fail")
+    if audit.verdict == "pass" and worst(found.verdict for found in findings) == "fail":
+        first = next(found for found in findings if found.verdict == "fail")
         raise Refuted(f"{where}: the audit is recorded as passed, and fails now: {first.sentence}")
     return f"{where}: of {n} images that hold, {broken} break now"
+
+
+def _trial(subject: Subject, number: int, audit: Audit, test: Split) -> SystemTrial:
+    """The audit's trial, without the networks that a run has besides."""
+    stages = subject.stages
+    white = {
+        row.attack: stages.config.attack[row.attack]
+        for row in subject.valid
+        if (row.norm, row.eps, row.access) == (audit.norm, audit.eps, "white_box")
+        and row.attack in stages.config.attack
+        and subject.part(row).search == "ball"
+    }
+    return SystemTrial(
+        System(subject.deployed, subject.system.twin),
+        test.float_images(),
+        test.labels,
+        Threat(audit.norm, audit.eps, stages.config.threat.grid),
+        derive(subject.seed, "searched", number),
+        steps=SEARCH_STEPS[audit.level],
+        thrifty=audit.level == "quick",
+        attacks=white if audit.level == "full" else {},
+    )

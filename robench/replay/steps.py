@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
-from robench.base.errors import UserError
+from robench.base.errors import DEBUG, UserError
 from robench.base.stats import at_least
+from robench.base.text import one_line, reason
 from robench.records.trust import Step
 
+LIMIT = 900
+"""Seconds that a step may take: the record's author chose how long its attacks search."""
 ALPHA = 1e-3
 """Probability with which chance makes an honest record's step fail, at most: its tests share it."""
 
 
 class NotDone(Exception):
     """What this step needs is not here; the message says what."""
+
+
+class TooLong(Exception):
+    """A step took all its time."""
 
 
 class Refuted(UserError):
@@ -23,14 +36,46 @@ class Refuted(UserError):
 def step(name: str, work: Callable[[], str], *, needed: bool = True) -> Step:
     """Do a step: `work` returns the sentence of a pass, or raises NotDone, Refuted or UserError."""
     try:
-        return Step(name=name, outcome="pass", text=work(), needed=needed)
-    except NotDone as reason:
-        return Step(name=name, outcome="not done", text=str(reason), needed=needed)
+        with _limited(LIMIT):
+            return Step(name=name, outcome="pass", text=work(), needed=needed)
+    except NotDone as why:
+        return Step(name=name, outcome="not done", text=one_line(why), needed=needed)
+    except TooLong:
+        text = f"it was not done after {LIMIT} seconds"
+        return Step(name=name, outcome="not done", text=text)
     except UserError as fault:
-        return Step(name=name, outcome="fail", text=str(fault), needed=needed)
+        return Step(name=name, outcome="fail", text=one_line(fault), needed=needed)
     except Exception as error:  # a hostile file may provoke anything; it proves nothing
-        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return Step(name=name, outcome="not done", text=text, needed=True)
+        if os.environ.get(DEBUG):
+            raise
+        return Step(name=name, outcome="not done", text=f"internal error, {reason(error)}")
+
+
+@contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    """Raise TooLong in the block when its time is over; in another thread than the first, never."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def unseen(tests: int) -> int:
+    """How many images may differ before a sign test among `tests` says that it is no chance."""
+    count = 0
+    while not surely_more(count, 0, tests):
+        count += 1
+    return count
 
 
 def surely_more(first: int, second: int, tests: int) -> bool:

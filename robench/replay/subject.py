@@ -95,11 +95,13 @@ class Subject:
             found: NDArray[np.int64] = self.deployed.predict(images).numpy()
         return found
 
-    def draw(self, name: str, positions: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-        """A sample of positions, increasing, at most so many of them."""
+    def draw(
+        self, name: str, positions: NDArray[np.int64], most: int, *, ordered: bool = True
+    ) -> NDArray[np.int64]:
+        """A sample of positions, increasing or as they were drawn, at most so many of them."""
         rng = np.random.default_rng(derive(self.seed, "sample", name))
         chosen = rng.permutation(positions)[:most]
-        return np.sort(chosen)
+        return np.sort(chosen) if ordered else chosen
 
     def require_labels(self, what: str, recorded: NDArray[Any], images: torch.Tensor) -> int:
         """Ask the model about images whose labels are recorded; returns how many differ.

@@ -11,7 +11,9 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from robench.base.errors import UserError
 from robench.base.machine import cpu_name
+from robench.base.text import visible
 from robench.core.record import Record
 from robench.records import trust
 from robench.records.consistent import Inspected, inspect
@@ -22,9 +24,28 @@ from robench.replay.crafted import crafted_again
 from robench.replay.judged import audits_again, challenges_again, examples_again, rows_asked
 from robench.replay.model import model_again
 from robench.replay.searched import searched_again
-from robench.replay.steps import step
+from robench.replay.steps import NotDone, step
 from robench.replay.subject import Subject, open_subject
 from robench.run.config import Places
+
+AGAIN = frozenset(
+    (
+        "clean_accuracy",
+        "attacked_accuracy",
+        "robust_accuracy",
+        "worst_case_accuracy",
+        "audited_accuracy",
+        "gained_by_masking",
+        "certified_accuracy",
+        "certified_accuracy_eq10",
+        "certified_percentage",
+        "certified_percentage_at",
+        "certificate_abstention",
+        "average_certified_radius",
+        "draws_per_image",
+    )
+)
+"""Values that follow from what the steps judge, search and certify again."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,8 @@ def verify(folder: Path, places: Places, seed: int | None = None) -> Verificatio
     if inspected:
         seed = secrets.randbits(62) if seed is None else seed
         steps += _steps(folder, inspected[0], places, seed)
+    if trust.content(folder) != content:
+        raise UserError(f"expected {folder} to stay as it is while it is verified, got other files")
     return Verification(folder, unfounded, _attested(record, content, tuple(steps)))
 
 
@@ -108,6 +131,16 @@ def _works(inspected: Inspected, subject: Subject | None) -> Iterator[tuple[str,
     yield "searched again", searched_again, audited
     yield "certificates", certified_again, subject is None or certifies(subject)
     yield "challenges", challenges_again, True
+    yield "other values", partial(_others, record), False
+
+
+def _others(record: Record, subject: Subject) -> str:
+    """Name the values that no step measures again."""
+    del subject
+    others = {value.metric for value in record.values} - AGAIN
+    if others:
+        raise NotDone(f"not measured again: {', '.join(sorted(others))}")
+    return "there are none"
 
 
 def _unbounded(inspected: Inspected) -> bool:
@@ -121,7 +154,7 @@ def _attested(record: Record, content: str, steps: tuple[Step, ...]) -> Attestat
     import torch
 
     return Attestation(
-        record=record.id,
+        record=visible(record.id)[:64],
         content=content,
         date=datetime.now(UTC).date().isoformat(),
         robench=version("robench"),

@@ -66,6 +66,23 @@ def float_record(program_record: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def unaudited_record(program_record: Path) -> Path:
+    """The folder of an int8 record without an audit."""
+    places = made_places(program_record.parents[1])
+    return places.results / evaluated(places, compressor="qat_int8", audit="off").id
+
+
+@pytest.fixture(scope="session")
+def small_record(program_record: Path) -> Path:
+    """The folder of a record of 20 images, one of whose threats is audited."""
+    places = made_places(program_record.parents[1])
+    return (
+        places.results
+        / evaluated(places, compressor="qat_int8", attack=["pgd", "cw"], images=20).id
+    )
+
+
+@pytest.fixture(scope="session")
 def certified_record(program_record: Path) -> Path:
     """The folder of a record of certificates alone."""
     places = made_places(program_record.parents[1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +20,16 @@ import torch
 from robench.base.hashing import file_hash
 from robench.core.outcomes import RowOutcomes
 from robench.core.threat import Threat
+from robench.plugin.registry import registry
+from robench.plugin.scenario import Scenario
 from robench.records.consistent import Inspected
 from robench.records.store import EXAMPLES, PROGRAM, WEIGHTS, read, read_outcomes
-from robench.records.tables import read_columns
+from robench.records.tables import read_columns, write_columns
+from robench.records.trust import STEPS
+from robench.replay import crafted, steps
 from robench.replay import verify as module
 from robench.replay.verify import Verification, verify
+from robench.run import attacks
 from robench.run.config import Places
 from robench.training.loop import Trainer
 from tests.replay import forger
@@ -38,6 +44,8 @@ def _numbers_agree(
     other_record: Path,
     float_record: Path,
     certified_record: Path,
+    unaudited_record: Path,
+    small_record: Path,
 ) -> None:
     """The records are there; from now on nothing may be trained."""
 
@@ -79,8 +87,7 @@ def test_an_honest_record_is_verified(
         verification = verify(folder, places, seed=seed)
         assert not verification.refuted, verification.steps
         assert verification.level == "verified", verification.steps
-    text = [step.text for step in verification.steps]
-    assert len(text) == 9
+    assert tuple(step.name for step in verification.steps) == STEPS
 
 
 def test_examples_that_are_the_clean_images(forged: Path, places: Places) -> None:
@@ -285,3 +292,62 @@ def test_files_outside_the_data_root_are_not_opened(
     found, text = outcome(verification, "model")
     assert found == "not done"
     assert "outside the data root" in text
+
+
+# -- rows that nothing made again bounds -----------------------------------------------------------
+
+
+def require_unverified(folder: Path, places: Places, step: str, sentence: str) -> None:
+    verification = verify(folder, places, seed=3)
+    found, text = outcome(verification, step)
+    assert found == "not done", verification.steps
+    assert re.search(sentence, text), text
+    assert verification.level == "consistent"
+
+
+def test_an_attack_that_fails_again_vouches_for_nothing(
+    unaudited_record: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert verify(unaudited_record, places, seed=3).level == "verified"
+    search = attacks.search
+
+    def fails(component: object, scenario: Scenario, *given: object) -> torch.Tensor:
+        if scenario.attack == "pgd":
+            raise attacks.AttackFailed("no license")
+        return search(component, scenario, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(crafted.attacks, "search", fails)
+    require_unverified(unaudited_record, places, "crafted again", "pgd .* fails here, no license")
+
+
+def test_a_row_made_again_vouches_for_no_other(
+    unaudited_record: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(registry().choices["attack"], "pgd")
+    require_unverified(unaudited_record, places, "crafted again", "pgd .*expected attack to be one")
+
+
+def test_too_few_images_prove_nothing(small_record: Path, places: Places) -> None:
+    require_unverified(small_record, places, "crafted again", "are too few to tell chance")
+    require_unverified(small_record, places, "searched again", "an audit of 20 images is too small")
+
+
+def test_an_attack_that_never_ends_is_not_waited_for(
+    unaudited_record: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crafted.attacks, "search", lambda *_: time.sleep(60))
+    monkeypatch.setattr(steps, "LIMIT", 1)
+    require_unverified(unaudited_record, places, "crafted again", "not done after 1 seconds")
+
+
+def test_integers_that_claim_to_answer_anew(forged: Path, places: Places) -> None:
+    table = read_columns(forged / "audit.parquet")
+    table["randomised"][:] = True
+    write_columns(table, forged / "audit.parquet")
+    forger.seal(forged)
+    require_found(forged, places, "audits", "answers each time anew, and here it does not")
+
+
+def test_a_twin_that_agrees_less_than_is_recorded(forged: Path, places: Places) -> None:
+    forger.edit_record(forged, lambda record: record["agreement"].update(equal_labels=0.5))
+    require_found(forged, places, "model", r"its twin gives .*, 50\.0% are recorded")

@@ -29,7 +29,7 @@ def evaluated(places: Places, compressor: str, **options: object) -> Record:
         attack="fgsm",
         compressor=compressor,
         metric=["accuracy", "size"],
-        images=40,
+        images=100,
         train=TrainConfig(epochs=2),
         audit="off",
         places=places,

@@ -41,7 +41,9 @@ def test_a_checkpoint_is_not_opened_again(
     path = tmp_path / "mine.safetensors"
     path.write_bytes((float_record / WEIGHTS).read_bytes())
     model = robench.registry().get("model", "checkpoint").make(path=str(path))
-    record = robench.evaluate(model, "digits", attack="fgsm", images=40, audit="off", places=places)
+    record = robench.evaluate(
+        model, "digits", attack="fgsm", images=100, audit="off", places=places
+    )
     path.unlink()
     verification = verify(places.results / record.id, places, seed=0)
     assert verification.level == "verified", verification.steps
@@ -50,7 +52,7 @@ def test_a_checkpoint_is_not_opened_again(
 @pytest.mark.parametrize("defense", ["mulaw", "float_rs"])
 def test_what_follows_training_is_made_again(defense: str, places: Places) -> None:
     record = evaluated(
-        places, defense=defense, attack="fgsm", images=40, train=TrainConfig(epochs=2)
+        places, defense=defense, attack="fgsm", images=100, train=TrainConfig(epochs=2)
     )
     folder = places.results / record.id
     verification = verify(folder, places, seed=0)

@@ -57,13 +57,13 @@ def command(arguments: list[str], environment: dict[str, str]) -> str:
 def test_examples_are_judged_without_the_attack_that_made_them(
     installed: dict[str, str], tmp_path: Path
 ) -> None:
-    options = ["train.epochs=2", "images=40", "threads=1", "audit=quick", "compressor=none"]
+    options = ["train.epochs=2", "images=60", "threads=1", "audit=quick", "compressor=none"]
     command(["run", "attack=faint", *options], installed)
     (path,) = (tmp_path / "results").glob("*/record.json")
     without = {**installed, "ROBENCH_DISABLE_PLUGINS": "third_party"}
     assert "faint" not in command(["plugins", "attack"], without)
     out = command(["verify", str(path.parent)], without)
-    assert "pass     examples: 40 examples of 1 rows lie in their threats" in out
+    assert "pass     examples: 60 examples of 1 rows lie in their threats" in out
     assert "pass     audits" in out
-    assert "not done crafted again: no row could be crafted again: faint" in out
+    assert "not done crafted again: faint (white_box" in out
     assert "level: verified" in out  # the audit, searched again, bounds the row
