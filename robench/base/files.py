@@ -82,9 +82,9 @@ def check_archive(path: Path) -> None:
 
 
 def _members(file: BinaryIO, path: Path) -> list[zipfile.ZipInfo]:
-    with bad_input(f"expected an archive of arrays in {path.name}"):
-        with zipfile.ZipFile(file) as archive:
-            return archive.infolist()
+    expected = f"expected an archive of arrays in {path.name}"
+    with bad_input(expected), zipfile.ZipFile(file) as archive:
+        return archive.infolist()
 
 
 # -- pictures --------------------------------------------------------------------------------------

@@ -169,8 +169,8 @@ def test_positions_of_a_false_challenge_are_those_of_the_judged_images(
 ) -> None:
     """Neither numbers in the test set nor places in the challenge."""
     work = weak / "x.npz"
-    np.savez(work, images=np.full((2, *forger.subject(weak, places).test.images.shape[1:]), moved))
-    np.savez(work, images=np.load(work)["images"].astype(np.uint8))
+    shape = forger.subject(weak, places).test.images.shape[1:]
+    np.savez(work, images=np.full((2, *shape), moved, np.uint8))
     said = {"norm": "linf", "eps": 0.001, "source": "me", "date": "2026-11-21", "broken": [7, 90]}
     false = Challenge.model_validate({**said, "examples": file_hash(work)})
     work.rename(examples_file(weak, false))

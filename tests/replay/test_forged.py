@@ -26,6 +26,7 @@ from robench.replay import verify as module
 from robench.replay.verify import Verification, verify
 from robench.run.config import Places
 from robench.training.loop import Trainer
+from tests.records.test_examples import HOSTILE
 from tests.replay import forger
 
 Copy = Callable[[Path], Path]
@@ -103,6 +104,14 @@ def test_weak_examples_under_a_strong_model(forged: Path, places: Places) -> Non
 
     forger.with_examples(forged, places, weak)
     require_found(forged, places, "crafted again", "its own attack is stronger than its row")
+
+
+@pytest.mark.parametrize("kind", ["an open bracket", "minus", "encrypted", "a shape of truth"])
+def test_examples_that_no_reader_expects(kind: str, forged: Path, places: Places) -> None:
+    """They come from the record, so they fail it; they are not left undone."""
+    (forged / EXAMPLES).write_bytes(HOSTILE[kind]())
+    forger.seal(forged)
+    require_found(forged, places, "examples", "expected .* in ")
 
 
 def test_an_invented_audit(forged: Path, places: Places) -> None:
