@@ -102,5 +102,7 @@ def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], str]:
     shape, _, dtype = read(start)
     # True is an int to numpy, and equal to 1.
     if not all(type(size) is int for size in shape):
-        raise UserError(f"expected whole numbers as the shape of {name}, got {shape}")
+        raise UserError(
+            f"expected whole numbers as the shape of {name} in {archive.filename}, got {shape}"
+        )
     return shape, str(dtype)

@@ -245,7 +245,7 @@ def test_images_one_step_outside_the_ball(forged: Path, places: Places) -> None:
         return moved
 
     forger.with_examples(forged, places, outside)
-    require_found(forged, places, "examples", "1 examples lie outside the threat, image 7")
+    require_found(forged, places, "examples", "1 examples lie outside the threat, position 7")
 
 
 def test_distances_that_are_not_the_examples(forged: Path, places: Places) -> None:
