@@ -847,6 +847,13 @@ def test_other_texts_are_no_places(text: str) -> None:
     assert not private.PATH.search(text)
 
 
+@pytest.mark.parametrize("text", ["a\u200bb", "a\u2060b", "a\x1b[2Jb", "a\u202eb"])
+def test_what_a_terminal_is_not_shown_no_page_shows(text: str) -> None:
+    with pytest.raises(UserError, match="plain characters in notes"):
+        private.check_text(text, "notes")
+    private.check_text("a line\nand\ta column", "notes")
+
+
 def test_names_of_this_machine_are_seen(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
