@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from robench.audit.trial import SystemTrial
 from robench.base.errors import PluginError
+from robench.base.text import one_line
 from robench.core.record import Finding
 from robench.core.system import System
 from robench.plugin import guest
@@ -48,7 +49,7 @@ def _checked(check: Check, finding: Finding) -> Finding:
     try:
         return Finding.model_validate(finding.model_dump(warnings=False))
     except (ValidationError, TypeError, AttributeError) as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise PluginError(f"expected findings of {guest.name_of(check)}, got: {text}") from error
 
 

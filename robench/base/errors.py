@@ -11,6 +11,13 @@ RobenchError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from robench.base.text import reason
+
+LONGEST = 200
+"""Letters of a foreign error that are repeated, at most."""
 DEBUG = "ROBENCH_DEBUG"
 """Set in the environment, faults of robench show where they came from."""
 
@@ -41,3 +48,17 @@ class CacheError(UserError):
 
 class InternalError(RobenchError):
     """A promise of robench's own that it broke: the run stops and asks for a report."""
+
+
+@contextmanager
+def bad_input(expected: str) -> Iterator[None]:
+    """Make a UserError, `EXPECTED, got ...`, of whatever the block raises; UserErrors stay.
+
+    For what reads files from anywhere: the readers of others have errors of every kind.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{expected}, got {reason(error)[:LONGEST]}") from error

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from robench.base.errors import UserError
+from robench.base.errors import UserError, bad_input
 
 MAX_ARCHIVE = 2**30
 """Bytes of an archive at most, as it lies on the disk."""
@@ -82,15 +82,9 @@ def check_archive(path: Path) -> None:
 
 
 def _members(file: BinaryIO, path: Path) -> list[zipfile.ZipInfo]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return archive.infolist()
-    # A damaged directory makes zipfile raise all sorts of errors.
-    except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"expected an archive of arrays in {path.name}, got: {text[:200]}"
-        ) from error
+    expected = f"expected an archive of arrays in {path.name}"
+    with bad_input(expected), zipfile.ZipFile(file) as archive:
+        return archive.infolist()
 
 
 # -- pictures --------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ import difflib
 import re
 from collections.abc import Iterable
 
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f"  # control characters, the newline apart
     "\u061c\u200b-\u200f\u202a-\u202e\u2028\u2029\u2060-\u2069\ufeff"  # direction, no width
     "\ud800-\udfff]"  # halves of characters, which cannot be written
 )
+"""Characters that move a terminal's cursor, turn a line's direction, or cannot be seen."""
 
 
 def visible(text: str) -> str:
@@ -18,7 +19,7 @@ def visible(text: str) -> str:
 
     JSON text stays the same JSON.
     """
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(text: object) -> str:

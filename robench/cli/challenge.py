@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from robench.base.errors import UserError
     from robench.cli.terminal import print_line
     from robench.core.threat import parse_eps
+    from robench.leaderboard.read.private import check_text
     from robench.records.store import find
     from robench.replay.challenge import challenge
     from robench.run.config import Places
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     (eps,) = parse_eps(options.eps) or ("",)
     if isinstance(eps, str):
         raise UserError(f"expected a number for --eps, got {options.eps!r}")
+    check_text(options.source, "--source")
     folder = find(options.record, places.results)
     given = options.examples, options.norm, eps, options.source
     found = challenge(folder, *given, places)

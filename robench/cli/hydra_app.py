@@ -48,7 +48,7 @@ def launch(arguments: Sequence[str]) -> int:
     try:
         app(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_one_line(error)) from error
+        raise ConfigError(_with_cause(error)) from error
     if failed:
         raise failed[0]
     if Summary.last is None:
@@ -82,7 +82,7 @@ def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Path | None:
     try:
         config, places = run_config(composed)
     except OmegaConfBaseException as error:
-        raise ConfigError(_one_line(error)) from error
+        raise ConfigError(_with_cause(error)) from error
     _refuse_foreign_code(config, overrides)
     if composed.dry_run:
         _dry_run(config, places)
@@ -112,10 +112,8 @@ def _dry_run(config: RunConfig, places: Places) -> None:
     print(json.dumps(plan, indent=1, default=str))
 
 
-def _one_line(error: Exception) -> str:
+def _with_cause(error: Exception) -> str:
     """Hydra's and OmegaConf's messages span lines; the choices they list are worth keeping."""
-    text = " ".join(str(error).split())
-    cause = error.__cause__
-    if cause is not None and str(cause) and str(cause) not in text:
-        text += f" ({' '.join(str(cause).split())})"
-    return text
+    text = one_line(error)
+    cause = one_line(error.__cause__ or "")
+    return f"{text} ({cause})" if cause not in text else text

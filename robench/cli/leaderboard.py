@@ -8,6 +8,7 @@ from pathlib import Path
 
 from robench.base.errors import UserError
 from robench.base.machine import resume_collector
+from robench.base.text import one_line
 
 HELP = "records to a page that opens from disk"
 
@@ -49,7 +50,7 @@ def _build(records: list[Path], out: Path, verified: Path | None) -> int:
     resume_collector()
     site = build(records, out, verified)
     for one in site.refused:
-        print_line(f"left out {one.name}: {one.reason}")
+        print_line(one_line(f"left out {one.name}: {one.reason}"))
     levels = Counter(row.proof.level for row in site.rows)
     print_line(", ".join(f"{levels[level]} {level}" for level in reversed(LEVELS)))
     print_line(f"{len(site.rows)} rows: {out / 'index.html'}")
@@ -64,7 +65,8 @@ def _check(records: list[Path], sample: int | None) -> int:
     resume_collector()
     counts = {"pass": 0, "fail": 0, "not done": 0}
     for result in check(records, Places.from_environment(), sample):
-        print_line(f"{result.record}: {result.check} {result.outcome} {result.text}".rstrip())
+        said = f"{result.record}: {result.check} {result.outcome} {result.text}"
+        print_line(one_line(said))
         counts[result.outcome] += 1
     if not any(counts.values()):
         raise UserError(f"expected records below {', '.join(map(str, records))}, got none")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robench.base.machine import resume_collector
+from robench.base.text import one_line
 from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     refuted = False
     for folder in folders:
         verification = verify(folder, places)
-        print_line(folder.name)
+        print_line(one_line(folder.name))
         for step in verification.steps:
             console().print(_line(step), soft_wrap=True)
         print_line(f"  level: {verification.level}")
@@ -54,5 +55,6 @@ def run(options: argparse.Namespace) -> int:
 def _line(step: Step) -> Text:
     from robench.cli.terminal import join, styled
 
+    # A text repeats what the record says, which may look like lines of its own.
     colour, word = MARKS[step.outcome]
-    return join(styled(f"  {word:<8}", colour), f"{step.name}: {step.text}")
+    return join(styled(f"  {word:<8}", colour), one_line(f"{step.name}: {step.text}"))

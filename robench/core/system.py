@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 
 from robench.base.errors import PluginError
+from robench.base.text import reason
 from robench.core.outcomes import ABSTAIN
 from robench.core.record import AGREEMENT_EXPECTED, TwinAgreement
 from robench.core.weights import save_weights
@@ -150,8 +151,7 @@ def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes
             logits = model(images)
     except Exception as error:  # a foreign network may raise anything
         raise PluginError(
-            f"expected a model for images of shape {tuple(shape)}, got "
-            f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            f"expected a model for images of shape {tuple(shape)}, got {reason(error)[:200]}"
         ) from error
     model.train(was_training)
     if tuple(logits.shape) != (2, classes):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.base.errors import UserError
+from robench.base.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def load_weights(model: nn.Module, path: Path) -> nn.Module:
     except RuntimeError as error:
         raise UserError(
             f"expected weights of {type(model).__name__} in {path}, got others: "
-            f"{' '.join(str(error).split())[:200]}"
+            f"{one_line(error)[:200]}"
         ) from error
     return model
 
@@ -50,8 +51,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise UserError(f"expected a file of weights at {path}, got none") from None
     except (SafetensorError, zipfile.BadZipFile, OSError, RuntimeError, EOFError, ValueError) as e:
-        reason = " ".join(str(e).split())
-        raise UserError(f"expected safetensors or torch weights in {path}: {reason}") from e
+        raise UserError(f"expected safetensors or torch weights in {path}: {one_line(e)}") from e
     except Exception as error:  # pickle.UnpicklingError and whatever a hostile file provokes
         raise UserError(
             f"expected plain tensors in {path}, got content that needs code to load; save its "

@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from robench.base.errors import UserError
+from robench.base.text import one_line
 from robench.integer.fakequant import (
     InputQuant,
     QuantAdd,
@@ -302,9 +303,9 @@ def _traced(model: nn.Module) -> fx.GraphModule:
     try:
         graph = fx.symbolic_trace(model)
     except Exception as error:  # it runs the model's code on stand-ins for tensors
-        reason = " ".join(str(error).split())[:200]
+        words = one_line(error)[:200]
         raise UserError(
-            f"integer program: expected a network that torch.fx can trace, got: {reason}; {HINT}"
+            f"integer program: expected a network that torch.fx can trace, got: {words}; {HINT}"
         ) from error
     foreign: dict[str, None] = {}
     for node in graph.graph.nodes:

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from robench.base.errors import ConfigError, DataError, UserError
-from robench.leaderboard.read.intake import Taken, check_form, find_records, take
-from robench.records.store import PROGRAM, WEIGHTS, read
+from robench.base.text import one_line, reason
+from robench.leaderboard.read.intake import Taken, check_form, find_records, hold_taken
+from robench.records.store import artefact, read
 from robench.records.trust import Step
 from robench.run.config import Places
-
-MODELS = (PROGRAM, WEIGHTS)
-"""Files that hold the deployed model; a record needs one of them to be judged again."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def check(roots: list[Path], places: Places, sample: int | None = None) -> Itera
 
 def _sample(found: Sequence[tuple[str, Path]], sample: int | None) -> set[str]:
     """The same ones each time, and not to be chosen by a folder's name."""
-    able = [(name, folder) for name, folder in found if _model(folder)]
+    able = [(name, folder) for name, folder in found if artefact(folder)]
     able.sort(key=lambda one: hashlib.sha256(_identity(one[1])).digest())
     return {name for name, _ in able[:sample]}
 
@@ -55,24 +53,20 @@ def _identity(folder: Path) -> bytes:
         return b""
 
 
-def _model(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in MODELS)
-
-
 def _steps(folder: Path, judged: bool, places: Places) -> Iterator[Step]:
     try:
-        check_form(folder)
-    except Exception as error:
+        record = check_form(folder)
+    except UserError as error:
         yield _failed("form", error)
         return
     yield Step(name="form", outcome="pass")
     try:
-        taken = take(folder)
+        taken = hold_taken(record, folder)
     except UserError as error:
         yield _failed("consistent", error)
         return
     yield from _founded(taken)
-    if not _model(folder):
+    if artefact(folder) is None:
         yield _not_done("verified", "the record holds no deployed model")
     elif not judged:
         yield _not_done("verified", "not in the sample")
@@ -103,11 +97,8 @@ def _verified(folder: Path, places: Places) -> Iterator[Step]:
 
 
 def _failed(name: str, error: Exception) -> Step:
-    text = " ".join(str(error).split())
-    known = isinstance(error, UserError)
-    return Step(
-        name=name, outcome="fail", text=text if known else f"{type(error).__name__}: {text}"
-    )
+    text = one_line(error) if isinstance(error, UserError) else reason(error)
+    return Step(name=name, outcome="fail", text=text)
 
 
 def _not_done(name: str, text: str) -> Step:

@@ -5,17 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from robench.base.errors import UserError
 from robench.base.hashing import file_hash
+from robench.base.text import one_line
 from robench.core.record import Frozen
 
 MAX_BYTES, MAX_EXAMPLES, MOST = 2**20, 2**28, 1_000
 """Largest size of a challenge, of its examples, and how many of them are read."""
+MAX_SOURCE = 200
+"""Letters of a source at most."""
 NAME = re.compile(r"challenge-[0-9a-f]{16}\.json")
+
+
+def check_source(source: str) -> str:
+    """The source itself; raises ValueError unless it is one visible line."""
+    if not 0 < len(source) <= MAX_SOURCE or one_line(source) != source:
+        raise ValueError(
+            f"expected a source of 1 to {MAX_SOURCE} letters on one visible line, with single "
+            f"spaces, got {source[:60]!a}"
+        )
+    return source
 
 
 class Challenge(Frozen):
@@ -24,9 +37,9 @@ class Challenge(Frozen):
     norm: Literal["linf", "l2"]
     eps: float = Field(gt=0)
     """In [0,1] pixels."""
-    source: str = Field(min_length=1, max_length=200)
+    source: Annotated[str, AfterValidator(check_source)]
     """Who found the examples, or with what."""
-    date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    date: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
     """Day on which they were judged."""
     broken: tuple[int, ...] = Field(min_length=1)
     """Positions among the judged images, increasing."""
@@ -76,7 +89,7 @@ def _check_file(path: Path, largest: int) -> None:
 
 
 def write_challenge(challenge: Challenge, folder: Path) -> Path:
-    """Write a challenge beside a record, whose examples are there already; returns its path."""
+    """Write a challenge into a folder, named by its examples; returns its path."""
     path = examples_file(folder, challenge).with_suffix(".json")
     path.write_text(challenge.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return path

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from robench.base.errors import UserError
+from robench.base.errors import UserError, bad_input
 from robench.base.files import require_plain
 from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes
@@ -57,14 +57,9 @@ def inspect(folder: Path) -> Inspected:
 
 def hold(record: Record, folder: Path) -> Inspected:
     """Hold a record, its configuration checked, against its files; raises like `inspect`."""
-    try:
-        return _held(record, folder)
-    except UserError:
-        raise
     # Options and tables may hold anything; what a check stumbles over is malformed.
-    except Exception as error:
-        text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(f"expected a record that can be checked, got {text}") from error
+    with bad_input("expected a record that can be checked"):
+        return _held(record, folder)
 
 
 def _held(record: Record, folder: Path) -> Inspected:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,17 @@ import numpy as np
 import torch
 from numpy.lib import format as npy
 
-from robench.base.errors import UserError
+from robench.base.errors import UserError, bad_input
+from robench.base.files import check_archive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
     from robench.plugin.evidence import Evidence
+
+MAX_HEADER = 2**16
+"""Bytes of an array's header at most."""
 
 
 def row_name(index: int) -> str:
@@ -58,21 +63,16 @@ def read_array(path: Path, name: str, shape: tuple[int, ...], types: Sequence[st
 
     Raises UserError when the file is missing or damaged, or the array is of another shape or type.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            with archive.open(f"{name}.npy") as file:
-                got, kind = _header(file)
-            if got != shape or kind not in types:
-                raise UserError(
-                    f"expected {name} of shape {shape} and type {' or '.join(types)} in {path}, "
-                    f"got {kind} {got}"
-                )
-            with archive.open(f"{name}.npy") as file:
-                found: NDArray[Any] = npy.read_array(file, allow_pickle=False)
-                return found
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"expected examples named {name} in {path}, got: {reason}") from error
+    with _opened(path, f"expected examples named {name} in {path}") as archive:
+        got, kind = _header(archive, name)
+        if got != shape or kind not in types:
+            raise UserError(
+                f"expected {name} of shape {shape} and type {' or '.join(types)} in {path}, "
+                f"got {kind[:80]} {got}"
+            )
+        with archive.open(f"{name}.npy") as file:
+            array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+            return array
 
 
 def header(path: Path, name: str) -> tuple[tuple[int, ...], str] | None:
@@ -80,19 +80,29 @@ def header(path: Path, name: str) -> tuple[tuple[int, ...], str] | None:
 
     Raises UserError when the file is missing or damaged.
     """
-    try:
+    with _opened(path, f"expected arrays in {path}") as archive:
+        return _header(archive, name) if f"{name}.npy" in archive.namelist() else None
+
+
+@contextmanager
+def _opened(path: Path, expected: str) -> Iterator[zipfile.ZipFile]:
+    """An archive whose directory is sound; whatever reading it raises becomes a UserError."""
+    with bad_input(expected):
+        check_archive(path)
         with zipfile.ZipFile(path) as archive:
-            if f"{name}.npy" not in archive.namelist():
-                return None
-            with archive.open(f"{name}.npy") as file:
-                return _header(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"expected arrays in {path}, got: {reason}") from error
+            yield archive
 
 
-def _header(file: Any) -> tuple[tuple[int, ...], str]:
-    version = npy.read_magic(file)
+def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], str]:
+    with archive.open(f"{name}.npy") as file:
+        # A header states its own length, which may be gigabytes.
+        start = io.BytesIO(file.read(MAX_HEADER))
+    version = npy.read_magic(start)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(file)
+    shape, _, dtype = read(start)
+    # True is an int to numpy, and equal to 1.
+    if not all(type(size) is int for size in shape):
+        raise UserError(
+            f"expected whole numbers as the shape of {name} in {archive.filename}, got {shape}"
+        )
     return shape, str(dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robench.base.errors import UserError
+from robench.base.errors import CacheError, UserError
 from robench.base.hashing import file_hash
 from robench.core.outcomes import worst_cases
 from robench.core.threat import Threat, distance
 from robench.records.challenges import (
     MAX_EXAMPLES,
     Challenge,
+    check_source,
     examples_file,
     read_challenges,
     write_challenge,
@@ -56,10 +58,13 @@ def challenge(
 
     `examples` is a .npz file of `images`, uint8 or float32 on the 8-bit grid, shape (N, C, H, W):
     one for each judged image, or for those at the positions `index`, int64, shape (N,). Raises
-    UserError for a record that does not stand, another threat, and the first illegal example.
+    UserError for a source that is not one visible line, a record that does not stand, another
+    threat, and the first illegal example; CacheError when the disk refuses.
     """
-    if not 0 < len(source) <= 200:
-        raise UserError("expected a source of 1 to 200 letters, got another; set --source")
+    try:
+        check_source(source)
+    except ValueError as error:
+        raise UserError(f"{error}; set --source") from error
     subject = _stands(folder, places)
     threat, held = _held(subject, norm, eps)
     index = _index(examples, len(held))
@@ -141,23 +146,37 @@ def _require_legal(
     far = float(distance(candidates[[first]], images[[first]], threat.norm))
     raise UserError(
         f"expected examples on the 8-bit grid within {threat.norm} {threat.eps:.6g} of the judged "
-        f"images, got one of image {int(index[first])} at distance {far:.6g}, or between two steps"
+        f"images, got one at position {int(index[first])}, at distance {far:.6g} or between two "
+        "steps"
     )
 
 
 def _keep(
     subject: Subject, threat: Threat, source: str, broken: torch.Tensor, changed: np.ndarray
 ) -> Path:
-    work = subject.folder / f".challenge.{os.getpid()}.npz"
-    np.savez_compressed(work, images=changed)
-    said = {
-        "norm": threat.norm,
-        "eps": threat.eps,
-        "source": source,
-        "date": datetime.now(UTC).date().isoformat(),
-        "broken": broken.tolist(),
-        "examples": file_hash(work),
-    }
-    kept = Challenge.model_validate(said)
-    work.rename(examples_file(subject.folder, kept))
-    return write_challenge(kept, subject.folder)
+    """Write both files beside the record's folder, and move them in when they are whole."""
+    home = subject.folder.resolve()
+    work = home.with_name(f".{home.name}.{os.getpid()}.partial")
+    try:
+        work.mkdir()
+        examples = work / "examples.npz"
+        np.savez_compressed(examples, images=changed)
+        said = {
+            "norm": threat.norm,
+            "eps": threat.eps,
+            "source": source,
+            "date": datetime.now(UTC).date().isoformat(),
+            "broken": broken.tolist(),
+            "examples": file_hash(examples),
+        }
+        kept = Challenge.model_validate(said)
+        written = write_challenge(kept, work)
+        # A challenge without its examples would be a damaged one.
+        examples.rename(examples_file(subject.folder, kept))
+        return written.rename(subject.folder / written.name)
+    except OSError as error:
+        raise CacheError(
+            f"expected to write beside {home}, got: {error}; free some space or copy the record"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

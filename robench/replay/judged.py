@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def examples_again(subject: Subject) -> str:
     for index, row in enumerate(subject.valid):
         where = named(row.attack, row.access, row.norm, row.eps)
         found = load_examples(subject.folder / EXAMPLES, row_name(index), subject.test.images)
-        _require_legal(where, subject.threat(row), found, images)
+        _require_legal(where, subject.threat(row), found, images, range(len(images)))
         part = subject.part(row)
         for norm, recorded in (("linf", part.linf), ("l2", part.l2)):
             now = distance(found, images, norm).numpy()
@@ -129,7 +130,7 @@ def challenges_again(subject: Subject) -> str:
         if held:
             raise Refuted(
                 f"the challenge of {challenge.source} does not break {len(held)} of "
-                f"{len(challenge.broken)} images, image {held[0]} for one"
+                f"{len(challenge.broken)} images, position {held[0]} for one"
             )
     return f"{len(challenges)} challenges break the images that they name"
 
@@ -138,13 +139,14 @@ def broken_by(subject: Subject, challenge: Challenge) -> list[bool]:
     """Which of a challenge's images its examples break; raises Refuted for illegal ones."""
     if challenge.broken[-1] >= len(subject.test):
         raise Refuted(
-            f"the challenge of {challenge.source} names image {challenge.broken[-1]} of "
-            f"{len(subject.test)}"
+            f"the challenge of {challenge.source} names position {challenge.broken[-1]} of "
+            f"{len(subject.test)} images"
         )
     test = subject.test.take(torch.tensor(challenge.broken))
     found = load_examples(examples_file(subject.folder, challenge), "images", test.images)
     threat = Threat(challenge.norm, challenge.eps)
-    _require_legal(f"the challenge of {challenge.source}", threat, found, test.float_images())
+    name = f"the challenge of {challenge.source}"
+    _require_legal(name, threat, found, test.float_images(), challenge.broken)
     return surely_wrong(subject, found, test.labels, "challenge").tolist()
 
 
@@ -156,12 +158,19 @@ def surely_wrong(
         return Judge(subject.deployed, subject.randomised).wrong(images, labels)
 
 
-def _require_legal(where: str, threat: Threat, found: torch.Tensor, images: torch.Tensor) -> None:
+def _require_legal(
+    where: str,
+    threat: Threat,
+    found: torch.Tensor,
+    images: torch.Tensor,
+    positions: Sequence[int],
+) -> None:
     legal = threat.contains(found, images)
     if not bool(legal.all()):
         first = int((~legal).nonzero()[0, 0])
         raise Refuted(
-            f"{where}: {int((~legal).sum())} examples lie outside the threat, image {first} for one"
+            f"{where}: {int((~legal).sum())} examples lie outside the threat, position "
+            f"{positions[first]} for one"
         )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from robench.base.errors import ConfigError, PluginError
 from robench.base.hashing import digest
+from robench.base.text import one_line
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import Component, Dataset, Model
 from robench.plugin.content import network_digest
@@ -65,8 +66,8 @@ class GivenModel(Model):
         try:
             result: nn.Module = deepcopy(self.module)
         except (RuntimeError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise PluginError(f"expected a network that can be copied, got: {reason}") from error
+            words = one_line(error)[:200]
+            raise PluginError(f"expected a network that can be copied, got: {words}") from error
         return result
 
 

@@ -20,6 +20,7 @@ from robench.base.errors import PluginError
 from robench.base.hashing import digest, plain_options
 from robench.base.machine import cpu_name, keep_memory
 from robench.base.seeds import derive, seed_scope
+from robench.base.text import one_line
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, DataInfo, Record, Value
 from robench.plugin import guest
@@ -156,8 +157,7 @@ def _plain_value(metric: Metric, value: Any) -> dict[str, Any]:
             raise TypeError(f"expected a Value, got {type(value).__name__}")
         return Value.model_validate(value.model_dump(warnings=False)).model_dump()
     except (ValidationError, TypeError, AttributeError) as error:
-        text = " ".join(str(error).split())
-        raise PluginError(f"values of {guest.name_of(metric)}: {text}") from error
+        raise PluginError(f"values of {guest.name_of(metric)}: {one_line(error)}") from error
 
 
 def _measure_inputs(metric: Metric, evidence: RunEvidence) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from robench.base.errors import UserError
+from robench.base.text import one_line
 from robench.core.record import Axis, Frozen, Record
 from robench.studies.run import Records
 
@@ -162,8 +163,7 @@ def read_reasons(folder: Traversable | None, study: str) -> Mapping[str, Reason]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"expected reasons in {file}, got {where}: {first['msg']}") from error
     except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"expected YAML in {file}, got: {line}") from error
+        raise UserError(f"expected YAML in {file}, got: {one_line(error)}") from error
 
 
 def _at(tree: Any, path: str) -> Any:

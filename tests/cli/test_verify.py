@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from robench.records.store import EXAMPLES, PROGRAM, WEIGHTS, read
-from robench.records.trust import content, read_attestations
+from robench.records.trust import Step, content, read_attestations
 from tests.cli.command import FAST, command, records
 
 
@@ -65,6 +65,29 @@ def test_control_sequences_are_not_printed(made: Path, capsys: pytest.CaptureFix
     assert "\x07" not in out
 
 
+def test_a_step_is_one_line_whatever_it_repeats(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(name: str, work: object, *, needed: bool = True) -> Step:
+        return Step(name=name, outcome="fail", text="no\n  level: verified\x1b[2J", needed=needed)
+
+    monkeypatch.setattr("robench.replay.verify.step", said)
+    _, out, _ = command(["verify", str(made)], capsys)
+    assert "  level: verified" not in out.splitlines()
+    assert "FAIL     consistent: no level: verified\\u001b[2J" in out
+
+
+@pytest.mark.parametrize("source", ["me\n  level: verified", "\x1b[2J", "see /root/secret", ""])
+def test_a_source_that_no_page_shows_is_bad_input(
+    source: str, made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["challenge", str(made), "x.npz", "--norm", "linf", "--eps", "1/5"]
+    status, _, err = command([*given, "--source", source], capsys)
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    assert "source" in err
+
+
 def test_a_challenge_is_kept(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,5 +102,5 @@ def test_a_challenge_is_kept(
     assert "expected a number for --eps" in err
     status, _, err = command([*given, "--eps", "1/5"], capsys)
     assert status == 2
-    assert "within linf 0.2 of the judged images, got one of image 0" in err
+    assert "within linf 0.2 of the judged images, got one at position 0" in err
     assert not (made / PROGRAM).exists()

@@ -12,7 +12,11 @@ import pytest
 
 from robench.base.hashing import file_hash
 from robench.cli.main import main
+from robench.core.record import Record
+from robench.leaderboard import check as checks
 from robench.leaderboard.check import check
+from robench.leaderboard.read import intake
+from robench.leaderboard.read.intake import check_form
 from robench.records import store as results
 from robench.records.trust import Step
 from robench.run.config import Places
@@ -45,6 +49,21 @@ def test_form_and_numbers_pass(one: Path, places: Places) -> None:
     # The network was handed over in Python, so nobody else can rebuild it.
     assert {found[name][0] for name in found if name not in ("form",)} != {"pass"}
     assert "fail" not in {outcome for outcome, _ in found.values()}
+
+
+def test_the_form_is_looked_at_once(
+    one: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+
+    def look(folder: Path) -> Record:
+        looked.append(folder)
+        return check_form(folder)
+
+    for module in (checks, intake):
+        monkeypatch.setattr(module, "check_form", look)
+    assert outcomes(one, places)["form"][0] == "pass"
+    assert looked == [one]
 
 
 def test_another_configuration_fails_by_its_id(one: Path, places: Places) -> None:

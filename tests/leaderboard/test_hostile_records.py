@@ -746,17 +746,27 @@ def test_checks_go_on_after_a_bad_record(
     assert steps == [("form", "pass"), ("consistent", "pass"), ("verified", "not done")]
 
 
+@pytest.mark.parametrize(
+    ("reader", "outcomes"),
+    [
+        ("robench.leaderboard.read.intake.check_config", [("form", "fail")]),
+        ("robench.records.consistent.check_outcomes", [("form", "pass"), ("consistent", "fail")]),
+    ],
+)
 def test_a_reader_that_raises_leaves_one_record_out(
-    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reader: str,
+    outcomes: list[tuple[str, str]],
+    good: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(record: object, folder: Path) -> None:
+    def broken(*_: object) -> None:
         raise MemoryError("a bug")
 
-    monkeypatch.setattr("robench.leaderboard.read.intake.hold", broken)
+    monkeypatch.setattr(reader, broken)
     with pytest.raises(UserError, match="MemoryError: a bug"):
         take(good)
     found = list(check([good], Places(), sample=0))
-    assert [(r.check, r.outcome) for r in found] == [("form", "pass"), ("consistent", "fail")]
+    assert [(r.check, r.outcome) for r in found] == outcomes
 
 
 def test_what_is_not_supported_is_not_done(good: Path, tmp_path: Path) -> None:
@@ -835,6 +845,13 @@ def test_places_are_seen(text: str) -> None:
 )
 def test_other_texts_are_no_places(text: str) -> None:
     assert not private.PATH.search(text)
+
+
+@pytest.mark.parametrize("text", ["a\u200bb", "a\u2060b", "a\x1b[2Jb", "a\u202eb"])
+def test_what_a_terminal_is_not_shown_no_page_shows(text: str) -> None:
+    with pytest.raises(UserError, match="plain characters in notes"):
+        private.check_text(text, "notes")
+    private.check_text("a line\nand\ta column", "notes")
 
 
 def test_names_of_this_machine_are_seen(

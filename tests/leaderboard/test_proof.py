@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 
 from robench.base.errors import UserError
+from robench.base.hashing import file_hash
+from robench.base.text import HIDDEN
 from robench.cli.main import main
 from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
@@ -24,7 +26,7 @@ from robench.leaderboard.table.proof import broken_by
 from robench.leaderboard.table.row import make_row
 from robench.leaderboard.write import gather, rowpage
 from robench.records import store as results
-from robench.records.challenges import Challenge
+from robench.records.challenges import Challenge, examples_file, write_challenge
 from robench.records.trust import Attestation, Step, content, write_attestation
 from tests.leaderboard.made import claim
 from tests.leaderboard.test_build import files
@@ -192,13 +194,34 @@ def test_images_that_the_record_lacks_are_refused() -> None:
         challenged(replace(one, challenges=(BROKEN.model_copy(update={"broken": (40,)}),)))
 
 
+@pytest.mark.parametrize("source", ["see /root/secret", "me\u202e", "me\n  level: verified"])
+def test_a_source_that_a_record_may_not_hold_is_refused(copy: Path, source: str) -> None:
+    folder = next(results.folders(copy))
+    examples = folder / "x.npz"
+    np.savez(examples, images=np.zeros((4, 1, 8, 8), np.uint8))
+    one = BROKEN.model_copy(update={"source": source, "examples": file_hash(examples)})
+    examples.rename(examples_file(folder, one))
+    write_challenge(one, folder)
+    with pytest.raises(UserError, match="source"):
+        claims.read_claim(folder, {})
+
+
+def test_an_attestation_is_shown_in_visible_lines(copy: Path, tmp_path: Path) -> None:
+    steps = (Step(name="model\u202e", outcome="fail", text="a\n\u2066b"), *STEPS)
+    name = attest(folder_with(4, copy), copy.parent / "verified", steps)
+    build([copy], tmp_path / "page")
+    page = (tmp_path / "page/rows" / name / "index.html").read_text()
+    assert "a \\u2066b" in page
+    assert not HIDDEN.search(page)
+
+
 def test_a_challenge_stands_on_the_page_and_in_every_number(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = next(f for f in results.folders(copy) if results.read(f).audit)
     name = attest(folder, copy.parent / "verified")
     audit = max(results.read(folder).audit, key=lambda one: one.eps)
-    table = pd.read_parquet(folder / claims.AUDIT)
+    table = pd.read_parquet(folder / "audit.parquet")
     held = table[(table.norm == audit.norm) & (table.eps == audit.eps) & table.held]
     one = BROKEN.model_copy(
         update={"norm": audit.norm, "eps": audit.eps, "broken": tuple(held.position.tolist())}

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from robench.base.errors import UserError
+from robench.base.hashing import file_hash
 from robench.core.threat import Threat
-from robench.records.challenges import examples_file, read_challenges
+from robench.records.challenges import (
+    Challenge,
+    examples_file,
+    read_challenges,
+    write_challenge,
+)
 from robench.records.consistent import Inspected
 from robench.records.store import read, read_outcomes
+from robench.records.trust import content
 from robench.replay import challenge as module
 from robench.replay import verify as verification
 from robench.replay.challenge import challenge
@@ -90,8 +99,11 @@ def test_floats_on_the_grid_and_some_images_do(weak: Path, places: Places, tmp_p
         (lambda x: x[:-1], "expected images of shape"),
         (lambda x: x.astype(np.int32), "expected images of shape"),
         (lambda x: (x + np.float32(0.5)) / np.float32(255), "between two steps"),
-        (lambda x: np.full(x.shape, np.nan, np.float32), "got one of image 0"),
-        (lambda x: np.where(np.arange(len(x))[:, None, None, None] == 9, 255 - x, x), "image 9 at"),
+        (lambda x: np.full(x.shape, np.nan, np.float32), "got one at position 0"),
+        (
+            lambda x: np.where(np.arange(len(x))[:, None, None, None] == 9, 255 - x, x),
+            "position 9, at",
+        ),
     ],
 )
 def test_illegal_examples_are_one_line(
@@ -117,6 +129,55 @@ def test_positions_are_increasing_and_there(
     np.savez(tmp_path / "x.npz", images=clean[: len(index)], index=given)
     with pytest.raises(UserError, match="positions"):
         challenge(weak, tmp_path / "x.npz", "linf", 0.2, "me", places)
+
+
+SOURCES = ["", "x" * 201, "me\n  level: verified", "a\x1b[2Jb", "a\u202eb", " me", "   ", "a\tb"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_source_is_one_visible_line(source: str, places: Places, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a source of 1 to 200 letters on one visible line"):
+        challenge(tmp_path, tmp_path / "x.npz", "linf", 0.2, source, places)
+    said = {"norm": "linf", "eps": 0.2, "date": "2026-11-21", "broken": [0], "examples": "0" * 64}
+    with pytest.raises(ValidationError, match="one visible line"):
+        Challenge.model_validate({**said, "source": source})
+    assert Challenge.model_validate({**said, "source": "A <i>, B & C 2026"})
+
+
+def test_a_challenge_that_dies_leaves_the_record_as_it_was(
+    weak: Path, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> Path:
+        assert content(weak) == before
+        raise KeyboardInterrupt
+
+    images, _ = better(weak, places)
+    np.savez(tmp_path / "x.npz", images=images)
+    before = content(weak)
+    for name in ("file_hash", "write_challenge"):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, die)
+            with pytest.raises(KeyboardInterrupt):
+                challenge(weak, tmp_path / "x.npz", "linf", 0.2, "me", places)
+        assert content(weak) == before
+        assert [path.name for path in weak.parent.iterdir()] == [weak.name]
+
+
+@pytest.mark.parametrize("moved", [0, 255])
+def test_positions_of_a_false_challenge_are_those_of_the_judged_images(
+    weak: Path, places: Places, moved: int
+) -> None:
+    """Neither numbers in the test set nor places in the challenge."""
+    work = weak / "x.npz"
+    shape = forger.subject(weak, places).test.images.shape[1:]
+    np.savez(work, images=np.full((2, *shape), moved, np.uint8))
+    said = {"norm": "linf", "eps": 0.001, "source": "me", "date": "2026-11-21", "broken": [7, 90]}
+    false = Challenge.model_validate({**said, "examples": file_hash(work)})
+    work.rename(examples_file(weak, false))
+    write_challenge(false, weak)
+    steps = {s.name: s for s in verification.verify(weak, places, seed=0).steps}
+    assert steps["challenges"].outcome == "fail"
+    assert re.search("position (7|90) for one", steps["challenges"].text), steps["challenges"].text
 
 
 def test_a_damaged_challenge_is_one_line(weak: Path, places: Places, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from robench.replay.verify import Verification, verify
 from robench.run import attacks
 from robench.run.config import Places
 from robench.training.loop import Trainer
+from tests.records.test_examples import HOSTILE
 from tests.replay import forger
 
 Copy = Callable[[Path], Path]
@@ -110,6 +111,14 @@ def test_weak_examples_under_a_strong_model(forged: Path, places: Places) -> Non
 
     forger.with_examples(forged, places, weak)
     require_found(forged, places, "crafted again", "its own attack is stronger than its row")
+
+
+@pytest.mark.parametrize("kind", ["an open bracket", "minus", "encrypted", "a shape of truth"])
+def test_examples_that_no_reader_expects(kind: str, forged: Path, places: Places) -> None:
+    """They come from the record, so they fail it; they are not left undone."""
+    (forged / EXAMPLES).write_bytes(HOSTILE[kind]())
+    forger.seal(forged)
+    require_found(forged, places, "examples", "expected .* in ")
 
 
 def test_an_invented_audit(forged: Path, places: Places) -> None:
@@ -243,7 +252,7 @@ def test_images_one_step_outside_the_ball(forged: Path, places: Places) -> None:
         return moved
 
     forger.with_examples(forged, places, outside)
-    require_found(forged, places, "examples", "1 examples lie outside the threat, image 7")
+    require_found(forged, places, "examples", "1 examples lie outside the threat, position 7")
 
 
 def test_distances_that_are_not_the_examples(forged: Path, places: Places) -> None:

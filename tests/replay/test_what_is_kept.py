@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -12,10 +15,11 @@ import robench
 from robench.base.hashing import file_hash
 from robench.core.data import Data
 from robench.core.weights import load_weights
-from robench.records.store import PROGRAM, WEIGHTS
+from robench.records.store import PROGRAM, WEIGHTS, read
 from robench.replay.verify import Verification, verify
 from robench.run.config import Places
 from robench.training.recipe import TrainConfig
+from tests.docs.pages import DOCS, blocks, written
 from tests.replay.conftest import evaluated
 
 
@@ -33,6 +37,25 @@ def test_weights_are_those_that_were_trained(float_record: Path) -> None:
 def test_a_program_needs_no_weights(program_record: Path) -> None:
     assert (program_record / PROGRAM).is_file()
     assert not (program_record / WEIGHTS).exists()
+
+
+def test_examples_are_read_as_the_documentation_says(program_record: Path, tmp_path: Path) -> None:
+    (block,) = [b for b in blocks(DOCS / "explanation/trust.md") if b.language == "python"]
+    known: dict[str, Any] = {"robench": robench, "np": np, "pd": pd, "root": tmp_path}
+    exec(block.text, known | {"folder": program_record}, known)
+    clean = known["data"].test.images.numpy()[known["numbers"]]
+    far = np.abs(known["examples"].astype(int) - clean).max((1, 2, 3)) / 255
+    table = known["outcomes"]
+    first = read(program_record).rows[0]
+    recorded = table[(table.attack == first.attack) & (table.eps == first.eps)].linf
+    assert np.allclose(far, recorded, atol=1e-6)
+    assert far.max() > 0
+
+
+def test_every_file_is_documented(program_record: Path, certified_record: Path) -> None:
+    page = written("explanation/trust.md")
+    for path in (*program_record.iterdir(), *certified_record.iterdir()):
+        assert f"`{path.name}`" in page
 
 
 def test_a_checkpoint_is_not_opened_again(

@@ -11,9 +11,10 @@ from robench.base.hashing import digest
 from robench.core.outcomes import ABSTAIN, Outcomes, RowOutcomes, Score, worst_cases
 from robench.core.record import Record, Value, share
 from robench.core.threat import TOLERANCE
-from robench.leaderboard.read.claims import AUDIT, Claim
+from robench.leaderboard.read.claims import Claim
 from robench.records.challenges import Challenge
 from robench.records.compare import budgets
+from robench.records.support.held import AUDIT_TABLE
 from robench.records.tables import read_columns
 
 WORST = "worst_case_accuracy"
@@ -114,7 +115,7 @@ Held = list[tuple[int, bool]]
 
 
 def _audits(claim: Claim) -> dict[Threat, Held]:
-    path: Path = claim.folder / AUDIT
+    path: Path = claim.folder / f"{AUDIT_TABLE}.parquet"
     if not path.is_file():
         return {}
     table = read_columns(path)

@@ -10,13 +10,11 @@ from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes
 from robench.core.record import Record
 from robench.leaderboard.read.intake import Taken, take
+from robench.leaderboard.read.private import check_text
 from robench.records.challenges import Challenge, read_challenges
-from robench.records.store import PROGRAM
+from robench.records.store import artefact
 from robench.records.trust import Attestation, Level, content, level
 
-WEIGHTS = (PROGRAM, "model.safetensors")
-"""Files that are the deployed model."""
-AUDIT = "audit.parquet"
 CHALLENGES = "challenges"
 """The step of a verification that judges challenges."""
 
@@ -75,13 +73,13 @@ class Claim:
 def read_claim(folder: Path, attestations: Attestations) -> Claim:
     """Take a record in; raises UserError for one that cannot stand on a page."""
     taken, its = take(folder), content(folder)
-    return Claim(taken, its, _weights(taken), attestations.get(its), tuple(read_challenges(folder)))
+    challenges = tuple(read_challenges(folder))
+    for one in challenges:
+        check_text(one.source, "the source of a challenge")
+    return Claim(taken, its, _weights(taken), attestations.get(its), challenges)
 
 
 def _weights(taken: Taken) -> str | None:
     """The digest that the record states of its model, or that of the file of an older record."""
-    for name in WEIGHTS:
-        path = taken.folder / name
-        if found := taken.record.files.get(name) or (file_hash(path) if path.is_file() else None):
-            return found
-    return None
+    kept = artefact(taken.folder)
+    return (taken.record.files.get(kept.name) or file_hash(kept)) if kept else None

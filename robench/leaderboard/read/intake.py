@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench.base.errors import UserError
+from robench.base.errors import UserError, bad_input
 from robench.base.files import check_archive, folders_with, read_picture, read_plain, require_plain
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
@@ -79,24 +79,25 @@ def take(folder: Path) -> Taken:
 
     Raises UserError, whatever is wrong: a bad record costs itself alone.
     """
-    try:
-        found = hold(check_form(folder), folder)
-    except UserError:
-        raise
-    # Whatever a hostile file makes a reader raise, the other records are sound.
-    except Exception as error:
-        text = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"expected a record that can be read, got {type(error).__name__}: {text}"
-        ) from error
+    return hold_taken(check_form(folder), folder)
+
+
+def hold_taken(record: Record, folder: Path) -> Taken:
+    """Hold a record of sound form against its files; raises UserError for a contradiction."""
+    found = hold(record, folder)
     return Taken(found.record, found.outcomes, found.unfounded, folder)
 
 
 def check_form(folder: Path) -> Record:
     """Read a record: its files, names, texts and numbers, before anything is computed from them.
 
-    Raises UserError.
+    Raises UserError, whatever a hostile file makes a reader raise.
     """
+    with bad_input("expected a record that can be read"):
+        return _form(folder)
+
+
+def _form(folder: Path) -> Record:
     _check_files(folder)
     data = read_plain(folder / RECORD, MAX_RECORD_BYTES)
     _check_json(data)

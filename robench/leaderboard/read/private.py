@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from robench.base.errors import UserError
+from robench.base.text import HIDDEN
 from robench.core.record import Record
 
 PATH = re.compile(
@@ -18,10 +19,6 @@ PATH = re.compile(
     r"""|(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\[\w.-]+\\|file:/|/(?:home|Users|root)/"""
 )
 """A place on somebody's machine; `8/255`, `img/s` and addresses on the web are none."""
-HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
-)
-"""Characters that move a terminal's cursor, turn a line's direction, or cannot be seen."""
 SHARED = {"root", "user", "admin", "ubuntu", "localhost", "runner", "build", "nobody", "jovyan"}
 """Names of accounts and hosts that say nothing about anybody."""
 LEAST = 4
@@ -39,8 +36,13 @@ def check_private(record: Record, data: bytes) -> None:
     if "\\" not in text and _wrong("\n".join(set(text.split('"')[1::2]))) is None:
         return
     for where, one in _texts(record.model_dump(), ""):
-        if wrong := _wrong(one):
-            raise UserError(f"expected {wrong[0]} in {where}, got {wrong[1][:60]!a}{wrong[2]}")
+        check_text(one, where)
+
+
+def check_text(text: str, where: str) -> None:
+    """Raise UserError for what `check_private` refuses, in one text; `where` names it."""
+    if wrong := _wrong(text):
+        raise UserError(f"expected {wrong[0]} in {where}, got {wrong[1][:60]!a}{wrong[2]}")
 
 
 def _wrong(text: str) -> tuple[str, str, str] | None:
@@ -48,7 +50,8 @@ def _wrong(text: str) -> tuple[str, str, str] | None:
     if found := PATH.search(text):
         place = text[found.start() :].partition("\n")[0]
         return "no place on a machine", place, "; give it relative to the data root"
-    if found := HIDDEN.search(text):
+    # A tab is white space on a page.
+    if found := HIDDEN.search(text.replace("\t", " ")):
         return "plain characters", found.group(), ""
     own = _own()
     if own is not None and (found := own.search(text)):

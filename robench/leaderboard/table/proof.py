@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from robench.leaderboard.read.challenged import Break, breaks
-from robench.leaderboard.read.claims import AUDIT, Claim
+from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.threat import RankingThreat
 from robench.leaderboard.read.twins import Aside, Settled, Version
 from robench.leaderboard.table.formats import interval, number
+from robench.records.support.held import AUDIT_TABLE
 from robench.records.trust import Attestation, Level
 
 
@@ -82,7 +83,8 @@ def prove(settled: Settled, threat: RankingThreat | None) -> Proof:
     claims = settled.claims
     every = [*settled.versions, *settled.uncounted]
     several = [_replicate(one, threat, one in settled.versions) for one in every]
-    missing = [one for one in claims if one.record.audit and not (one.folder / AUDIT).is_file()]
+    table = f"{AUDIT_TABLE}.parquet"
+    missing = [one for one in claims if one.record.audit and not (one.folder / table).is_file()]
     return Proof(
         level=settled.level,
         unfounded=tuple(dict.fromkeys(text for one in claims for text in one.taken.unfounded)),

@@ -14,7 +14,7 @@ from robench.leaderboard.read.merge import families, groups
 from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.write.collect import collect
-from robench.leaderboard.write.parallel import Each, reason
+from robench.leaderboard.write.parallel import Each, why
 
 Left = dict[str, str]
 """Why a record feeds no row, by the digest of its files."""
@@ -58,7 +58,7 @@ def _take(attestations: Attestations, at: tuple[Path, Path]) -> BoardRow | str:
         return collect(settle([claim])[0], claim.id, place)
     except Exception as error:
         shutil.rmtree(place, ignore_errors=True)
-        return reason(error)
+        return why(error)
 
 
 def _waiting(row: BoardRow, out: Path) -> Path:
@@ -88,7 +88,7 @@ def _settle(
     try:
         return _rows(claims, out)
     except Exception as error:
-        return _without(claims, reason(error), out)
+        return _without(claims, why(error), out)
 
 
 def _without(claims: Sequence[Claim], why: str, out: Path) -> tuple[list[BoardRow], Left]:

@@ -11,6 +11,7 @@ import jinja2
 import markupsafe
 
 from robench.base.paths import shipped
+from robench.base.text import one_line
 from robench.leaderboard.table import formats
 from robench.leaderboard.table.proof import broken_by
 
@@ -32,6 +33,7 @@ def environment() -> jinja2.Environment:
         plain=plain_text,
         breakable=breakable,
         broken_by=broken_by,
+        one_line=one_line,
     )
     found.globals.update(badges=formats.BADGES, levels=formats.LEVEL_MARKS)
     return found

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from robench.base.errors import UserError
+from robench.base.text import one_line, reason
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,9 +36,9 @@ def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> Ite
     return map(function, items)
 
 
-def reason(error: Exception) -> str:
+def why(error: Exception) -> str:
     """Why something of a record failed, in a line; also what nobody foresaw."""
-    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    text = one_line(error) if isinstance(error, UserError) else reason(error)
     return text[:MAX_REASON]
 
 

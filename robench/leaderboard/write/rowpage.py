@@ -18,7 +18,7 @@ from robench.leaderboard.table.site import Site
 from robench.leaderboard.table.values import header
 from robench.leaderboard.write import downloads
 from robench.leaderboard.write.pages import write_page
-from robench.leaderboard.write.parallel import Each, reason
+from robench.leaderboard.write.parallel import Each, why
 from robench.leaderboard.write.tabledata import row_text, write_table
 from robench.records.store import read
 from robench.run.again import again
@@ -93,7 +93,7 @@ def write_row(job: RowJob) -> downloads.Lines | str:
     try:
         return _write_row(job)
     except Exception as error:
-        return reason(error)
+        return why(error)
 
 
 def _write_row(job: RowJob) -> downloads.Lines:
