@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
 from robench.base.errors import ConfigError
+from robench.base.files import require_writable
 from robench.base.hashing import plain_options
 from robench.core.record import AUDITED, RUN_KINDS, run_id
 from robench.core.threat import ThreatConfig
@@ -23,9 +25,12 @@ from robench.plugin.components import (
     Model,
 )
 from robench.plugin.registry import registry
+from robench.plugin.typed import read_options
 from robench.training.recipe import Recipe, TrainConfig
 
 C = TypeVar("C")
+DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:[0-9]{1,2})?")
+MAX_THREADS = 4_096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +91,29 @@ Access = WhiteBox | Transfer
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a run finds and leaves its files, and what it computes on; never part of its id."""
+    """Where a run finds and leaves its files, and what it computes on; never part of its id.
+
+    Raises ConfigError for another device than auto, cpu, cuda, mps or xpu (cuda:1 is the second
+    of several), and for other threads than 1 to MAX_THREADS. Whether the device is there, and the
+    folders can be written, is asked when something is to be run.
+    """
 
     results: Path = Path("results")
     cache: Path = Path("cache")
     data_root: Path = Path("data")
     device: str = "auto"
     threads: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        for name, value in read_options(type(self), vars(self), "places").items():
+            object.__setattr__(self, name, value)
+        if not DEVICE.fullmatch(self.device):
+            raise ConfigError(
+                "expected device to be auto, cpu, cuda, mps or xpu, or one of several such as "
+                f"cuda:1, got {self.device!r:.80}"
+            )
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise ConfigError(f"expected threads from 1 to {MAX_THREADS}, got {self.threads}")
 
     @classmethod
     def from_environment(cls) -> Places:
@@ -102,6 +123,11 @@ class Places:
             cache=Path(os.environ.get("ROBENCH_CACHE", "cache")),
             data_root=Path(os.environ.get("ROBENCH_DATA", "data")),
         )
+
+    def require_writable(self) -> None:
+        """Raise UserError unless results and cache can be written: asked before the work."""
+        require_writable(self.results, "results=")
+        require_writable(self.cache, "cache=")
 
 
 @dataclass(frozen=True, kw_only=True)
