@@ -11,6 +11,16 @@ RobenchError
 
 from __future__ import annotations
 
+import os
+
+DEBUG = "ROBENCH_DEBUG"
+"""Set in the environment, what nobody foresaw is raised with its traceback."""
+
+
+def debugging() -> bool:
+    """Whether whoever runs robench wants tracebacks rather than a line."""
+    return bool(os.environ.get(DEBUG))
+
 
 class RobenchError(Exception):
     """Base of every error robench raises on purpose."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from robench.base.errors import ConfigError, DataError, UserError
+from robench.base.errors import ConfigError, DataError, UserError, debugging
 from robench.leaderboard.read.intake import Taken, check_form, find_records, take
 from robench.records.store import PROGRAM, WEIGHTS, read
 from robench.records.trust import Step
@@ -105,6 +105,8 @@ def _verified(folder: Path, places: Places) -> Iterator[Step]:
 def _failed(name: str, error: Exception) -> Step:
     text = " ".join(str(error).split())
     known = isinstance(error, UserError)
+    if debugging() and not known:
+        raise error
     return Step(
         name=name, outcome="fail", text=text if known else f"{type(error).__name__}: {text}"
     )

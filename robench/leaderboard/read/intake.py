@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench.base.errors import UserError
+from robench.base.errors import UserError, debugging
 from robench.base.files import check_archive, folders_with, read_picture, read_plain, require_plain
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
@@ -85,6 +85,8 @@ def take(folder: Path) -> Taken:
         raise
     # Whatever a hostile file makes a reader raise, the other records are sound.
     except Exception as error:
+        if debugging():
+            raise
         text = " ".join(str(error).split())[:200]
         raise UserError(
             f"expected a record that can be read, got {type(error).__name__}: {text}"

@@ -96,7 +96,8 @@ def _without(claims: Sequence[Claim], why: str, out: Path) -> tuple[list[BoardRo
     for bad in reversed(claims):
         try:
             rows, left = _rows([one for one in claims if one is not bad], out)
-        except Exception:
+        except Exception as error:
+            reason(error)  # raised when debugging
             continue
         return rows, {**left, bad.content: why}
     return [], dict.fromkeys((one.content for one in claims), why)

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from robench.base.errors import UserError
+from robench.base.errors import UserError, debugging
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,9 +36,15 @@ def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> Ite
 
 
 def reason(error: Exception) -> str:
-    """Why something of a record failed, in a line; also what nobody foresaw."""
-    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return text[:MAX_REASON]
+    """Why something of a record failed, in a line; also what nobody foresaw.
+
+    With ROBENCH_DEBUG set that is raised instead: it may be a fault of robench.
+    """
+    if isinstance(error, UserError):
+        return str(error)[:MAX_REASON]
+    if debugging():
+        raise error
+    return f"{type(error).__name__}: {error}"[:MAX_REASON]
 
 
 @contextmanager
