@@ -13,6 +13,7 @@ from typing import Any, Optional, TypeVar
 from robench.base.errors import ConfigError
 from robench.base.files import require_writable
 from robench.base.hashing import plain_options
+from robench.base.text import one_line
 from robench.core.record import AUDITED, RUN_KINDS, run_id
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import (
@@ -68,7 +69,7 @@ class AuditConfig:
     by themselves are among them in the record."""
 
     def __post_init__(self) -> None:
-        if self.level not in AUDITED:
+        if self.level not in tuple(AUDITED):
             raise ConfigError(f"expected audit to be off, quick or full, got {self.level!r}")
         if self.images is not None and self.images < 10:
             raise ConfigError(f"expected audit.images >= 10, got {self.images}")
@@ -157,8 +158,9 @@ class RunConfig:
         _check_defenses(self.defense, only("compressor", self.compressor))
         if not self.access:
             raise ConfigError("expected access to be white_box, transfer or both, got none")
-        if self.images is not None and self.images < 1:
-            raise ConfigError(f"expected images >= 1, got {self.images}")
+        _check_whole("seed", self.seed, least=0)
+        if self.images is not None:
+            _check_whole("images", self.images, least=1)
 
     def plain(self) -> dict[str, Any]:
         """The configuration as JSON-like data; its digest is the run's id."""
@@ -187,6 +189,13 @@ def only(kind: str, chosen: Mapping[str, C]) -> C:
     if len(chosen) != 1:
         raise ConfigError(f"expected one {kind}, got {', '.join(chosen) or 'none'}")
     return next(iter(chosen.values()))
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise ConfigError(
+            f"expected {name} to be a whole number >= {least}, got {one_line(repr(value)):.80}"
+        )
 
 
 def _check_defenses(defenses: Mapping[str, Defense], compressor: Compressor) -> None:
