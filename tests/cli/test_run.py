@@ -107,6 +107,29 @@ def test_bad_input_is_one_line_and_status_2(
     assert not records(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["attack=pdg"], "got 'pdg'; did you mean 'pgd'?"),
+        (["attack=[fgsm,pdg]"], "got 'pdg'; did you mean 'pgd'?"),
+        (["train=intsr"], "expected train to be one of intrs,"),
+        (["experiment=gone"], "expected experiment to be one of "),
+        (["attack=pgd", "attack.pgd.restrats=1"], "got 'restrats'; did you mean 'restarts'?"),
+        (["train.epocs=1"], "expected an option of train, got 'epocs'; did you mean 'epochs'?"),
+        (["attak=pgd"], "expected a setting of the run, got 'attak'; did you mean 'attack'?"),
+        (["foo=1"], "expected a setting of the run, got 'foo'"),
+        (["attack=pgd", "attack.cw.steps=1"], "attack.cw to be chosen, got 'steps' of it"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_and_nothing_of_hydra(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = command(["run", "--dry-run", *arguments], capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert words in err
+    assert not any(one in err for one in ("+", "search path", "object_type"))
+
+
 @pytest.mark.parametrize("plan", [["--dry-run"], []])
 @pytest.mark.parametrize(
     ("setting", "words"),
