@@ -52,8 +52,18 @@ class PythonModel(Model):
         return network
 
     def identity(self) -> str:
-        """Digest of the module's source: when it changes, the network is trained anew."""
-        source = inspect.getsourcefile(self._function())
+        """Digest of the module's source: when it changes, the network is trained anew.
+
+        Raises ConfigError for what has no source.
+        """
+        function = self._function()
+        try:
+            source = inspect.getsourcefile(function)
+        except TypeError as error:  # compiled, or no function at all
+            raise ConfigError(
+                f"expected a function written in Python at {self.spec}, got "
+                f"{type(function).__name__}; set model.python.spec"
+            ) from error
         return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
 
     def _function(self) -> Callable[..., Any]:

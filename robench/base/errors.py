@@ -11,6 +11,7 @@ RobenchError
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,12 @@ from robench.base.text import reason
 LONGEST = 200
 """Letters of a foreign error that are repeated, at most."""
 DEBUG = "ROBENCH_DEBUG"
-"""Set in the environment, faults of robench show where they came from."""
+"""Set in the environment, what nobody foresaw is raised with its traceback."""
+
+
+def debugging() -> bool:
+    """Whether whoever runs robench wants tracebacks rather than a line."""
+    return bool(os.environ.get(DEBUG))
 
 
 class RobenchError(Exception):
@@ -61,4 +67,6 @@ def bad_input(expected: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
+        if debugging():
+            raise
         raise UserError(f"{expected}, got {reason(error)[:LONGEST]}") from error

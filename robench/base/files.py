@@ -49,6 +49,26 @@ def require_plain(path: Path) -> None:
     _require_file(path.lstat().st_mode, path)
 
 
+def require_writable(folder: Path, option: str) -> None:
+    """Raise UserError unless `folder` is one to write into, or can be made; makes nothing.
+
+    `option` is what named it on the command line, such as `--out`.
+    """
+    near = folder
+    while not os.path.lexists(near) and near != near.parent:
+        near = near.parent
+    if not near.is_dir():
+        fault = f"{str(near)!r} is no folder"
+    elif not os.access(near, os.W_OK | os.X_OK):
+        fault = f"{str(near)!r} may not be written"
+    else:
+        return
+    raise UserError(
+        f"expected {option} to name a folder to write into, got {str(folder)!r}: {fault}; "
+        f"set {option} to another folder"
+    )
+
+
 def _require_file(mode: int, path: Path) -> None:
     if not stat.S_ISREG(mode):
         raise UserError(f"expected plain files, got the {_kind(mode)} {path.name!r}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING
+
+from robench.base.errors import UserError
 
 if TYPE_CHECKING:
     from robench.run.cache import Cache
@@ -26,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
     from robench.run.cache import Cache
     from robench.run.config import Places
 
+    if not 0 <= options.days < math.inf:
+        raise UserError(f"expected --days of at least 0, and finite, got {options.days}")
     cache = Cache(Places.from_environment().cache)
     if options.action == "prune":
         freed = cache.prune(options.days * DAY)

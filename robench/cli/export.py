@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from robench.base.files import require_writable
 from robench.base.machine import resume_collector
 from robench.cli.main import report_broken
 
@@ -25,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from robench.replay.export import export
     from robench.run.config import Places
 
+    require_writable(options.out, "--out")
     resume_collector()
     report_broken()
     places = Places.from_environment()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import hydra
@@ -18,14 +20,23 @@ from omegaconf.errors import OmegaConfBaseException
 from robench.base.errors import ConfigError, UserError
 from robench.base.machine import resume_collector
 from robench.base.paths import shipped
-from robench.base.text import one_line
+from robench.base.text import one_line, suggestion
 from robench.cli.sweep import Job, Summary, leave_note, print_jobs, read_notes
-from robench.run.compose import prepare, run_config
+from robench.plugin.registry import registry
+from robench.plugin.typed import option_types
+from robench.run.compose import SETTINGS, Root, prepare, run_config
 from robench.run.config import Places, RunConfig
 
 FLAGS = {"--dry-run": "dry_run=true", "--json": "json=true"}
 FOLDERS = ("results", "cache", "data_root")
 """Settings that a record does not keep."""
+PRESETS = ("experiment", "sweep", "profile")
+"""Groups that name no part of a run's configuration."""
+CHOICE = re.compile(
+    r"Could not (?:find|load) '([^'/]+)/([^']+)'(?:\.|\s+Available options in [^:]+:)"
+)
+SETTING = re.compile(r"Could not override '([^']+)'\.")
+"""How Hydra's errors begin that say where to find its files, or how to add what nobody reads."""
 
 
 def launch(arguments: Sequence[str]) -> int:
@@ -48,7 +59,9 @@ def launch(arguments: Sequence[str]) -> int:
     try:
         app(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_with_cause(error)) from error
+        raise ConfigError(
+            _unknown_choice(error) or _unknown_setting(error) or _with_cause(error)
+        ) from (error)
     if failed:
         raise failed[0]
     if Summary.last is None:
@@ -110,6 +123,43 @@ def _dry_run(config: RunConfig, places: Places) -> None:
     plan = {"id": config.id, **config.plain(), "recipe": vars(config.recipe)}
     plan["places"] = {name: str(value) for name, value in vars(places).items()}
     print(json.dumps(plan, indent=1, default=str))
+
+
+def _unknown_choice(error: Exception) -> str:
+    """What is said of a choice that a group has not; nothing for another error."""
+    found = CHOICE.search(str(error))
+    if not found:
+        return ""
+    group, name = found.groups()
+    listed, _, _ = str(error)[found.end() :].partition("Config search path")
+    known = listed.split() or sorted(registry().choices.get(group, ()))
+    among = f" to be one of {', '.join(known)}" if known else ""
+    return f"expected {group}{among}, got {name!r}" + suggestion(name, known)
+
+
+def _unknown_setting(error: Exception) -> str:
+    """What is said of a setting that nobody reads; nothing for another error."""
+    found = SETTING.search(str(error))
+    above, _, name = found[1].rpartition(".") if found else ("", "", "")
+    known = _settings(above)
+    if not found or not known:
+        return ""
+    if name in known:
+        kind, _, choice = above.partition(".")
+        return f"expected {above} to be chosen, got {name!r} of it; choose it with {kind}={choice}"
+    of = f"an option of {above}" if above else "a setting of the run"
+    return f"expected {of}, got {name!r}" + suggestion(name, known)
+
+
+def _settings(above: str) -> Sequence[str]:
+    """The names that stand below a group or a component; none where that is not known."""
+    kind, _, name = above.partition(".")
+    if not above:
+        return [*(one.name for one in fields(Root)), *PRESETS]
+    if above in SETTINGS:
+        return [*option_types(SETTINGS[above])]
+    choice = registry().choices.get(kind, {}).get(name)
+    return [*option_types(choice.cls)] if choice else []
 
 
 def _with_cause(error: Exception) -> str:

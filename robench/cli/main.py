@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
-from robench.base.errors import DEBUG, UserError
+from robench.base.errors import DEBUG, UserError, debugging
 from robench.base.machine import calm_threads, pause_collector, resume_collector
 from robench.base.text import one_line, reason
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
         return status
     except UserError as error:
-        if os.environ.get(DEBUG):
+        if debugging():
             raise
         complain(error)
         return 2
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if os.environ.get(DEBUG):
+        if debugging():
             raise
         fault = f"internal error, {reason(error)}"
         complain(f"{fault}; run again with {DEBUG}=1 for the traceback and report it")

@@ -16,6 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the study's report."""
+    from robench.base.errors import UserError
     from robench.base.text import visible
     from robench.run.config import Places
     from robench.studies.catalogue import find
@@ -24,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
     from robench.studies.runs import Runs
 
     study = find(options.name)
+    if options.records and not options.records.is_dir():
+        raise UserError(f"expected --records to name a folder of records, got {options.records}")
     records = Records(options.records or Places.from_environment().results)
     print(visible(report(study, Runs(records, study.variants, study.measures))))
     return 0

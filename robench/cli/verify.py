@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.base.files import require_writable
 from robench.base.machine import resume_collector
 from robench.base.text import one_line
 from robench.cli.main import report_broken
@@ -34,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
     from robench.replay.verify import verify
     from robench.run.config import Places
 
+    if options.out:
+        require_writable(options.out, "--out")
     resume_collector()
     report_broken()
     places = Places.from_environment()

@@ -154,6 +154,13 @@ def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes
             f"expected a model for images of shape {tuple(shape)}, got {reason(error)[:200]}"
         ) from error
     model.train(was_training)
+    dense = isinstance(logits, torch.Tensor) and logits.layout == torch.strided
+    if not dense:
+        got = logits.layout if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise PluginError(
+            f"expected a dense tensor of logits of shape (2, {classes}) for 2 images, got {got}; "
+            "wrap the model in a module that returns its logits alone"
+        )
     if tuple(logits.shape) != (2, classes):
         raise PluginError(
             f"expected logits of shape (2, {classes}) for 2 images, got {tuple(logits.shape)}; "

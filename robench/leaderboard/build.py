@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from robench.base.errors import UserError
+from robench.base.files import require_writable
 from robench.base.paths import shipped
 from robench.leaderboard.read.intake import Refused, find_records
 from robench.leaderboard.read.refusals import Refusal, find_refusals
@@ -31,8 +32,11 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
 
     `verified` holds attestations; by default the folder of this name beside the first root, where
     there is one. Broken records are left out and named in `Site.refused`. Raises UserError when
-    `out` holds something else, an attestation is damaged, or no record is left.
+    `out` is no folder to write into or holds something else, an attestation is damaged, or no
+    record is left.
     """
+    require_writable(out, "--out")
+    out = out.resolve()
     if out.exists() and any(out.iterdir()) and not (out / TABLE).is_file():
         raise UserError(
             f"expected an empty folder or an earlier page in {out}; choose another --out"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from robench.base.errors import ConfigError, DataError, UserError
+from robench.base.errors import ConfigError, DataError, UserError, debugging
 from robench.base.text import one_line, reason
 from robench.leaderboard.read.intake import Taken, check_form, find_records, hold_taken
 from robench.records.store import artefact, read
@@ -97,8 +97,10 @@ def _verified(folder: Path, places: Places) -> Iterator[Step]:
 
 
 def _failed(name: str, error: Exception) -> Step:
-    text = one_line(error) if isinstance(error, UserError) else reason(error)
-    return Step(name=name, outcome="fail", text=text)
+    known = isinstance(error, UserError)
+    if debugging() and not known:
+        raise error
+    return Step(name=name, outcome="fail", text=one_line(error) if known else reason(error))
 
 
 def _not_done(name: str, text: str) -> Step:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from robench.base.errors import DEBUG, UserError
+from robench.base.errors import UserError, debugging
 from robench.base.stats import at_least
 from robench.base.text import one_line, reason
 from robench.records.trust import Step
@@ -46,7 +45,7 @@ def step(name: str, work: Callable[[], str], *, needed: bool = True) -> Step:
     except UserError as fault:
         return Step(name=name, outcome="fail", text=one_line(fault), needed=needed)
     except Exception as error:  # a hostile file may provoke anything; it proves nothing
-        if os.environ.get(DEBUG):
+        if debugging():
             raise
         return Step(name=name, outcome="not done", text=f"internal error, {reason(error)}")
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from robench.base.errors import CacheError
+from robench.base.files import require_writable
 from robench.base.hashing import digest, file_hash
 from robench.run.versions import STEPS
 
@@ -53,7 +54,8 @@ class Cache:
 
         A file lock lets one process make it while others wait. `make` may keep checkpoints in
         the folder it is given: after a crash it gets the same one. A result whose files do not
-        match their SHA-256 is made again. Raises CacheError when the disk refuses.
+        match their SHA-256 is made again. Raises UserError when the root is no folder to
+        write into, CacheError when the disk refuses.
         """
         folder = self._folder(step, inputs)
         try:
@@ -105,6 +107,7 @@ class Cache:
         folder: Path,
         make: Callable[[Path], None],
     ) -> None:
+        require_writable(self.root, "cache=")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with self._lock(folder):
             if _intact(folder):

@@ -149,7 +149,10 @@ def prepare() -> None:
 
 
 def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
-    """Turn a composed configuration into a checked run and its places; raises ConfigError."""
+    """Turn a composed configuration into a checked run and its places.
+
+    Raises ConfigError, and UserError for places that cannot be written.
+    """
     known = {field.name for field in dataclasses.fields(Root)}
     if unknown := sorted(set(map(str, composed)) - known):
         raise ConfigError(
@@ -173,6 +176,7 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
         device=composed.device,
         threads=composed.threads,
     )
+    places.require_writable()
     return config, places
 
 

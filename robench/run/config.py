@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
 from robench.base.errors import ConfigError
+from robench.base.files import require_writable
 from robench.base.hashing import plain_options
+from robench.base.text import one_line
 from robench.core.record import AUDITED, RUN_KINDS, run_id
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import (
@@ -23,9 +26,12 @@ from robench.plugin.components import (
     Model,
 )
 from robench.plugin.registry import registry
+from robench.plugin.typed import read_options
 from robench.training.recipe import Recipe, TrainConfig
 
 C = TypeVar("C")
+DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:[0-9]{1,2})?")
+MAX_THREADS = 4_096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +69,7 @@ class AuditConfig:
     by themselves are among them in the record."""
 
     def __post_init__(self) -> None:
-        if self.level not in AUDITED:
+        if self.level not in tuple(AUDITED):
             raise ConfigError(f"expected audit to be off, quick or full, got {self.level!r}")
         if self.images is not None and self.images < 10:
             raise ConfigError(f"expected audit.images >= 10, got {self.images}")
@@ -86,13 +92,29 @@ Access = WhiteBox | Transfer
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a run finds and leaves its files, and what it computes on; never part of its id."""
+    """Where a run finds and leaves its files, and what it computes on; never part of its id.
+
+    Raises ConfigError for another device than auto, cpu, cuda, mps or xpu (cuda:1 is the second
+    of several), and for other threads than 1 to MAX_THREADS. Whether the device is there, and the
+    folders can be written, is asked when something is to be run.
+    """
 
     results: Path = Path("results")
     cache: Path = Path("cache")
     data_root: Path = Path("data")
     device: str = "auto"
     threads: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        for name, value in read_options(type(self), vars(self), "places").items():
+            object.__setattr__(self, name, value)
+        if not DEVICE.fullmatch(self.device):
+            raise ConfigError(
+                "expected device to be auto, cpu, cuda, mps or xpu, or one of several such as "
+                f"cuda:1, got {self.device!r:.80}"
+            )
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise ConfigError(f"expected threads from 1 to {MAX_THREADS}, got {self.threads}")
 
     @classmethod
     def from_environment(cls) -> Places:
@@ -102,6 +124,11 @@ class Places:
             cache=Path(os.environ.get("ROBENCH_CACHE", "cache")),
             data_root=Path(os.environ.get("ROBENCH_DATA", "data")),
         )
+
+    def require_writable(self) -> None:
+        """Raise UserError unless results and cache can be written: asked before the work."""
+        require_writable(self.results, "results=")
+        require_writable(self.cache, "cache=")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +158,9 @@ class RunConfig:
         _check_defenses(self.defense, only("compressor", self.compressor))
         if not self.access:
             raise ConfigError("expected access to be white_box, transfer or both, got none")
-        if self.images is not None and self.images < 1:
-            raise ConfigError(f"expected images >= 1, got {self.images}")
+        _check_whole("seed", self.seed, least=0)
+        if self.images is not None:
+            _check_whole("images", self.images, least=1)
 
     def plain(self) -> dict[str, Any]:
         """The configuration as JSON-like data; its digest is the run's id."""
@@ -161,6 +189,13 @@ def only(kind: str, chosen: Mapping[str, C]) -> C:
     if len(chosen) != 1:
         raise ConfigError(f"expected one {kind}, got {', '.join(chosen) or 'none'}")
     return next(iter(chosen.values()))
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise ConfigError(
+            f"expected {name} to be a whole number >= {least}, got {one_line(repr(value)):.80}"
+        )
 
 
 def _check_defenses(defenses: Mapping[str, Defense], compressor: Compressor) -> None:

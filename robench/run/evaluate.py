@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from robench.base.errors import ConfigError, PluginError
 from robench.base.hashing import digest
 from robench.base.text import one_line
 from robench.core.threat import ThreatConfig
-from robench.plugin.components import Component, Dataset, Model
+from robench.plugin.components import KINDS, Component, Dataset, Model
 from robench.plugin.content import network_digest
 from robench.plugin.registry import registry
 from robench.plugin.source import Unreadable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from robench.core.data import Data
     from robench.core.record import Record
 
+S = TypeVar("S")
 Choices = str | Component | Iterable[str | Component] | Mapping[str, Component]
 
 
@@ -103,14 +104,15 @@ def evaluate(
         attack=_chosen("attack", attack),
         metric=_chosen("metric", metric),
         certifier=_chosen("certifier", certifier),
-        train=train or TrainConfig(),
-        threat=threat or ThreatConfig(),
+        train=_given("train", train, TrainConfig),
+        threat=_given("threat", threat, ThreatConfig),
         access=_access(access),
         audit=joined(AuditConfig(level=audit)),
         images=images,
         seed=seed,
     )
     if places is not None:
+        _given("places", places, Places)
         return run(config, places)[0]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -123,11 +125,32 @@ _ACCESS: dict[str, type[WhiteBox] | type[Transfer]] = {"white_box": WhiteBox, "t
 
 
 def _access(names: Iterable[str]) -> dict[str, WhiteBox | Transfer]:
-    names = [names] if isinstance(names, str) else list(names)
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    names = list(names) if several else [names]  # type: ignore[list-item]  # refused below
     for name in names:
-        if name not in _ACCESS:
-            raise ConfigError(f"expected access among {', '.join(_ACCESS)}, got {name!r}")
+        if name not in tuple(_ACCESS):
+            raise ConfigError(f"expected access among {', '.join(_ACCESS)}, got {_named(name)}")
     return {name: _ACCESS[name]() for name in names}
+
+
+def _given(name: str, given: S | None, cls: type[S]) -> S:
+    """A setting as it was given, or the usual one."""
+    if given is None:
+        return cls()
+    if not isinstance(given, cls):
+        raise ConfigError(
+            f"expected {name} to be a robench.{cls.__name__}, got {_named(given)}; make one: "
+            f"robench.{cls.__name__}(...)"
+        )
+    return given
+
+
+def _named(value: Any) -> str:
+    """A value in a message: itself where that is short, else what it is."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    short = value is None or isinstance(value, (str, bool, int, float))
+    return one_line(repr(value))[:80] if short else f"a value of the class {type(value).__name__}"
 
 
 def _given_data(data: Any) -> dict[str, Any]:
@@ -139,6 +162,14 @@ def _given_data(data: Any) -> dict[str, Any]:
         given = Data(train, test, data.classes, data.threat)
         about = [given.hash, list(given.classes), asdict(given.threat)]
         return {"given": GivenData(hash=digest(about), data=given)}
+    parts = data if isinstance(data, (tuple, list)) else [data]
+    if any(hasattr(part, "shape") for part in parts):
+        raise ConfigError(
+            "expected data to be a robench.Data or a data set's name, got bare "
+            "arrays; make one: robench.Data(train=robench.Split(images, labels), "
+            "test=robench.Split(images, labels), classes=('cat', 'dog'), "
+            "threat=robench.UsualThreat(...)), with uint8 images (N, C, H, W) and int64 labels (N,)"
+        )
     return _chosen("dataset", data)
 
 
@@ -165,7 +196,7 @@ def _network_hash(model: nn.Module) -> str:
 
 def _chosen(kind: str, choice: Any) -> dict[str, Any]:
     if isinstance(choice, Mapping):
-        return dict(choice)
+        return {_name(kind, name): _component(kind, one) for name, one in choice.items()}
     single = isinstance(choice, (str, Component, type))
     several = [choice] if single or not isinstance(choice, Iterable) else list(choice)
     result: dict[str, Any] = {}
@@ -179,15 +210,29 @@ def _chosen(kind: str, choice: Any) -> dict[str, Any]:
     return result
 
 
-def _resolve(kind: str, item: str | Component) -> tuple[str, Component]:
-    if not isinstance(item, (str, Component)):
-        got = item.__name__ if isinstance(item, type) else type(item).__name__
-        raise ConfigError(
-            f"expected a {kind}: a choice's name or a component such as {got}(), got {got}"
-        )
+def _resolve(kind: str, item: Any) -> tuple[str, Component]:
     if isinstance(item, str):
         return item, registry().get(kind, item).make()
+    component = _component(kind, item)
     for name, choice in registry().choices[kind].items():
-        if choice.component is type(item):
-            return name, item
-    return type(item).__name__.lower(), item
+        if choice.component is type(component):
+            return name, component
+    return type(component).__name__.lower(), component
+
+
+def _name(kind: str, name: Any) -> str:
+    if isinstance(name, str):
+        return name
+    raise ConfigError(f"expected a mapping of names to {kind}, got the name {_named(name)}")
+
+
+def _component(kind: str, item: Any) -> Component:
+    if isinstance(item, KINDS[kind]):
+        return item
+    known = f"a choice's name or a robench.{KINDS[kind].__name__}"
+    also = {"dataset": "a robench.Data, ", "model": "an nn.Module, "}.get(kind, "")
+    advice = f"make one: {item.__name__}()" if isinstance(item, type) else ""
+    raise ConfigError(
+        f"expected {kind} to be {also}{known}, got {_named(item)}; "
+        + (advice or f"`robench plugins {kind}` lists the choices")
+    )

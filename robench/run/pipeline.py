@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from pydantic import ValidationError
 
-from robench.base.errors import PluginError
+from robench.base.errors import ConfigError, PluginError
 from robench.base.hashing import digest, plain_options
 from robench.base.machine import cpu_name, keep_memory
 from robench.base.seeds import derive, seed_scope
@@ -49,6 +49,7 @@ def run(
     kept: an integer program that stands for training and compression, or weights for training.
     """
     start = time.perf_counter()
+    places.require_writable()
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache), kept)
     evidence, rows = attack_all(steps)
@@ -82,10 +83,26 @@ def run(
 
 
 def prepare_machine(places: Places) -> None:
-    """Set threads and memory handling for the whole process."""
+    """Set threads and memory handling for the whole process.
+
+    Raises ConfigError for a device that is not there.
+    """
+    if places.device != "auto":
+        _require_device(places.device)
     keep_memory()
     if places.threads is not None:
         torch.set_num_threads(places.threads)
+
+
+def _require_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    # torch says in many ways that it was built without a device, or that there is none.
+    except Exception as error:
+        raise ConfigError(
+            f"expected a device that is here, got {device!r}: {one_line(error)[:200]}; "
+            "set device=auto"
+        ) from error
 
 
 def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:

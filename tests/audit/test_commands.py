@@ -37,6 +37,7 @@ def test_the_full_audit_of_a_stored_record(places: Places) -> None:
 
 def test_says_what_it_expects(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit"]) == 2
+    assert main(["audit", "--model", "os:getcwd", "images=20"]) == 2
     assert "expected one RECORD, or --model MODULE:FUNCTION" in capsys.readouterr().err
 
 

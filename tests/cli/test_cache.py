@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from robench.run.cache import Cache
 from tests.cli.command import FAST, command
 
 
@@ -15,3 +16,13 @@ def test_list_and_prune(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["cache", "prune", "--days", "1"], capsys)[1] == "freed 0.0 MiB\n"
     assert command(["cache", "prune"], capsys)[0] == 0
     assert "train" not in command(["cache", "list"], capsys)[1]
+
+
+@pytest.mark.parametrize("days", ["-1", "nan", "inf", "-inf"])
+def test_a_span_that_is_none_deletes_nothing(
+    days: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cache, "prune", lambda *_: pytest.fail("pruned"))
+    status, out, err = command(["cache", "prune", f"--days={days}"], capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "expected --days of at least 0" in err

@@ -107,13 +107,77 @@ def test_bad_input_is_one_line_and_status_2(
     assert not records(tmp_path)
 
 
-def test_a_read_only_results_folder_is_one_line(
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["attack=pdg"], "got 'pdg'; did you mean 'pgd'?"),
+        (["attack=[fgsm,pdg]"], "got 'pdg'; did you mean 'pgd'?"),
+        (["train=intsr"], "expected train to be one of intrs,"),
+        (["experiment=gone"], "expected experiment to be one of "),
+        (["attack=pgd", "attack.pgd.restrats=1"], "got 'restrats'; did you mean 'restarts'?"),
+        (["train.epocs=1"], "expected an option of train, got 'epocs'; did you mean 'epochs'?"),
+        (["attak=pgd"], "expected a setting of the run, got 'attak'; did you mean 'attack'?"),
+        (["foo=1"], "expected a setting of the run, got 'foo'"),
+        (["attack=pgd", "attack.cw.steps=1"], "attack.cw to be chosen, got 'steps' of it"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_and_nothing_of_hydra(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = command(["run", "--dry-run", *arguments], capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert words in err
+    assert not any(one in err for one in ("+", "search path", "object_type"))
+
+
+@pytest.mark.parametrize("plan", [["--dry-run"], []])
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("device=banana", "expected device to be auto, cpu"),
+        ("device=cuda:", "expected device to be auto, cpu"),
+        ("threads=0", "expected threads from 1"),
+        ("threads=-1", "expected threads from 1"),
+        ("threads=1000000000000", "expected threads from 1"),
+        ("results=a_file", "set results= to another folder"),
+        ("results=a_file/below", "set results= to another folder"),
+        ("cache=a_file", "set cache= to another folder"),
+    ],
+)
+def test_where_to_run_is_checked_with_the_configuration(
+    setting: str,
+    words: str,
+    plan: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_file").write_text("a file where a folder should be")
+    status, out, err = command(["run", *plan, setting], capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert words in err
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_folder_that_may_not_be_written_is_said_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path / "results")
+    status, _, err = command(["run", "--dry-run"], capsys)
+    assert status == 2
+    assert "results' may not be written" in err
+
+
+def test_a_device_that_is_not_here_is_said_before_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "results").write_text("a file where a folder should be")
-    status, _, err = command(["run", "attack=fgsm", *FAST], capsys)
-    assert status == 2
-    assert "set results= to another folder" in err.splitlines()[-1]
+    assert command(["run", "--dry-run", "device=cuda:99"], capsys)[0] == 0
+    status, out, err = command(["run", "device=cuda:99"], capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert "expected a device that is here, got 'cuda:99'" in err
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_preset_may_not_name_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

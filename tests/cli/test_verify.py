@@ -51,6 +51,22 @@ def test_what_cannot_be_done(made: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "level: verified" not in out
 
 
+@pytest.mark.parametrize("name", ["verify", "export"])
+@pytest.mark.parametrize("out", ["a_file", "a_file/below"])
+def test_a_file_is_no_place_to_write_into_and_said_before_the_work(
+    name: str,
+    out: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "a_file").write_text("kept")
+    monkeypatch.setattr("robench.records.store.find", lambda *_: pytest.fail("worked"))
+    status, shown, err = command([name, "any", "--out", str(tmp_path / out)], capsys)
+    assert (status, shown, err.count("\n")) == (2, "", 1)
+    assert "expected --out to name a folder to write into" in err
+
+
 def test_no_record_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["verify", "zzzz"], capsys)[0] == 2
 

@@ -238,6 +238,31 @@ def test_the_command(records: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["leaderboard", str(tmp_path / "missing"), "--out", str(tmp_path / "p")]) == 2
 
 
+def test_a_file_is_no_place_for_the_page(
+    records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a_file").write_text("kept")
+    for out in ("a_file", "a_file/below"):
+        assert main(["leaderboard", str(records), "--out", str(tmp_path / out)]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1, err
+        assert "expected --out to name a folder to write into" in err
+    assert (tmp_path / "a_file").read_text() == "kept"
+
+
+def test_the_page_goes_into_the_folder_one_is_in_or_a_link_names(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    build([records], Path())
+    assert (tmp_path / "here/index.html").is_file()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    build([records], tmp_path / "link")
+    assert (tmp_path / "empty/index.html").is_file()
+
+
 def test_what_a_sweep_refused_is_stated(records: Path, tmp_path: Path) -> None:
     """The last end of a combination counts; what is no note is left alone."""
     shutil.copytree(records, tmp_path / "records")

@@ -281,6 +281,31 @@ def test_a_row_that_fails_in_the_second_pass_costs_itself_alone(
     assert mine == others
 
 
+@pytest.mark.parametrize("where", ["first pass", "second pass"])
+def test_what_nobody_foresaw_is_raised_when_debugging(
+    where: str, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROBENCH_DEBUG", "1")
+    bad = folder_with(4, copy)
+    if where == "first pass":
+        monkeypatch.setattr(gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at))
+    else:
+        name, works = results.read(bad).id, rowpage._write_row
+        monkeypatch.setattr(rowpage, "_write_row", _fails_for(name, works, lambda job: job.row.id))
+    with pytest.raises(RuntimeError, match="nobody foresaw"):
+        build([copy], tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+def test_a_broken_record_is_left_out_when_debugging_too(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROBENCH_DEBUG", "1")
+    (folder_with(4, copy) / "record.json").write_text("{}")
+    site = build([copy], tmp_path / "page")
+    assert (len(site.rows), len(site.refused)) == (3, 1)
+
+
 def test_a_record_that_fails_beside_its_twin_costs_itself_alone(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,3 +324,6 @@ def test_a_record_that_fails_beside_its_twin_costs_itself_alone(
     assert len(site.rows) == 4
     assert len(site.refused) == 1
     assert "nobody foresaw" in site.refused[0].reason
+    monkeypatch.setenv("ROBENCH_DEBUG", "1")
+    with pytest.raises(RuntimeError, match="nobody foresaw"):
+        build([copy], tmp_path / "other")

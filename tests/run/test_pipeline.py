@@ -239,6 +239,32 @@ def test_a_wrong_output_shape_is_refused_before_training(places: Places) -> None
     assert not places.results.exists()
 
 
+@pytest.mark.parametrize(
+    ("answer", "got"),
+    [
+        (lambda logits: None, "NoneType"),
+        (lambda logits: (logits,), "tuple"),
+        (lambda logits: {"logits": logits}, "dict"),
+        (lambda logits: logits.detach().numpy(), "ndarray"),
+        (lambda logits: logits.to_sparse(), "torch.sparse_coo"),
+    ],
+)
+def test_what_is_no_tensor_of_logits_is_refused_before_training(
+    answer: Any, got: str, places: Places, tiny_data: robench.Data
+) -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
+
+        def forward(self, images: Any) -> Any:
+            return answer(self.inner(images))
+
+    with pytest.raises(PluginError, match=f"dense tensor of logits .* got {got}"):
+        robench.evaluate(Odd(), tiny_data, places=places)
+    assert not places.results.exists()
+
+
 def test_training_that_diverges_is_said(places: Places) -> None:
     with pytest.raises(UserError, match=r"lower train\.lr"):
         run(config(train=TrainConfig(optimizer="sgd", lr=1e30)), places)
@@ -251,7 +277,12 @@ def test_training_that_diverges_is_said(places: Places) -> None:
         ({"defense": {"none": Plain(), "b": Other()}}, "defense=none alone"),
         ({"defense": {}}, "use defense=none"),
         ({"model": {"a": Net(), "b": Net()}}, "expected one model, got a, b"),
-        ({"images": 0}, "images >= 1"),
+        ({"images": 0}, "expected images to be a whole number >= 1, got 0"),
+        ({"images": "12"}, "expected images to be a whole number >= 1, got '12'"),
+        ({"images": 2.5}, "expected images to be a whole number >= 1, got 2.5"),
+        ({"seed": "x"}, "expected seed to be a whole number >= 0, got 'x'"),
+        ({"seed": -1}, "expected seed to be a whole number >= 0, got -1"),
+        ({"seed": True}, "expected seed to be a whole number >= 0, got True"),
         ({"access": {}}, "expected access"),
     ],
 )

@@ -195,6 +195,17 @@ def test_the_command_prints_ours_beside_the_papers(
     assert "10.0 [6.6, 14.9] / 4.4 / +5.6" in shown
 
 
+@pytest.mark.parametrize("name", ["nosuch", "a_file"])
+def test_records_that_are_nowhere_are_bad_input(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a_file").write_text("no folder")
+    assert main(["study", "song2021_mnist", "--records", str(tmp_path / name)]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert "expected --records to name a folder" in shown.err
+
+
 def test_an_unknown_study() -> None:
     with pytest.raises(ConfigError, match="song2021_mnist"):
         find("song2020")

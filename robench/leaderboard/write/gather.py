@@ -91,15 +91,16 @@ def _settle(
         return _without(claims, why(error), out)
 
 
-def _without(claims: Sequence[Claim], why: str, out: Path) -> tuple[list[BoardRow], Left]:
+def _without(claims: Sequence[Claim], fault: str, out: Path) -> tuple[list[BoardRow], Left]:
     """The rows without the one record that keeps the others from standing together."""
     for bad in reversed(claims):
         try:
             rows, left = _rows([one for one in claims if one is not bad], out)
-        except Exception:
+        except Exception as error:
+            why(error)  # raised when debugging
             continue
-        return rows, {**left, bad.content: why}
-    return [], dict.fromkeys((one.content for one in claims), why)
+        return rows, {**left, bad.content: fault}
+    return [], dict.fromkeys((one.content for one in claims), fault)
 
 
 def _rows(claims: Sequence[Claim], out: Path) -> tuple[list[BoardRow], Left]:

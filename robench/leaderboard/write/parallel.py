@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from robench.base.errors import UserError
+from robench.base.errors import UserError, debugging
 from robench.base.text import one_line, reason
 
 Item = TypeVar("Item")
@@ -37,9 +37,15 @@ def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> Ite
 
 
 def why(error: Exception) -> str:
-    """Why something of a record failed, in a line; also what nobody foresaw."""
-    text = one_line(error) if isinstance(error, UserError) else reason(error)
-    return text[:MAX_REASON]
+    """Why something of a record failed, in a line; also what nobody foresaw.
+
+    With ROBENCH_DEBUG set that is raised instead: it may be a fault of robench.
+    """
+    if isinstance(error, UserError):
+        return one_line(error)[:MAX_REASON]
+    if debugging():
+        raise error
+    return reason(error)[:MAX_REASON]
 
 
 @contextmanager

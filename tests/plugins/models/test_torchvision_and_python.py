@@ -135,6 +135,12 @@ def test_functions_that_are_not_there(module: Path, spec: str) -> None:
         PythonModel(spec=spec).build((1, 4, 4), 3)
 
 
+@pytest.mark.parametrize("spec", ["os:getcwd", "builtins:dict", "math:pi"])
+def test_what_has_no_source_is_no_function_of_a_user(spec: str) -> None:
+    with pytest.raises(ConfigError, match=f"expected a function written in Python at {spec}"):
+        PythonModel(spec=spec).identity()
+
+
 @pytest.mark.parametrize(
     "spec", ["", "module", "module:", ":make", "a.1:make", "a:b:c", "a:b()", "../a:b", "a b:c"]
 )

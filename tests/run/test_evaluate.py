@@ -1,0 +1,93 @@
+"""`robench.evaluate` refuses what it cannot take: one line, before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import robench
+from robench.base.errors import ConfigError, UserError
+from robench.run.config import Places
+from tests.conftest import tiny_net
+
+PGD = robench.registry().get("attack", "pgd").cls
+ACCURACY = robench.registry().get("metric", "accuracy").make()
+IMAGES, LABELS = torch.zeros(4, 1, 6, 6, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"seed": "x"}, "expected seed to be a whole number >= 0, got 'x'"),
+        ({"seed": -1}, "expected seed to be a whole number >= 0, got -1"),
+        ({"images": "12"}, "expected images to be a whole number >= 1, got '12'"),
+        ({"images": 2.5}, "expected images to be a whole number >= 1, got 2.5"),
+        ({"threat": "linf"}, "expected threat to be a robench.ThreatConfig, got 'linf'; make one"),
+        ({"threat": ""}, "expected threat to be a robench.ThreatConfig, got ''"),
+        ({"train": 3}, "expected train to be a robench.TrainConfig, got 3; make one"),
+        ({"places": "results"}, "expected places to be a robench.Places, got 'results'; make one"),
+        ({"audit": ["quick"]}, "expected audit to be off, quick or full"),
+        ({"access": None}, "expected access among white_box, transfer, got None"),
+        ({"access": [["white_box"]]}, "expected access among white_box, transfer, got a value"),
+        (
+            {"attack": None},
+            "expected attack to be a choice's name or a robench.Attack, got None; "
+            "`robench plugins attack` lists the choices",
+        ),
+        ({"attack": [3]}, "expected attack to be a choice's name or a robench.Attack, got 3;"),
+        ({"attack": PGD}, "got the class PGD; make one: PGD()"),
+        ({"attack": ACCURACY}, "robench.Attack, got a value of the class Accuracy;"),
+        ({"attack": {"mine": 3}}, "robench.Attack, got 3;"),
+        ({"attack": {3: PGD()}}, "expected a mapping of names to attack, got the name 3"),
+        ({"model": nn.ReLU}, "got the class ReLU; make one: ReLU()"),
+        ({"model": 3}, "expected model to be an nn.Module, a choice's name or a robench.Model"),
+        ({"data": None}, "expected dataset to be a robench.Data, a choice's name or a robench.D"),
+    ],
+)
+def test_what_it_cannot_take_is_one_line(
+    given: dict[str, Any], words: str, places: Places, tiny_data: robench.Data
+) -> None:
+    usual = {"model": tiny_net(), "data": tiny_data, "places": places}
+    with pytest.raises(ConfigError) as refused:
+        robench.evaluate(**{**usual, **given})
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not places.cache.exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [(IMAGES, LABELS), [IMAGES.numpy(), LABELS.numpy()], (IMAGES, [0, 1, 2, 0]), IMAGES],
+)
+def test_bare_arrays_are_told_how_to_be_data(data: Any, places: Places) -> None:
+    with pytest.raises(ConfigError, match=r"make one: robench\.Data\(train=robench\.Split\(") as no:
+        robench.evaluate(tiny_net(), data, places=places)
+    assert "\n" not in str(no.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"device": "banana"}, "expected device"),
+        ({"threads": 0}, "expected threads from 1"),
+        ({"threads": "two"}, "expected places.threads to be a whole number"),
+        ({"results": 3}, "expected places.results to be a path"),
+    ],
+)
+def test_places_are_checked_when_made(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Places(**given)
+
+
+def test_the_mapping_and_the_instance_work(places: Places, tiny_data: robench.Data) -> None:
+    given: dict[str, Any] = {"audit": "off", "places": places, "images": 12}
+    record = robench.evaluate(tiny_net(), tiny_data, attack={"mine": PGD(steps=1)}, **given)
+    assert [row.attack for row in record.rows] == ["mine"]
+    record = robench.evaluate(tiny_net(), tiny_data, attack=PGD(steps=1), **given)
+    assert [row.attack for row in record.rows] == ["pgd"]
+    with pytest.raises(ConfigError, match="expected images to be a whole number"):
+        robench.evaluate(tiny_net(), tiny_data, **{**given, "images": np.int64(12)})
