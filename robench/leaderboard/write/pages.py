@@ -11,8 +11,9 @@ import jinja2
 import markupsafe
 
 from robench.base.paths import shipped
+from robench.base.text import visible
 from robench.leaderboard.table import formats
-from robench.leaderboard.table.proof import broken_by
+from robench.leaderboard.table.proof import broken_by, spread
 
 
 @cache
@@ -21,6 +22,7 @@ def environment() -> jinja2.Environment:
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(shipped("leaderboard/template")),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -32,9 +34,15 @@ def environment() -> jinja2.Environment:
         plain=plain_text,
         breakable=breakable,
         broken_by=broken_by,
+        spread=spread,
     )
     found.globals.update(badges=formats.BADGES, levels=formats.LEVEL_MARKS)
     return found
+
+
+def _shown(value: Any) -> Any:
+    """A text without hidden characters; what is markup was made of such texts."""
+    return visible(value) if type(value) is str else value
 
 
 def template(name: str) -> jinja2.Template:
@@ -49,7 +57,7 @@ def write_page(name: str, path: Path, root: str = "", **values: Any) -> None:
 
 def breakable(name: str) -> markupsafe.Markup:
     """A name that a narrow column may break after an underscore."""
-    return markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>"))
+    return markupsafe.escape(visible(name)).replace("_", markupsafe.Markup("_<wbr>"))
 
 
 def plain_text(value: Any) -> str:

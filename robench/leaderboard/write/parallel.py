@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from robench.base import text
 from robench.base.errors import UserError
 
 Item = TypeVar("Item")
@@ -37,8 +38,8 @@ def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> Ite
 
 def reason(error: Exception) -> str:
     """Why something of a record failed, in a line; also what nobody foresaw."""
-    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return text[:MAX_REASON]
+    words = text.one_line(error) if isinstance(error, UserError) else text.reason(error)
+    return words[:MAX_REASON]
 
 
 @contextmanager
