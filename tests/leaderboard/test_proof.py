@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from robench.base.errors import UserError
+from robench.base.hashing import file_hash
 from robench.cli.main import main
 from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
@@ -139,7 +140,7 @@ def test_no_text_of_a_verification_or_challenge_hides_characters(
 
 
 def test_names_that_are_no_text_cost_their_records_alone(copy: Path, tmp_path: Path) -> None:
-    for source, name in ((4, b"bad\xff"), (3, b"esc\x1b")):
+    for source, name in ((4, b"bad\xff"), (4, b"esc\x1b")):
         shutil.copytree(folder_with(source, copy), os.fsdecode(os.fsencode(copy) + b"/" + name))
     shutil.copytree(folder_with(4, copy), copy / "fine")
     (Path(os.fsdecode(os.fsencode(copy / "fine") + b"/n\xff.npz"))).write_bytes(b"")
@@ -161,24 +162,23 @@ def test_replicates_have_pages_that_lead_to_each_other(copy: Path, tmp_path: Pat
     (alone,) = (r for r in build([copy], tmp_path / "before").rows if r.id == name)
     twin = copy / "0000_dup"
     shutil.copytree(genuine, twin)
-    (twin / "model.safetensors").unlink(missing_ok=True)
+    weights = next(twin / one for one in claims.WEIGHTS if (twin / one).is_file())
+    weights.write_bytes(weights.read_bytes() + b"another network")
     forged = json.loads((twin / results.RECORD).read_text())
-    forged["files"] |= {"model.safetensors": "1" * 64}
-    forged["files"].pop("program.robench", None)
-    (twin / "program.robench").unlink(missing_ok=True)
+    forged["files"][weights.name] = file_hash(weights)
     (twin / results.RECORD).write_text(json.dumps(forged))
     site = build([copy], tmp_path / "page", tmp_path / "verified")
     rows = {row.id: row for row in site.rows}
+    assert [one.reason for one in site.refused] == []
     assert rows[name].folders == (genuine,)
     assert (rows[name].right, rows[name].protocol) == (alone.right, alone.protocol)
-    if alone.weights:
-        other = name + "1" * 16
-        assert rows[other].folders == (twin,)
-        for mine, its in ((name, other), (other, name)):
-            page = (tmp_path / "page/rows" / mine / "index.html").read_text()
-            assert f'href="../{its}/index.html"' in page
-            assert "one of 2 replicates" in page
-        assert "one of 2 replicates" in (tmp_path / "page/index.html").read_text()
+    other = name + file_hash(weights)[:16]
+    assert rows[other].folders == (twin,)
+    for mine, its in ((name, other), (other, name)):
+        page = (tmp_path / "page/rows" / mine / "index.html").read_text()
+        assert f'href="../{its}/index.html"' in page
+        assert "one of 2 replicates" in page
+    assert "one of 2 replicates" in (tmp_path / "page/data/table.js").read_text()
 
 
 def test_a_verification_that_failed_is_told_and_marks_nothing(copy: Path, tmp_path: Path) -> None:
@@ -212,9 +212,8 @@ def test_a_copy_of_the_id_in_another_folder_removes_nothing(copy: Path, tmp_path
     (twin / "notes.txt").write_text("so that its files are others")
     name = results.read(genuine).id
     attest(genuine, copy.parent / "verified")
-    rows = {
-        row.id: row for row in build([copy], tmp_path / "verified", copy.parent / "verified").rows
-    }
+    site = build([copy], tmp_path / "verified", copy.parent / "verified")
+    rows = {row.id: row for row in site.rows}
     assert rows.keys() == before.keys()
     assert rows[name].right == before[name].right
     assert rows[name].folders == (genuine,)
@@ -291,9 +290,8 @@ def test_a_challenge_stands_on_the_page_and_in_every_number(
         update={"norm": audit.norm, "eps": audit.eps, "broken": tuple(held.position.tolist())}
     )
     monkeypatch.setattr(claims, "read_challenges", lambda at: [one] if at == folder else [])
-    row = next(
-        r for r in build([copy], tmp_path / "page", copy.parent / "verified").rows if r.id == name
-    )
+    site = build([copy], tmp_path / "page", copy.parent / "verified")
+    row = next(r for r in site.rows if r.id == name)
     assert row.audited is not None
     assert row.audited[0] == 0
     page = (tmp_path / "page/rows" / name / "index.html").read_text()
@@ -355,10 +353,10 @@ def test_a_record_that_fails_beside_its_twin_costs_itself_alone(
     (twin / "notes.txt").write_text("other content")
     works = gather.settle
 
-    def fails(given: Any) -> Any:
+    def fails(given: Any, shared: Any) -> Any:
         if len(given) > 1 and any(one.folder == twin for one in given):
             raise RuntimeError("nobody foresaw this")
-        return works(given)
+        return works(given, shared)
 
     monkeypatch.setattr(gather, "settle", fails)
     site = build([copy], tmp_path / "page")
