@@ -20,7 +20,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verified",
         type=Path,
-        help="folder of attestations (default: verified beside the first folder of records)",
+        metavar="DIR",
+        help="folder of attestations; without it nothing counts as verified",
     )
     parser.add_argument("--check", action="store_true", help="check the records, make no page")
     parser.add_argument(
@@ -51,6 +52,8 @@ def _build(records: list[Path], out: Path, verified: Path | None) -> int:
     site = build(records, out, verified)
     for one in site.refused:
         print_line(one_line(f"left out {one.name}: {one.reason}"))
+    if verified is None:
+        print_line("no --verified folder given: nothing counts as verified")
     levels = Counter(row.proof.level for row in site.rows)
     print_line(", ".join(f"{levels[level]} {level}" for level in reversed(LEVELS)))
     print_line(f"{len(site.rows)} rows: {out / 'index.html'}")

@@ -21,8 +21,6 @@ from robench.leaderboard.write.studies import write_studies
 from robench.leaderboard.write.tabledata import TABLE
 from robench.records.trust import read_attestations
 
-VERIFIED = "verified"
-"""The folder of attestations beside the first folder of records."""
 FOLDERS = ("data", "charts", "studies")
 """What is written anew for every list of rows."""
 
@@ -30,10 +28,10 @@ FOLDERS = ("data", "charts", "studies")
 def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Site:
     """Make the site of all records below the roots in `out`, replacing an earlier one.
 
-    `verified` holds attestations; by default the folder of this name beside the first root, where
-    there is one. Broken records are left out and named in `Site.refused`. Raises UserError when
-    `out` is no folder to write into or holds something else, an attestation is damaged, or no
-    record is left.
+    `verified` holds attestations; without it nothing counts as verified, for whoever sends records
+    may lay a folder beside them. Broken records are left out and named in `Site.refused`. Raises
+    UserError when `out` is no folder to write into or holds something else, an attestation is
+    damaged, or no record is left.
     """
     require_writable(out, "--out")
     out = out.resolve()
@@ -45,7 +43,7 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
         raise UserError(f"expected a folder of attestations, got {str(verified)!r}")
     roots = list(roots)
     found, refusals = find_records(roots), find_refusals(roots)
-    attestations = read_attestations(verified or roots[0].resolve().parent / VERIFIED)
+    attestations = read_attestations(verified) if verified else {}
     work = out.with_name(f".{out.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     try:

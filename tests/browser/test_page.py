@@ -104,7 +104,7 @@ def test_the_proof_of_a_row_is_a_mark_and_a_filter(
     shutil.copytree(records, tmp_path / "records")
     folder = next(results.folders(tmp_path / "records"))
     name = attest(folder, tmp_path / "verified")
-    build([tmp_path / "records"], tmp_path / "page")
+    build([tmp_path / "records"], tmp_path / "page", tmp_path / "verified")
     tab, said = opened(browser, f"file://{tmp_path}/page/index.html#protocol=all&level=verified")
     tab.wait_for_selector("#filters:not([hidden])")
     assert column(tab, "proof") == ["✓ verified"]

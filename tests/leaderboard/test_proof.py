@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -38,7 +39,9 @@ STEPS = (
 )
 
 
-def attest(folder: Path, where: Path, steps: tuple[Step, ...] = STEPS) -> str:
+def attest(
+    folder: Path, where: Path, steps: tuple[Step, ...] = STEPS, machine: str = "riscv"
+) -> str:
     record = results.read(folder).id
     write_attestation(
         Attestation(
@@ -47,7 +50,7 @@ def attest(folder: Path, where: Path, steps: tuple[Step, ...] = STEPS) -> str:
             date="2026-11-21",
             robench="9.9",
             torch="2.9",
-            machine="riscv",
+            machine=machine,
             steps=steps,
         ),
         where,
@@ -65,12 +68,10 @@ def folder_with(rows: int, root: Path) -> Path:
     return next(f for f in results.folders(root) if len(results.read(f).rows) == rows)
 
 
-def test_an_attestation_beside_the_records_marks_its_row_everywhere(
-    copy: Path, tmp_path: Path
-) -> None:
+def test_an_attestation_marks_its_row_everywhere(copy: Path, tmp_path: Path) -> None:
     folder = folder_with(4, copy)
     name = attest(folder, copy.parent / "verified")
-    site = build([copy], tmp_path / "page")
+    site = build([copy], tmp_path / "page", copy.parent / "verified")
     marked = {row.id: row.proof.level for row in site.rows if row.proof.level != "consistent"}
     assert marked == {name: "verified"}
     page = (tmp_path / "page/rows" / name / "index.html").read_text()
@@ -94,8 +95,91 @@ def test_an_attestation_speaks_of_these_files_alone(copy: Path, tmp_path: Path) 
     # Nor does one that lies inside the record, where its author can write.
     attest(folder, folder / "verified")
     (folder / "notes.txt").write_text("one more file")
-    site = build([copy], tmp_path / "page")
+    site = build([copy], tmp_path / "page", copy.parent / "verified")
     assert "verified" not in {row.proof.level for row in site.rows}
+
+
+def test_attestations_count_from_a_named_folder_alone(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever sends records may lay a folder beside them."""
+    attest(folder_with(4, copy), copy.parent / "verified")
+    command = ["leaderboard", str(copy), "--out", str(tmp_path / "page")]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "no --verified folder given: nothing counts as verified" in said
+    assert "0 verified" in said
+    assert main([*command, "--verified", str(copy.parent / "verified")]) == 0
+    said = capsys.readouterr().out
+    assert "nothing counts" not in said
+    assert "1 verified" in said
+
+
+def _shown_nowhere(page: Path) -> None:
+    for path in page.rglob("*"):
+        if path.suffix in {".html", ".js", ".csv", ".json"} and "vendor" not in path.parts:
+            text = path.read_text("utf-8")
+            assert not {"\x1b", "\u202e"} & {*text}, path
+            assert "\\n<script" not in text
+
+
+@pytest.mark.parametrize("text", ["a\x1b[2Jb", "a\u202eb"])
+def test_no_text_of_a_verification_or_challenge_hides_characters(
+    text: str, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_with(4, copy)
+    steps = (*STEPS, Step(name=f"step {text}", outcome="not done", text=text, needed=False))
+    name = attest(folder, tmp_path / "verified", steps, machine=text)
+    one = BROKEN.model_copy(update={"source": f"{text}\nsecond line", "eps": 0.01})
+    monkeypatch.setattr(claims, "read_challenges", lambda at: [one] if at == folder else [])
+    build([copy], tmp_path / "page", tmp_path / "verified")
+    _shown_nowhere(tmp_path / "page")
+    page = (tmp_path / "page/rows" / name / "index.html").read_text()
+    assert f"\\u{ord(text[1]):04x}" in page
+    assert "b second line" in page
+    assert "b second line" in (tmp_path / "page/data/table.js").read_text()
+
+
+def test_names_that_are_no_text_cost_their_records_alone(copy: Path, tmp_path: Path) -> None:
+    for source, name in ((4, b"bad\xff"), (4, b"esc\x1b")):
+        shutil.copytree(folder_with(source, copy), os.fsdecode(os.fsencode(copy) + b"/" + name))
+    shutil.copytree(folder_with(4, copy), copy / "fine")
+    (Path(os.fsdecode(os.fsencode(copy / "fine") + b"/n\xff.npz"))).write_bytes(b"")
+    (copy / "sub").mkdir()
+    empty = os.fsdecode(os.fsencode(copy / "sub") + b"/\xff")
+    Path(empty).mkdir()
+    (Path(empty) / "record.json").write_text("{}")
+    site = build([copy], tmp_path / "page")
+    assert len(site.rows) == 4
+    assert {one.name for one in site.refused} == {
+        "bad\\udcff", "esc\\u001b", "fine", "sub/\\udcff",
+    }  # fmt: skip
+    assert "bad\\udcff" in (tmp_path / "page/index.html").read_text("utf-8")
+
+
+def test_replicates_have_pages_that_lead_to_each_other(copy: Path, tmp_path: Path) -> None:
+    genuine = folder_with(4, copy)
+    name = attest(genuine, tmp_path / "verified")
+    (alone,) = (r for r in build([copy], tmp_path / "before").rows if r.id == name)
+    twin = copy / "0000_dup"
+    shutil.copytree(genuine, twin)
+    weights = next(twin / one for one in claims.WEIGHTS if (twin / one).is_file())
+    weights.write_bytes(weights.read_bytes() + b"another network")
+    forged = json.loads((twin / results.RECORD).read_text())
+    forged["files"][weights.name] = file_hash(weights)
+    (twin / results.RECORD).write_text(json.dumps(forged))
+    site = build([copy], tmp_path / "page", tmp_path / "verified")
+    rows = {row.id: row for row in site.rows}
+    assert [one.reason for one in site.refused] == []
+    assert rows[name].folders == (genuine,)
+    assert (rows[name].right, rows[name].protocol) == (alone.right, alone.protocol)
+    other = name + file_hash(weights)[:16]
+    assert rows[other].folders == (twin,)
+    for mine, its in ((name, other), (other, name)):
+        page = (tmp_path / "page/rows" / mine / "index.html").read_text()
+        assert f'href="../{its}/index.html"' in page
+        assert "one of 2 replicates" in page
+    assert "one of 2 replicates" in (tmp_path / "page/data/table.js").read_text()
 
 
 def test_a_verification_that_failed_is_told_and_marks_nothing(copy: Path, tmp_path: Path) -> None:
@@ -129,7 +213,8 @@ def test_a_copy_of_the_id_in_another_folder_removes_nothing(copy: Path, tmp_path
     (twin / "notes.txt").write_text("so that its files are others")
     name = results.read(genuine).id
     attest(genuine, copy.parent / "verified")
-    rows = {row.id: row for row in build([copy], tmp_path / "verified").rows}
+    site = build([copy], tmp_path / "verified", copy.parent / "verified")
+    rows = {row.id: row for row in site.rows}
     assert rows.keys() == before.keys()
     assert rows[name].right == before[name].right
     assert rows[name].folders == (genuine,)
@@ -227,7 +312,8 @@ def test_a_challenge_stands_on_the_page_and_in_every_number(
         update={"norm": audit.norm, "eps": audit.eps, "broken": tuple(held.position.tolist())}
     )
     monkeypatch.setattr(claims, "read_challenges", lambda at: [one] if at == folder else [])
-    row = next(r for r in build([copy], tmp_path / "page").rows if r.id == name)
+    site = build([copy], tmp_path / "page", copy.parent / "verified")
+    row = next(r for r in site.rows if r.id == name)
     assert row.audited is not None
     assert row.audited[0] == 0
     page = (tmp_path / "page/rows" / name / "index.html").read_text()
@@ -314,10 +400,10 @@ def test_a_record_that_fails_beside_its_twin_costs_itself_alone(
     (twin / "notes.txt").write_text("other content")
     works = gather.settle
 
-    def fails(given: Any) -> Any:
+    def fails(given: Any, shared: Any) -> Any:
         if len(given) > 1 and any(one.folder == twin for one in given):
             raise RuntimeError("nobody foresaw this")
-        return works(given)
+        return works(given, shared)
 
     monkeypatch.setattr(gather, "settle", fails)
     site = build([copy], tmp_path / "page")

@@ -36,6 +36,7 @@ def row(
         contents=(name,),
         system=name,
         meaning={},
+        weights="",
         versions={},
         protocol=protocol,
         images=len(bits),
@@ -97,6 +98,13 @@ def test_the_audited_accuracy_ranks_and_rows_without_one_make_no_claim() -> None
     assert ranks(rows) == {"a": 2, "b": 1, "c": None}
 
 
+def test_no_rank_goes_by_an_audit_above_what_the_attacks_left() -> None:
+    few, half = np.arange(100) < 7, np.arange(100) < 50
+    rows = [row("a", few, audited=(4, 10)), row("b", half, audited=(20, 100))]
+    assert [one.counts for one in rows] == [(7, 100), (20, 100)]
+    assert ranks(rows) == {"a": 2, "b": 1}
+
+
 def test_audits_too_small_to_tell_rows_apart_share_a_rank() -> None:
     rows = [row(str(n), np.ones(50), audited=(n, 100)) for n in (60, 50, 40)]
     # Newcombe (1998): 60/100 - 50/100 lies in [-0.037, 0.232], 60/100 - 40/100 in [0.061, 0.328].
@@ -107,7 +115,8 @@ def test_all_images_separate_rows_whose_audits_are_too_small_in_the_same_order_o
     full, half = np.ones(50), np.arange(50) < 25
     same = [row("a", full, audited=(60, 100)), row("b", half, audited=(55, 100))]
     assert ranks(same) == {"a": 1, "b": 2}
-    turned = [row("a", half, audited=(60, 100)), row("b", full, audited=(55, 100))]
+    most = np.arange(50) < 40
+    turned = [row("a", most, audited=(60, 100)), row("b", full, audited=(55, 100))]
     assert ranks(turned) == {"a": 1, "b": 1}
 
 

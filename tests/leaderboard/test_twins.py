@@ -7,13 +7,15 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.leaderboard.read.claims import Claim
-from robench.leaderboard.read.twins import Settled, lowest, settle
+from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.proof import prove, spread
 from robench.leaderboard.table.row import BoardRow, make_row
+from robench.leaderboard.table.site import make_site
 from tests.leaderboard.made import claim
 
 N = 40
@@ -53,12 +55,14 @@ def test_the_same_record_twice_is_one() -> None:
     assert not row.proof.disputed
 
 
-def test_replicates_show_the_worst_and_their_spread() -> None:
-    (row,) = rows([plain(weights="a"), better(weights="b")])
-    assert cell(row, "worst_case_accuracy") == 0.5
-    assert int(np.bitwise_count(np.frombuffer(row.right, np.uint8)).sum()) == 20
-    assert spread(row.proof.replicates) == "2 replicates, 50.0–90.0 %"
-    assert row.proof.ranked
+def test_each_replicate_is_a_row_and_says_their_spread() -> None:
+    site = make_site(rows([plain(weights="a"), better(weights="b")]), [])
+    assert [cell(row, "worst_case_accuracy") for row in site.rows] == [0.9, 0.5]
+    assert [site.ranks[row.id] for row in site.rows] == [1, 2]
+    for row in site.rows:
+        assert spread(row.proof.replicates) == "one of 2 replicates, 50.0–90.0 %"
+        assert row.proof.notes == ("one of 2 replicates, 50.0–90.0 %",)
+        assert [one.row for one in row.proof.replicates] == ["00000000", "aaaaaaaa"]
 
 
 def test_replicates_of_other_attacks_stay_apart() -> None:
@@ -78,9 +82,52 @@ def test_the_record_that_verifies_stays_and_the_other_is_named() -> None:
 
 def test_a_replicate_that_does_not_verify_moves_no_row_that_does() -> None:
     worse = claim({"clean": first(10), "pgd": first(0)}, name="00000000", weights="b")
-    (row,) = rows([plain(weights="a", verified=True), worse])
-    assert cell(row, "worst_case_accuracy") == 0.5
-    assert spread(row.proof.replicates) == "2 replicates, 0.0–50.0 %, 1 not counted"
+    proven, other = rows([plain(weights="a", verified=True), worse])
+    assert (cell(proven, "worst_case_accuracy"), proven.proof.level) == (0.5, "verified")
+    assert (cell(other, "worst_case_accuracy"), other.proof.level) == (0.0, "consistent")
+
+
+def test_a_replicate_that_verifies_moves_no_other() -> None:
+    worse = claim(
+        {"clean": first(10), "pgd": first(0)}, name="00000000", weights="b", verified=True
+    )
+    genuine = plain(weights="a", verified=True)
+    (alone,) = rows([genuine])
+    assert alone in rows([genuine, worse])
+
+
+def _more(**given: Any) -> Claim:
+    answers = {"clean": first(36), "fgsm": first(10)}
+    return claim(answers, name="00000000", weights="a", **given)
+
+
+@pytest.mark.parametrize(
+    ("verified", "more", "right"), [(True, True, 10), (True, False, 20), (False, False, 10)]
+)
+def test_other_attacks_take_no_row_out_of_a_protocol_that_others_share(
+    verified: bool, more: bool, right: int
+) -> None:
+    """What broke the same weights under the same threat counts, unless it proves less."""
+    genuine = plain(weights="a", verified=verified)
+    (alone,) = settle([genuine])
+    every = settle([_more(verified=more), genuine], {alone.protocol})
+    (kept,) = (one for one in every if one.protocol == alone.protocol)
+    assert (kept.claims, kept.level) == ((genuine,), alone.level)
+    row, *_ = make_row("a", kept, [], [])
+    assert (row.attacks, row.counts) == (("pgd",), (right, N))
+    assert cell(row, "worst_case_accuracy") == right / N
+    # Where nobody shares it there is one row of all attacks, as from one run.
+    if verified == more:
+        (whole,) = settle([genuine, _more(verified=more)])
+        assert whole.record.config["attack"].keys() == {"pgd", "fgsm"}
+
+
+def test_what_its_author_says_alone_lowers_no_row_of_another_record() -> None:
+    told = replace(_more(), taken=replace(_more().taken, unfounded=("x",)))
+    (alone,) = settle([plain(weights="a")])
+    kept, whole = settle([plain(weights="a"), told], {alone.protocol})
+    assert make_row("a", kept, [], [])[0].counts == (20, N)
+    assert (kept.level, whole.level) == ("consistent", "reported")
 
 
 def test_two_that_verify_and_disagree_are_disputed() -> None:
@@ -153,7 +200,7 @@ def claims(draw: Any, verified: bool | None = None, at_most: int = 3) -> list[Cl
 
 
 def shown(settled: list[Settled]) -> list[Any]:
-    return sorted(repr((lowest(one)[0], one.level, prove(one, None))) for one in settled)
+    return sorted(repr((one.record, one.level, prove(one))) for one in settled)
 
 
 @settings(deadline=None, max_examples=60)
@@ -177,8 +224,7 @@ def test_a_forged_twin_raises_moves_and_removes_nothing(
             *(aside.content for aside in row.proof.aside),
         )
     }
-    uncounted = {v.claims[0].content for s in settle([*genuine, *forged]) for v in s.uncounted}
-    assert {one.content for one in genuine} <= named | uncounted
+    assert {one.content for one in genuine} <= named
     for row in before:
         same = [one for one in after if set(one.contents) >= set(row.contents)]
         assert same, "the row is gone"
@@ -191,3 +237,37 @@ def test_a_forged_twin_raises_moves_and_removes_nothing(
         for metric in ("clean_accuracy", "worst_case_accuracy"):
             assert min(cell(one, metric) for one in same) <= cell(row, metric) + 1e-12
         assert any(one.score <= row.score for one in same)
+
+
+def of(one: Claim, weights: str) -> Claim:
+    return replace(one, weights=weights, content=f"{one.content}{weights}")
+
+
+def numbers(settled: list[Settled]) -> list[Any]:
+    return [(one.claims, one.record, one.level, one.disputed, one.aside) for one in settled]
+
+
+@settings(deadline=None, max_examples=60)
+@given(claims(), claims(at_most=1))
+def test_a_replicate_moves_no_row_of_another_network(
+    genuine: list[Claim], more: list[Claim]
+) -> None:
+    known = [of(one, one.weights or "a") for one in genuine]
+    replicate = of(more[0], "c")
+    before, after = numbers(settle(known)), numbers(settle([*known, replicate]))
+    assert all(row in after for row in before)
+    assert [one for one in after if one not in before] == numbers(settle([replicate]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(claims(verified=True), claims(verified=True, at_most=1))
+def test_no_record_takes_a_row_out_of_a_shared_protocol(
+    genuine: list[Claim], more: list[Claim]
+) -> None:
+    known = [of(one, "a") for one in genuine]
+    shared = {row.protocol for one in known for row in settle([one])}
+    before = settle(known, shared)
+    after = settle([*known, *(of(one, "a") for one in more)], shared)
+    for row in before:
+        if row.protocol in shared and not any(one.disputed for one in after):
+            assert any(one.protocol == row.protocol for one in after)

@@ -6,8 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from robench.base.errors import UserError
 from robench.base.hashing import digest
+from robench.base.text import one_line
 from robench.core.outcomes import ABSTAIN, Outcomes, RowOutcomes, Score, worst_cases
 from robench.core.record import Record, Value, share
 from robench.core.threat import TOLERANCE
@@ -46,7 +50,7 @@ def challenged(claim: Claim) -> tuple[Record, Outcomes]:
     outcomes = _with(claim, claim.challenges)
     worst = {(one.norm, one.eps): one for one in worst_cases(outcomes, budgets(claim.record))}
     audits = _audits(claim)
-    values = [_fallen(value, worst, audits, claim) for value in claim.record.values]
+    values = [_fallen(value, worst, audits, claim.challenges) for value in claim.record.values]
     return claim.record.model_copy(update={"values": tuple(values)}), outcomes
 
 
@@ -59,7 +63,8 @@ def breaks(claim: Claim) -> Iterator[Break]:
         allowed = [s for s in before if _allows(one, s.norm, s.eps)]
         least = min(allowed, key=lambda s: s.eps or 0.0, default=None)
         points = 100 * (least.value - fell[least.norm, least.eps]) if least else 0.0
-        yield Break(one.source, one.date, one.norm, one.eps, points, claim.challenges_count)
+        source, date = one_line(one.source), one_line(one.date)
+        yield Break(source, date, one.norm, one.eps, points, claim.challenges_count)
 
 
 def _allows(one: Challenge, norm: object, eps: object) -> bool:
@@ -79,22 +84,36 @@ def _with(claim: Claim, challenges: Sequence[Challenge]) -> Outcomes:
 
 
 def _row(clean: RowOutcomes, one: Challenge, norm: str, eps: float | None) -> RowOutcomes:
-    """A challenge as outcomes: broken where it says so, untouched elsewhere."""
+    """A challenge as outcomes."""
     if not all(0 <= place < len(clean) for place in one.broken):
-        raise UserError(f"expected broken images below {len(clean)}, got others of {one.source}")
-    prediction = clean.clean_prediction.copy()
-    prediction[list(one.broken)] = ABSTAIN
-    name = f"challenge-{digest(one.model_dump())[:8]}"
+        source = one_line(one.source)
+        raise UserError(f"expected broken images below {len(clean)}, got others of {source}")
+    broken = np.isin(np.arange(len(clean)), one.broken)
+    return broken_row(clean, f"challenge-{digest(one.model_dump())[:8]}", broken, norm, eps)
+
+
+def broken_row(
+    clean: RowOutcomes, name: str, broken: NDArray[np.bool_], norm: str, eps: float | None
+) -> RowOutcomes:
+    """Outcomes under one threat of which only the broken images are known; others untouched."""
+    prediction = np.where(broken, ABSTAIN, clean.clean_prediction)
     return replace(
         clean, attack=name, access="any", search="ball", norm=norm, eps=eps, prediction=prediction
     )
+
+
+def with_worst(record: Record, outcomes: Outcomes) -> Record:
+    """The record with the worst cases of these outcomes."""
+    worst = {(one.norm, one.eps): one for one in worst_cases(outcomes, budgets(record))}
+    values = [_fallen(value, worst, {}, ()) for value in record.values]
+    return record.model_copy(update={"values": tuple(values)})
 
 
 def _fallen(
     value: Value,
     worst: dict[tuple[str, float | None], Score],
     audits: dict[Threat, Held],
-    claim: Claim,
+    challenges: Sequence[Challenge],
 ) -> Value:
     norm, eps = value.axes.get("norm"), value.axes.get("eps")
     if not isinstance(norm, str) or not isinstance(eps, float):
@@ -102,7 +121,7 @@ def _fallen(
     if value.metric == WORST and (score := worst.get((norm, eps))):
         return share(WORST, score.right.sum(), len(score.right), value.axes)
     if value.metric == AUDITED and (audit := audits.get((norm, eps))):
-        allowed = [one for one in claim.challenges if _allows(one, norm, eps)]
+        allowed = [one for one in challenges if _allows(one, norm, eps)]
         broken = {place for one in allowed for place in one.broken}
         held = [stood and place not in broken for place, stood in audit]
         return share(AUDITED, sum(held), len(held), value.axes) if broken else value

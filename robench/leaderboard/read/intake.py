@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from robench.base.errors import UserError, bad_input
 from robench.base.files import check_archive, folders_with, read_picture, read_plain, require_plain
+from robench.base.text import visible
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
@@ -68,9 +70,11 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:
             raise UserError(f"expected a folder of records, got {str(root)!r}")
         for folder in folders_with(root, RECORD, MAX_FOLDERS):
             name = folder.relative_to(root).as_posix()
-            name = folder.name if name == "." else name
+            name = visible(folder.name if name == "." else name)
             # Two roots may hold folders of one name, and neither may hide the other.
-            found[name if name not in found else folder.as_posix()] = folder
+            whole = visible(folder.as_posix())
+            names = chain([name, whole], (f"{whole} ({number})" for number in count(2)))
+            found[next(one for one in names if one not in found)] = folder
     return sorted(found.items())
 
 
@@ -113,7 +117,9 @@ def _form(folder: Path) -> Record:
 
 def _check_files(folder: Path) -> None:
     """Plain files only, few enough, and of those that are expanded none too large."""
+    _check_name(folder)
     for number, file in enumerate(folder.iterdir()):
+        _check_name(file)
         require_plain(file)
         if number >= MAX_FILES:
             raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
@@ -121,6 +127,11 @@ def _check_files(folder: Path) -> None:
             check_archive(file)
     if (folder / PREVIEW).exists():
         read_picture(folder / PREVIEW, MAX_PICTURE)
+
+
+def _check_name(path: Path) -> None:
+    if visible(path.name) != path.name:
+        raise UserError(f"expected a name of visible characters, got {visible(path.name)!r}")
 
 
 def _check_json(data: bytes) -> None:

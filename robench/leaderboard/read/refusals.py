@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from robench.base.errors import UserError
 from robench.base.files import read_plain, require_plain
+from robench.base.text import one_line
 
 MAX_BYTES = 20_000
 Text = Annotated[str, Field(max_length=500)]
@@ -42,7 +43,8 @@ def find_refusals(roots: Iterable[Path]) -> tuple[Refusal, ...]:
             if note := _read(path):
                 last[note.overrides] = note.error
     errors = ((asked, error) for asked, error in last.items() if error)
-    return tuple(sorted((Refusal(" ".join(a), e) for a, e in errors), key=lambda one: one.asked))
+    found = (Refusal(one_line(" ".join(asked)), one_line(error)) for asked, error in errors)
+    return tuple(sorted(found, key=lambda one: one.asked))
 
 
 def _read(path: Path) -> _Note | None:

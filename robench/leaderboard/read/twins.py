@@ -1,25 +1,27 @@
 """Records of one system beside each other: what feeds a row, what disputes it, what is set aside.
 
-A record that verifies is moved by none that does not. Of the others the worse number stands: no
-clock, no name of a folder and no order decides.
+Each network has rows of its own, so that no other network moves them. Of one network, a record
+that verifies is moved by none that does not; of the others the worse number stands. No clock, no
+name of a folder and no order decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
 
-from robench.core.outcomes import Outcomes, RowOutcomes
+from robench.core.outcomes import Outcomes, RowOutcomes, worst_cases
 from robench.core.record import Record, Value
-from robench.leaderboard.read.challenged import AUDITED, challenged
+from robench.leaderboard.read.challenged import AUDITED, broken_row, challenged, with_worst
 from robench.leaderboard.read.claims import Claim
-from robench.leaderboard.read.merge import merged, row_key, worse_audits, worse_values
+from robench.leaderboard.read.merge import merged, row_key
 from robench.leaderboard.read.threat import ranking_threat
-from robench.records.protocol import protocol, settings
+from robench.records.compare import budgets
+from robench.records.protocol import NO_ACCESS, protocol, settings
 from robench.records.trust import LEVELS, Level
 
 T = TypeVar("T")
@@ -38,105 +40,124 @@ class Aside:
 
 
 @dataclass(frozen=True)
-class Version:
-    """Records of one network, as one."""
-
-    claims: tuple[Claim, ...]
-    record: Record
-    outcomes: Outcomes
-
-    @property
-    def protocol(self) -> str:
-        """Under what its numbers may be ranked."""
-        known = settings(self.record.rows, self.record.config, self.record.provenance.components)
-        return protocol(self.record.data, self.record.rows, known)
-
-
-@dataclass(frozen=True)
 class Settled:
     """What a row shows, and of what it is made."""
 
-    versions: tuple[Version, ...]
-    """Replicates: networks that were trained apart; its numbers are the worst of them."""
-    disputed: bool
+    claims: tuple[Claim, ...]
+    """The records that feed it."""
+    record: Record
+    """These as one."""
+    outcomes: Outcomes
+    disputed: bool = False
     """Whether records of one network, or of unknown ones, answer differently."""
-    uncounted: tuple[Version, ...] = ()
-    """Replicates that do not verify, of a row that does."""
     aside: tuple[Aside, ...] = ()
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        """The records that feed it."""
-        every = sorted({id(one): one for v in self.versions for one in v.claims}.values(), key=_key)
-        return tuple(every)
 
     @property
     def level(self) -> Level:
         """The lowest level of the records that feed it."""
         return min((one.level for one in self.claims), key=LEVELS.index)
 
+    @property
+    def weights(self) -> str | None:
+        """SHA-256 of its network; None where no record keeps it."""
+        return next((one.weights for one in self.claims if one.weights), None)
 
-def settle(claims: Sequence[Claim]) -> list[Settled]:
-    """The rows of a group's records; in any order of these the same."""
+    @property
+    def protocol(self) -> str:
+        """Under what its numbers may be ranked."""
+        return _protocol(self.record)
+
+
+def settle(claims: Sequence[Claim], shared: Collection[str] = ()) -> list[Settled]:
+    """The rows of a group's records; in any order of these the same.
+
+    `shared` are the protocols in which other systems have rows: a record of such a protocol keeps
+    its row there, whatever others add to the network's attacks.
+    """
     once = {one.content: one for one in sorted(claims, key=_key)}
     proven = [one for one in once.values() if one.verified]
     others = [one for one in once.values() if not one.verified]
     if not proven:
-        return _rows(others)
-    first, *more = _rows(proven)
-    kept, uncounted, aside = [], [], []
+        return _rows(others, shared)
+    networks = _networks(proven)
+    kept, aside = [], []
     for claim in others:
-        match _beside(claim, [first, *more]):
-            case "row":
-                kept.append(claim)
-            case "replicate":
-                uncounted.append(_version([claim]))
-            case reason:
-                aside.append(Aside(claim.id, claim.content, claim.level, reason))
-    mended = Settled(first.versions, first.disputed, tuple(uncounted), tuple(aside))
-    return [mended, *more, *(_rows(kept) if kept else [])]
+        if why := _set_aside(claim, networks):
+            aside.append((claim, Aside(claim.id, claim.content, claim.level, why)))
+        else:
+            kept.append(claim)
+    rows = [
+        replace(row, aside=tuple(one for claim, one in aside if _of(claim, row.claims)))
+        for row in _rows(proven, shared)
+    ]
+    return [*rows, *(_rows(kept, shared) if kept else [])]
 
 
-def _beside(claim: Claim, rows: Sequence[Settled]) -> str:
-    """What becomes of a record beside those of its system that verify.
-
-    A row of its own, an uncounted replicate of theirs, or why it is set aside.
-    """
-    proven = [one for row in rows for one in row.claims]
-    same = [one for one in proven if _maybe_same(one, claim)]
-    if any(_disagree(one, claim) for one in same):
+def _set_aside(claim: Claim, networks: Iterable[Sequence[Claim]]) -> str:
+    """Why a record feeds no row beside those of its network that verify; nothing where it does."""
+    same = [its for its in networks if _of(claim, its)]
+    agreed = [one for its in same if not any(_disagree(one, claim) for one in its) for one in its]
+    if same and not agreed:
         return "its answers are not those of the record that verifies"
-    known = {key for one in proven for key in _parts(one)}
-    if set(_parts(claim)) - known:
-        return "row"
-    return "it says what the record that verifies says" if same else "replicate"
+    known = {key for one in agreed for key in _parts(one)}
+    return "" if set(_parts(claim)) - known else "it says what the record that verifies says"
 
 
-def _rows(claims: Sequence[Claim]) -> list[Settled]:
+def _rows(claims: Sequence[Claim], shared: Collection[str]) -> list[Settled]:
     """Rows of records of equal standing."""
-    pairs = combinations(claims, 2)
-    if any(_maybe_same(a, b) and _disagree(a, b) for a, b in pairs):
-        return [Settled((_version(claims),), disputed=True)]
+    return [row for its in _networks(claims) for row in _network(its, shared)]
+
+
+def _networks(claims: Sequence[Claim]) -> list[list[Claim]]:
+    """Records of one network each; those of unknown weights may speak of every one."""
     unknown = [one for one in claims if one.weights is None]
-    networks = _by((one for one in claims if one.weights is not None), lambda one: one.weights)
-    versions = [_version([*its, *unknown]) for its in networks] or [_version(unknown)]
-    return [Settled(tuple(same), False) for same in _by(versions, lambda one: one.protocol)]
+    known = _by((one for one in claims if one.weights is not None), lambda one: one.weights)
+    return [[*its, *unknown] for its in known] or [unknown]
 
 
-def lowest(settled: Settled) -> tuple[Record, Outcomes]:
-    """The record of a row: of its replicates the lowest, with the worst of every number."""
-    first, *more = sorted(settled.versions, key=_number)
-    if not more:
-        return first.record, first.outcomes
-    records = [first.record, *(one.record for one in more)]
-    update = {"values": tuple(worse_values(records)), "audit": tuple(worse_audits(records))}
-    return first.record.model_copy(update=update), first.outcomes
+def _network(claims: Sequence[Claim], shared: Collection[str]) -> Iterator[Settled]:
+    """The rows of one network: in protocols that others share, and of all its attacks."""
+    whole = _together(claims)
+    if any(_disagree(a, b) for a, b in combinations(claims, 2)):
+        yield replace(whole, disputed=True)
+        return
+    own = {_protocol(one.record): one for one in claims}
+    for key in sorted(own.keys() & set(shared) - {whole.protocol}):
+        yield _within(own[key], claims)
+    yield whole
 
 
-def _number(version: Version) -> tuple[float, float, str]:
-    """What orders replicates: the worst case that ranks them, then the clean accuracy."""
-    clean = version.record.find("clean_accuracy")
-    return _ranks(version.record), _share(clean), version.claims[0].content
+def _within(its: Claim, claims: Sequence[Claim]) -> Settled:
+    """The row of a record's own attacks, as low as all records of its network show it."""
+    attacks = _attacks(its)
+    inside = [one for one in claims if _attacks(one) <= attacks]
+    # What rests on its author's word alone moves no other number.
+    counted = [one for one in claims if one in inside or one.level != "reported"]
+    own, every = _together(inside), _together(counted)
+    mine, scored = (
+        {(s.norm, s.eps): s for s in worst_cases(one.outcomes, budgets(one.record))}
+        for one in (own, every)
+    )
+    clean = own.outcomes.clean
+    rows = [
+        broken_row(clean, "other-attacks", mine[key].right & ~scored[key].right, *key)
+        for key in mine
+        if (mine[key].right & ~scored[key].right).any()
+    ]
+    if not rows:
+        return own
+    outcomes = Outcomes((*own.outcomes.rows, *rows))
+    return replace(own, record=with_worst(own.record, outcomes), outcomes=outcomes)
+
+
+def _attacks(claim: Claim) -> set[Hashable]:
+    """What makes its protocol."""
+    return {row_key(row) for row in claim.record.rows if row.access != NO_ACCESS}
+
+
+def _protocol(record: Record) -> str:
+    known = settings(record.rows, record.config, record.provenance.components)
+    return protocol(record.data, record.rows, known)
 
 
 def _ranks(record: Record) -> float:
@@ -151,11 +172,11 @@ def _share(value: Value | None) -> float:
     return 1.0 if value is None or value.value is None else value.value
 
 
-def _version(claims: Sequence[Claim]) -> Version:
+def _together(claims: Sequence[Claim]) -> Settled:
     """Their union, which the fullest record names; of equally full ones the lower."""
     ordered = sorted(claims, key=_key)
     fullest = sorted(ordered, key=lambda one: (-len(one.record.rows), _ranks(one.record)))
-    return Version(tuple(ordered), *merged([challenged(one) for one in fullest]))
+    return Settled(tuple(ordered), *merged([challenged(one) for one in fullest]))
 
 
 def _key(claim: Claim) -> tuple[str, str]:
@@ -167,6 +188,11 @@ def _by(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     for item in items:
         found.setdefault(key(item), []).append(item)
     return list(found.values())
+
+
+def _of(claim: Claim, network: Iterable[Claim]) -> bool:
+    """Whether a record may speak of a network."""
+    return any(_maybe_same(claim, one) for one in network)
 
 
 def _maybe_same(first: Claim, second: Claim) -> bool:

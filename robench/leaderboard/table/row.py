@@ -14,7 +14,7 @@ from robench.core.record import SYSTEM_KINDS, Record
 from robench.leaderboard.read.merge import meaning, system
 from robench.leaderboard.read.threat import RankingThreat, ranking_threat
 from robench.leaderboard.read.traits import queries_only, weight_bits
-from robench.leaderboard.read.twins import Settled, lowest
+from robench.leaderboard.read.twins import Settled
 from robench.leaderboard.table.cells import Cell, Column, cells, layers
 from robench.leaderboard.table.formats import attack_text
 from robench.leaderboard.table.proof import Proof, prove
@@ -54,6 +54,8 @@ class BoardRow:
     """Their ids."""
     contents: tuple[str, ...]
     """The digests of their files."""
+    weights: str
+    """The beginning of the digest of its network's weights; nothing where no record keeps it."""
     system: str
     meaning: Settings
     """What another record of the row must not contradict."""
@@ -89,10 +91,15 @@ class BoardRow:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """What ranks it: images right, of how many, as audited or as attacked."""
-        if self.audited is not None:
-            return self.audited
-        return int(np.bitwise_count(np.frombuffer(self.right, np.uint8)).sum()), self.images
+        """What ranks it: images right, of how many, as audited or as attacked.
+
+        The lower share of the two: an audit of few images may miss those that the attacks broke.
+        """
+        right = int(np.bitwise_count(np.frombuffer(self.right, np.uint8)).sum())
+        attacked = right, self.images
+        if self.audited is None:
+            return attacked
+        return min(self.audited, attacked, key=lambda one: one[0] / one[1])
 
     @property
     def score(self) -> float:
@@ -112,9 +119,9 @@ def make_row(
 
     `files` are the names under which the site keeps the records, in their order.
     """
-    record, outcomes = lowest(settled)
+    record, outcomes = settled.record, settled.outcomes
     threat = ranking_threat(record)
-    proof = prove(settled, threat)
+    proof = prove(settled)
     told = _told(record, proof)
     found = cells(told)
     worst = {(score.norm, score.eps): score for score in worst_cases(outcomes, budgets(record))}
@@ -128,6 +135,7 @@ def make_row(
         files=tuple(files),
         members=tuple(claim.id for claim in settled.claims),
         contents=tuple(claim.content for claim in settled.claims),
+        weights=(settled.weights or "")[:16],
         system=system(record),
         meaning=meaning(record, known),
         protocol=protocol(record.data, record.rows, known),

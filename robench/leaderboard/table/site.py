@@ -13,6 +13,7 @@ from robench.leaderboard.read.intake import Refused
 from robench.leaderboard.read.refusals import Refusal
 from robench.leaderboard.table.cells import Column, at_first, ordered
 from robench.leaderboard.table.labels import Place, protocol_label, row_label, varying
+from robench.leaderboard.table.proof import Replicate
 from robench.leaderboard.table.ranking import ranks
 from robench.leaderboard.table.row import BoardRow
 
@@ -63,7 +64,7 @@ def make_site(
     rows: Sequence[BoardRow], refused: Sequence[Refused], refusals: Sequence[Refusal] = ()
 ) -> Site:
     """Group, order, rank and name the rows."""
-    rows = _apart(rows)
+    rows = _with_replicates(_apart(rows))
     ranked = ranks(rows)
     protocols = _protocols(rows, ranked)
     return Site(
@@ -88,6 +89,28 @@ def _apart(rows: Sequence[BoardRow]) -> list[BoardRow]:
         old = {m: v for m, v in row.versions.items() if v != newest[row.protocol, m]}
         found.append(replace(row, protocol=digest([row.protocol, old])) if old else row)
     return found
+
+
+def _with_replicates(rows: Sequence[BoardRow]) -> list[BoardRow]:
+    """The rows, each of which knows those of networks trained apart from its configuration."""
+    same: dict[tuple[str, str], list[BoardRow]] = {}
+    for row in rows:
+        if row.weights:
+            same.setdefault((row.protocol, row.system), []).append(row)
+    replicates = {
+        key: tuple(
+            Replicate(row.id, row.weights, row.proof.level, row.score)
+            for row in sorted(its, key=lambda one: (-one.score, one.id))
+        )
+        for key, its in same.items()
+        if len({row.weights for row in its}) > 1
+    }
+    return [
+        replace(row, proof=replace(row.proof, replicates=replicates[row.protocol, row.system]))
+        if row.weights and (row.protocol, row.system) in replicates
+        else row
+        for row in rows
+    ]
 
 
 def _age(version: str) -> tuple[int, str]:

@@ -11,9 +11,9 @@ import jinja2
 import markupsafe
 
 from robench.base.paths import shipped
-from robench.base.text import one_line
+from robench.base.text import one_line, visible
 from robench.leaderboard.table import formats
-from robench.leaderboard.table.proof import broken_by
+from robench.leaderboard.table.proof import broken_by, spread
 
 
 @cache
@@ -22,6 +22,7 @@ def environment() -> jinja2.Environment:
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(shipped("leaderboard/template")),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -34,9 +35,15 @@ def environment() -> jinja2.Environment:
         breakable=breakable,
         broken_by=broken_by,
         one_line=one_line,
+        spread=spread,
     )
     found.globals.update(badges=formats.BADGES, levels=formats.LEVEL_MARKS)
     return found
+
+
+def _shown(value: Any) -> Any:
+    """A text without hidden characters; what is markup was made of such texts."""
+    return visible(value) if type(value) is str else value
 
 
 def template(name: str) -> jinja2.Template:
@@ -51,7 +58,7 @@ def write_page(name: str, path: Path, root: str = "", **values: Any) -> None:
 
 def breakable(name: str) -> markupsafe.Markup:
     """A name that a narrow column may break after an underscore."""
-    return markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>"))
+    return markupsafe.escape(visible(name)).replace("_", markupsafe.Markup("_<wbr>"))
 
 
 def plain_text(value: Any) -> str:
