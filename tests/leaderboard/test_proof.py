@@ -400,7 +400,7 @@ def test_a_record_that_fails_beside_its_twin_costs_itself_alone(
     (twin / "notes.txt").write_text("other content")
     works = gather.settle
 
-    def fails(given: Any, shared: Any) -> Any:
+    def fails(given: Any, shared: Any = ()) -> Any:
         if len(given) > 1 and any(one.folder == twin for one in given):
             raise RuntimeError("nobody foresaw this")
         return works(given, shared)
