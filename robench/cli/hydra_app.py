@@ -20,7 +20,7 @@ from robench.base.machine import resume_collector
 from robench.base.paths import shipped
 from robench.base.text import one_line
 from robench.cli.sweep import Job, Summary, leave_note, print_jobs, read_notes
-from robench.run.compose import prepare, run_config
+from robench.run.compose import origin_of_preset, prepare, run_config
 from robench.run.config import Places, RunConfig
 
 FLAGS = {"--dry-run": "dry_run=true", "--json": "json=true"}
@@ -48,7 +48,8 @@ def launch(arguments: Sequence[str]) -> int:
     try:
         app(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_one_line(error)) from error
+        text = _one_line(error)
+        raise ConfigError(text + origin_of_preset(text)) from error
     if failed:
         raise failed[0]
     if Summary.last is None:

@@ -254,6 +254,13 @@ def _malformed(reason: str) -> Fault:
     return Fault(reason, reason)
 
 
+def _truth(system: str, name: str, ask: Callable[[], Any]) -> bool:
+    found = call(system, ask)
+    if not isinstance(found, bool):
+        raise PluginError(f"expected {name} of {system} to be True or False, got {found!r:.80}")
+    return found
+
+
 class Answers:
     """A deployed model that answers, and has nothing else to lay hands on.
 
@@ -261,8 +268,8 @@ class Answers:
     """
 
     def __init__(self, system: str, deployed: Deployed, classes: int | None = None) -> None:
-        self.exact = bool(getattr(deployed, "exact", False))
-        self.randomised = deployed.randomised
+        self.exact = _truth(system, "exact", lambda: getattr(deployed, "exact", False))
+        self.randomised = _truth(system, "randomised", lambda: deployed.randomised)
         self.__ask = system, deployed, classes
         if hasattr(deployed, "logits"):
             self.logits = self._logits
@@ -281,7 +288,10 @@ class Answers:
     def nbytes(self) -> int:
         """See Deployed."""
         system, deployed, _ = self.__ask
-        return call(system, deployed.nbytes)
+        found: Any = call(system, deployed.nbytes)
+        if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+            raise PluginError(f"expected nbytes of {system} to give bytes, got {found!r:.80}")
+        return found
 
     def save(self, folder: Path) -> None:
         """See Deployed."""

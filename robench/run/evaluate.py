@@ -16,6 +16,7 @@ from robench.base.hashing import digest
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import Component, Dataset, Model
 from robench.plugin.content import network_digest
+from robench.plugin.declared import check_declared
 from robench.plugin.registry import registry
 from robench.plugin.source import Unreadable
 from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
@@ -164,6 +165,8 @@ def _network_hash(model: nn.Module) -> str:
 
 def _chosen(kind: str, choice: Any) -> dict[str, Any]:
     if isinstance(choice, Mapping):
+        for item in choice.values():
+            check_declared(type(item), kind)
         return dict(choice)
     single = isinstance(choice, (str, Component, type))
     several = [choice] if single or not isinstance(choice, Iterable) else list(choice)
@@ -186,6 +189,7 @@ def _resolve(kind: str, item: str | Component) -> tuple[str, Component]:
         )
     if isinstance(item, str):
         return item, registry().get(kind, item).make()
+    check_declared(type(item), kind)
     for name, choice in registry().choices[kind].items():
         if choice.component is type(item):
             return name, item

@@ -384,7 +384,7 @@ STATE: dict[str, tuple[Callable[..., Any], str]] = {
         "flags of torch's backends",
     ),
     "umask": (then(lambda: os.umask(0o777)), "the umask"),
-    "recursion": (
+    "limit of recursion": (
         then(lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 7)),
         "python's limit of recursion",
     ),
