@@ -48,7 +48,7 @@ class RunEvidence:
         return {
             "rows": [row.content() for row in self.outcomes.rows],
             "scenarios": [asdict(scenario) for scenario, _ in self.examples],
-            "examples": [_about(examples) for _, examples in self.examples],
+            "examples": [examples.hash for _, examples in self.examples],
         }
 
     @property
@@ -120,8 +120,3 @@ class RunEvidence:
     def untrained(self) -> nn.Module:
         """See Evidence."""
         return self.stages.untrained()
-
-
-def _about(examples: AdversarialExamples) -> list[Any]:
-    made_on = examples.made_on.model_dump() if examples.made_on else None
-    return [examples.hash, examples.seconds, made_on]

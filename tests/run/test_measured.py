@@ -15,6 +15,7 @@ import robench
 from robench.core.outcomes import clean_score
 from robench.plugin.registry import registry
 from robench.records.store import read_outcomes
+from robench.records.support.values import check_accuracies
 from robench.run.config import Places
 from tests.conftest import USUAL, blobs, tiny_net
 
@@ -161,3 +162,14 @@ def test_a_metrics_table_has_a_name_of_its_own_and_can_be_kept(
     with pytest.raises(robench.PluginError, match=words):
         judged({"near": Near()}, Gauge(act=act))
     assert not (tmp_path / "results").exists()
+
+
+def test_a_record_whose_value_reads_like_one_of_robenchs_is_refused(
+    judged: Callable[..., robench.Record], tmp_path: Path
+) -> None:
+    record = judged({"near": Near()})
+    outcomes = read_outcomes(tmp_path / "results" / record.id)
+    check_accuracies(record, outcomes)
+    more = (*record.values, robench.share("robust_accuracy_2", 1, 1, {}))
+    with pytest.raises(robench.UserError, match="as robench's own, got robust_accuracy_2"):
+        check_accuracies(record.model_copy(update={"values": more}), outcomes)
