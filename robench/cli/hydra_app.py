@@ -24,7 +24,7 @@ from robench.base.text import one_line, suggestion
 from robench.cli.sweep import Job, Summary, leave_note, print_jobs, read_notes
 from robench.plugin.registry import registry
 from robench.plugin.typed import option_types
-from robench.run.compose import SETTINGS, Root, prepare, run_config
+from robench.run.compose import SETTINGS, Root, origin_of_preset, prepare, run_config
 from robench.run.config import Places, RunConfig
 
 FLAGS = {"--dry-run": "dry_run=true", "--json": "json=true"}
@@ -59,9 +59,8 @@ def launch(arguments: Sequence[str]) -> int:
     try:
         app(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(
-            _unknown_choice(error) or _unknown_setting(error) or _with_cause(error)
-        ) from (error)
+        text = _unknown_choice(error) or _unknown_setting(error) or _with_cause(error)
+        raise ConfigError(text + origin_of_preset(_with_cause(error))) from error
     if failed:
         raise failed[0]
     if Summary.last is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -77,6 +78,11 @@ class RowOutcomes:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def content(self) -> dict[str, Any]:
+        """All that the row says, as JSON-like data; its columns by their SHA-256."""
+        columns = {n: hashlib.sha256(getattr(self, n).tobytes()).hexdigest() for n in PER_IMAGE}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | columns
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:

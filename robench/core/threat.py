@@ -31,6 +31,15 @@ class UsualThreat:
     levels: Mapping[str, tuple[float, float, float]]
     noise: float
 
+    def __post_init__(self) -> None:
+        for name, levels in self.levels.items():
+            if len(levels) != len(EPS_LEVELS) or not all(map(_is_size, levels)):
+                raise ConfigError(
+                    f"expected three finite eps of at least 0 for {name}, got {levels!r:.80}"
+                )
+        if not _is_size(self.noise):
+            raise ConfigError(f"expected finite noise of at least 0, got {self.noise!r:.80}")
+
     @property
     def norm(self) -> str:
         """The usual norm."""
@@ -44,6 +53,11 @@ class UsualThreat:
                 f"(it has {', '.join(self.levels)}); set eps yourself"
             )
         return self.levels[norm][EPS_LEVELS.index(level)]
+
+
+def _is_size(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value >= 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ closures and modules hold. What no value can stand for raises `Unreadable`.
 
 from __future__ import annotations
 
+import dis
 import enum
 import functools
 import hashlib
@@ -192,7 +193,7 @@ class _Reader:
         return [code, [self.plain(value) for value in given], body]
 
     def _code(self, code: types.CodeType, names: dict[str, Any], *, strict: bool) -> list[Any]:
-        if dynamic := _DYNAMIC & set(code.co_names):
+        if dynamic := _dynamic(code):
             raise Unreadable(f"{code.co_name} calls {', '.join(sorted(dynamic))}")
         inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
         constants = [self.plain(c) for c in code.co_consts if not isinstance(c, types.CodeType)]
@@ -216,8 +217,22 @@ class _Reader:
 
 
 _CODE = (type, types.FunctionType, types.MethodType, staticmethod, classmethod, property)
-_DYNAMIC = {"import_module", "__import__", "spec_from_file_location", "exec", "eval"}
-"""What runs code that no digest can follow."""
+_BUILTINS = {"exec", "eval", "compile"}
+_LOADERS = {"import_module", "__import__", "spec_from_file_location"}
+"""What runs code that no digest can follow: the first as plain names, as in `model.eval()` they are
+other things."""
+
+
+def _dynamic(code: types.CodeType) -> set[str]:
+    """The names by which code may run other code."""
+    found = _LOADERS & set(code.co_names)
+    if _BUILTINS & set(code.co_names):
+        plain = {i.argval for i in dis.get_instructions(code) if i.opname in _PLAIN_NAMES}
+        found |= _BUILTINS & plain
+    return found
+
+
+_PLAIN_NAMES = {"LOAD_GLOBAL", "LOAD_NAME"}
 
 
 def _content(cell: types.CellType) -> Any:

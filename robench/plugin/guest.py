@@ -33,7 +33,7 @@ from robench.base.text import one_line, reason
 from robench.core.system import Deployed, System, answers, module_device
 from robench.core.threat import Threat
 from robench.plugin.components import Component
-from robench.plugin.process import ProcessState
+from robench.plugin.process import ClassState, ProcessState
 from robench.plugin.registry import registry
 from robench.plugin.trial import Attacker
 
@@ -62,20 +62,26 @@ def call(who: Component | str, work: Callable[P, T], *given: P.args, **named: P.
     `who` is the component, or words for what several of them made together. Raises Fault, naming
     it, for whatever it raised, `SystemExit` too; its own UserError keeps its type. When the handler
     of a signal raised in the meantime, what it raised is raised here, even if the component
-    swallowed it: a signal ends the run and is nobody's fault.
+    swallowed it: a signal ends the run and is nobody's fault. A change that cannot be put back
+    raises PluginError, now and at every later call: no number of this process holds any more.
     """
-    before, options, signals = ProcessState(), _options(who), Signals()
+    _require_whole()
+    before, options, own = ProcessState(), _options(who), ClassState(type(who))
+    signals = Signals()
     fault: BaseException | None = None
     try:
         result = work(*given, **named)
     except BaseException as error:  # a component may raise anything
         fault = error
-    changed = [*signals.put_back(), *before.put_back()]
+    changed = [*signals.put_back(), *before.put_back(), *own.put_back()]
     edited = _put_back_options(who, options)
     if changed:
         _say(who, changed)
     if signals.raised is not None:
         raise signals.raised
+    if before.lost:
+        _LOST.append(f"{name_of(who)} changed {', '.join(before.lost)}, which cannot be put back")
+    _require_whole()
     if fault is not None:
         named_fault = _blamed(who, fault)
         if named_fault is fault:
@@ -85,6 +91,15 @@ def call(who: Component | str, work: Callable[P, T], *given: P.args, **named: P.
         text = f"expected its options to stay as they were, got others for {', '.join(edited)}"
         raise Fault(f"{name_of(who)}: {text}", text)
     return result
+
+
+_LOST: list[str] = []
+"""Why no number of this process holds any more; empty while they do."""
+
+
+def _require_whole() -> None:
+    if _LOST:
+        raise PluginError(f"{_LOST[0]}: nothing of it is kept; repair it and start again")
 
 
 def collect(
@@ -239,6 +254,13 @@ def _malformed(reason: str) -> Fault:
     return Fault(reason, reason)
 
 
+def _truth(system: str, name: str, ask: Callable[[], Any]) -> bool:
+    found = call(system, ask)
+    if not isinstance(found, bool):
+        raise PluginError(f"expected {name} of {system} to be True or False, got {found!r:.80}")
+    return found
+
+
 class Answers:
     """A deployed model that answers, and has nothing else to lay hands on.
 
@@ -246,8 +268,8 @@ class Answers:
     """
 
     def __init__(self, system: str, deployed: Deployed, classes: int | None = None) -> None:
-        self.exact = bool(getattr(deployed, "exact", False))
-        self.randomised = deployed.randomised
+        self.exact = _truth(system, "exact", lambda: getattr(deployed, "exact", False))
+        self.randomised = _truth(system, "randomised", lambda: deployed.randomised)
         self.__ask = system, deployed, classes
         if hasattr(deployed, "logits"):
             self.logits = self._logits
@@ -266,7 +288,10 @@ class Answers:
     def nbytes(self) -> int:
         """See Deployed."""
         system, deployed, _ = self.__ask
-        return call(system, deployed.nbytes)
+        found: Any = call(system, deployed.nbytes)
+        if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+            raise PluginError(f"expected nbytes of {system} to give bytes, got {found!r:.80}")
+        return found
 
     def save(self, folder: Path) -> None:
         """See Deployed."""

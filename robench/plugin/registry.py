@@ -21,6 +21,7 @@ from robench.base.signals import Signals
 from robench.base.text import one_line, reason, suggestion
 from robench.plugin import hooks
 from robench.plugin.components import KINDS, Component
+from robench.plugin.declared import check_declared
 from robench.plugin.typed import check_options, read_options
 
 GROUP = "robench"
@@ -262,6 +263,7 @@ def _check(choice: Choice) -> None:
     if "__dataclass_fields__" not in vars(choice.cls) or params is None or not params.frozen:
         raise PluginError(f"{choice.name!r}: expected @dataclass(frozen=True, kw_only=True)")
     try:
+        check_declared(choice.cls, choice.kind)
         check_options(choice.component)
     except PluginError as error:
         raise PluginError(f"{choice.kind} {choice.name!r}, {error}") from error

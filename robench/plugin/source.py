@@ -8,6 +8,7 @@ place by its source; and what has neither raises `Unreadable`, so that nothing o
 from __future__ import annotations
 
 import ast
+import base64
 import functools
 import hashlib
 import sys
@@ -73,7 +74,7 @@ def _installed(file: Path, distributions: Iterable[str]) -> dict[str, str] | Non
     """Name, version and digest of the wheel that a file belongs to; None for no wheel.
 
     The digest is that of the hashes in the wheel's RECORD: one built again under the same version
-    is another one. An editable installation is no wheel.
+    is another one. An editable installation is no wheel, nor is one whose files were edited.
     """
     for name in sorted(set(distributions)):
         wheel = _wheel(name)
@@ -89,7 +90,7 @@ def _packages() -> Mapping[str, list[str]]:
 
 @functools.cache
 def _wheel(name: str) -> tuple[Path, dict[str, str]] | None:
-    """Where a distribution lies, and what names it; None when it can be edited in place."""
+    """Where a distribution lies, and what names it; None when it can be, or was, edited."""
     try:
         found = metadata.distribution(name)
     except metadata.PackageNotFoundError:
@@ -97,8 +98,24 @@ def _wheel(name: str) -> tuple[Path, dict[str, str]] | None:
     record = found.read_text("RECORD")
     if not record or '"editable": true' in (found.read_text("direct_url.json") or ""):
         return None
+    if _edited(record, Path(str(found.locate_file("")))):
+        return None
     named = {"distribution": f"{found.name} {found.version}", "files": _files_of(record)}
     return Path(str(found.locate_file(""))), named
+
+
+def _edited(record: str, root: Path) -> bool:
+    """Whether a python file of a wheel is another one than its RECORD says, or gone."""
+    for line in record.splitlines():
+        name, value, _ = line.rsplit(",", 2)
+        if name.endswith(".py") and value.startswith("sha256="):
+            try:
+                found = hashlib.sha256((root / name).read_bytes()).digest()
+            except OSError:
+                return True
+            if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != value[len("sha256=") :]:
+                return True
+    return False
 
 
 def _files_of(record: str) -> str:

@@ -77,10 +77,10 @@ def _in_balls(name: str, attack: Attack, access: str, stages: Stages) -> Iterato
 
 def _minimal(name: str, attack: Attack, access: str, stages: Stages) -> Iterator[Scenario]:
     norm, usual = _norm(attack, stages), stages.data.threat
-    budgets = usual.levels.get(norm, ()) if attack.eps is None else attack.eps
-    numbers = resolve_eps(list(budgets), usual, norm) if budgets else ()
+    given = attack.eps is not None
+    budgets = resolve_eps(attack.eps, usual, norm) if given else usual.levels.get(norm, ())
     threat = Threat(norm, None, stages.config.threat.grid)
-    yield Scenario(name, attack.search, access, threat, numbers)
+    yield Scenario(name, attack.search, access, threat, tuple(budgets))
 
 
 def _noise(name: str, attack: Attack, stages: Stages) -> Iterator[Scenario]:

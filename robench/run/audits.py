@@ -14,6 +14,7 @@ from robench.base.stats import Paired, paired
 from robench.core.outcomes import Score, clean_score, rows_by_threat, scores
 from robench.core.record import Audit, Finding, Value, WeakAttack, share, worst
 from robench.core.threat import Threat
+from robench.records.support.values import AUDITED, GAINED
 from robench.run.audit_files import keep
 from robench.run.examination import Examined, examine, rejudged, subset
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from robench.plugin.scenario import AdversarialExamples, Scenario
     from robench.run.evidence import RunEvidence
 
-AUDITED, GAINED = "audited_accuracy", "gained_by_masking"
-AUDITED_VALUES = {AUDITED, GAINED}
-"""Names of the values that an audit gives."""
 MISSED = 0.1
 """Share of planted examples, at the interval's lower end, from which on a row is weak."""
 

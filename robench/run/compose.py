@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Optional
 
@@ -19,6 +21,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from robench.base.errors import ConfigError
+from robench.base.paths import shipped
 from robench.base.text import one_line, suggestion
 from robench.core.record import RUN_KINDS
 from robench.core.threat import ThreatConfig
@@ -81,7 +84,19 @@ def store_nodes(known: Registry) -> None:
     for kind in RUN_KINDS:
         for choice in known.choices[kind].values():
             _store_choice(store, choice)
-    core: dict[str, dict[str, Any]] = {
+    for group, nodes in _core_nodes().items():
+        for name, node in nodes.items():
+            package = f"{group}.{name}" if group in SEVERAL else group
+            store.store(group=group, name=name, node=_node(type(node), node), package=package)
+
+
+def _core_choices() -> Iterator[tuple[str, str]]:
+    yield from ((group, name) for group, nodes in _core_nodes().items() for name in nodes)
+
+
+def _core_nodes() -> dict[str, dict[str, Any]]:
+    """The core's own choices, by group."""
+    return {
         "access": {"white_box": WhiteBox(), "transfer": Transfer()},
         "train": {"usual": TrainConfig()},
         "threat": {
@@ -90,10 +105,6 @@ def store_nodes(known: Registry) -> None:
         },
         "audit": {level: AuditConfig(level=level) for level in ("off", "quick", "full")},
     }
-    for group, nodes in core.items():
-        for name, node in nodes.items():
-            package = f"{group}.{name}" if group in SEVERAL else group
-            store.store(group=group, name=name, node=_node(type(node), node), package=package)
 
 
 def _store_choice(store: ConfigStore, choice: Choice) -> None:
@@ -138,8 +149,45 @@ class PluginPresets(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append each plugin's package."""
-        for package in registry().config_packages:
+        for package in preset_packages():
             search_path.append(provider=package, path=f"pkg://{package}")
+
+
+@cache
+def preset_packages() -> dict[str, set[str]]:
+    """The packages of plugins' presets, each with the presets in it, as 'group/name'.
+
+    One that has a preset of a name that is taken, by a component or another preset, is left out
+    and named on stderr: Hydra would take it in the other's place.
+    """
+    known, found = registry(), {}
+    taken = _presets_below([shipped("conf")]) | {f"{group}/{n}" for group, n in _core_choices()}
+    taken |= {f"{kind}/{name}" for kind, own in known.choices.items() for name in own}
+    for package in known.config_packages:
+        spec = find_spec(package)
+        folders = spec.submodule_search_locations if spec else None
+        presets = _presets_below(map(Path, folders or ()))
+        if both := sorted(presets & taken):
+            text = f"expected presets of names of their own, got {both[0]}.yaml; rename it"
+            print(f"robench: the presets of {package} are skipped: {text}", file=sys.stderr)  # noqa: T201
+            continue
+        taken |= presets
+        found[package] = presets
+    return found
+
+
+def _presets_below(folders: Iterable[Path]) -> set[str]:
+    files = ((folder, path) for folder in folders for path in folder.rglob("*.y*ml"))
+    return {path.relative_to(folder).with_suffix("").as_posix() for folder, path in files}
+
+
+def origin_of_preset(message: str) -> str:
+    """'; PRESET is of the plugin package PACKAGE' for a preset that a message names, or nothing."""
+    for package, presets in preset_packages().items():
+        for preset in sorted(presets):
+            if re.search(rf"(?<![\w/]){re.escape(preset)}(?!\w)", message):
+                return f"; {preset} is of the plugin package {package}"
+    return ""
 
 
 def prepare() -> None:

@@ -17,6 +17,7 @@ from robench.base.text import one_line
 from robench.core.threat import ThreatConfig
 from robench.plugin.components import KINDS, Component, Dataset, Model
 from robench.plugin.content import network_digest
+from robench.plugin.declared import check_declared
 from robench.plugin.registry import registry
 from robench.plugin.source import Unreadable
 from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
@@ -228,6 +229,7 @@ def _name(kind: str, name: Any) -> str:
 
 def _component(kind: str, item: Any) -> Component:
     if isinstance(item, KINDS[kind]):
+        check_declared(type(item), kind)
         return item
     known = f"a choice's name or a robench.{KINDS[kind].__name__}"
     also = {"dataset": "a robench.Data, ", "model": "an nn.Module, "}.get(kind, "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,16 @@ class RunEvidence:
     def copy(self) -> RunEvidence:
         """The same evidence, sharing no data, model, example or table with this one."""
         examples = tuple((s, replace(e, images=e.images.clone())) for s, e in self.examples)
-        again = self.stages.again()
-        return RunEvidence(again, self.outcomes, examples, dict(self.tables))
+        rows = tuple(replace(row) for row in self.outcomes.rows)
+        return RunEvidence(self.stages.again(), Outcomes(rows), examples, deepcopy(self.tables))
+
+    def content(self) -> dict[str, Any]:
+        """What may be read of the rows, as JSON-like data: each row's name, threat and labels."""
+        return {
+            "rows": [row.content() for row in self.outcomes.rows],
+            "scenarios": [asdict(scenario) for scenario, _ in self.examples],
+            "examples": [examples.hash for _, examples in self.examples],
+        }
 
     @property
     def data(self) -> Data:

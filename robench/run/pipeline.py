@@ -8,6 +8,7 @@ dataset -> model -> prepare -> train -> transform -> finish -> deploy     robenc
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,15 +26,19 @@ from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, DataInfo, Record, Value
 from robench.plugin import guest
 from robench.records.protocol import NO_ACCESS, protocol, settings
-from robench.records.store import write
+from robench.records.store import RESERVED, write
+from robench.records.support.values import AUDITED, GAINED, NAME, OWN, resembles_own
 from robench.records.tables import plain_columns
 from robench.run import attacks, keys
-from robench.run.audits import AUDITED_VALUES, audits
+from robench.run.audits import audits
 from robench.run.cache import Cache
 from robench.run.config import Places, RunConfig
 from robench.run.evidence import RunEvidence
 from robench.run.provenance import provenance
 from robench.run.stages import Stages, stages
+
+TABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
+"""Names of the tables that metrics add; each names a file."""
 
 if TYPE_CHECKING:
     from robench.plugin.components import Metric
@@ -130,20 +135,29 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
 def measure(evidence: RunEvidence) -> tuple[Value, ...]:
     """Every metric's values, cached under all that the metric may have read.
 
-    Raises PluginError for values that the audit or a metric of another class has already.
+    Raises PluginError for values whose names are no names, belong to robench, or are those of a
+    metric of another class.
     """
     values: list[Value] = []
     owners: dict[str, type[Metric]] = {}
     for metric in evidence.stages.config.metric.values():
         found = _measured(metric, evidence)
         for name in {value.metric for value in found}:
-            if name in AUDITED_VALUES or owners.setdefault(name, type(metric)) is not type(metric):
+            taken = owners.setdefault(name, type(metric)) is not type(metric)
+            if taken or _belongs_to_others(name, metric):
                 raise PluginError(
                     f"expected values of {guest.name_of(metric)} to have names of their own, got "
-                    f"{name!r}; another part of the run gives it"
+                    f"{name!r}; another part of robench gives it, or one that reads like it"
                 )
         values += found
     return tuple(values)
+
+
+def _belongs_to_others(name: str, metric: Metric) -> bool:
+    """Whether a value's name is one of robench's own, or reads like it, and not the metric's."""
+    if guest.is_ours(metric):
+        return name in (AUDITED, GAINED)
+    return name in OWN or resembles_own(name)
 
 
 def _measured(metric: Metric, evidence: RunEvidence) -> list[Value]:
@@ -155,11 +169,7 @@ def _measured(metric: Metric, evidence: RunEvidence) -> list[Value]:
         with seed_scope(derive(config.seed, "measure", plain_options(metric))):
             found = guest.collect(metric, metric.measure, own)
         values = [_plain_value(metric, value) for value in found]
-        added = {
-            n: guest.call(metric, plain_columns, t)
-            for n, t in own.tables.items()
-            if n not in before
-        }
+        added = {n: _plain_table(metric, n, t) for n, t in own.tables.items() if n not in before}
         return {"values": values, "tables": added}
 
     stored = evidence.stages.cached("measure", _measure_inputs(metric, evidence), make)
@@ -172,9 +182,26 @@ def _plain_value(metric: Metric, value: Any) -> dict[str, Any]:
     try:
         if not isinstance(value, Value):
             raise TypeError(f"expected a Value, got {type(value).__name__}")
+        if not NAME.fullmatch(value.metric):
+            raise TypeError(f"expected a name of letters, digits and _.+:-, got {value.metric!r}")
         return Value.model_validate(value.model_dump(warnings=False)).model_dump()
     except (ValidationError, TypeError, AttributeError) as error:
         raise PluginError(f"values of {guest.name_of(metric)}: {one_line(error)}") from error
+
+
+def _plain_table(metric: Metric, name: Any, table: Any) -> dict[str, list[Any]]:
+    """A metric's table as lists of plain values; PluginError for one that no file can hold."""
+    who = guest.name_of(metric)
+    if not isinstance(name, str) or not TABLE.fullmatch(name) or name in RESERVED:
+        raise PluginError(
+            f"expected tables of {who} to have names of their own, of letters, digits, _ and -, "
+            f"got {name!r:.80}; {', '.join(sorted(RESERVED))} are taken"
+        )
+    columns = guest.call(metric, plain_columns, table)
+    if len({len(column) for column in columns.values()}) > 1:
+        raise PluginError(f"expected columns of one length in the table {name!r} of {who}")
+    guest.call(metric, digest, columns)
+    return columns
 
 
 def _measure_inputs(metric: Metric, evidence: RunEvidence) -> dict[str, Any]:
@@ -184,7 +211,7 @@ def _measure_inputs(metric: Metric, evidence: RunEvidence) -> dict[str, Any]:
         machine = keys.float_environment(steps.device) | {"machine": cpu_name()}
     return {
         "metric": keys.component_key(metric),
-        "examples": [examples.hash for _, examples in evidence.examples],
+        **evidence.content(),
         "images": digest(steps.subset.tolist()),
         "certifier": {name: keys.component_key(c) for name, c in certifiers.items()},
         **steps.environment,

@@ -8,6 +8,7 @@ What a step is named by in the cache stands below it, in `_..._inputs`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from copy import deepcopy
@@ -23,9 +24,10 @@ from torch import nn
 from robench.base.errors import PluginError
 from robench.base.hashing import digest, file_hash
 from robench.base.seeds import derive, seed_scope
+from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
 from robench.core.record import MadeOn, TwinAgreement
-from robench.core.system import System, agreement, check_output
+from robench.core.system import Deployed, System, agreement, check_output, forward
 from robench.core.weights import load_weights, save_weights
 from robench.plugin import guest
 from robench.plugin.components import Component, Compressor, Defense, DeployContext
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from robench.run.cache import Cache
 
 T = TypeVar("T")
+MAX_NOTES = 2**20
+"""Bytes of what a training reports, as JSON."""
 PROGRAM_GIVEN = "the network is the integer program that was kept with a record"
 WEIGHTS_GIVEN = "the trained network is the weights that were kept with a record"
 
@@ -71,6 +75,12 @@ class Stages:
         for defense in self.defenses:
             adapted = guest.call(defense, defense.adapt, self.compressor)
             self.compressor = _expect(defense, "adapt", Compressor, adapted)  # type: ignore[type-abstract]
+        bits: Any = self.compressor.bits
+        if type(bits) is not int or not 1 <= bits <= 64:
+            name = guest.name_of(self.compressor)
+            raise PluginError(
+                f"expected bits of {name} to be a whole number 1..64, got {bits!r:.80}"
+            )
 
     def again(self) -> Stages:
         """The same stages, sharing no model and no data with these."""
@@ -178,6 +188,8 @@ class Stages:
         elif not self.comes_trained:
             model = trainer.fit(model, self.data.train, plain_loss)
         remove_checkpoints(folder)
+        if defense:
+            _require_plain(defense, trainer.notes)
         about = {"notes": trainer.notes, "made_on": keys.made_on(self.device).model_dump()}
         (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
         save_weights(model, folder / "model.safetensors")
@@ -250,10 +262,33 @@ class Stages:
         seed = derive(self.config.seed, "deploy")
         for defense in self.defenses:
             if type(defense).deploy is not Defense.deploy:
-                context = DeployContext(deepcopy(self.data), seed)
-                system = guest.call(defense, defense.deploy, system, context)
-                _check_system(defense, "deploy", system)
+                system = self._wrapped(system, defense, seed)
         return system
+
+    def _wrapped(self, system: System, defense: Defense, seed: int) -> System:
+        """What a defense makes of a system; of its twin, whose agreement is known, it is held to
+        make a copy."""
+        context = DeployContext(deepcopy(self.data), seed)
+        told = "" if guest.is_ours(defense) else self._told(system.twin)
+        wrapped = guest.call(defense, defense.deploy, system, context)
+        _check_system(defense, "deploy", wrapped)
+        if told and self._told(system.twin) != told:
+            raise PluginError(
+                f"expected deploy of {guest.name_of(defense)} to leave the twin that it was given "
+                "as it was, got another one; change a copy of it"
+            )
+        return wrapped
+
+    def _told(self, twin: nn.Module) -> str:
+        """A digest of a twin's weights and of what it answers to a few images."""
+        with seed_scope(derive(self.config.seed, "told")):
+            parts = [forward(twin, self.judged[:8]), *twin.state_dict().values()]
+        told = hashlib.sha256()
+        for part in parts:
+            if isinstance(part, torch.Tensor):
+                flat = part.detach().cpu().contiguous().reshape(-1)
+                told.update(flat.view(torch.uint8).numpy().tobytes())
+        return told.hexdigest()
 
     @property
     def system_name(self) -> str:
@@ -306,10 +341,9 @@ class Stages:
     @cached_property
     def environment(self) -> dict[str, Any]:
         """What decides the labels besides the system: its C, or the float machine, or both."""
-        exact = self.cached(
-            "system", {"asks": "exact"}, lambda: getattr(self.system.deployed, "exact", False)
-        )
-        generated = {"c": _generated(self.program)} if self.program else {}
+        exact = self.cached("system", {"asks": "exact"}, lambda: self.deployed.exact)
+        program = self.program
+        generated = {"c": guest.call(self.compressor, _generated, program)} if program else {}
         return generated if exact else generated | keys.float_environment(self.device)
 
     @cached_property
@@ -317,9 +351,7 @@ class Stages:
         """The file of the integer program that ships; None where a float network does."""
 
         def make(folder: Path) -> None:
-            deployed = self.finished.deployed
-            if hasattr(deployed, "program"):
-                deployed.save(folder)
+            guest.call(self.compressor, _save_program, self.finished.deployed, folder)
 
         def find(folder: Path) -> Path | None:
             return next(folder.glob("*.robench"), None)
@@ -446,6 +478,21 @@ def _expect(maker: Component, method: str, kind: type[T], made: Any) -> T:
     return made
 
 
+def _require_plain(defense: Defense, notes: Any) -> None:
+    """Raise PluginError unless a record can hold a training's notes."""
+    try:
+        size = len(json.dumps(notes, allow_nan=False))
+    except Exception as error:  # what a component left there may be anything
+        raise PluginError(
+            f"expected notes of {guest.name_of(defense)} that JSON can hold, got {reason(error)}"
+        ) from error
+    if size > MAX_NOTES or not isinstance(notes, dict):
+        raise PluginError(
+            f"expected notes of {guest.name_of(defense)} as a mapping of at most {MAX_NOTES} "
+            f"bytes, got {size} bytes of {type(notes).__name__}"
+        )
+
+
 def _check_system(maker: Component, method: str, made: Any) -> None:
     system = _expect(maker, method, System, made)
     _expect(maker, f"{method} (the twin)", nn.Module, system.twin)
@@ -463,6 +510,11 @@ def _read_weights(folder: Path) -> Weights:
     path = folder / "model.safetensors"
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     return Weights(path, file_hash(path), about["notes"], MadeOn(**about["made_on"]))
+
+
+def _save_program(deployed: Deployed, folder: Path) -> None:
+    if hasattr(deployed, "program"):
+        deployed.save(folder)
 
 
 def _generated(program: Path) -> str:

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import Mock
 
 import numpy as np
@@ -22,6 +23,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import robench
 from robench.base.errors import InternalError
@@ -109,6 +113,7 @@ class Hostile(robench.Attack):
 
     does: str = ""
     listed: list[int] = field(default_factory=lambda: [1])
+    memory: ClassVar[list[float]] = []
 
     def run(self, twin: Any, images: Any, labels: Any, threat: Any, rng: Any) -> Any:
         sent = SimpleNamespace(twin=twin, labels=labels, threat=threat, rng=rng, attack=self)
@@ -296,6 +301,31 @@ def test_what_an_attack_does_to_what_it_got_moves_no_number(
     assert "was put back" not in capsys.readouterr().err
 
 
+class Zeros(TorchFunctionMode):
+    """Names the first class whatever is asked."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") == "argmax":
+            return torch.zeros(len(args[0]), dtype=torch.int64)
+        return func(*args, **(kwargs or {}))
+
+
+class Halves(TorchDispatchMode):
+    """Halves what a convolution answers."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        return found / 2 if func is torch.ops.aten.convolution.default else found
+
+
+_ENTERED: list[Any] = []
+
+
+def _kept(guard: Any) -> None:
+    guard.__enter__()
+    _ENTERED.append(guard)
+
+
 def then(act: Callable[[], object]) -> Callable[..., Any]:
     def run(images: Tensor, sent: Any) -> Any:
         act()
@@ -342,6 +372,24 @@ STATE: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "errstate": (then(lambda: np.seterr(all="raise")), "numpy's errstate"),
     "warnings": (then(lambda: warnings.simplefilter("error")), "filters of warnings"),
+    "function mode": (then(lambda: Zeros().__enter__()), "torch's function modes"),
+    "dispatch mode": (then(lambda: Halves().__enter__()), "torch's dispatch modes"),
+    "tensor hooks": (
+        then(lambda: saved_tensors_hooks(lambda x: x * 0, lambda x: x).__enter__()),
+        "torch's hooks on saved tensors",
+    ),
+    "inference": (then(lambda: _kept(torch._C._InferenceMode(True))), "inference mode"),
+    "precision": (
+        then(lambda: setattr(torch.backends, "fp32_precision", "bf16")),
+        "flags of torch's backends",
+    ),
+    "umask": (then(lambda: os.umask(0o777)), "the umask"),
+    "limit of recursion": (
+        then(lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 7)),
+        "python's limit of recursion",
+    ),
+    "class": (then(lambda: Hostile.memory.append(0.5)), "Hostile.memory"),
+    "class attribute": (then(lambda: setattr(Hostile, "batch", 3)), "Hostile.batch"),
 }
 
 
@@ -364,6 +412,59 @@ def test_the_state_of_the_process_is_put_back_and_said_once(
     assert said == [f"robench: Hostile changed {STATE[does][1]}; it was put back"]
     assert record.rows[0].status == "ok"
     assert numbers(record) == numbers(honest)
+
+
+@pytest.mark.parametrize("operator", ["argmax", "special_erf"])
+def test_a_change_that_cannot_be_put_back_ends_every_run_of_the_process(
+    operator: str,
+    digits: robench.Data,
+    network: nn.Module,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    libraries: list[Any] = []
+
+    def replace(images: Tensor, sent: Any) -> Tensor:
+        libraries.append(torch.library.Library("aten", "IMPL"))
+        libraries[0].impl(operator, lambda x, *more: torch.zeros(len(x), dtype=torch.int64), "CPU")
+        return images
+
+    monkeypatch.setitem(STATE, "library", (replace, ""))
+    rows = {"hostile": Hostile(does="library", eps=EPS)}
+    words = "^Hostile changed .*torch's operators.*, which cannot be put back: nothing of it is"
+    try:
+        with pytest.raises(robench.PluginError, match=words):
+            evaluated(digits, network, places_in(tmp_path), attack=rows)
+        libraries[0]._destroy()
+        assert not list(tmp_path.glob("cache/attack/*/manifest.json"))
+        assert not (tmp_path / "results").exists()
+        with pytest.raises(robench.PluginError, match=words):
+            evaluated(digits, network, places_in(tmp_path))
+    finally:
+        libraries[0]._destroy()
+        guest._LOST.clear()
+
+
+def test_closed_streams_are_opened_again() -> None:
+    script = """
+import os, sys
+from robench.plugin import guest
+guest.call("it", lambda: (sys.stdout.close(), sys.stderr.close()))
+print("said")
+try:
+    guest.call("it", os.close, 1)
+except Exception as error:
+    print(error, file=sys.stderr)
+    os._exit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stdout == "said\n"
+    first, second = done.stderr.splitlines()
+    assert first == (
+        "robench: it changed whether sys.stdout and sys.stderr are open; it was put back"
+    )
+    assert second.startswith("it changed the files behind input, output and errors, which cannot")
 
 
 @pytest.mark.parametrize(

@@ -105,11 +105,11 @@ class Share(robench.Metric):
 
     def measure(self, evidence: robench.Evidence) -> Any:
         yield robench.Value(
-            metric="clean_accuracy", value=robench.clean_score(evidence.outcomes).value
+            metric="clean_share", value=robench.clean_score(evidence.outcomes).value
         )
         for score in robench.scores(evidence.outcomes, {}, when_clean_right=True):
             axes = {"attack": score.attack, "access": score.access, "eps": score.eps}
-            yield robench.Value(metric="robust_accuracy", value=score.value, axes=axes)
+            yield robench.Value(metric="robust_share", value=score.value, axes=axes)
 
 
 def config(**changes: Any) -> RunConfig:
@@ -139,8 +139,8 @@ def test_a_run_leaves_a_record_that_reads_back(places: Places) -> None:
     assert read(folder) == record
     assert record.status == "ok"
     assert record.overrides == ("attack=sign",)
-    clean = record.find("clean_accuracy")
-    robust = record.find("robust_accuracy", attack="sign")
+    clean = record.find("clean_share")
+    robust = record.find("robust_share", attack="sign")
     assert clean is not None
     assert robust is not None
     assert clean.value is not None
@@ -170,8 +170,8 @@ def test_a_crash_is_invalid_never_robust(places: Places, fault: str) -> None:
     assert (bad.status, good.status) == ("invalid", "ok")
     assert bad.message
     assert "\n" not in bad.message
-    assert record.find("robust_accuracy", attack="bad") is None
-    assert record.find("robust_accuracy", attack="sign") is not None
+    assert record.find("robust_share", attack="bad") is None
+    assert record.find("robust_share", attack="sign") is not None
     outcomes = read_outcomes(folder).to_pandas()
     assert not outcomes[outcomes.attack == "bad"].valid.any()
 
@@ -179,9 +179,9 @@ def test_a_crash_is_invalid_never_robust(places: Places, fault: str) -> None:
 def test_eps_lists_give_a_curve_that_falls(places: Places) -> None:
     threat = ThreatConfig(eps=[0.0, "weak", "strong"])
     record, _ = run(config(threat=threat), places)
-    curve = [v.value for v in record.values if v.metric == "robust_accuracy"]
+    curve = [v.value for v in record.values if v.metric == "robust_share"]
     assert [row.eps for row in record.rows] == [0.0, 0.05, 0.2]
-    clean = record.find("clean_accuracy")
+    clean = record.find("clean_share")
     assert clean is not None
     assert curve[0] == clean.value
     assert curve == sorted(curve, reverse=True)
@@ -297,7 +297,7 @@ def test_results_load_as_one_frame(places: Places) -> None:
     frame = load(places.results)
     assert isinstance(frame, pd.DataFrame)
     assert set(frame.seed) == {0, 1}
-    assert set(frame[frame.metric == "robust_accuracy"].attack) == {"sign"}
+    assert set(frame[frame.metric == "robust_share"].attack) == {"sign"}
 
 
 def test_a_failed_write_leaves_nothing(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,8 @@ from robench.leaderboard.read.private import check_private
 from robench.records.consistent import KINDS, check_config, hold
 from robench.records.preview import PREVIEW
 from robench.records.store import MAX_RECORD_BYTES, RECORD, read
+from robench.records.support.values import NAME
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
-"""Names of components, metrics, accesses, norms, data sets and axes."""
 AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
 """Words that an axis may have, layers and steps among them."""
 UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from robench.base.errors import UserError
@@ -26,12 +27,28 @@ ACCURACIES = (
 )
 """Metrics that the metric `accuracy` measures; this second account of them shares no code with it
 but the scores."""
+AUDITED, GAINED = "audited_accuracy", "gained_by_masking"
+"""Metrics that the audit measures."""
+OWN = (*ACCURACIES, AUDITED, GAINED)
+"""Names that say the same in every record, whichever plugins are installed."""
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
+"""Names of components, metrics, accesses, norms, data sets and axes."""
 ROUNDING = 1e-9
 Key = tuple[str, tuple[tuple[str, str, Axis], ...]]
 
 
+def resembles_own(name: str) -> bool:
+    """Whether a metric's name begins with one of OWN and "_", so that readers confuse the two."""
+    return name.startswith(tuple(f"{own}_" for own in OWN))
+
+
 def check_accuracies(record: Record, outcomes: Outcomes) -> None:
-    """All accuracies follow from the outcomes, and none is missing."""
+    """All accuracies follow from the outcomes, none is missing, and nothing is named like one."""
+    for value in record.values:
+        if resembles_own(value.metric):
+            raise UserError(
+                f"expected values with names that do not begin as robench's own, got {value.metric}"
+            )
     wanted = list(_accuracies(outcomes, record))
     found = [value for value in record.values if value.metric in ACCURACIES]
     _check_budgets(record, outcomes)
