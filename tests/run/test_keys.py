@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import sys
 import textwrap
 from collections import Counter
@@ -225,7 +227,9 @@ def test_an_installed_wheel_is_named_by_its_version_an_editable_one_by_its_sourc
     info = site / "foreign_wheel-1.2.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign-wheel\nVersion: 1.2\n")
-    (info / "RECORD").write_text("foreign_wheel.py,sha256=abc,100\n")
+    content = (site / "foreign_wheel.py").read_bytes()
+    sha = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    (info / "RECORD").write_text(f"foreign_wheel.py,sha256={sha},{len(content)}\n")
     if editable:
         (info / "direct_url.json").write_text('{"dir_info": {"editable": true}, "url": "file:"}')
     source._wheel.cache_clear()
