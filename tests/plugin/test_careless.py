@@ -16,9 +16,7 @@ from torch import nn
 
 import robench
 from robench.audit import guarded
-from robench.audit.checks import CHECKS
 from robench.plugin import source
-from robench.plugin.content import network_digest
 from robench.plugin.declared import check_declared
 from robench.plugin.registry import registry
 from robench.run import compose
@@ -166,7 +164,6 @@ class Asks(nn.Module):
 
 
 def test_a_method_named_eval_is_code_like_any_other() -> None:
-    assert network_digest(Asks()) == network_digest(Asks()) or True
     space: dict[str, Any] = {"nn": nn}
     exec("def plain(m):\n    m.eval()\n\ndef dynamic(m):\n    eval('1')\n", space)
     from robench.plugin.content import _dynamic
@@ -231,4 +228,3 @@ def test_the_audits_own_names_of_findings_are_all_reserved() -> None:
     names = {*guarded.OWN_NAMES, "planted_fgsm", "margin_loss"}
     assert all(map(guarded._belongs_to_audit, names))
     assert not guarded._belongs_to_audit("mine")
-    assert CHECKS
