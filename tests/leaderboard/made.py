@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 import robench
-from robench.base.hashing import digest
+from robench.base.hashing import canonical
 from robench.core.outcomes import Outcomes, RowOutcomes, clean_score, scores, worst_cases
 from robench.core.record import RUN_KINDS, Record, share
 from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.intake import Taken
-from robench.records.trust import Attestation, Step
+from robench.records.trust import STEPS, Attestation, Step
 from robench.run.config import Places
 from robench.testing import tiny_data, tiny_network
 
@@ -108,10 +109,9 @@ def claim(
             **changed,
         }
     )
-    content = digest(
-        [record.model_dump(mode="json"), weights, verified, outcomes["prediction"].tolist()]
-    )
-    steps = tuple(Step(name=one, outcome="pass") for one in ("model", "challenges"))
+    told = [record.model_dump(mode="json"), weights, verified, outcomes["prediction"].tolist()]
+    content = hashlib.sha256(canonical(told).encode()).hexdigest()
+    steps = tuple(Step(name=one, outcome="pass") for one in STEPS)
     attestation = Attestation(
         record=name, content=content, date="2026-01-01", robench="0", torch="0", machine="m",
         steps=steps,

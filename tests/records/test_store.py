@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One record of the embedded data with the cache it came from."""
     root = tmp_path_factory.mktemp("made")
     folders = [f"results={root / 'results'}", f"cache={root / 'cache'}"]
-    options = ["attack=[fgsm,normal_noise]", "images=40", "train.epochs=3", "threads=1", *folders]
+    options = ["attack=[fgsm,normal_noise]", "images=80", "train.epochs=3", "threads=1", *folders]
     assert main(["run", *options, "audit=off"]) == 0
     return next((root / "results").glob("*/record.json")).parent
 
