@@ -15,7 +15,7 @@ from tests.cli.command import FAST, command, records
 
 @pytest.fixture
 def made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    command(["run", "attack=fgsm", "audit=off", "train.epochs=2", *FAST[1:]], capsys)
+    command(["run", "attack=fgsm", "audit=off", "train.epochs=3", *FAST[1:], "images=90"], capsys)
     (path,) = records(tmp_path)
     return path.parent
 
@@ -23,7 +23,7 @@ def made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 def test_what_stands(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = command(["verify", str(made), "--out", str(tmp_path / "by_us")], capsys)
     assert status == 0
-    assert "pass     model: model.safetensors gives the 40 recorded clean labels" in out
+    assert "pass     model: model.safetensors gives the 90 recorded clean labels" in out
     assert "level: verified" in out
     found = read_attestations(tmp_path / "by_us")
     assert found[content(made)].verified

@@ -25,13 +25,25 @@ VERIFIABLE = [path for path in COMPLETE if "digits" in read(path.parent).config[
 """Digits come with the distribution; the other data sets may be absent."""
 
 
+def chosen(program: Path) -> list[str]:
+    """The defenses of a program's record; a smoothed one takes a minute to verify."""
+    return [*read(program.parent).config["defense"]]
+
+
 def test_there_are_published_programs() -> None:
     assert VERIFIABLE
     for path in PROGRAMS:
         load_program(path)
 
 
-@pytest.mark.parametrize("path", VERIFIABLE, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if "intrs" in chosen(path) else [])
+        for path in VERIFIABLE
+    ],
+    ids=lambda path: path.parent.name,
+)
 def test_a_published_program_verifies_without_training(
     path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:

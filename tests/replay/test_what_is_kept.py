@@ -72,7 +72,7 @@ def test_a_checkpoint_is_not_opened_again(
     assert verification.level == "verified", verification.steps
 
 
-@pytest.mark.parametrize("defense", ["mulaw", "float_rs"])
+@pytest.mark.parametrize("defense", ["mulaw", pytest.param("float_rs", marks=pytest.mark.slow)])
 def test_what_follows_training_is_made_again(defense: str, places: Places) -> None:
     record = evaluated(
         places, defense=defense, attack="fgsm", images=100, train=TrainConfig(epochs=2)
