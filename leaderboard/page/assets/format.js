@@ -1,7 +1,7 @@
 "use strict";
 // Numbers and cells as the page writes them; robench/leaderboard/table/formats.py writes the same.
 (function (robench) {
-  const { badges: BADGES, scale: SCALE, fields } = robench.table;
+  const { badges: BADGES, levels: LEVELS, scale: SCALE, fields } = robench.table;
   // Where each field of a row stands.
   const at = Object.fromEntries(fields.map((name, place) => [name, place]));
 
@@ -44,6 +44,11 @@
       `${verdict.replace("_", " ")}</span>`;
   }
 
+  function levelWord(level) {
+    const [sign, meaning] = LEVELS[level];
+    return `<span class="verdict level ${level}" title="${meaning}"><span aria-hidden="true">${sign}</span> ${level}</span>`;
+  }
+
   function cell(data, unit) {
     if (!data) return '<span class="none">·</span>';
     const range = interval(data[1], data[2], unit);
@@ -51,5 +56,5 @@
       (range ? `<small>${range}</small>` : "");
   }
 
-  Object.assign(robench, { escape, number, interval, short, badge, verdictWord, cell, at });
+  Object.assign(robench, { escape, number, interval, short, badge, verdictWord, levelWord, cell, at });
 })(window.robench);

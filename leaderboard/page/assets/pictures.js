@@ -69,8 +69,9 @@
     if (!chosen.length) return;
     const spec = structuredClone(robench.charts[name]);
     spec.data.find((one) => one.name === "points").values = chosen;
-    const view = new vega.View(vega.parse(spec, config()), {
-      renderer: "svg", container: live, hover: true, tooltip: showTip,
+    // Interpreted, not compiled: the page's policy lets no text become code.
+    const view = new vega.View(vega.parse(spec, config(), { ast: true }), {
+      expr: vega.expressionInterpreter, renderer: "svg", container: live, hover: true, tooltip: showTip,
     });
     view.run();
     views.set(name, view);
@@ -104,6 +105,7 @@
 
   async function prepare() {
     await Promise.all([load("vendor/vega.min.js"), load("data/charts.js")]);
+    await load("vendor/vega-interpreter.js");
     ready = true;
     await draw();
     document.dispatchEvent(new CustomEvent("picturesready"));

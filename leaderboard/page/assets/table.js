@@ -3,7 +3,7 @@
 (function (robench) {
   const table = robench.table;
   const { at } = robench;
-  const FILTERS = ["protocol", "dataset", "model", "defense", "compressor", "bits", "access", "verdict"]
+  const FILTERS = ["protocol", "dataset", "model", "defense", "compressor", "bits", "access", "verdict", "level"]
     .map((name) => [name, at[name]]);
   const ABOUT = [
     { key: "protocol", title: "protocol", at: at.protocol, number: true, hidden: true, fixed: true },
@@ -18,6 +18,7 @@
     { key: "access", title: "access", at: at.access, hidden: true },
     { key: "seed", title: "seed", at: at.seed, number: true, telling: true },
     { key: "verdict", title: "audit", at: at.verdict },
+    { key: "level", title: "proof", at: at.level },
   ];
   const filters = new Map();
   const picked = new Set();
@@ -45,14 +46,21 @@
     if (about.key === "system") {
       column.cellType = "th";
       column.render = (v, type, row) => (type === "display"
-        ? `<a href="rows/${robench.escape(row[at.id])}/index.html">${robench.escape(v).replaceAll("_", "_<wbr>")}</a>` : v);
+        ? `<a href="rows/${robench.escape(row[at.id])}/index.html">${robench.escape(v).replaceAll("_", "_<wbr>")}</a>${notes(row)}` : v);
       column.createdCell = (cell) => cell.setAttribute("scope", "row");
     } else if (about.key === "verdict") {
       column.render = (v, type) => (type === "display" ? robench.verdictWord(v) : v);
+    } else if (about.key === "level") {
+      column.render = (v, type) => (type === "display" ? robench.levelWord(v) : v);
     } else if (!about.number && !about.plain) {
       column.render = (v, type) => (type === "display" ? robench.escape(v) : v);
     }
     return column;
+  }
+
+  // What moved the row's numbers, or took its rank.
+  function notes(row) {
+    return row[at.notes].map((note) => `<small class="note">${robench.escape(note)}</small>`).join("");
   }
 
   function renderPick(id, type, row) {
@@ -95,7 +103,7 @@
       for (const value of values) {
         select.append(new Option(name === "protocol" ? table.protocols[value].label : value, String(value)));
       }
-      label.append(name, select);
+      label.append(name === "level" ? "proof" : name, select);
       choices.append(label);
       select.addEventListener("change", () => { filters.set(name, select.value); refresh(); });
     }
