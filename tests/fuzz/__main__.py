@@ -21,8 +21,11 @@ def main(kind: str, count: str, seed: str) -> int:
             fuzz = {"engine": fuzz_engine, "files": fuzz_files}[kind]
             tally = fuzz(int(seed), Path(folder), count=int(count))
     print(tally)
-    for place, (_, content) in enumerate(tally.failures):
-        Path(f"failure-{place}").write_bytes(content)
+    if tally.failures:
+        kept = Path(tempfile.mkdtemp())
+        for place, (_, content) in enumerate(tally.failures):
+            (kept / f"failure-{place}").write_bytes(content)
+        print(f"what failed is kept in {kept}")
     return bool(tally.failures)
 
 

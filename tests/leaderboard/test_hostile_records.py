@@ -3,6 +3,7 @@ made everything agree, left to a verification that has the model."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -944,3 +945,13 @@ def test_every_published_record_is_taken() -> None:
     found = [take(folder) for folder in folders(root)]
     assert len(found) > 100
     assert all("no audit table" in text for one in found for text in one.unfounded)
+
+
+def test_a_sweeps_note_that_names_a_place_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "sweeps" / "1").mkdir(parents=True)
+    for number, (typed, error) in enumerate(
+        [("results=/home/me/x", "no"), ("attack=a", "no file at /root/secret"), ("attack=b", "no")]
+    ):
+        note = json.dumps({"overrides": [typed], "record": None, "error": error})
+        (tmp_path / "sweeps" / "1" / f"{number}.json").write_text(note)
+    assert [one.asked for one in find_refusals([tmp_path])] == ["attack=b"]

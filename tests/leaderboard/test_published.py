@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from robench.leaderboard.check import check
+from robench.leaderboard.read.private import check_text
 from robench.records.store import artefact, folders, read
 from robench.records.trust import content, read_attestations
 from robench.run.config import Places
@@ -50,3 +51,10 @@ def test_attestations_speak_of_published_records() -> None:
     for its, attestation in attestations.items():
         assert known.get(its) == attestation.record
         assert not attestation.refuted
+
+
+def test_nothing_published_beside_the_records_names_a_place() -> None:
+    notes = [path for path in (RECORDS / "sweeps").rglob("*") if path.is_file()]
+    assert notes
+    for path in notes:
+        check_text(path.read_text(), path.name)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from robench.base.errors import UserError
 from robench.base.files import read_plain, require_plain
 from robench.base.text import one_line
+from robench.leaderboard.read.private import check_text
 
 MAX_BYTES = 20_000
 Text = Annotated[str, Field(max_length=500)]
@@ -36,7 +37,10 @@ class _Note(BaseModel):
 
 
 def find_refusals(roots: Iterable[Path]) -> tuple[Refusal, ...]:
-    """Every job below `ROOT/sweeps` whose last end was an error; what is no note is left alone."""
+    """Every job below `ROOT/sweeps` whose last end was an error.
+
+    What is no note, and a note that names a place on a machine, is left alone.
+    """
     last: dict[tuple[str, ...], str | None] = {}
     for root in roots:
         for path in sorted(root.glob("sweeps/*/*.json")):
@@ -50,6 +54,9 @@ def find_refusals(roots: Iterable[Path]) -> tuple[Refusal, ...]:
 def _read(path: Path) -> _Note | None:
     try:
         require_plain(path)
-        return _Note.model_validate_json(read_plain(path, MAX_BYTES))
+        note = _Note.model_validate_json(read_plain(path, MAX_BYTES))
+        for text in (*note.overrides, note.error or ""):
+            check_text(one_line(text), path.name)
+        return note
     except (UserError, OSError, ValidationError):
         return None
