@@ -9,6 +9,7 @@ from robench.search.carlini import CarliniSearch
 from robench.search.gradient import LossGradient, loss_gradient, searching, unit
 from robench.search.losses import LOSSES, Loss, cross_entropy, dlr, margin
 from robench.search.square import Scores, SquareSearch
+from robench.search.target import Target
 from robench.search.trace import Trace
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Scores",
     "SquareSearch",
     "StepInfo",
+    "Target",
     "Trace",
     "cross_entropy",
     "dlr",
