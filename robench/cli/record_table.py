@@ -74,7 +74,8 @@ def warnings(record: Record) -> list[str]:
     if record.status == "at_chance":
         found.append("the model is at chance: nothing about its robustness can be claimed")
     if record.agreement.flagged:
-        share = record.agreement.equal_labels
+        shares = (record.agreement.equal_labels, record.agreement.after_deploy)
+        share = min(share for share in shares if share is not None)
         found.append(f"the twin agrees with the deployed model on only {share:.1%} of the images")
     return found
 

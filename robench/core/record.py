@@ -161,13 +161,16 @@ class Audit(Frozen):
 
 
 class TwinAgreement(Frozen):
-    """How well the differentiable twin computes the deployed function, before smoothing."""
+    """How well the differentiable twin computes the deployed function, before defenses wrap it."""
 
     equal_labels: float
     logit_gap: float | None
     n: int
+    after_deploy: float | None = Field(None, ge=0, le=1)
+    """Share of images to which twin and deployed model, as defenses wrapped them, do not surely
+    give different labels; None where none wraps, and in older records."""
     flagged: bool
-    """Whether fewer labels agree than the configuration demands."""
+    """Whether too few labels agree, before or after: fewer than AGREEMENT_EXPECTED."""
 
 
 class DataInfo(Frozen):
