@@ -162,7 +162,7 @@ def agreement(
     """Compare labels and logits of twin and deployed model on test images.
 
     `drawn` says that the network draws at random, whatever the deployed model says; `wrapped` is
-    the system after the defenses, where any wraps it. Raises PluginError for a malformed prediction.
+    the system after the defenses, where any wraps it. Raises PluginError for a malformed answer.
     """
     images, randomised = test.float_images(), drawn or system.deployed.randomised
     twin = forward(system.twin, images)

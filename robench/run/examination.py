@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from robench.audit import guarded
 from robench.audit.checks import CHECKS, SEARCH_STEPS
 from robench.audit.judge import Judge
 from robench.audit.trial import SystemTrial
+from robench.base.errors import PluginError
 from robench.base.hashing import digest
 from robench.base.seeds import derive, seed_scope
 from robench.core.data import stratified
@@ -22,8 +23,10 @@ from robench.core.record import Finding
 from robench.core.system import System
 from robench.core.threat import Threat
 from robench.plugin import guest
-from robench.plugin.components import Attack, Check
+from robench.plugin.components import Attack, Check, Defense
+from robench.plugin.declared import check_declared
 from robench.plugin.registry import registry
+from robench.plugin.typed import check_options
 from robench.run import keys, transfer
 from robench.run.config import Transfer
 from robench.run.stages import ProgramStages, Stages
@@ -67,13 +70,15 @@ def examine(
 ) -> Examined:
     """Run the level's checks and those of plugins; `attacks` are the run's own, by row name."""
     checks = _checks(stages)
-    tested = attacks if stages.config.audit.level == "full" else {}
+    full = stages.config.audit.level == "full"
+    tested, adaptive = (attacks, _adaptive(stages, threat)) if full else ({}, {})
     inputs = {
         "system": stages.system_key,
         **_inputs(stages, index),
         "threat": asdict(threat),
         "checks": [keys.component_key(check) for check in checks],
         "attacks": {name: keys.component_key(attack) for name, attack in tested.items()},
+        "adaptive": {name: keys.component_key(attack) for name, attack in adaptive.items()},
         "level": stages.config.audit.level,
         "surrogate": _surrogate(stages).train_key if stages.config.audit.level == "full" else "",
         "seed": stages.config.seed,
@@ -81,7 +86,7 @@ def examine(
 
     def make(folder: Path) -> None:
         with seed_scope(derive(stages.config.seed, "audit", threat)):
-            _write(_run(_trial(stages, threat, index, tested), checks), folder)
+            _write(_run(_trial(stages, threat, index, tested, adaptive), checks), folder)
 
     return stages.cache.fetch("audit", inputs, make, _read)
 
@@ -112,8 +117,33 @@ def _checks(stages: Stages) -> tuple[Check, ...]:
     return (*CHECKS[chosen.level], *(check for check in foreign if isinstance(check, Check)))
 
 
+def _adaptive(stages: Stages, threat: Threat) -> dict[str, Attack]:
+    """The attacks that the defenses bring against themselves, by defense; raises PluginError."""
+    found = {}
+    for name, defense in stages.config.defense.items():
+        if type(defense).adaptive is Defense.adaptive:
+            continue
+        own = System(stages.deployed, guest.own_twin(stages.system))
+        attack = guest.call(defense, defense.adaptive, own, replace(threat))
+        if attack is None:
+            continue
+        if not isinstance(attack, Attack):
+            raise PluginError(
+                f"expected adaptive of {guest.name_of(defense)} to return an Attack or None, got "
+                f"{type(attack).__name__}"
+            )
+        check_declared(type(attack), "attack")
+        check_options(attack)
+        found[name] = attack
+    return found
+
+
 def _trial(
-    stages: Stages, threat: Threat, index: torch.Tensor, attacks: Mapping[str, Attack]
+    stages: Stages,
+    threat: Threat,
+    index: torch.Tensor,
+    attacks: Mapping[str, Attack],
+    adaptive: Mapping[str, Attack],
 ) -> SystemTrial:
     level, test = stages.config.audit.level, stages.test.take(index)
     return SystemTrial(
@@ -126,6 +156,7 @@ def _trial(
         steps=SEARCH_STEPS[level],
         thrifty=level == "quick",
         attacks=attacks,
+        adaptive=adaptive,
     )
 
 

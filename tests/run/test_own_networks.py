@@ -55,7 +55,8 @@ def test_a_network_of_other_numbers_is_judged(kind: torch.dtype, compressor: str
     plain = robench.evaluate(tiny_network(), tiny_data(), audit="off", **given)
     for name in ("clean_accuracy", "robust_accuracy"):
         one, other = record.find(name), plain.find(name)
-        assert one is not None and other is not None
+        assert one is not None
+        assert other is not None
         assert one.value == pytest.approx(other.value, abs=0.1)
 
 
