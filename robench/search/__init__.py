@@ -8,6 +8,7 @@ from robench.search.ascent import Callback, GradientSearch, StepInfo
 from robench.search.carlini import CarliniSearch
 from robench.search.gradient import LossGradient, loss_gradient, searching, unit
 from robench.search.losses import LOSSES, Loss, cross_entropy, dlr, margin
+from robench.search.secant import secant
 from robench.search.square import Scores, SquareSearch
 from robench.search.target import Target
 from robench.search.trace import Trace
@@ -29,5 +30,6 @@ __all__ = [
     "loss_gradient",
     "margin",
     "searching",
+    "secant",
     "unit",
 ]
