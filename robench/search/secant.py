@@ -31,9 +31,10 @@ def secant(
     The cosine, over random directions, of g.(x' - x'') with f(x') - f(x''), where g is the twin's
     gradient of the margin to the label's nearest rival, f that margin by `scores` (the deployed
     model's logits), and x', x'' the image moved by +-eps / 4 along the direction and brought back
-    to legal pixel values (at least a level of the 8-bit grid away, under a grid). Directions are signs on a random half of the pixels (Linf), or Gaussian
-    of length 1 (L2). It is 0 where the gradient or the differences vanish. Images are float32 in
-    [0,1], `rng` is a CPU generator. Raises ConfigError for a threat without eps.
+    to legal pixel values (under a grid, to its levels, and by one at least). Directions are signs
+    on a random half of the pixels (Linf), or Gaussian of length 1 (L2). It is 0 where the gradient
+    or the differences vanish. Images are float32 in [0,1], `rng` is a CPU generator. Raises
+    ConfigError for a threat without eps.
     """
     if threat.eps is None:
         raise ConfigError("expected a threat with eps, got none; give the attack one")
