@@ -63,7 +63,11 @@ class Straight(nn.Module):
         if not boldness or not torch.is_grad_enabled():
             logits: Tensor = self.twin(images)
             return logits, False
-        with Replaced(boldness) as replaced, _bridged(self.twin, images, replaced):
+        with (
+            Replaced(boldness) as replaced,
+            _bridged(self.twin, images, replaced),
+            _opened(self.twin, replaced),
+        ):
             logits = self.twin(images)
         return logits, replaced.changed
 
@@ -112,3 +116,29 @@ def _bridged(twin: nn.Module, images: Tensor, replaced: Replaced) -> Iterator[No
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _opened(twin: nn.Module, replaced: Replaced) -> Iterator[None]:
+    """Stand in for custom functions whose `apply` a layer or its source file keeps by name."""
+    layers = list(twin.modules())
+    files = {id(file): file for file in map(_file, layers) if file is not None}
+    kept = [
+        (names, name, value, door)
+        for names in (*map(vars, layers), *files.values())
+        for name, value in list(names.items())
+        if (door := replaced.door(value)) is not None
+    ]
+    for names, name, _, door in kept:
+        names[name] = door
+    try:
+        yield
+    finally:
+        for names, name, value, _ in kept:
+            names[name] = value
+
+
+def _file(layer: nn.Module) -> dict[str, Any] | None:
+    """The names of the file that a layer's forward pass reads; None of torch's own layers."""
+    names: dict[str, Any] | None = getattr(type(layer).forward, "__globals__", None)
+    return None if names is None or str(names.get("__name__")).startswith("torch.") else names

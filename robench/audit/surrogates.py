@@ -18,7 +18,13 @@ LEAK = 0.1
 Surrogate = Callable[[Tensor, Tensor], Tensor]
 """A function's argument and its value -> the value with another gradient."""
 
-_apply = Function.apply
+_OWNER = next(base for base in Function.__mro__ if "apply" in vars(base))
+_APPLY: Any = vars(_OWNER)["apply"]
+
+
+def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    """What `cls.apply` does, also while it is replaced."""
+    return _APPLY.__get__(None, cls)(*args, **kwargs)
 
 
 class _Mixed(Function):
@@ -37,7 +43,7 @@ class _Mixed(Function):
 
 def _mixed(x: Tensor, y: Tensor, share: float) -> Tensor:
     # Not `_Mixed.apply`, which is replaced with all others while a twin runs.
-    result: Tensor = _apply.__func__(_Mixed, x, y, share)  # type: ignore[attr-defined]
+    result: Tensor = _apply(_Mixed, x, y, share)
     return result
 
 
@@ -126,16 +132,16 @@ class Replaced(TorchFunctionMode):
         mode = self
 
         def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-            return mode._own_function(cls, args, kwargs)
+            return mode.own_function(cls, args, kwargs)
 
-        Function.apply = classmethod(apply)  # type: ignore[method-assign, assignment]
+        _OWNER.apply = classmethod(apply)
         super().__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
         """Put it back."""
         super().__exit__(*error)
-        Function.apply = _apply  # type: ignore[method-assign]
+        _OWNER.apply = _APPLY
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -153,7 +159,7 @@ class Replaced(TorchFunctionMode):
         if surrogate is None or (func in _PRODUCTS and not any(map(_boolean, args))):
             return value
         for x in args:
-            if _differentiable(x, value):
+            if _differentiable(x, value) and _stands_for(x) is None:
                 value, self.changed = surrogate(x, value), True
                 if surrogate is not _leaky:
                     break
@@ -192,7 +198,7 @@ class Replaced(TorchFunctionMode):
             return _standing(through(first, value.to(first.dtype)), value.dtype)
         return None
 
-    def _own_function(self, cls: Any, args: Any, kwargs: Any) -> Any:
+    def own_function(self, cls: Any, args: Any, kwargs: Any) -> Any:
         """The value of a custom autograd function, its derivative that of what it computes."""
         inputs = [x for x in args if isinstance(x, Tensor) and x.requires_grad]
         if inputs and torch.is_grad_enabled():
@@ -206,7 +212,15 @@ class Replaced(TorchFunctionMode):
                 if value.requires_grad:
                     self.changed = True
                     return value
-        return _apply.__func__(cls, *args, **kwargs)  # type: ignore[attr-defined]
+        return _apply(cls, *args, **kwargs)
+
+    def door(self, value: Any) -> Callable[..., Any] | None:
+        """For a custom function's `apply`, kept by somebody, what stands in for it."""
+        owner = getattr(value, "__self__", None)
+        kept = isinstance(owner, type) and issubclass(owner, Function) and callable(value)
+        if not kept or getattr(value, "__name__", "") != "apply":
+            return None
+        return lambda *args, **kwargs: self.own_function(owner, args, kwargs)
 
 
 def _rerun(cls: Any, args: Any, kwargs: Any) -> Any:
