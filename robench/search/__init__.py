@@ -19,6 +19,7 @@ from robench.search.losses import (
     probability_margin,
     rival_margin,
 )
+from robench.search.secant import secant
 from robench.search.square import Scores, SquareSearch
 from robench.search.target import Target
 from robench.search.trace import Trace
@@ -47,5 +48,6 @@ __all__ = [
     "probability_margin",
     "rival_margin",
     "searching",
+    "secant",
     "unit",
 ]
