@@ -48,8 +48,8 @@ class Attacked:
         # Convolutions on a CPU run a quarter faster on images laid out channels last.
         self.images = images.contiguous(memory_format=torch.channels_last)
         self.target, self.labels, self.samples = target, labels, samples
-        self.legal = Legal.around(self.images, threat)
-        self.points = self.legal.snap(self.images).clone()
+        self.threat = threat
+        self.points = self.images.clone()
         self.holds = torch.ones_like(labels, dtype=torch.bool)
         # The highest margin that a randomised judge called right, and that of `points`.
         self._refused = torch.full(labels.shape, -torch.inf, device=labels.device)
@@ -63,6 +63,10 @@ class Attacked:
     def index(self) -> Tensor:
         """Indices of the images that hold: int64."""
         return self.holds.nonzero()[:, 0]
+
+    def legal(self, index: Tensor) -> Legal:
+        """The legal candidates around these images."""
+        return Legal.around(self.images[index], self.threat)
 
     @property
     def closeness(self) -> Tensor:
@@ -186,7 +190,7 @@ class _Rows:
     @classmethod
     def start(cls, attacked: Attacked, index: Tensor, targets: Tensor | None, x: Tensor) -> _Rows:
         low = torch.full((len(index),), -torch.inf, device=x.device)
-        legal = attacked.legal.of(index)
+        legal = attacked.legal(index)
         return cls(
             index=index,
             targets=targets,
