@@ -42,7 +42,8 @@ def contest(trial: Trial, check: str, name: str, search: CandidateSearch, senten
     first, rest = left[:size], left[size:]
 
     def attempt(index: Tensor) -> int:
-        trial.attempt(name, search(index), index)
+        candidates = search(index) if len(index) else trial.images[:0]
+        trial.attempt(name, candidates, index)
         return int((trial.tried[name] & before).sum())
 
     gained = attempt(first)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from robench.audit.judge import Judge
 from robench.base.seeds import generator
+from robench.core.record import Finding
 from robench.core.system import System, module_device
 from robench.core.threat import Threat
 from robench.plugin import guest
@@ -45,6 +46,8 @@ class SystemTrial:
     """Whether a search that breaks next to nothing may stop early."""
     attacks: Mapping[str, Attacker] = field(default_factory=dict)
     """The run's own white-box attacks under this threat, by row name."""
+    adaptive: Mapping[str, Attacker] = field(default_factory=dict)
+    """Attacks that the system's defenses bring against themselves, by defense."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
     found: Tensor = field(init=False)
@@ -53,8 +56,11 @@ class SystemTrial:
     """By what was tried, the images that it broke: bool (N,)."""
     alone: dict[str, Tensor] = field(init=False, default_factory=dict)
     """By gradient search that met every image, those right clean and under it alone: bool (N,)."""
+    findings: list[Finding] = field(init=False, default_factory=list)
+    """What the checks have found so far."""
 
     def __post_init__(self) -> None:
+        self.system = _single(self.system, self.images[:1])
         deployed = self.system.deployed
         first, again = (deployed.predict(self.images.clone()) for _ in range(2))
         self.unstable = first != again
@@ -114,7 +120,7 @@ class SystemTrial:
         threat = threat or self.threat
         rng, device = generator(self.seed, "audit", name), module_device(twin)
         found = [self.images[:0]]
-        for part in index.split(BATCH):
+        for part in _batches(index):
             images, labels = self.images[part], self.labels[part]
             # Copies: neither a twin nor a callback can move the ball.
             given = images.to(device).clone(), labels.to(device).clone()
@@ -149,7 +155,7 @@ class SystemTrial:
         """The usual attack, run when first asked for."""
         index = self.clean.nonzero()[:, 0]
         traces, found = [], [self.images[:0]]
-        for part in index.split(BATCH):
+        for part in _batches(index):
             traces.append(Trace())
             twin = self.system.twin
             found.append(self.search("reference", twin, self.usual, part, callback=traces[-1]))
@@ -166,3 +172,31 @@ class SystemTrial:
             zero=torch.cat([t.zero_gradients for t in traces] or empty, 1),
             nonfinite=torch.cat([t.nonfinite_gradients for t in traces] or empty, 1),
         )
+
+
+def _batches(index: Tensor) -> tuple[Tensor, ...]:
+    """The index in parts of at most BATCH, none of them empty: networks may refuse no images."""
+    return index.split(BATCH) if len(index) else ()
+
+
+class _Single(nn.Module):
+    """A network whose logits come in float32."""
+
+    def __init__(self, twin: nn.Module) -> None:
+        super().__init__()
+        self.twin = twin
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.twin(images)
+        return logits.float()
+
+
+def _single(system: System, image: Tensor) -> System:
+    """The system, its twin's logits in float32 where they have half of that precision.
+
+    Rounded to 8 bits, a loss neither rises step by step nor shows by how little it fell short.
+    """
+    twin = system.twin
+    with torch.no_grad():
+        kind = twin(image.to(module_device(twin))).dtype
+    return System(system.deployed, _Single(twin).eval()) if kind.itemsize < 4 else system

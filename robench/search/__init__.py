@@ -19,7 +19,7 @@ from robench.search.losses import (
     probability_margin,
     rival_margin,
 )
-from robench.search.secant import secant
+from robench.search.secant import Secants, secant, secants
 from robench.search.square import Scores, SquareSearch
 from robench.search.target import Target
 from robench.search.trace import Trace
@@ -35,6 +35,7 @@ __all__ = [
     "LossGradient",
     "RivalLoss",
     "Scores",
+    "Secants",
     "SquareSearch",
     "Start",
     "StepInfo",
@@ -49,5 +50,6 @@ __all__ = [
     "rival_margin",
     "searching",
     "secant",
+    "secants",
     "unit",
 ]
