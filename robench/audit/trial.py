@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robench.audit.judge import Judge
+from robench.audit.judge import Judge, target
+from robench.audit.standin import StandIn
+from robench.audit.verdict import sound
 from robench.base.seeds import generator
 from robench.core.record import Finding
 from robench.core.system import System, module_device
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from robench.search import Callback
 
 USUAL = "the usual attack"
+STRONGEST = {True: StandIn(quick=True), False: StandIn(quick=False)}
+"""The strongest search, by whether the audit is a thrifty one."""
+ROUNDED = 0.05
+"""Share of images whose loss float32 rounds to 0 up to which gradients are sound."""
 BATCH = 100
 """Images searched at once."""
 
@@ -58,6 +64,8 @@ class SystemTrial:
     """By gradient search that met every image, those right clean and under it alone: bool (N,)."""
     findings: list[Finding] = field(init=False, default_factory=list)
     """What the checks have found so far."""
+    forms: dict[str, nn.Module] = field(init=False, default_factory=dict)
+    """Other modules whose gradient broke what the twin's own did not, by name."""
 
     def __post_init__(self) -> None:
         self.system = _single(self.system, self.images[:1])
@@ -127,6 +135,26 @@ class SystemTrial:
             raw = search.run(twin, *given, threat, rng, callback)
             found.append(threat.project(guest.plain_tensor(raw, tuple(images.shape)), images))
         return torch.cat(found)
+
+    @property
+    def sound(self) -> bool:
+        """Whether the gradients are sound by all that was found so far.
+
+        A loss that float32 rounds to 0 throughout has none that is whole.
+        """
+        rounded = (self.reference.losses == 0).all(0).float()
+        return sound(self.findings) and float(rounded.sum()) <= ROUNDED * len(rounded)
+
+    def strongest(self, name: str, twin: nn.Module) -> None:
+        """Run the strongest search on a module, on the images that still hold, and judge it."""
+        rng, device = generator(self.seed, "audit", name), module_device(twin)
+        judged = target(twin, self.system.deployed, self.randomised)
+        for part in _batches(self.left):
+            images, labels = self.images[part], self.labels[part]
+            given = images.to(device).clone(), labels.to(device).clone()
+            raw = STRONGEST[self.thrifty].run(judged, *given, self.threat, rng)
+            found = guest.plain_tensor(raw, tuple(images.shape))
+            self.attempt(name, self.threat.project(found, images), part)
 
     def attempt(self, name: str, candidates: Tensor, index: Tensor) -> Tensor:
         """Let the deployed model judge legal candidates for the images at `index`.

@@ -2,10 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor
 
 from robench.base.stats import Paired, paired, wilson
 from robench.core.record import Finding, Verdict
+
+BENT, FRACTURED = "bent_gradients", "fractured_gradients"
+"""Checks of a gradient against the differences of what is deployed."""
+STALLED = "stalled"
+"""The check of searches that end just short of an error."""
+SIGNS = frozenset(
+    (
+        *("zero_gradients", "nonfinite_gradients", "saturated_logits", "saturated_gradients"),
+        *("loss_not_rising", "twin_disagrees", BENT, STALLED, "noise", "unbounded_eps"),
+        *("rises_with_eps", "planted", "random_prediction", "smoother_gradient", "transfer"),
+        *("square", "black_box"),
+    )
+)
+"""Checks that show gradients to mislead: they fail, or what does not use them does better."""
+WEAK = frozenset(
+    (
+        *("margin_loss", "dlr_loss", "temperature", "more_effort", "together", "adaptive"),
+        *("beats_best_row", "missed_by_best_row"),
+    )
+)
+"""Checks in which an attack beats another by the same gradients: another loss, more effort."""
+MOSTLY = 0.5
+"""Share of images whose gradients predict little up to which gradients are sound."""
+ACQUITTED = "; the gradients are sound: a weak attack, not masked"
+
+
+def sound(findings: Iterable[Finding]) -> bool:
+    """Whether the findings show gradients that predict what is deployed, and no sign against them.
+
+    Without a comparison with differences, as of a randomised model, nothing shows that.
+    """
+    known = list(findings)
+    lost = [finding.value for finding in known if finding.check == FRACTURED]
+    if not lost or any(value is None or value > MOSTLY for value in lost):
+        return False
+    return all(finding.verdict == "pass" for finding in known if finding.check in SIGNS)
+
+
+def settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings, those acquitted that speak against an attack where the gradients are sound.
+
+    An attack that loses to another one by the same gradients is weak; a system is masked only where
+    gradients mislead.
+    """
+    known = tuple(findings)
+    if not sound(known):
+        return known
+    return tuple(_acquitted(finding) for finding in known)
+
+
+def _acquitted(finding: Finding) -> Finding:
+    if finding.verdict == "pass" or finding.check not in WEAK:
+        return finding
+    sentence = finding.sentence + ACQUITTED
+    return finding.model_copy(update={"verdict": "pass", "threshold": 1.0, "sentence": sentence})
 
 
 def share_finding(

@@ -86,6 +86,10 @@ class Trial(Protocol):
     """By what was tried, the images that it broke: bool (N,)."""
     alone: dict[str, Tensor]
     """By gradient search that met every image, those right clean and under it alone: bool (N,)."""
+    forms: dict[str, nn.Module]
+    """Other modules whose gradient broke what the twin's own did not, by name."""
+    sound: bool
+    """Whether the gradients are sound by all that earlier checks found."""
 
     def __len__(self) -> int:
         """N."""
@@ -128,6 +132,10 @@ class Trial(Protocol):
 
         `name` seeds the random start; without `threat` it is the audit's.
         """
+        ...
+
+    def strongest(self, name: str, twin: nn.Module) -> None:
+        """Run the strongest search on a module, on the images that still hold, and judge it."""
         ...
 
     def attempt(self, name: str, candidates: Tensor, index: Tensor) -> Tensor:

@@ -32,11 +32,12 @@ class Queries(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that hold under gradients and not under random search.
 
-        A thrifty audit spends no queries where gradients have left next to nothing, nor on a
-        randomised model: what a few random answers choose among is luck.
+        A thrifty audit spends no queries where gradients are sound or have left next to nothing,
+        nor on a randomised model: what a few random answers choose among is luck.
         """
         left, rng = trial.left, generator(trial.seed, "audit", "drawn")
-        if trial.thrifty and (trial.randomised or len(left) <= NOTHING * len(trial)):
+        few = len(left) <= NOTHING * len(trial)
+        if len(left) == 0 or (trial.thrifty and (trial.randomised or few or trial.sound)):
             return
         index = left[torch.randperm(len(left), generator=rng)[: self.images]]
         # The drawn images stand for their part of all images, those that fell before included.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from robench.audit.contest import contest
+from robench.audit.contest import contest, remember
 from robench.audit.straight import Straight
 from robench.core.record import Finding
 from robench.plugin.components import Check
@@ -22,6 +22,7 @@ class Smoother(Check):
         twin = Straight(trial.system.twin).eval()
         if len(trial.left) and not twin.differs(trial.images[trial.left[:1]]):
             return
+        before = trial.held.clone()
         yield contest(
             trial,
             "smoother_gradient",
@@ -30,3 +31,4 @@ class Smoother(Check):
             "a gradient led through rounding and saturation takes {points} more accuracy than "
             "the twin's own",
         )
+        remember(trial, "smoother", "the smoother twin", twin, before)

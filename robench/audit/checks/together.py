@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
@@ -17,7 +20,7 @@ class Together(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that the usual attack leaves right and anything tried before breaks."""
-        missed = trial.clean & ~trial.held & ~trial.tried["reference"]
+        missed = by_checks(trial) & ~trial.tried["reference"]
         yield share_finding(
             "together",
             missed,
@@ -25,3 +28,12 @@ class Together(Check):
             "all searches together break {share} of {n} images that the usual attack leaves right",
             suspect=0.05,
         )
+
+
+def by_checks(trial: Trial) -> Tensor:
+    """Images that the checks' own searches broke, the strongest one aside: bool (N,).
+
+    It breaks more than the usual attack does of any network, fractured or not.
+    """
+    searches = [broken for name, broken in trial.tried.items() if not name.startswith("strongest")]
+    return trial.clean & torch.stack([torch.zeros_like(trial.clean), *searches]).any(0)

@@ -104,5 +104,5 @@ def nograd_decoy(zoo: Zoo) -> Exhibit:
 
 def decoy_gradient(zoo: Zoo) -> Exhibit:
     """Half of the true gradient, and an untrained network's as large again."""
-    decoy = nn.Sequential(*network(zoo.lesson, seed=4), Scale(60.0))
+    decoy = nn.Sequential(*network(zoo.lesson, seed=4), Scale(400.0))
     return own("decoy_gradient", Decoy(zoo.base(), decoy, 0.5), zoo.base())
