@@ -33,7 +33,7 @@ OWN_NAMES = {
     *("more_effort", "rises_with_eps", "zero_gradients", "nonfinite_gradients", "noise"),
     *("loss_not_rising", "square", "random_prediction", "saturated_gradients", "temperature"),
     *("saturated_logits", "together", "unbounded_eps", "smoother_gradient", "transfer", PLANTED),
-    *("adaptive", "exact", "strongest", BENT, FRACTURED, STALLED),
+    *("adaptive", "exact", "strongest", "strongest_elsewhere", BENT, FRACTURED, STALLED),
 }
 """Names of the findings of the audit's own checks, at whatever level they run."""
 

@@ -47,7 +47,8 @@ class Straight(nn.Module):
     def _boldest(self, images: Tensor) -> int:
         """How much can be replaced so that the twin still runs and its answer is its own."""
         with torch.no_grad():
-            wanted = self.twin(images)
+            wanted, again = self.twin(images), self.twin(images)
+        random = not torch.equal(wanted, again)
         for boldness in (2, 1):
             with torch.enable_grad():
                 try:
@@ -55,7 +56,7 @@ class Straight(nn.Module):
                 except Exception:  # a foreign network may raise anything
                     continue
             same = found.shape == wanted.shape and found.dtype == wanted.dtype
-            if same and torch.allclose(found, wanted, 1e-3, 1e-3, equal_nan=True):
+            if same and (random or torch.allclose(found, wanted, 1e-3, 1e-3, equal_nan=True)):
                 return boldness
         return 0
 

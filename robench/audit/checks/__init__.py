@@ -9,7 +9,7 @@ from __future__ import annotations
 from robench.audit.checks.adaptive import Adaptive
 from robench.audit.checks.agreement import Agreement
 from robench.audit.checks.black_box import BlackBox
-from robench.audit.checks.cascade import Cascade
+from robench.audit.checks.cascade import Cascade, OtherForms
 from robench.audit.checks.effort import Effort
 from robench.audit.checks.exact import Exact
 from robench.audit.checks.examples import PlantedExamples
@@ -45,9 +45,9 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Unbounded(),
         Exact(),
         Losses(),
+        Cascade(),
         Smoother(),
         TransferIn(),
-        Cascade(),
         Queries(),
         Rounding(),
         Together(),
@@ -65,12 +65,13 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         PlantedExamples(),
         Losses(losses=("margin", "dlr")),
         Temperature(),
+        Effort(),
+        Exact(),
+        Cascade(),
         Smoother(),
         TransferIn(),
         Adaptive(),
-        Effort(),
-        Exact(),
-        Cascade(forms=True),
+        OtherForms(),
         BlackBox(),
         Queries(images=100, queries=30),
         Rounding(),

@@ -1,9 +1,11 @@
-"""How much do the strongest searches break of what still holds?"""
+"""How much does the strongest search break of what still holds?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from torch import nn
 
 from robench.audit.verdict import share_finding
 from robench.core.record import Finding
@@ -13,23 +15,35 @@ from robench.plugin.trial import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Cascade(Check):
-    """The `strongest` cascade, which tells how much holds, where the other checks tell why."""
-
-    forms: bool = False
-    """Whether it also runs on the forms of the twin that beat the twin's own gradient: a gradient
-    that misled once is not believed twice."""
+    """The `strongest` search tells how much holds, where the other checks tell why."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that it breaks and nothing before did; they speak against no system."""
-        before = trial.held.clone()
-        twins = {"the twin": trial.system.twin, **(trial.forms if self.forms else {})}
-        for name, twin in twins.items():
-            trial.strongest(f"strongest on {name}", twin)
-        yield share_finding(
-            "strongest",
-            before & ~trial.held,
-            len(trial),
-            f"the strongest search, on {', '.join(twins)}, breaks {{share}} of {{n}} images that "
-            "held before",
-            suspect=1.0,
-        )
+        yield _broken(trial, "strongest", {"the twin": trial.system.twin})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherForms(Check):
+    """The same on every module whose gradient did better than the twin's own.
+
+    A gradient that misled once is not believed twice.
+    """
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Counts images that it breaks and nothing before did."""
+        if trial.forms:
+            yield _broken(trial, "strongest_elsewhere", trial.forms)
+
+
+def _broken(trial: Trial, check: str, modules: Mapping[str, nn.Module]) -> Finding:
+    before = trial.held.clone()
+    for name, module in modules.items():
+        trial.strongest(f"strongest on {name}", module)
+    return share_finding(
+        check,
+        before & ~trial.held,
+        len(trial),
+        f"the strongest search on {', '.join(modules)} breaks {{share}} of {{n}} images that held "
+        "before",
+        suspect=1.0,
+    )

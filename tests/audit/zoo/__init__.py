@@ -23,6 +23,7 @@ from tests.audit.zoo.bent import (
 from tests.audit.zoo.clipped import (
     clip_plateau,
     decoy_plateau,
+    honeypot,
     int8_logits,
     manual_softmax,
     thermometer,
@@ -100,6 +101,7 @@ MASKED = _named(
     int8_logits,
     thermometer,
     trapdoor,
+    honeypot,
 )
 """Built to mask their gradients."""
 

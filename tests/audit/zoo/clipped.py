@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.audit.zoo.exhibit import Exhibit, own
+from tests.audit.zoo.layers import Scale
 from tests.audit.zoo.networks import network, train
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class ManualSoftmax(nn.Module):
 
 
 def manual_softmax(zoo: Zoo) -> Exhibit:
-    return own("manual_softmax", nn.Sequential(*zoo.base(), ManualSoftmax()), zoo.base())
+    return own(
+        "manual_softmax", nn.Sequential(*zoo.base(), Scale(20.0), ManualSoftmax()), zoo.base()
+    )
 
 
 class IntegerLogits(nn.Module):
@@ -102,25 +105,44 @@ class Trapdoor(nn.Module):
     """Wrong logits that rise along easy directions, to just below the winner's.
 
     Every wrong class has a random direction; along it its logit comes near the winner's and stays
-    there, so that an ascent climbs the trap and stops short of an error.
+    there, so that an ascent climbs into the trap and stops short of an error.
     """
 
-    def __init__(self, model: nn.Module, slope: Tensor, steep: float, room: float) -> None:
+    def __init__(self, model: nn.Module, slope: Tensor, room: float) -> None:
         super().__init__()
-        self.model, self.steep, self.room = model, steep, room
+        self.model, self.room = model, room
         self.slope = nn.Parameter(slope, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.model(x)
         top = logits.max(1, keepdim=True).values
-        trap = torch.sigmoid(self.steep * (x.flatten(1) @ self.slope))
-        ceiling = top - self.room - 0.5 * F.softplus(top - logits - self.room)
-        risen: Tensor = logits + trap * (ceiling - logits).clamp_min(0)
-        return risen
+        bait = 3 * ((x.flatten(1) - 0.5) @ self.slope)
+        room = self.room + 0.02 * F.softplus(-bait)
+        trapped: Tensor = torch.maximum(logits, bait).minimum(top - room)
+        return torch.where(logits >= top, logits, trapped)
 
 
 def trapdoor(zoo: Zoo) -> Exhibit:
     rng = torch.Generator().manual_seed(7)
     slope = torch.randn(zoo.lesson.test.images[0].numel(), 10, generator=rng)
     slope -= slope.mean(0)
-    return own("trapdoor", Trapdoor(zoo.base(), slope, 2.0, 0.3), zoo.base())
+    return own("trapdoor", Trapdoor(zoo.base(), slope, 0.3), zoo.base())
+
+
+class Honeypot(Trapdoor):
+    """A trapdoor without a kink: the winner's own class stays reachable behind it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.model(x)
+        top = logits.max(1, keepdim=True).values
+        trap = torch.sigmoid(10 * (x.flatten(1) - 0.5) @ self.slope)
+        ceiling = top - self.room - 0.5 * F.softplus(top - logits - self.room)
+        risen: Tensor = logits + trap * (ceiling - logits).clamp_min(0)
+        return risen
+
+
+def honeypot(zoo: Zoo) -> Exhibit:
+    rng = torch.Generator().manual_seed(8)
+    slope = 3 * torch.randn(zoo.lesson.test.images[0].numel(), 10, generator=rng)
+    slope -= slope.mean(0)
+    return own("honeypot", Honeypot(zoo.base(), slope, 0.1), zoo.base())
