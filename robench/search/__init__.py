@@ -21,12 +21,14 @@ from robench.search.losses import (
 )
 from robench.search.secant import Secants, secant, secants
 from robench.search.square import Scores, SquareSearch
+from robench.search.strongest import Budget, StrongestSearch
 from robench.search.target import Target
 from robench.search.trace import Trace
 
 __all__ = [
     "LOSSES",
     "Attacked",
+    "Budget",
     "Callback",
     "CarliniSearch",
     "GradientSearch",
@@ -39,6 +41,7 @@ __all__ = [
     "SquareSearch",
     "Start",
     "StepInfo",
+    "StrongestSearch",
     "Target",
     "Trace",
     "climb",

@@ -96,6 +96,11 @@ class Attacked:
         self.points[index[rows]] = candidates[rows]
         self.holds[index[rows]] = False
 
+    def judge_nearest(self) -> None:
+        """Ask about the nearest candidate of each image: the deployed model may fall earlier."""
+        index = self.index
+        self.judge(index, self.points[index], self._nearest[index])
+
     def note(self, index: Tensor, gaps: Tensor, candidates: Tensor, margins: Tensor) -> None:
         """Remember what rows met: highest gaps (M, classes) and the candidate of highest margin."""
         self.gaps.scatter_reduce_(0, index[:, None].expand_as(gaps), gaps, "amax")
