@@ -22,7 +22,12 @@ from robench.core.threat import ThreatConfig
 from robench.records.protocol import ACCESSES, protocol, settings
 from robench.records.store import OUTCOMES, check_choices, read
 from robench.records.support.audits import check_audits
-from robench.records.support.rows import check_asked, check_outcomes, check_queries_only
+from robench.records.support.rows import (
+    check_asked,
+    check_outcomes,
+    check_queries_only,
+    check_spent,
+)
 from robench.records.support.values import check_accuracies
 from robench.records.support.votes import check_certificates, check_predictions
 from robench.records.tables import read_outcomes_file
@@ -73,6 +78,7 @@ def _held(record: Record, folder: Path) -> Inspected:
     _check_protocol(record)
     _check_agreement(record)
     check_accuracies(record, outcomes)
+    check_spent(record, outcomes)
     return Inspected(record, outcomes, tuple(_unfounded(record, outcomes, folder)))
 
 
