@@ -117,6 +117,11 @@ class GuardedTrial:
         return self.__trial.eps
 
     @property
+    def findings(self) -> list[Finding]:
+        """See Trial."""
+        return list(self.__trial.findings)
+
+    @property
     def sound(self) -> bool:
         """See Trial."""
         return self.__trial.sound
@@ -125,6 +130,12 @@ class GuardedTrial:
     def forms(self) -> dict[str, nn.Module]:
         """See Trial."""
         return {name: guest.own_copy(name, form) for name, form in self.__trial.forms.items()}
+
+    @property
+    def smoother(self) -> nn.Module | None:
+        """See Trial."""
+        smoother = self.__trial.smoother
+        return None if smoother is None else guest.own_copy("the smoother twin", smoother)
 
     def strongest(self, name: str, twin: nn.Module) -> None:
         """See Trial."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.audit.judge import Judge, target
-from robench.audit.standin import StandIn
+from robench.audit.straight import Straight
 from robench.audit.verdict import sound
 from robench.base.seeds import generator
 from robench.core.record import Finding
@@ -19,13 +19,13 @@ from robench.core.system import System, module_device
 from robench.core.threat import Threat
 from robench.plugin import guest
 from robench.plugin.trial import Attacker, Reference
-from robench.search import GradientSearch, Trace
+from robench.search import GradientSearch, StrongestSearch, Trace
 
 if TYPE_CHECKING:
     from robench.search import Callback
 
 USUAL = "the usual attack"
-STRONGEST = {True: StandIn(quick=True), False: StandIn(quick=False)}
+STRONGEST = {True: StrongestSearch(budget="quick"), False: StrongestSearch(budget="whole")}
 """The strongest search, by whether the audit is a thrifty one."""
 ROUNDED = 0.05
 """Share of images whose loss float32 rounds to 0 up to which gradients are sound."""
@@ -144,6 +144,12 @@ class SystemTrial:
         """
         rounded = (self.reference.losses == 0).all(0).float()
         return sound(self.findings) and float(rounded.sum()) <= ROUNDED * len(rounded)
+
+    @cached_property
+    def smoother(self) -> nn.Module | None:
+        """The twin with its gradient led through what stops it; None where nothing does."""
+        smoother = Straight(self.system.twin).eval()
+        return smoother if smoother.differs(self.images[:1]) else None
 
     def strongest(self, name: str, twin: nn.Module) -> None:
         """Run the strongest search on a module, on the images that still hold, and judge it."""

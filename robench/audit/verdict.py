@@ -29,9 +29,15 @@ WEAK = frozenset(
     )
 )
 """Checks in which an attack beats another by the same gradients: another loss, more effort."""
-MOSTLY = 0.5
+MOSTLY = 0.25
 """Share of images whose gradients predict little up to which gradients are sound."""
 ACQUITTED = "; the gradients are sound: a weak attack, not masked"
+
+
+def predicting(findings: Iterable[Finding]) -> bool:
+    """Whether the findings compare gradients with differences, and they predict them mostly."""
+    lost = [finding.value for finding in findings if finding.check == FRACTURED]
+    return bool(lost) and all(value is not None and value <= MOSTLY for value in lost)
 
 
 def sound(findings: Iterable[Finding]) -> bool:
@@ -40,10 +46,8 @@ def sound(findings: Iterable[Finding]) -> bool:
     Without a comparison with differences, as of a randomised model, nothing shows that.
     """
     known = list(findings)
-    lost = [finding.value for finding in known if finding.check == FRACTURED]
-    if not lost or any(value is None or value > MOSTLY for value in lost):
-        return False
-    return all(finding.verdict == "pass" for finding in known if finding.check in SIGNS)
+    signs = [finding for finding in known if finding.check in SIGNS]
+    return predicting(known) and all(finding.verdict == "pass" for finding in signs)
 
 
 def settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -94,6 +98,23 @@ def share_finding(
         verdict=level,
         sentence=sentence.format(share=f"{count / n:.0%}" if n else "none", count=count, n=n),
     )
+
+
+MUCH, MATERIAL = 1 / 3, 0.05
+"""Of the images that an attack leaves right, the share that others must break together; and of all
+images. Both at the interval's lower end."""
+
+
+def missed_finding(check: str, missed: Tensor, right: Tensor, sentence: str) -> Finding:
+    """A finding about what an attack leaves right, bool (N,), and others together break.
+
+    Several attacks always break more than one does. It is suspect where they break MUCH of what
+    that one leaves, and a MATERIAL share of all images.
+    """
+    count = int((missed & right).sum())
+    material = bool(len(right)) and wilson(count, len(right))[0] > MATERIAL
+    suspect = MUCH if material else 1.0
+    return share_finding(check, count, int(right.sum()), sentence, suspect=suspect)
 
 
 def difference(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from robench.core.record import Finding
     from robench.core.system import System
     from robench.core.threat import Threat
     from robench.search import Callback, GradientSearch
@@ -88,6 +89,8 @@ class Trial(Protocol):
     """By gradient search that met every image, those right clean and under it alone: bool (N,)."""
     forms: dict[str, nn.Module]
     """Other modules whose gradient broke what the twin's own did not, by name."""
+    findings: list[Finding]
+    """What earlier checks found."""
     sound: bool
     """Whether the gradients are sound by all that earlier checks found."""
 
@@ -132,6 +135,11 @@ class Trial(Protocol):
 
         `name` seeds the random start; without `threat` it is the audit's.
         """
+        ...
+
+    @property
+    def smoother(self) -> nn.Module | None:
+        """The twin with its gradient led through what stops it; None where nothing does."""
         ...
 
     def strongest(self, name: str, twin: nn.Module) -> None:

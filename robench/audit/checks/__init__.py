@@ -24,6 +24,7 @@ from robench.audit.checks.rounding import Rounding
 from robench.audit.checks.saturation import Saturation
 from robench.audit.checks.secants import GradientSecants
 from robench.audit.checks.smoother import Smoother
+from robench.audit.checks.stalled import Stalled
 from robench.audit.checks.temperature import Temperature
 from robench.audit.checks.together import Together
 from robench.audit.checks.transfer import TransferIn
@@ -42,12 +43,13 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Agreement(),
         RandomNoise(),
         GradientSecants(),
+        Stalled(),
         Unbounded(),
         Exact(),
         Losses(),
-        Cascade(),
         Smoother(),
         TransferIn(),
+        Cascade(),
         Queries(),
         Rounding(),
         Together(),
@@ -60,20 +62,20 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Agreement(),
         RandomNoise(),
         GradientSecants(images=50),
+        Stalled(),
         Unbounded(images=50),
         Falling(),
         PlantedExamples(),
         Losses(losses=("margin", "dlr")),
         Temperature(),
         Effort(),
-        Exact(),
-        Cascade(),
         Smoother(),
         TransferIn(),
         Adaptive(),
-        OtherForms(),
         BlackBox(),
-        Queries(images=100, queries=30),
+        Exact(),
+        Cascade(),
+        OtherForms(),
         Rounding(),
     ),
 }

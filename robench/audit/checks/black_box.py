@@ -27,7 +27,7 @@ class BlackBox(Check):
         if len(index) == 0:
             return
         before = trial.held[index]
-        broken = square(trial, index, self.queries)
+        broken = square(trial, index, self.queries * max(trial.images.shape[-2:]))
         yield difference(
             "black_box",
             before,

@@ -24,9 +24,11 @@ class Losses(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """The accuracy that cross-entropy leaves minus each other loss's.
 
-        A thrifty audit leaves sound gradients to the strongest search, which has other losses too.
+        A thrifty audit leaves sound gradients to the strongest search, which has other losses too,
+        unless other modules follow: these shall not win by their loss.
         """
-        if trial.thrifty and trial.sound:
+        contested = trial.smoother is not None or trial.sources
+        if trial.thrifty and trial.sound and not contested:
             return
         for loss in self.losses:
             search = partial(trial.search, f"{loss} loss", trial.system.twin, trial.ascent(loss))

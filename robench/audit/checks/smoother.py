@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from robench.audit.contest import contest, remember
-from robench.audit.straight import Straight
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -19,8 +18,8 @@ class Smoother(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """The accuracy that the twin's own gradient leaves minus the smoother one's."""
-        twin = Straight(trial.system.twin).eval()
-        if len(trial.left) and not twin.differs(trial.images[trial.left[:1]]):
+        twin = trial.smoother
+        if twin is None:
             return
         before = trial.held.clone()
         yield contest(

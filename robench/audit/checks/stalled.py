@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robench.audit.verdict import STALLED, share_finding
+from robench.audit.verdict import STALLED, predicting, share_finding
 from robench.core.record import Finding
 from robench.core.system import forward, module_device
 from robench.plugin.components import Check
@@ -32,7 +32,11 @@ class Stalled(Check):
     """
 
     def look(self, trial: Trial) -> Iterable[Finding]:
-        """Counts images that hold under the usual attack, whose margin rose by less than half."""
+        """Counts images that hold under the usual attack, whose margin rose by less than half.
+
+        It weighs where the gradient does predict what a small step changes: elsewhere the promise
+        is worth nothing to begin with.
+        """
         reference = trial.reference
         held = ~reference.wrong
         index = reference.index[held]
@@ -45,7 +49,7 @@ class Stalled(Check):
             len(held),
             "on {share} of {n} images the usual attack fails and the margin rises by less than "
             f"{KEPT:.0%} of what the gradient promises",
-            suspect=1.0 if trial.randomised else 0.05,
+            suspect=0.05 if predicting(trial.findings) else 1.0,
         )
 
 

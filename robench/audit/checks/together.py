@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robench.audit.verdict import share_finding
+from robench.audit.verdict import missed_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -20,13 +20,12 @@ class Together(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that the usual attack leaves right and anything tried before breaks."""
-        missed = by_checks(trial) & ~trial.tried["reference"]
-        yield share_finding(
+        right = trial.clean & ~trial.tried["reference"]
+        yield missed_finding(
             "together",
-            missed,
-            len(trial),
+            by_checks(trial),
+            right,
             "all searches together break {share} of {n} images that the usual attack leaves right",
-            suspect=0.05,
         )
 
 

@@ -23,7 +23,6 @@ from tests.audit.zoo.bent import (
 from tests.audit.zoo.clipped import (
     clip_plateau,
     decoy_plateau,
-    honeypot,
     int8_logits,
     manual_softmax,
     thermometer,
@@ -101,7 +100,6 @@ MASKED = _named(
     int8_logits,
     thermometer,
     trapdoor,
-    honeypot,
 )
 """Built to mask their gradients."""
 

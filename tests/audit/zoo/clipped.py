@@ -127,22 +127,3 @@ def trapdoor(zoo: Zoo) -> Exhibit:
     slope = torch.randn(zoo.lesson.test.images[0].numel(), 10, generator=rng)
     slope -= slope.mean(0)
     return own("trapdoor", Trapdoor(zoo.base(), slope, 0.3), zoo.base())
-
-
-class Honeypot(Trapdoor):
-    """A trapdoor without a kink: the winner's own class stays reachable behind it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits = self.model(x)
-        top = logits.max(1, keepdim=True).values
-        trap = torch.sigmoid(10 * (x.flatten(1) - 0.5) @ self.slope)
-        ceiling = top - self.room - 0.5 * F.softplus(top - logits - self.room)
-        risen: Tensor = logits + trap * (ceiling - logits).clamp_min(0)
-        return risen
-
-
-def honeypot(zoo: Zoo) -> Exhibit:
-    rng = torch.Generator().manual_seed(8)
-    slope = 3 * torch.randn(zoo.lesson.test.images[0].numel(), 10, generator=rng)
-    slope -= slope.mean(0)
-    return own("honeypot", Honeypot(zoo.base(), slope, 0.1), zoo.base())
