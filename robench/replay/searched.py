@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from robench.audit.checks import CHECKS, SEARCH_STEPS
+from robench.audit.findings import findings_of
 from robench.audit.trial import SystemTrial
 from robench.base.seeds import derive, seed_scope
 from robench.base.stats import at_least
@@ -54,7 +55,7 @@ def _again(subject: Subject, number: int, audit: Audit) -> str:
     test = subject.test.take(torch.from_numpy(table["position"][rows].astype(np.int64)))
     with seed_scope(derive(subject.seed, "search", number)):
         trial = _trial(subject, number, audit, test)
-        findings = [found for check in CHECKS[audit.level] for found in check.look(trial)]
+        findings = findings_of(trial, CHECKS[audit.level])
     broken, n = int((recorded & ~trial.held.numpy()).sum()), int(recorded.sum())
     if broken >= LEAST and at_least(broken, n, FRESH) < ALPHA / len(subject.record.audit):
         raise Refuted(

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from robench.audit import guarded
 from robench.audit.checks import CHECKS, SEARCH_STEPS
+from robench.audit.checks.together import by_checks
+from robench.audit.checks.transfer import SURROGATE
+from robench.audit.findings import findings_of
 from robench.audit.judge import Judge
 from robench.audit.trial import SystemTrial
 from robench.base.errors import PluginError
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
 
     from robench.plugin.scenario import AdversarialExamples
 
-OWN = tuple(check for checks in CHECKS.values() for check in checks)
-"""The audit's own checks, which work on the trial itself."""
-
 
 @dataclass(frozen=True)
 class Examined:
@@ -50,6 +49,8 @@ class Examined:
     """Which audited images are right clean."""
     held: NDArray[np.bool_]
     """Which are right after everything tried, too."""
+    checked: NDArray[np.bool_]
+    """Which are right after the checks' own searches, the strongest one aside."""
     alone: dict[str, NDArray[np.bool_]]
     """By gradient search that met every image, which are right clean and under it alone."""
     randomised: bool
@@ -80,7 +81,7 @@ def examine(
         "attacks": {name: keys.component_key(attack) for name, attack in tested.items()},
         "adaptive": {name: keys.component_key(attack) for name, attack in adaptive.items()},
         "level": stages.config.audit.level,
-        "surrogate": _surrogate(stages).train_key if stages.config.audit.level == "full" else "",
+        "surrogate": _surrogate(stages).train_key if SURROGATE in _sources(stages) else "",
         "seed": stages.config.seed,
     }
 
@@ -161,15 +162,11 @@ def _trial(
 
 
 def _run(trial: SystemTrial, checks: tuple[Check, ...]) -> Examined:
-    findings: list[Finding] = []
-    for check in checks:
-        if any(check is one for one in OWN):
-            findings += guest.collect(check, check.look, trial)
-        else:
-            findings += guarded.look(check, trial, {finding.check for finding in findings})
+    findings = findings_of(trial, checks)
     clean, held = trial.clean.numpy(), trial.held.numpy()
+    checked = (trial.clean & ~by_checks(trial)).numpy()
     alone = {name: right.numpy() for name, right in trial.alone.items()}
-    return Examined(tuple(findings), clean, held, alone, trial.randomised, trial.found)
+    return Examined(findings, clean, held, checked, alone, trial.randomised, trial.found)
 
 
 def _write(examined: Examined, folder: Path) -> None:
@@ -179,6 +176,7 @@ def _write(examined: Examined, folder: Path) -> None:
         "findings": [finding.model_dump() for finding in examined.findings],
         "clean": examined.clean.tolist(),
         "held": examined.held.tolist(),
+        "checked": examined.checked.tolist(),
         "alone": {name: right.tolist() for name, right in examined.alone.items()},
         "randomised": examined.randomised,
     }
@@ -191,10 +189,12 @@ def _read(folder: Path) -> Examined:
 
     stored = json.loads((folder / "value.json").read_text(encoding="utf-8"))
     findings = tuple(Finding.model_validate(finding) for finding in stored["findings"])
-    clean, held = (np.array(stored[name], dtype=bool) for name in ("clean", "held"))
+    clean, held, checked = (
+        np.array(stored[name], dtype=bool) for name in ("clean", "held", "checked")
+    )
     alone = {name: np.array(right, dtype=bool) for name, right in stored["alone"].items()}
     found = load_file(folder / "found.safetensors")["found"]
-    return Examined(findings, clean, held, alone, stored["randomised"], found)
+    return Examined(findings, clean, held, checked, alone, stored["randomised"], found)
 
 
 def _sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
@@ -202,9 +202,9 @@ def _sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
     found: dict[str, Callable[[], nn.Module]] = {}
     if not stages.twin_is_trained:
         found["float parent"] = lambda: stages.trained
-    if stages.config.audit.level == "full":
+    if stages.config.audit.level == "full" or not found:
         surrogate = _surrogate(stages)
-        found["plainly trained surrogate"] = lambda: surrogate.trained
+        found[SURROGATE] = lambda: surrogate.trained
     return found
 
 

@@ -6,28 +6,53 @@ numbers come from a CPU `torch.Generator`. They know nothing of plugins or deplo
 
 from robench.search.ascent import Callback, GradientSearch, StepInfo
 from robench.search.carlini import CarliniSearch
+from robench.search.climb import Attacked, Start, climb
 from robench.search.gradient import LossGradient, loss_gradient, searching, unit
-from robench.search.losses import LOSSES, Loss, cross_entropy, dlr, margin
+from robench.search.legal import Legal
+from robench.search.losses import (
+    LOSSES,
+    Loss,
+    RivalLoss,
+    cross_entropy,
+    dlr,
+    margin,
+    probability_margin,
+    rival_margin,
+)
+from robench.search.secant import Secants, secant, secants
 from robench.search.square import Scores, SquareSearch
+from robench.search.strongest import Budget, StrongestSearch
 from robench.search.target import Target
 from robench.search.trace import Trace
 
 __all__ = [
     "LOSSES",
+    "Attacked",
+    "Budget",
     "Callback",
     "CarliniSearch",
     "GradientSearch",
+    "Legal",
     "Loss",
     "LossGradient",
+    "RivalLoss",
     "Scores",
+    "Secants",
     "SquareSearch",
+    "Start",
     "StepInfo",
+    "StrongestSearch",
     "Target",
     "Trace",
+    "climb",
     "cross_entropy",
     "dlr",
     "loss_gradient",
     "margin",
+    "probability_margin",
+    "rival_margin",
     "searching",
+    "secant",
+    "secants",
     "unit",
 ]

@@ -41,6 +41,26 @@ def dlr(logits: Tensor, labels: Tensor) -> Tensor:
     return difference / (top[:, 0] - top[:, 2] + 1e-12)
 
 
+RivalLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Logits (N, classes), labels (N,) and rival classes (N,) -> loss per image (N,).
+
+A rival is the class that an image shall be taken for, or the highest wrong one.
+"""
+
+
+def rival_margin(logits: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
+    """The rival's logit minus the label's: shape (N,)."""
+    return logits.gather(1, rivals[:, None])[:, 0] - logits.gather(1, labels[:, None])[:, 0]
+
+
+def probability_margin(logits: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
+    """The rival's probability minus the label's, in [-1,1]: shape (N,).
+
+    PMA's loss (Xie et al., 2024, eq. 5).
+    """
+    return rival_margin(logits.softmax(1), labels, rivals)
+
+
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}
 """Losses by the name an option gives them."""
 
