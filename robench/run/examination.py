@@ -72,7 +72,7 @@ def examine(
     """Run the level's checks and those of plugins; `attacks` are the run's own, by row name."""
     checks = _checks(stages)
     full = stages.config.audit.level == "full"
-    tested, adaptive = (attacks, _adaptive(stages, threat)) if full else ({}, {})
+    tested, adaptive = (attacks, adaptive_attacks(stages, threat)) if full else ({}, {})
     inputs = {
         "system": stages.system_key,
         **_inputs(stages, index),
@@ -81,7 +81,7 @@ def examine(
         "attacks": {name: keys.component_key(attack) for name, attack in tested.items()},
         "adaptive": {name: keys.component_key(attack) for name, attack in adaptive.items()},
         "level": stages.config.audit.level,
-        "surrogate": _surrogate(stages).train_key if SURROGATE in _sources(stages) else "",
+        "surrogate": _surrogate(stages).train_key if SURROGATE in sources(stages) else "",
         "seed": stages.config.seed,
     }
 
@@ -118,7 +118,7 @@ def _checks(stages: Stages) -> tuple[Check, ...]:
     return (*CHECKS[chosen.level], *(check for check in foreign if isinstance(check, Check)))
 
 
-def _adaptive(stages: Stages, threat: Threat) -> dict[str, Attack]:
+def adaptive_attacks(stages: Stages, threat: Threat) -> dict[str, Attack]:
     """The attacks that the defenses bring against themselves, by defense; raises PluginError."""
     found = {}
     for name, defense in stages.config.defense.items():
@@ -153,7 +153,7 @@ def _trial(
         test.labels,
         threat,
         derive(stages.config.seed, "audit", threat),
-        sources=_sources(stages),
+        sources=sources(stages),
         steps=SEARCH_STEPS[level],
         thrifty=level == "quick",
         attacks=attacks,
@@ -197,8 +197,8 @@ def _read(folder: Path) -> Examined:
     return Examined(findings, clean, held, checked, alone, stored["randomised"], found)
 
 
-def _sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
-    """The float network behind the system, and in a full audit a plainly trained one."""
+def sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
+    """The float network behind the system; in a full audit or without it a plainly trained one."""
     found: dict[str, Callable[[], nn.Module]] = {}
     if not stages.twin_is_trained:
         found["float parent"] = lambda: stages.trained
