@@ -84,7 +84,7 @@ def evaluate(
     model: nn.Module | str | Model,
     data: Data | str | Dataset = "digits",
     *,
-    attack: Choices = ("fgsm", "pgd"),
+    attack: Choices = ("fgsm", "strongest"),
     defense: Choices = "none",
     compressor: Choices = "none",
     metric: Choices = "accuracy",
