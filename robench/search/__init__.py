@@ -7,7 +7,15 @@ numbers come from a CPU `torch.Generator`. They know nothing of plugins or deplo
 from robench.search.ascent import Callback, GradientSearch, StepInfo
 from robench.search.carlini import CarliniSearch
 from robench.search.gradient import LossGradient, loss_gradient, searching, unit
-from robench.search.losses import LOSSES, Loss, cross_entropy, dlr, margin
+from robench.search.losses import (
+    LOSSES,
+    Loss,
+    TargetedLoss,
+    cross_entropy,
+    dlr,
+    margin,
+    probability_margin,
+)
 from robench.search.square import Scores, SquareSearch
 from robench.search.target import Target
 from robench.search.trace import Trace
@@ -23,11 +31,13 @@ __all__ = [
     "SquareSearch",
     "StepInfo",
     "Target",
+    "TargetedLoss",
     "Trace",
     "cross_entropy",
     "dlr",
     "loss_gradient",
     "margin",
+    "probability_margin",
     "searching",
     "unit",
 ]
