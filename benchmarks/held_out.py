@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from benchmarks.networks import Network, Training, fast, network
+from benchmarks.masked import Bent, Clipped, FewLevels, Masked, Scaled
+from benchmarks.networks import Network, Training, fast
+from robench.plugin.components import Compressor
 from robench_compressors.int8 import PTQInt8
 from robench_compressors.ptq import PTQ
 from robench_data.networks.cnn import small_cnn
@@ -119,20 +121,40 @@ _TRAININGS: dict[str, Training] = {
 }
 
 
-def _held(name: str, training: str, eps: float, **kwargs: PTQ | PTQInt8) -> Network:
-    return network(name, training, eps, of=_TRAININGS, **kwargs)
+def _held(
+    name: str,
+    training: str,
+    eps: float,
+    compressor: Compressor | None = None,
+    mask: type[Masked] | None = None,
+) -> Network:
+    return Network(
+        name=name,
+        weights=training,
+        training=_TRAININGS[training],
+        eps=eps,
+        compressor=compressor,
+        mask=mask,
+    )
 
 
 HELD_OUT: tuple[Network, ...] = (
     _held("digits_adv_seed7", "digits_adv_seed7", 0.1),
-    _held("digits_adv_seed7_int8", "digits_adv_seed7", 0.15, compressor=PTQInt8()),
+    _held("digits_adv_seed7_int8", "digits_adv_seed7", 0.15, PTQInt8()),
     _held("digits_mlp_adv", "digits_mlp_adv", 0.2),
     _held("digits_tanh", "digits_tanh", 0.06),
-    _held("digits_tanh_3bit", "digits_tanh", 0.06, compressor=PTQ(bits=3, per_channel=True)),
+    _held("digits_tanh_3bit", "digits_tanh", 0.06, PTQ(bits=3, per_channel=True)),
     _held("digits_wide_trades", "digits_wide_trades", 0.12),
     _held("mnist_strided_adv", "mnist_strided_adv", 0.3),
-    _held("mnist_tanh_4bit", "mnist_tanh", 0.06, compressor=PTQ(bits=4, scale="mse")),
+    _held("mnist_tanh_4bit", "mnist_tanh", 0.06, PTQ(bits=4, scale="mse")),
     _held("cifar_resnet14_adv", "cifar_resnet14_adv", 4 / 255),
     _held("cifar_strided_adv", "cifar_strided_adv", 8 / 255),
-    _held("cifar_strided_adv_3bit", "cifar_strided_adv", 4 / 255, compressor=PTQ(bits=3)),
+    _held("cifar_strided_adv_3bit", "cifar_strided_adv", 4 / 255, PTQ(bits=3)),
+)
+
+MASKED: tuple[Network, ...] = (
+    _held("few_levels", "digits_adv_seed7", 0.1, mask=FewLevels),
+    _held("clipped_logits", "digits_adv_seed7", 0.1, mask=Clipped),
+    _held("scaled_logits", "digits_mlp_adv", 0.2, mask=Scaled),
+    _held("bent_gradient", "digits_tanh", 0.06, mask=Bent),
 )

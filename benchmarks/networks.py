@@ -10,6 +10,7 @@ set below is the one that attacks may be tuned on; `held_out.py` has those that 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.masked import Masked
 from robench.base.seeds import derive, seed_scope
 from robench.core.data import Data, Split, stratified
-from robench.core.system import System
 from robench.core.threat import Threat
 from robench.core.weights import load_weights, save_weights
 from robench.plugin.components import Compressor, Defense
@@ -81,14 +82,21 @@ class Network:
     training: Training
     eps: float
     compressor: Compressor | None = None
+    mask: type[Masked] | None = None
+    """What hides its gradients; None: nothing does."""
 
     def load(self, folder: Path, root: Path) -> Subject:
         """Read its weights from `folder`, compress them, and draw the images to attack."""
         data = load_data(self.training.data, root)
         model = self.training.build(data.shape, len(data.classes))
         load_weights(model, folder / f"{self.weights}.safetensors").eval()
-        system = self.compressor.finish(model, data) if self.compressor else None
-        return Subject(self, system.twin if system else model, system, data.test)
+        twin = self.compressor.finish(model, data).twin if self.compressor else model
+        return Subject(self, self.mask(twin) if self.mask else twin, data.test)
+
+    def digest(self, folder: Path) -> str:
+        """SHA-256 of its weights in `folder`, 16 hexadecimal digits."""
+        content = (folder / f"{self.weights}.safetensors").read_bytes()
+        return hashlib.sha256(content).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -97,12 +105,15 @@ class Subject:
 
     network: Network
     twin: nn.Module
-    system: System | None
-    """What a compressor finished; None: the float network itself."""
     test: Split
 
     def __post_init__(self) -> None:
         self.twin.eval().requires_grad_(False)
+
+    @property
+    def adaptive(self) -> nn.Module:
+        """What an attacker who knows of a mask differentiates; the twin where there is none."""
+        return self.twin.adaptive if isinstance(self.twin, Masked) else self.twin
 
     def images(self, count: int) -> tuple[Tensor, Tensor]:
         """A stratified draw of test images, the same for all: float32 (N, C, H, W), labels (N,)."""
@@ -180,11 +191,10 @@ def network(
     training: str,
     eps: float,
     compressor: Compressor | None = None,
-    of: Mapping[str, Training] = TRAININGS,
 ) -> Network:
-    """A network of a training, by names."""
+    """A network of the set to tune on, by the name of its training."""
     return Network(
-        name=name, weights=training, training=of[training], eps=eps, compressor=compressor
+        name=name, weights=training, training=TRAININGS[training], eps=eps, compressor=compressor
     )
 
 
