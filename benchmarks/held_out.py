@@ -38,11 +38,11 @@ def tanh_cnn(shape: tuple[int, int, int], classes: int) -> nn.Module:
 
 
 def wide_cnn(shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """Few layers of many channels, average-pooled, SiLU."""
-    features = 128 * (shape[1] // 4) * (shape[2] // 4)
+    """Two convolutions of many channels, average-pooled, SiLU."""
+    features = 96 * (shape[1] // 4) * (shape[2] // 4)
     return nn.Sequential(
-        *(centre(shape[0]), nn.Conv2d(shape[0], 96, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2)),
-        *(nn.Conv2d(96, 128, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2), nn.Flatten()),
+        *(centre(shape[0]), nn.Conv2d(shape[0], 64, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2)),
+        *(nn.Conv2d(64, 96, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2), nn.Flatten()),
         nn.Linear(features, classes),
     )
 
@@ -58,8 +58,10 @@ def strided_cnn(shape: tuple[int, int, int], classes: int) -> nn.Module:
 
 
 def resnet14(shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """CIFAR's ResNet with two blocks a stage, shortcuts without parameters."""
-    return ResNet(shape[0], classes, blocks=2, kind="pad")
+    """CIFAR's ResNet with two blocks a stage, shortcuts without parameters, begun at half size."""
+    network = ResNet(shape[0], classes, blocks=2, kind="pad")
+    network.conv1.stride = (2, 2)
+    return network
 
 
 _TRAININGS: dict[str, Training] = {
