@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from robench import Threat
 
-LOSSES = ("cross_entropy", "margin", "dlr")
+LOSSES = ("cross_entropy", "margin", "dlr", "probability_margin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ class PGD(EngineAttack):
     """Starts; each after the first attacks the images that are still right on the twin. With
     several, the best iterate is kept even on a random twin."""
     loss: str = "cross_entropy"
-    """cross_entropy, margin or dlr."""
+    """cross_entropy, margin, dlr or probability_margin."""
     temperature: float = 1.0
     """Divides the logits before the loss."""
     samples: int = 1

@@ -6,28 +6,48 @@ numbers come from a CPU `torch.Generator`. They know nothing of plugins or deplo
 
 from robench.search.ascent import Callback, GradientSearch, StepInfo
 from robench.search.carlini import CarliniSearch
+from robench.search.climb import Attacked, Start, climb
+from robench.search.fab import FabSearch
 from robench.search.gradient import LossGradient, loss_gradient, searching, unit
-from robench.search.losses import LOSSES, Loss, cross_entropy, dlr, margin
+from robench.search.legal import Legal
+from robench.search.losses import (
+    LOSSES,
+    Loss,
+    TargetedLoss,
+    cross_entropy,
+    dlr,
+    margin,
+    probability_margin,
+)
+from robench.search.secant import secant
 from robench.search.square import Scores, SquareSearch
 from robench.search.target import Target
 from robench.search.trace import Trace
 
 __all__ = [
     "LOSSES",
+    "Attacked",
     "Callback",
     "CarliniSearch",
+    "FabSearch",
     "GradientSearch",
+    "Legal",
     "Loss",
     "LossGradient",
     "Scores",
     "SquareSearch",
+    "Start",
     "StepInfo",
     "Target",
+    "TargetedLoss",
     "Trace",
+    "climb",
     "cross_entropy",
     "dlr",
     "loss_gradient",
     "margin",
+    "probability_margin",
     "searching",
+    "secant",
     "unit",
 ]

@@ -1,0 +1,104 @@
+"""The legal candidates around each image of a batch, for searches that judge every step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat, distance, project_ball
+from robench.search.gradient import unit
+
+# In pixel levels: more than float32 loses, less than what a threat tolerates at the ball's edge.
+SLACK = 1e-4
+
+
+@dataclass(frozen=True)
+class Legal:
+    """The ball of a threat around M images, cut with the pixel range: `low` and `high` bound it.
+
+    All tensors are float32 in [0,1], shape (M, C, H, W). On the 8-bit grid the bounds of Linf lie
+    on the grid, so that rounding to the nearest level never leaves the ball.
+    """
+
+    threat: Threat
+    images: Tensor
+    low: Tensor
+    high: Tensor
+
+    @classmethod
+    def around(cls, images: Tensor, threat: Threat) -> Legal:
+        """The legal candidates around images; raises ConfigError for a threat without eps."""
+        if threat.eps is None:
+            raise ConfigError("expected a threat with eps, got none; give the attack one")
+        low, high = images - threat.eps, images + threat.eps
+        if threat.norm != "linf":
+            low, high = torch.zeros_like(images), torch.ones_like(images)
+        elif threat.grid:
+            low = (low * 255 - SLACK).ceil() / 255
+            high = (high * 255 + SLACK).floor() / 255
+        return cls(threat, images, low.clamp_(0, 1), high.clamp_(0, 1))
+
+    @property
+    def radius(self) -> float:
+        """Eps, in [0,1] pixels."""
+        assert self.threat.eps is not None
+        return self.threat.eps
+
+    def of(self, index: Tensor) -> Legal:
+        """The legal candidates around the images at `index`."""
+        return Legal(self.threat, self.images[index], self.low[index], self.high[index])
+
+    def project(self, points: Tensor) -> Tensor:
+        """The nearest points of the ball; not on the grid."""
+        if self.threat.norm == "linf":
+            return torch.clamp(points, self.low, self.high)
+        return (self.images + project_ball(points - self.images, "l2", self._inner)).clamp_(0, 1)
+
+    def snap(self, points: Tensor) -> Tensor:
+        """Candidates as the threat wants them, from points of the ball: on its grid, if any.
+
+        A pixel takes the nearest level, whatever side of the clean one that is on: rounding
+        towards the clean image, as `Threat.project` does, would give part of the ball away. That
+        function leaves these candidates as they are.
+        """
+        if not self.threat.grid:
+            return points
+        candidates = (points * 255).round_().div_(255)
+        if self.threat.norm == "linf":
+            return candidates
+        outside = distance(candidates, self.images, "l2") > self.radius * (1 - 1e-6)
+        if outside.any():
+            law = self.threat.project(points[outside], self.images[outside])
+            candidates[outside] = law
+        return candidates
+
+    def step(self, points: Tensor, gradient: Tensor, size: Tensor) -> Tensor:
+        """Points moved along the steepest direction by `size` (M,), brought back into the ball."""
+        shape = (-1, *[1] * (points.dim() - 1))
+        return self.project(
+            torch.addcmul(points, unit(gradient, self.threat.norm), size.view(shape))
+        )
+
+    def draw(self, rng: torch.Generator) -> Tensor:
+        """Points drawn uniformly from each ball, then cut to the pixel range."""
+        shape = self.images.shape
+        if self.threat.norm == "linf":
+            delta = torch.rand(shape, generator=rng) * 2 - 1
+        else:
+            length = torch.rand(len(self.images), generator=rng) ** (1 / math.prod(shape[1:]))
+            direction = unit(torch.randn(shape, generator=rng), "l2")
+            delta = direction * length.view(-1, *[1] * (len(shape) - 1))
+        return self.project(self.images + self.radius * delta.to(self.images.device))
+
+    @property
+    def _inner(self) -> float:
+        """A radius at which rounding to the nearest level seldom leaves an L2 ball."""
+        if not self.threat.grid:
+            return self.radius
+        # Rounding adds a level squared / 12 a pixel to the squared length; twice that is enough.
+        added = self.images[0].numel() / (6 * 255**2) if len(self.images) else 0.0
+        return math.sqrt(max(self.radius**2 - added, self.radius**2 / 4))

@@ -1,0 +1,102 @@
+"""Does a gradient predict finite differences? A bent one does not, however large it is."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat
+from robench.search.gradient import finite, input_gradient, searching
+from robench.search.square import Scores
+
+DIRECTIONS = 16
+"""Random directions of each image."""
+PART = 0.25
+"""How far a secant reaches to either side, in parts of eps."""
+
+
+def secant(
+    twin: nn.Module,
+    scores: Scores,
+    images: Tensor,
+    labels: Tensor,
+    threat: Threat,
+    rng: torch.Generator,
+) -> Tensor:
+    """How well the twin's gradient predicts the differences of `scores`: (N,) float32 in [-1, 1].
+
+    The cosine, over random directions, of g.(x' - x'') with f(x') - f(x''), where g is the twin's
+    gradient of the margin to the label's nearest rival, f that margin by `scores` (the deployed
+    model's logits), and x', x'' the image moved by +-eps / 4 along the direction and brought back
+    to legal pixel values (under a grid, to its levels, and by one at least). Directions are signs
+    on a random half of the pixels (Linf), or Gaussian of length 1 (L2). It is 0 where the gradient
+    or the differences vanish. Images are float32 in [0,1], `rng` is a CPU generator. Raises
+    ConfigError for a threat without eps.
+    """
+    if threat.eps is None:
+        raise ConfigError("expected a threat with eps, got none; give the attack one")
+    if len(images) == 0:
+        return images.new_zeros(0)
+    with torch.no_grad():
+        rivals = _rivals(scores(images), labels)
+    gradient = _gradient(twin, images, labels, rivals)
+    predicted, measured = [], []
+    reach = _reach(threat, images[0].numel())
+    for _ in range(DIRECTIONS):
+        delta = reach * _direction(images, threat.norm, rng)
+        both = torch.cat([_legal(images + delta, threat), _legal(images - delta, threat)])
+        with torch.no_grad():
+            margins = _gap(scores(both), labels.repeat(2), rivals.repeat(2)).double()
+        ahead, behind = both.double().chunk(2)
+        predicted.append((gradient * (ahead - behind)).flatten(1).sum(1))
+        measured.append(margins[: len(images)] - margins[len(images) :])
+    return _cosine(torch.stack(predicted), torch.stack(measured)).float()
+
+
+def _rivals(logits: Tensor, labels: Tensor) -> Tensor:
+    """The wrong class nearest to winning: int64 (N,)."""
+    return logits.scatter(1, labels[:, None], float("-inf")).argmax(1)
+
+
+def _gap(logits: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
+    difference = logits.gather(1, rivals[:, None]) - logits.gather(1, labels[:, None])
+    return difference[:, 0]
+
+
+def _gradient(twin: nn.Module, images: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
+    with searching(twin):
+        leaf = images.detach().clone().requires_grad_()
+        gradient = finite(input_gradient(_gap(twin(leaf), labels, rivals), leaf)).double()
+    # Only directions are compared: scaling keeps the squares of tiny gradients above underflow.
+    largest = gradient.abs().flatten(1).amax(1).clamp_min(torch.finfo(torch.float64).tiny)
+    return gradient / largest.view(-1, *[1] * (images.dim() - 1))
+
+
+def _reach(threat: Threat, pixels: int) -> float:
+    # Less than a level of an 8-bit pixel would be rounded away, by us or by the model itself.
+    least = (1.0 if threat.norm == "linf" else math.sqrt(pixels)) / 255 if threat.grid else 0.0
+    return max(PART * (threat.eps or 0.0), least)
+
+
+def _direction(images: Tensor, norm: str, rng: torch.Generator) -> Tensor:
+    noise = torch.randn(images.shape, generator=rng)
+    if norm == "linf":
+        noise = noise.sign() * (torch.rand(images.shape, generator=rng) < 0.5)
+    else:
+        noise /= noise.flatten(1).norm(dim=1).view(-1, *[1] * (images.dim() - 1)).clamp_min(1e-12)
+    return noise.to(device=images.device, dtype=images.dtype)
+
+
+def _legal(images: Tensor, threat: Threat) -> Tensor:
+    inside = images.clamp(0, 1)
+    return (inside * 255).round() / 255 if threat.grid else inside
+
+
+def _cosine(predicted: Tensor, measured: Tensor) -> Tensor:
+    """Of two (K, N), over the first dimension; 0 where either vanishes or is not finite."""
+    lengths = predicted.square().sum(0).sqrt() * measured.square().sum(0).sqrt()
+    cosine = (predicted * measured).sum(0) / lengths
+    return cosine.nan_to_num(0.0, 0.0, 0.0).clamp(-1, 1)
