@@ -81,6 +81,7 @@ class GuardedTrial:
         self.randomised = trial.randomised
         self.unstable, self.clean = trial.unstable.clone(), trial.clean.clone()
         self.attacks: Mapping[str, Attacker] = deepcopy(dict(trial.attacks))
+        self.adaptive: Mapping[str, Attacker] = deepcopy(dict(trial.adaptive))
         self.sources: Mapping[str, Callable[[], nn.Module]] = {
             name: partial(_copy_of, name, make) for name, make in trial.sources.items()
         }

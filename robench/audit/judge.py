@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robench.core.system import Deployed
+from robench.plugin import guest
+from robench.search.target import Target
 
 FIRST, LIKELY = 4, 3
 """First answers of a randomised model about one image; wrong ones from which more are drawn."""
@@ -75,3 +77,26 @@ class Judge:
             answers = self.deployed.predict(images[asked])
             count[asked] += answers != labels[asked]
         return count
+
+
+def target(twin: nn.Module, deployed: Deployed, randomised: bool) -> Target:
+    """What an attack searches on: gradients of the twin, the word of the judge.
+
+    Images may lie on any device; the deployed model gets finite copies on the CPU.
+    """
+    judge, logits = Judge(deployed, randomised), getattr(deployed, "logits", None)
+
+    def wrong(candidates: Tensor, labels: Tensor) -> Tensor:
+        if len(candidates) == 0:
+            return torch.zeros(0, dtype=torch.bool, device=candidates.device)
+        own = guest.plain_tensor(candidates, tuple(candidates.shape))
+        with torch.no_grad():
+            return judge.wrong(own, labels.cpu()).to(candidates.device)
+
+    def scores(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            own = guest.plain_tensor(images, tuple(images.shape)) if logits else images
+            found: Tensor = (logits or twin)(own)
+        return found.to(images.device)
+
+    return Target(twin, wrong, scores, randomised)

@@ -45,6 +45,8 @@ class SystemTrial:
     """Whether a search that breaks next to nothing may stop early."""
     attacks: Mapping[str, Attacker] = field(default_factory=dict)
     """The run's own white-box attacks under this threat, by row name."""
+    adaptive: Mapping[str, Attacker] = field(default_factory=dict)
+    """Attacks that the system's defenses bring against themselves, by defense."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
     found: Tensor = field(init=False)

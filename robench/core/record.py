@@ -96,6 +96,10 @@ class AttackRow(Frozen):
     """Seconds the examples took to make when they were made."""
     made_on: MadeOn | None = None
     """Where the examples were made; records before 0.2 do not say."""
+    gradients: float | None = Field(None, ge=0)
+    """Gradients of the twin that the search asked for, mean an image; older records do not say."""
+    queries: float | None = Field(None, ge=0)
+    """Answers of the twin and of the deployed model that it asked for, mean an image."""
 
 
 class Finding(Frozen):

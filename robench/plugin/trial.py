@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from robench.core.system import System
     from robench.core.threat import Threat
     from robench.search import Callback, GradientSearch
+    from robench.search.target import Target
 
 
 class Attacker(Protocol):
@@ -22,6 +23,12 @@ class Attacker(Protocol):
         self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
     ) -> Tensor:
         """Search candidates for float32 images in [0,1], shape (N, C, H, W): the same shape."""
+        ...
+
+    def run_judged(
+        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """As `run`, with the deployed model's word on what the search found."""
         ...
 
 
@@ -61,6 +68,8 @@ class Trial(Protocol):
     """Other models of the same task, made when asked for; their examples are tried."""
     attacks: Mapping[str, Attacker]
     """In a full audit, the run's own white-box attacks under this threat."""
+    adaptive: Mapping[str, Attacker]
+    """In a full audit, attacks that the system's defenses bring against themselves, by defense."""
     steps: int
     """The budget of every gradient search, in steps."""
     thrifty: bool

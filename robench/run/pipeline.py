@@ -127,8 +127,8 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
             continue
         outcomes.append(_outcomes(scenario, attacks.judge(steps, examples, scenario), base, steps))
         kept.append((scenario, examples))
-        how = {"seconds": examples.seconds, "made_on": examples.made_on}
-        rows.append(_row(scenario, status=status, **how))
+        how = ("seconds", "made_on", "gradients", "queries")
+        rows.append(_row(scenario, status=status, **{n: getattr(examples, n) for n in how}))
     return RunEvidence(steps, Outcomes(tuple(outcomes)), tuple(kept)), tuple(rows)
 
 

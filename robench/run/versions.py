@@ -14,7 +14,7 @@ STEPS: Mapping[str, int] = {
     "system": 1,
     "program": 1,
     "agreement": 1,
-    "attack": 1,
+    "attack": 2,
     "judge": 1,
     "rejudge": 1,
     "audit": 1,

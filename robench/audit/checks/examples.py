@@ -16,6 +16,7 @@ from robench.core.system import forward, module_device
 from robench.plugin import guest
 from robench.plugin.components import Check
 from robench.plugin.trial import Attacker, Trial
+from robench.search.target import Target
 
 PLANTED = "planted"
 """The check's name for the usual attack; a row's own is `planted_` and the attack's name."""
@@ -82,6 +83,6 @@ def _row(trial: Trial, component: Attacker) -> SingleAttack:
         rng = generator(trial.seed, "audit", "planted", type(component).__name__)
         with seed_scope(trial.seed):
             own = guest.own_copy("the twin", twin).eval().requires_grad_(False)
-            return guest.search(component, own, image, label, trial.threat, rng)
+            return guest.search(component, Target.of(own), image, label, trial.threat, rng)
 
     return attack
