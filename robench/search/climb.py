@@ -11,7 +11,7 @@ from torch import Tensor
 from robench.core.threat import Threat
 from robench.search.gradient import finite, input_gradient, searching
 from robench.search.legal import Legal
-from robench.search.losses import RivalLoss
+from robench.search.losses import TargetedLoss
 from robench.search.target import Target
 
 Start = Callable[[Tensor], Tensor]
@@ -115,13 +115,13 @@ def climb(
     index: Tensor,
     targets: Tensor | None,
     start: Start,
-    loss: RivalLoss,
+    loss: TargetedLoss,
     steps: int,
 ) -> None:
     """Climb `loss` by APGD from a start for each row: an image of `index` and its target class.
 
-    Croce & Hein (2020), algorithm 1, with the comparisons of their code; without `targets` the
-    rival is the highest wrong class at each step. Iterates take the steps, what the threat's grid
+    Croce & Hein (2020), algorithm 1, with the comparisons of their code; without `targets` any
+    wrong class will do. Iterates take the steps, what the threat's grid
     makes of them is judged: each of `steps` + 1 forward passes, by the twin and, where that is
     wrong, by the deployed model. An image that falls takes its rows with it. Costs `steps`
     gradients and `steps` + 1 queries of a row that holds, times `attacked.samples`.
@@ -140,7 +140,7 @@ def _climb(
     index: Tensor,
     targets: Tensor | None,
     start: Start,
-    loss: RivalLoss,
+    loss: TargetedLoss,
     steps: int,
 ) -> None:
     rows = _Rows.start(attacked, index, targets, start(index))
@@ -222,7 +222,7 @@ class _Rows:
         at = mask.nonzero()[:, 0]
         return _Rows(**{field.name: _take(getattr(self, field.name), at) for field in fields(self)})
 
-    def look(self, attacked: Attacked, loss: RivalLoss, *, differentiate: bool) -> None:
+    def look(self, attacked: Attacked, loss: TargetedLoss, *, differentiate: bool) -> None:
         """Judge the iterate, and take the loss and its gradient there."""
         candidates = self.legal.snap(self.x).detach()
         logits = self._ask(attacked, candidates, loss, differentiate)
@@ -241,7 +241,7 @@ class _Rows:
             attacked.judge(self.index[wrong], candidates[wrong], margin[wrong])
 
     def _ask(
-        self, attacked: Attacked, candidates: Tensor, loss: RivalLoss, differentiate: bool
+        self, attacked: Attacked, candidates: Tensor, loss: TargetedLoss, differentiate: bool
     ) -> Tensor:
         """The twin's mean logits; sets loss and gradient, as means too, and counts the rise."""
         samples = attacked.samples
@@ -252,10 +252,7 @@ class _Rows:
             leaf = candidates.detach().requires_grad_(differentiate)
             logits = attacked.target.twin(leaf).float()
             answers.append(logits.detach())
-            rivals = self.targets
-            if rivals is None:
-                rivals = _gaps(answers[-1], self.labels).argmax(1)
-            value = loss(logits, self.labels, rivals)
+            value = loss(logits, self.labels, self.targets)
             total = total + value.detach()
             if differentiate:
                 part = finite(input_gradient(value, leaf))

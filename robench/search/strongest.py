@@ -14,7 +14,7 @@ from robench.core.threat import Threat
 from robench.search.climb import ROWS, Attacked, climb
 from robench.search.gradient import searching
 from robench.search.legal import Legal
-from robench.search.losses import RivalLoss, margin, probability_margin, rival_margin
+from robench.search.losses import TargetedLoss, margin, probability_margin
 from robench.search.secant import secant
 from robench.search.square import SquareSearch
 from robench.search.target import Target
@@ -53,7 +53,7 @@ def _edge(legal: Legal, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
 class Stage:
     """Climbs of one kind, on the images that hold."""
 
-    loss: RivalLoss
+    loss: TargetedLoss
     steps: int
     start: Draw
     targets: int | None = None
@@ -68,13 +68,13 @@ class Stage:
 STAGES: dict[Budget, tuple[Stage, ...]] = {
     "quick": (
         Stage(loss=probability_margin, steps=10, start=_clean),
-        Stage(loss=rival_margin, steps=10, start=_stripes, targets=3),
+        Stage(loss=margin, steps=10, start=_stripes, targets=3),
     ),
     "whole": (
         Stage(loss=probability_margin, steps=10, start=_clean),
-        Stage(loss=rival_margin, steps=10, start=_stripes, targets=3),
-        Stage(loss=rival_margin, steps=10, start=_corners, targets=9, share=0.4),
-        Stage(loss=rival_margin, steps=30, start=_uniform, targets=3, share=0.15),
+        Stage(loss=margin, steps=10, start=_stripes, targets=3),
+        Stage(loss=margin, steps=10, start=_corners, targets=9, share=0.4),
+        Stage(loss=margin, steps=30, start=_uniform, targets=3, share=0.15),
         Stage(
             loss=probability_margin, steps=50, start=_stripes, targets=2, share=0.05, restarts=10
         ),
@@ -143,7 +143,7 @@ def _climbs(attacked: Attacked, stage: Stage, rng: torch.Generator) -> None:
         return
     loss = stage.loss
     if attacked.closeness[index].median() < -SATURATED:
-        loss = rival_margin
+        loss = margin
     for _ in range(stage.restarts):
         rows, targets = index[attacked.holds[index]], None
         if stage.targets is not None:
