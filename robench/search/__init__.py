@@ -4,7 +4,9 @@ Images are float32 in [0,1], shape (N, C, H, W), on the twin's device; labels in
 numbers come from a CPU `torch.Generator`. They know nothing of plugins or deployed models.
 """
 
+from robench.search.apgd import ApgdSearch
 from robench.search.ascent import Callback, GradientSearch, StepInfo
+from robench.search.autoattack import AutoAttackSearch
 from robench.search.carlini import CarliniSearch
 from robench.search.climb import Attacked, Start, climb
 from robench.search.fab import FabSearch
@@ -26,7 +28,9 @@ from robench.search.trace import Trace
 
 __all__ = [
     "LOSSES",
+    "ApgdSearch",
     "Attacked",
+    "AutoAttackSearch",
     "Callback",
     "CarliniSearch",
     "FabSearch",

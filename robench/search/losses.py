@@ -81,8 +81,11 @@ LOSSES: dict[str, TargetedLoss] = {
 
 def resolve_loss(loss: str | Loss) -> Loss:
     """The loss of a name, or the function itself; raises ConfigError for an unknown name."""
-    if not isinstance(loss, str):
-        return loss
-    if loss not in LOSSES:
-        raise ConfigError(f"expected loss to be one of {', '.join(LOSSES)}, got {loss!r}")
-    return LOSSES[loss]
+    return named_loss(loss) if isinstance(loss, str) else loss
+
+
+def named_loss(name: str) -> TargetedLoss:
+    """The loss of a name; raises ConfigError for an unknown one."""
+    if name not in LOSSES:
+        raise ConfigError(f"expected loss to be one of {', '.join(LOSSES)}, got {name!r}")
+    return LOSSES[name]
