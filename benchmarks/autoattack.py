@@ -34,12 +34,13 @@ from torch import Tensor, nn
 
 from benchmarks.held_out import HELD_OUT, MASKED
 from benchmarks.networks import TUNING, Network, Subject
-from benchmarks.original import Counted, Rounded, Spent, installed, standard
+from benchmarks.original import Cost, Rounded, installed, standard
 from robench.base.machine import keep_memory
 from robench.base.seeds import derive
 from robench.base.stats import Paired, paired
 from robench.plugin.components import Attack
 from robench.plugin.registry import registry
+from robench.plugin.spent import Spent
 from robench.run.config import Places
 from robench.search.target import Target
 
@@ -71,12 +72,12 @@ class Original:
     """Images that it leaves right in float, by index."""
     rounded: list[int]
     """Those that its points, rounded onto the grid, leave right."""
-    spent: Spent
+    cost: Cost
 
     def side(self, held: list[int]) -> Side:
         """One of its two masks with what it took."""
         return Side(
-            mask(held, self.images), self.spent.total, self.spent.gradients, self.spent.queries
+            mask(held, self.images), self.cost.total, self.cost.gradients, self.cost.queries
         )
 
 
@@ -97,7 +98,7 @@ def right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 def measured(subject: Subject, model: nn.Module, weights: str, count: int) -> Original:
     """Run the original on a model, and judge its points by the subject's network."""
     images, labels = subject.images(count)
-    found, spent = standard(model, images, labels, subject.network.eps, seed=0)
+    found, cost = standard(model, images, labels, subject.network.eps, seed=0)
     masks = [
         right(subject.twin, subject.threat(grid).project(found, images), labels)
         for grid in (False, True)
@@ -108,14 +109,14 @@ def measured(subject: Subject, model: nn.Module, weights: str, count: int) -> Or
         0,
         len(images),
         *(one.nonzero().flatten().tolist() for one in masks),
-        spent,
+        cost,
     )
 
 
 def read(path: Path) -> Original:
     """A stored side."""
     content = json.loads(path.read_text())
-    return Original(**{**content, "spent": Spent(**content["spent"])})
+    return Original(**{**content, "cost": Cost(**content["cost"])})
 
 
 def original(
@@ -139,13 +140,14 @@ def ours(attack: Attack, subject: Subject, count: int, grid: bool, seed: int) ->
     """Run our attack, and judge its candidates as the original's are."""
     images, labels = subject.images(count)
     threat = subject.threat(grid)
-    counted = Counted(subject.twin)
+    asked = Spent()
+    counted = asked.watch(nn.Sequential(subject.twin))
     rng = torch.Generator().manual_seed(derive(seed, "benchmark"))
     start = time.process_time()
     found = attack.run_judged(Target.of(counted), images, labels, threat, rng)
     seconds = time.process_time() - start
     held = right(subject.twin, threat.project(found, images), labels)
-    return Side(held, seconds, counted.gradients, counted.queries)
+    return Side(held, seconds, asked.gradients, asked.queries)
 
 
 @dataclass(frozen=True)
@@ -225,8 +227,8 @@ def either(one: Side, other: Side) -> Side:
 
 
 HEAD = (
-    *("network", "judged", "clean", "original", "ours", "difference", "two seeds"),
-    *("gradients", "queries", "original's", "seconds", "original's", "faster"),
+    *("network", "judged", "clean", "original", "ours", "difference", "all seeds"),
+    *("gradients + queries", "the original's", "seconds", "the original's", "faster"),
 )
 
 
@@ -241,13 +243,17 @@ def cells(line: Line, count: int) -> list[str]:
         f"{100 * one.held.float().mean():.1f}",
         difference(line.against(one.held)),
         union,
-        f"{one.gradients / count:.0f}",
-        f"{one.queries / count:.0f}",
-        f"{theirs.gradients / count:.0f} + {theirs.queries / count:.0f}" if theirs else "",
+        spent(one, count),
+        spent(theirs, count) if theirs else "",
         f"{seconds:.1f}",
         f"{theirs.seconds:.1f}" if theirs else "",
         f"{line.faster:.1f}" if line.faster else "",
     ]
+
+
+def spent(side: Side, count: int) -> str:
+    """Gradients and queries an image."""
+    return f"{side.gradients / count:.0f} + {side.queries / count:.0f}"
 
 
 def difference(found: Paired | None) -> str:
@@ -280,7 +286,7 @@ def show(row: list[str], markdown: bool) -> None:
     if markdown:
         print("| " + " | ".join(row) + " |", flush=True)
         return
-    widths = (24, 6, 5, 8, 5, 21, 9, 9, 7, 14, 7, 10, 6)
+    widths = (23, 6, 5, 8, 5, 22, 9, 19, 14, 7, 14, 6)
     print(" ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)), flush=True)
 
 

@@ -16,31 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from robench.base.seeds import seed_scope
+from robench.plugin.spent import Spent
 
 PARTS = ("apgd", "apgd_targeted", "fab", "square")
 """Attributes of its standard version, in the order in which they run."""
 BATCH = 250
-
-
-class Counted(nn.Module):
-    """A network that counts the images it sees, and those whose gradient is asked."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.queries = 0
-        self.gradients = 0
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The model's logits."""
-        self.queries += len(images)
-        logits: Tensor = self.model(images)
-        if logits.requires_grad:
-            logits.register_hook(self._count)
-        return logits
-
-    def _count(self, gradient: Tensor) -> None:
-        self.gradients += len(gradient)
 
 
 class Rounded(nn.Module):
@@ -58,13 +38,13 @@ class Rounded(nn.Module):
 
 
 @dataclass
-class Spent:
+class Cost:
     """What a search took."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     """CPU seconds by part."""
     queries: int = 0
-    """Images sent through the network."""
+    """Images sent through the network, those whose gradient was asked included."""
     gradients: int = 0
     """Images whose gradient was asked."""
 
@@ -85,35 +65,36 @@ def installed() -> str | None:
 
 def standard(
     model: nn.Module, images: Tensor, labels: Tensor, eps: float, seed: int
-) -> tuple[Tensor, Spent]:
+) -> tuple[Tensor, Cost]:
     """Run its version `standard` in the Linf ball: candidates in float, and what it spent.
 
     APGD-CE (100 steps), targeted APGD-DLR (9 x 100), targeted FAB (9 x 100), Square (5,000
     queries), each on what the one before left; batches of 250, as is its default.
     """
-    counted, spent = Counted(model), Spent()
+    asked, cost = Spent(), Cost()
+    counted = asked.watch(nn.Sequential(model))
     build = import_module("pyautoattack").AutoAttack
     attack = build(counted, norm="Linf", eps=eps, seed=seed, version="standard", device="cpu")
     for part in PARTS:
-        _time(getattr(attack, part), part, spent)
+        _time(getattr(attack, part), part, cost)
     found = []
     start = time.process_time()
     # Batch by batch, so that a part of the images is attacked exactly as all of them are.
     for pixels, truth in zip(images.split(BATCH), labels.split(BATCH), strict=True):
         with seed_scope(seed):
             found.append(attack.run_standard_evaluation(pixels, truth, batch_size=BATCH)[0])
-    spent.seconds["rest"] = time.process_time() - start - spent.total
-    spent.queries, spent.gradients = counted.queries, counted.gradients
-    return torch.cat(found).detach(), spent
+    cost.seconds["rest"] = time.process_time() - start - cost.total
+    cost.queries, cost.gradients = asked.queries, asked.gradients
+    return torch.cat(found).detach(), cost
 
 
-def _time(part: Any, name: str, spent: Spent) -> None:
+def _time(part: Any, name: str, cost: Cost) -> None:
     perturb = part.perturb
 
     def timed(*args: Any, **kwargs: Any) -> Any:
         start = time.process_time()
         result = perturb(*args, **kwargs)
-        spent.seconds[name] = spent.seconds.get(name, 0.0) + time.process_time() - start
+        cost.seconds[name] = cost.seconds.get(name, 0.0) + time.process_time() - start
         return result
 
     part.perturb = timed

@@ -15,7 +15,7 @@ from benchmarks.autoattack import Line, Original, Side
 from benchmarks.held_out import HELD_OUT, MASKED
 from benchmarks.masked import Bent, Clipped, FewLevels, Masked, Scaled
 from benchmarks.networks import TUNING
-from benchmarks.original import Counted, Rounded, Spent
+from benchmarks.original import Cost, Rounded
 
 
 @pytest.fixture
@@ -27,14 +27,6 @@ def model() -> nn.Module:
 @pytest.fixture
 def images() -> torch.Tensor:
     return torch.rand(7, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-
-
-def test_counts_images_and_gradients(model: nn.Module, images: torch.Tensor) -> None:
-    counted = Counted(model)
-    with torch.no_grad():
-        counted(images)
-    counted(images[:3].requires_grad_()).sum().backward()
-    assert (counted.queries, counted.gradients) == (10, 3)
 
 
 def test_a_rounded_network_sees_the_grid_and_keeps_gradients(
@@ -88,7 +80,7 @@ def test_no_network_is_both_tuned_on_and_held_out() -> None:
 
 
 def test_a_stored_side_reads_as_written(tmp_path: Path) -> None:
-    side = Original("0.2.0", "abc", 0, 4, [0, 2], [0, 2, 3], Spent({"apgd": 1.5}, 10, 5))
+    side = Original("0.2.0", "abc", 0, 4, [0, 2], [0, 2, 3], Cost({"apgd": 1.5}, 10, 5))
     (tmp_path / "one.json").write_text(json.dumps(asdict(side)))
     found = autoattack.read(tmp_path / "one.json")
     assert found == side
