@@ -100,7 +100,7 @@ def share_finding(
     )
 
 
-MUCH, MATERIAL = 1 / 3, 0.05
+MUCH, MATERIAL = 1 / 3, 0.08
 """Of the images that an attack leaves right, the share that others must break together; and of all
 images. Both at the interval's lower end."""
 
