@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from robench.plugin.scenario import AdversarialExamples
+
+
+QUICK_EPOCHS = 4
+"""Epochs of the network that a quick audit of an own one trains to transfer from."""
 
 
 @dataclass(frozen=True)
@@ -181,4 +185,8 @@ def _surrogate(stages: Stages) -> Stages:
     # A network that came trained would be its own surrogate, or may take long to train.
     comes_trained = stages.model.pretrained or isinstance(stages, ProgramStages)
     other = Transfer(source={"model": "small_cnn"} if comes_trained else {})
-    return Stages(transfer.source(stages.config, other), stages.places, stages.cache)
+    source = transfer.source(stages.config, other)
+    if stages.config.audit.level == "quick":
+        # Kept for all networks of the data set; a few epochs are enough to point the way.
+        source = replace(source, train=replace(source.train, epochs=QUICK_EPOCHS))
+    return Stages(source, stages.places, stages.cache)
