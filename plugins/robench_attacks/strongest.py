@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from robench import Attack
+from robench import Attack, require
 
 if TYPE_CHECKING:
     import torch
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from robench import Threat
     from robench.search import Target
+
+BUDGETS = ("quick", "whole")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,16 @@ class Strongest(Attack):
     """
 
     batch: ClassVar[int] = 1000
+
+    budget: Literal["quick", "whole"] = "whole"
+    """whole: all of it; quick: two short climbs, for a first look."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.budget in BUDGETS,
+            f"expected budget to be one of {', '.join(BUDGETS)}, got {self.budget!r}",
+        )
 
     def run(
         self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
@@ -49,4 +61,5 @@ class Strongest(Attack):
         images, labels = (part.to(module_device(target.twin)) for part in (images, labels))
         # A random twin draws from the global generators.
         with seed_scope(int(torch.randint(2**31, (), generator=rng))):
-            return StrongestSearch().run(target, images, labels, threat, rng).cpu()
+            search = StrongestSearch(budget=self.budget)
+            return search.run(target, images, labels, threat, rng).cpu()

@@ -23,6 +23,7 @@ FAST: dict[str, dict[str, Any]] = {
     "square": {"queries": 30},
     "art_autoattack": {"steps": 3, "queries": 20},
     "pgd": {"steps": 5},
+    "strongest": {"budget": "quick"},
     "cw": {"steps": 10, "search_steps": 2},
     "adversarial_training": {"steps": 2},
     "feedback_learning": {

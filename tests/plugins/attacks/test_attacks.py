@@ -22,6 +22,7 @@ from robench_attacks import (
     ArtAutoAttack,
     NormalNoise,
     Square,
+    Strongest,
     UniformNoise,
     robench_register,
 )
@@ -54,6 +55,8 @@ CASES = {
     "cw": Case(CW(), 0.99, norm="l2", eps=None),
     "square": Case(Square(queries=300), 0.92, draws=True),
     "square_l2": Case(Square(queries=300), 0.91, norm="l2", eps=1.2, draws=True),
+    "strongest": Case(Strongest(budget="quick"), 0.98),
+    "strongest_l2": Case(Strongest(budget="quick"), 0.97, norm="l2", eps=1.2),
     "normal_noise": Case(NormalNoise(), 0.01, draws=True),
     "uniform_noise": Case(UniformNoise(), 0.01, draws=True),
     "art_autoattack": Case(ArtAutoAttack(steps=5, queries=50), 0.95, draws=True),
@@ -156,7 +159,9 @@ def test_ball_attacks_stay_in_the_ball(name: str, digits: Digits) -> None:
     assert distance(found, digits.images[:40], case.norm).max() <= case.eps + 1e-5
 
 
-@pytest.mark.parametrize("name", ["fgsm", "pgd", "cw", "square", "art_pgd", "art_autoattack"])
+@pytest.mark.parametrize(
+    "name", ["fgsm", "pgd", "cw", "square", "strongest", "art_pgd", "art_autoattack"]
+)
 def test_two_classes_and_one_image(name: str, digits: Digits) -> None:
     class Pair(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -191,6 +196,7 @@ def test_two_classes_and_one_image(name: str, digits: Digits) -> None:
         (CW, {"initial_const": 0.0}, "expected initial_const > 0"),
         (Square, {"queries": 1}, "expected queries >= 2"),
         (Square, {"share": 1.5}, "expected share <= 1"),
+        (Strongest, {"budget": "huge"}, "expected budget to be one of quick, whole"),
         (ArtAutoAttack, {"steps": 0}, "expected steps > 0"),
     ],
 )
@@ -264,7 +270,7 @@ def test_the_plugin_registers_its_attacks() -> None:
     robench_register(register)
     assert set(seen) >= {
         *("fgsm", "fgsm_weak", "fgsm_medium", "fgsm_strong", "pgd", "bim", "mim", "cw"),
-        *("normal_noise", "uniform_noise", "square", "art_autoattack"),
+        *("normal_noise", "uniform_noise", "square", "strongest", "art_autoattack"),
     }
     assert seen["fgsm_weak"] == FGSM(eps="weak")
 
