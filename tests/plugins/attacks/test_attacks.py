@@ -64,7 +64,6 @@ CASES = {
     "apgd_t": Case(APGD(steps=10, loss="dlr", targets=9), 0.96, draws=True),
     "fab": Case(FAB(steps=10, targets=3), 0.95),
     "fab_l2": Case(FAB(steps=10, targets=3), 0.95, norm="l2", eps=1.2),
-    "autoattack": Case(AutoAttack(version="rand"), 0.96, draws=True),
     "art_autoattack": Case(ArtAutoAttack(steps=5, queries=50), 0.95, draws=True),
     "art_fgsm": Case(FGSM(engine="art"), 0.92),
     "art_pgd": Case(PGD(engine="art"), 0.95, draws=True),
@@ -167,7 +166,7 @@ def test_ball_attacks_stay_in_the_ball(name: str, digits: Digits) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["fgsm", "pgd", "cw", "square", "apgd_t", "fab", "autoattack", "art_pgd", "art_autoattack"],
+    ["fgsm", "pgd", "cw", "square", "apgd_t", "fab", "art_pgd", "art_autoattack"],
 )
 def test_two_classes_and_one_image(name: str, digits: Digits) -> None:
     class Pair(nn.Module):
@@ -214,6 +213,15 @@ def test_bad_options_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         component(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_autoattack_leaves_nothing_that_its_parts_break(digits: Digits) -> None:
+    whole = Case(AutoAttack(), 0, eps=0.1)
+    wrong = broken(whole, run(whole, digits, count=40), digits)
+    for part in (APGD(), FAB()):
+        alone = Case(part, 0, eps=0.1)
+        assert wrong[broken(alone, run(alone, digits, count=40), digits)].all()
 
 
 def test_arts_bim_refuses_l2(digits: Digits) -> None:
