@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robench.core.system import Deployed
+from robench.plugin import guest
+from robench.search.target import Target
 
 FIRST, LIKELY = 4, 3
 """First answers of a randomised model about one image; wrong ones from which more are drawn."""
@@ -28,7 +30,7 @@ class Judge:
     def right(self, images: Tensor, labels: Tensor) -> Tensor:
         """Whether clean images are classified right, by a randomised model mostly: bool (N,)."""
         if not self.randomised:
-            return self.deployed.predict(images.clone()) == labels
+            return ~self._differ(images, labels)
         count = self._wrong_answers(images, labels, FIRST)
         right = count == 0
         unsure = ((count > 0) & (count < FIRST)).nonzero()[:, 0]
@@ -40,7 +42,7 @@ class Judge:
     def wrong(self, images: Tensor, labels: Tensor) -> Tensor:
         """Whether candidates are surely classified wrong, never by one lucky draw: bool (N,)."""
         if not self.randomised:
-            return self.deployed.predict(images.clone()) != labels
+            return self._differ(images, labels)
         count = self._wrong_answers(images, labels, FIRST, least=LIKELY)
         wrong = count == FIRST
         unsure = (count == LIKELY).nonzero()[:, 0]
@@ -50,6 +52,12 @@ class Judge:
         fresh = self._wrong_answers(images[sure], labels[sure], FRESH, least=most, enough=most)
         wrong[sure] = fresh >= most
         return wrong
+
+    def _differ(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Which images one answer each says other labels of; no model is asked about none."""
+        if len(images) == 0:
+            return torch.zeros(0, dtype=torch.bool)
+        return self.deployed.predict(images.clone()) != labels
 
     def _reaches(self, images: Tensor, labels: Tensor, least: int, count: Tensor) -> Tensor:
         """Whether that many of DRAWS answers are wrong; `count` of the first are: bool (N,)."""
@@ -75,3 +83,26 @@ class Judge:
             answers = self.deployed.predict(images[asked])
             count[asked] += answers != labels[asked]
         return count
+
+
+def target(twin: nn.Module, deployed: Deployed, randomised: bool) -> Target:
+    """What an attack searches on: gradients of the twin, the word of the judge.
+
+    Images may lie on any device; the deployed model gets finite copies on the CPU.
+    """
+    judge, logits = Judge(deployed, randomised), getattr(deployed, "logits", None)
+
+    def wrong(candidates: Tensor, labels: Tensor) -> Tensor:
+        if len(candidates) == 0:
+            return torch.zeros(0, dtype=torch.bool, device=candidates.device)
+        own = guest.plain_tensor(candidates, tuple(candidates.shape))
+        with torch.no_grad():
+            return judge.wrong(own, labels.cpu()).to(candidates.device)
+
+    def scores(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            own = guest.plain_tensor(images, tuple(images.shape)) if logits else images
+            found: Tensor = (logits or twin)(own)
+        return found.to(images.device)
+
+    return Target(twin, wrong, scores, randomised)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from robench.core.threat import Threat
     from robench.plugin.evidence import Evidence
     from robench.plugin.trial import Trial
+    from robench.search.target import Target
     from robench.smoothing import Certificates, VoteSource
     from robench.training.loop import Trainer
 
@@ -74,6 +75,9 @@ class Model(Component):
     """Fields of `Recipe` that this architecture changes in the data set's usual one."""
     pretrained: ClassVar[bool] = False
     """Whether `build` returns a trained network, which `defense=none` then leaves as it is."""
+    randomised: ClassVar[bool] = False
+    """Whether the network answers the same images differently; a field of the same name overrides
+    it."""
 
     @abstractmethod
     def build(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -139,6 +143,15 @@ class Defense(Component):
         """Wrap the finished system and its twin alike, at inference; default: unchanged."""
         del context
         return system
+
+    def adaptive(self, system: System, threat: Threat) -> Attack | None:
+        """The attack that knows this defense, for the finished system; default: none.
+
+        A full audit runs it (Tramer et al., 2020, On Adaptive Attacks to Adversarial Example
+        Defenses): it may work inside the ball of `threat` in any way, on the system's own twin.
+        """
+        del system, threat
+        return None
 
 
 @dataclass(frozen=True)
@@ -212,6 +225,21 @@ class Attack(Component):
         `rng` is a CPU generator; nothing else may be random. Leaving the ball is no success: the
         core projects.
         """
+
+    def run_judged(
+        self,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        rng: torch.Generator,
+    ) -> Tensor:
+        """As `run`, for a search that goes on where only the twin is fooled; what a run calls.
+
+        `target.twin` gives gradients, `target.wrong` is the deployed model's word on candidates
+        that lie in the ball, and on the 8-bit grid where `threat.grid` asks for it.
+        """
+        return self.run(target.twin, images, labels, threat, rng)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -35,7 +35,9 @@ from robench.core.threat import Threat
 from robench.plugin.components import Component
 from robench.plugin.process import ClassState, ProcessState
 from robench.plugin.registry import registry
+from robench.plugin.spent import Spent
 from robench.plugin.trial import Attacker
+from robench.search.target import Target
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -199,7 +201,7 @@ def own_twin(system: System) -> nn.Module:
 
 def search(
     attack: Attacker,
-    twin: nn.Module,
+    target: Target,
     images: Tensor,
     labels: Tensor,
     threat: Threat,
@@ -207,15 +209,16 @@ def search(
 ) -> Tensor:
     """What an attack finds: finite float32 on the CPU, of the images' shape, nobody else's.
 
-    It gets copies of images, labels and threat, on the twin's device; the twin should be its own
-    copy, too. Raises Fault.
+    It gets copies of images, labels and threat, on the twin's device; the target's twin should be
+    its own copy, too. Raises Fault.
     """
-    device = module_device(twin)
+    device = module_device(target.twin)
     who = attack if isinstance(attack, Component) else type(attack).__qualname__
 
     def run() -> Tensor:
         given = images.to(device).clone(), labels.to(device).clone()
-        return plain_tensor(attack.run(twin, *given, replace(threat), rng), tuple(images.shape))
+        found = attack.run_judged(replace(target), *given, replace(threat), rng)
+        return plain_tensor(found, tuple(images.shape))
 
     return call(who, run)
 
@@ -264,30 +267,60 @@ def _truth(system: str, name: str, ask: Callable[[], Any]) -> bool:
 class Answers:
     """A deployed model that answers, and has nothing else to lay hands on.
 
-    Its labels are checked, its images copies. `logits` is there where the model has it.
+    Its labels are checked, its images copies. `logits` is there where the model has it. `drawn`
+    says that its network draws at random, whatever made it said nothing of.
     """
 
-    def __init__(self, system: str, deployed: Deployed, classes: int | None = None) -> None:
+    def __init__(
+        self, system: str, deployed: Deployed, classes: int | None = None, *, drawn: bool = False
+    ) -> None:
         self.exact = _truth(system, "exact", lambda: getattr(deployed, "exact", False))
-        self.randomised = _truth(system, "randomised", lambda: deployed.randomised)
-        self.__ask = system, deployed, classes
-        if hasattr(deployed, "logits"):
-            self.logits = self._logits
+        declared = _truth(system, "randomised", lambda: deployed.randomised)
+        # Integers that are the same on every machine leave a network's draws behind.
+        self.randomised = declared or (drawn and not self.exact)
+        self.__asked = system, deployed, classes
+        self.__spent: Spent | None = None
+
+    def inside(self, spent: Spent) -> Answers:
+        """The same model for a search to ask: counted, and the search's own call is the guard."""
+        own = copy(self)
+        own.__spent = spent
+        return own
 
     def predict(self, images: Tensor) -> Tensor:
         """See Deployed; raises Fault for anything but labels."""
-        system, deployed, classes = self.__ask
-        return call(system, answers, deployed, images, classes)
+        _, deployed, classes = self.__asked
+        return self.__ask(len(images), answers, deployed, images, classes)
+
+    @property
+    def logits(self) -> Callable[[Tensor], Tensor]:
+        """See Deployed; no such attribute where the model gives none."""
+        _, deployed, _ = self.__asked
+        if not hasattr(deployed, "logits"):
+            raise AttributeError("logits")
+        return self._logits
 
     def _logits(self, images: Tensor) -> Tensor:
-        """See Deployed."""
-        system, deployed, _ = self.__ask
-        found: Tensor = call(system, deployed.logits, images.clone())  # type: ignore[attr-defined]
+        _, deployed, _ = self.__asked
+        found: Tensor = self.__ask(len(images), deployed.logits, images.clone())  # type: ignore[attr-defined]
         return found.clone()
+
+    def __ask(self, count: int, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        system, _, _ = self.__asked
+        if self.__spent is None:
+            return call(system, work, *given, **named)
+        self.__spent.queries += count
+        try:
+            return work(*given, **named)
+        except Exception as fault:
+            named_fault = _blamed(system, fault)
+            if named_fault is fault:
+                raise
+            raise named_fault from fault
 
     def nbytes(self) -> int:
         """See Deployed."""
-        system, deployed, _ = self.__ask
+        system, deployed, _ = self.__asked
         found: Any = call(system, deployed.nbytes)
         if not isinstance(found, int) or isinstance(found, bool) or found < 0:
             raise PluginError(f"expected nbytes of {system} to give bytes, got {found!r:.80}")
@@ -295,5 +328,5 @@ class Answers:
 
     def save(self, folder: Path) -> None:
         """See Deployed."""
-        system, deployed, _ = self.__ask
+        system, deployed, _ = self.__asked
         call(system, deployed.save, folder)

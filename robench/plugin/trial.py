@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from robench.core.record import Finding
     from robench.core.system import System
     from robench.core.threat import Threat
     from robench.search import Callback, GradientSearch
+    from robench.search.target import Target
 
 
 class Attacker(Protocol):
@@ -22,6 +24,12 @@ class Attacker(Protocol):
         self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
     ) -> Tensor:
         """Search candidates for float32 images in [0,1], shape (N, C, H, W): the same shape."""
+        ...
+
+    def run_judged(
+        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """As `run`, with the deployed model's word on what the search found."""
         ...
 
 
@@ -61,6 +69,8 @@ class Trial(Protocol):
     """Other models of the same task, made when asked for; their examples are tried."""
     attacks: Mapping[str, Attacker]
     """In a full audit, the run's own white-box attacks under this threat."""
+    adaptive: Mapping[str, Attacker]
+    """In a full audit, attacks that the system's defenses bring against themselves, by defense."""
     steps: int
     """The budget of every gradient search, in steps."""
     thrifty: bool
@@ -77,6 +87,12 @@ class Trial(Protocol):
     """By what was tried, the images that it broke: bool (N,)."""
     alone: dict[str, Tensor]
     """By gradient search that met every image, those right clean and under it alone: bool (N,)."""
+    forms: dict[str, nn.Module]
+    """Other modules whose gradient broke what the twin's own did not, by name."""
+    findings: list[Finding]
+    """What earlier checks found."""
+    sound: bool
+    """Whether the gradients are sound by all that earlier checks found."""
 
     def __len__(self) -> int:
         """N."""
@@ -119,6 +135,15 @@ class Trial(Protocol):
 
         `name` seeds the random start; without `threat` it is the audit's.
         """
+        ...
+
+    @property
+    def smoother(self) -> nn.Module | None:
+        """The twin with its gradient led through what stops it; None where nothing does."""
+        ...
+
+    def strongest(self, name: str, twin: nn.Module) -> None:
+        """Run the strongest search on a module, on the images that still hold, and judge it."""
         ...
 
     def attempt(self, name: str, candidates: Tensor, index: Tensor) -> Tensor:

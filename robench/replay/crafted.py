@@ -9,6 +9,7 @@ import torch
 
 from robench.base.hashing import plain_options
 from robench.base.seeds import derive
+from robench.core.system import System
 from robench.core.threat import TOLERANCE, distance
 from robench.plugin.scenario import Scenario
 from robench.replay.judged import named
@@ -105,7 +106,8 @@ def _again(subject: Subject, scenario: Scenario, place: Place, tests: int) -> st
     test = subject.test.take(torch.from_numpy(positions))
     seed = derive(subject.stages.config.seed, "attack", plain_options(component), scenario.threat)
     try:
-        found = attacks.search(component, scenario, subject.system, test, seed)
+        system = System(subject.deployed, subject.system.twin)
+        found = attacks.search(component, scenario, system, test, seed).images
     except attacks.AttackFailed as failure:
         raise NotDone(f"its attack fails here, {failure}") from failure
     wrong = subject.labels(found, f"crafted {place}") != test.labels.numpy()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from robench.audit import judge as judging
 from robench.base.errors import InternalError
 from robench.base.hashing import digest, plain_options
 from robench.base.progress import progress
@@ -23,6 +24,7 @@ from robench.core.system import System
 from robench.core.threat import Threat, distance, resolve_eps
 from robench.plugin import guest
 from robench.plugin.scenario import AdversarialExamples, Scenario
+from robench.plugin.spent import Spent
 from robench.records.protocol import NO_ACCESS
 from robench.run import keys, transfer
 from robench.run.config import Transfer
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from robench.core.data import Split
     from robench.plugin.components import Attack
+    from robench.search.target import Target
 
 
 class AttackFailed(Exception):
@@ -47,6 +50,18 @@ class Judgement:
     linf: Tensor
     l2: Tensor
     """Distances to the clean image in [0,1] pixels."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found, and what it asked for."""
+
+    images: Tensor
+    """Candidates inside the threat model: float32 in [0,1], shape (N, C, H, W), on the CPU."""
+    gradients: float
+    """Gradients of the twin, mean an image."""
+    queries: float
+    """Answers of the twin and of the deployed model, mean an image."""
 
 
 # -- which -----------------------------------------------------------------------------------------
@@ -117,35 +132,51 @@ def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExa
     def make(folder: Path) -> None:
         seed = derive(source.config.seed, "attack", plain_options(component), scenario.threat)
         start = time.perf_counter()
-        images = search(component, scenario, source.system, target.test, seed)
+        system = System(source.deployed, source.system.twin)
+        found = search(component, scenario, system, target.test, seed)
         about = {
             "seconds": time.perf_counter() - start,
             "made_on": keys.made_on(source.device).model_dump(),
+            "gradients": found.gradients,
+            "queries": found.queries,
         }
         (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
-        _write_images(images, scenario.threat.grid, folder)
+        _write_images(found.images, scenario.threat.grid, folder)
 
     return target.cache.fetch("attack", inputs, make, _read_examples)
 
 
-def search(component: Attack, scenario: Scenario, system: System, test: Split, seed: int) -> Tensor:
-    """Candidates inside the threat model: float32 in [0,1], shape (N, C, H, W), on the CPU.
+def search(component: Attack, scenario: Scenario, system: System, test: Split, seed: int) -> Found:
+    """What an attack finds, brought into the threat model, and what the search cost.
 
-    They are searched on a copy of the system's twin. Raises AttackFailed.
+    It searches on a copy of the system's twin, and may ask the deployed model. Raises AttackFailed.
     """
-    twin, images, parts = guest.own_twin(system), test.float_images(), []
+    spent, images, parts = Spent(), test.float_images(), []
+    target = _target(system, spent)
     with progress(f"{scenario.attack} ({scenario.access})", len(images)) as advance:
         for part, index in enumerate(torch.arange(len(images)).split(component.batch)):
             x, y = images[index], test.labels[index]
             own = derive(seed, part)
             with seed_scope(derive(own, "global")):
                 try:
-                    raw = guest.search(component, twin, x, y, scenario.threat, generator(own))
+                    raw = guest.search(component, target, x, y, scenario.threat, generator(own))
                 except guest.Fault as fault:
                     raise AttackFailed(fault.reason) from fault
             parts.append(legal(raw, x, scenario))
             advance(len(x))
-    return torch.cat(parts)
+    if component.queries_only and spent.gradients:
+        raise AttackFailed("expected no gradients of an attack by queries only, got some")
+    count = len(images)
+    return Found(torch.cat(parts), spent.gradients / count, spent.queries / count)
+
+
+def _target(system: System, spent: Spent) -> Target:
+    """A copy of the twin and the deployed model's word, both counted."""
+    deployed = system.deployed
+    if not isinstance(deployed, guest.Answers):
+        deployed = guest.Answers("the deployed model", deployed)
+    twin = spent.watch(guest.own_twin(system))
+    return judging.target(twin, deployed.inside(spent), deployed.randomised)
 
 
 def legal(candidates: Tensor, images: Tensor, scenario: Scenario) -> Tensor:
@@ -186,7 +217,8 @@ def _read_examples(folder: Path) -> AdversarialExamples:
     grid = stored.dtype == torch.uint8
     images = stored.float() / 255 if grid else stored
     name = keys.images_hash(images, grid)
-    return AdversarialExamples(name, images, about["seconds"], MadeOn(**about["made_on"]))
+    made_on = MadeOn(**about.pop("made_on"))
+    return AdversarialExamples(name, images, made_on=made_on, **about)
 
 
 # -- judge -----------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from robench.records.protocol import NO_ACCESS, protocol, settings
 from robench.records.store import RESERVED, write
 from robench.records.support.values import AUDITED, GAINED, NAME, OWN, resembles_own
 from robench.records.tables import plain_columns
+from robench.records.weaker import weaker
 from robench.run import attacks, keys
 from robench.run.audits import audits
 from robench.run.cache import Cache
@@ -127,9 +128,11 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
             continue
         outcomes.append(_outcomes(scenario, attacks.judge(steps, examples, scenario), base, steps))
         kept.append((scenario, examples))
-        how = {"seconds": examples.seconds, "made_on": examples.made_on}
-        rows.append(_row(scenario, status=status, **how))
-    return RunEvidence(steps, Outcomes(tuple(outcomes)), tuple(kept)), tuple(rows)
+        how = ("seconds", "made_on", "gradients", "queries")
+        rows.append(_row(scenario, status=status, **{n: getattr(examples, n) for n in how}))
+    found = Outcomes(tuple(outcomes))
+    compared = (row.model_copy(update={"weaker": weaker(row, rows, found)}) for row in rows)
+    return RunEvidence(steps, found, tuple(kept)), tuple(compared)
 
 
 def measure(evidence: RunEvidence) -> tuple[Value, ...]:

@@ -19,7 +19,7 @@ from robench.search.losses import (
     probability_margin,
     rival_margin,
 )
-from robench.search.secant import secant
+from robench.search.secant import Secants, secant, secants
 from robench.search.square import Scores, SquareSearch
 from robench.search.strongest import Budget, StrongestSearch
 from robench.search.target import Target
@@ -37,6 +37,7 @@ __all__ = [
     "LossGradient",
     "RivalLoss",
     "Scores",
+    "Secants",
     "SquareSearch",
     "Start",
     "StepInfo",
@@ -52,5 +53,6 @@ __all__ = [
     "rival_margin",
     "searching",
     "secant",
+    "secants",
     "unit",
 ]

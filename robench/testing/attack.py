@@ -14,6 +14,7 @@ from robench.plugin import guest
 from robench.plugin.components import Attack
 from robench.plugin.process import ProcessState
 from robench.run.evaluate import evaluate
+from robench.search.target import Target
 from robench.testing.component import ComponentContract
 from robench.testing.tiny import tiny_data, tiny_network
 
@@ -29,7 +30,8 @@ class AttackContract(ComponentContract):
         eps = None if self.component.search == "minimal" else EPS[norm]
         threat = Threat(norm, eps)
         with seed_scope(5):
-            return guest.search(self.component, model, images, labels, threat, generator(7))
+            target = Target.of(model)
+            return guest.search(self.component, target, images, labels, threat, generator(7))
 
     def test_finds_the_same_finite_candidates(self) -> None:
         """In each norm it names, on copies of images and twin, as a run hands them over."""
@@ -50,7 +52,7 @@ class AttackContract(ComponentContract):
             before = ProcessState()
             eps = None if self.component.search == "minimal" else EPS[norm]
             given = test.float_images(), test.labels, Threat(norm, eps), generator(7)
-            self.component.run(model, *given)
+            self.component.run_judged(Target.of(model), *given)
             changed = before.put_back()
         assert changed == [], f"expected the process as it was, got another {', '.join(changed)}"
 

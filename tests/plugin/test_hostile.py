@@ -1077,7 +1077,7 @@ def test_whatever_an_attack_returns_its_examples_lie_in_the_ball(
     scenario = Scenario("returns", search, "white_box", Threat(norm, eps, grid))
     system = System(FloatDeployed(net), net)
     try:
-        found = attacks.search(Returns(what=what), scenario, system, test, 0)
+        found = attacks.search(Returns(what=what), scenario, system, test, 0).images
     except attacks.AttackFailed:
         sound = what.shape == images.shape and what.dtype.is_floating_point
         assert not (sound and bool(torch.isfinite(what.float()).all()))

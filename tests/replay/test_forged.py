@@ -320,7 +320,7 @@ def test_an_attack_that_fails_again_vouches_for_nothing(
     assert verify(unaudited_record, places, seed=3).level == "verified"
     search = attacks.search
 
-    def fails(component: object, scenario: Scenario, *given: object) -> torch.Tensor:
+    def fails(component: object, scenario: Scenario, *given: object) -> attacks.Found:
         if scenario.attack == "pgd":
             raise attacks.AttackFailed("no license")
         return search(component, scenario, *given)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from robench.core.system import forward, module_device
 from robench.plugin import guest
 from robench.plugin.components import Check
 from robench.plugin.trial import Attacker, Trial
+from robench.search.target import Target
 
 PLANTED = "planted"
 """The check's name for the usual attack; a row's own is `planted_` and the attack's name."""
@@ -33,8 +34,11 @@ class PlantedExamples(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """The system is suspect where the usual attack misses most; a row that does is weak."""
-        features = features_of(trial.system.twin)
-        if features is None or trial.randomised:
+        index = trial.reference.index[: self.images]
+        if trial.randomised or len(index) < self.images / 2:
+            return
+        features = features_of(trial.system.twin, trial.images[index[:2]])
+        if features is None:
             return
         plants = self._plants(trial, features)
         if len(plants) < self.images / 2:
@@ -82,6 +86,6 @@ def _row(trial: Trial, component: Attacker) -> SingleAttack:
         rng = generator(trial.seed, "audit", "planted", type(component).__name__)
         with seed_scope(trial.seed):
             own = guest.own_copy("the twin", twin).eval().requires_grad_(False)
-            return guest.search(component, own, image, label, trial.threat, rng)
+            return guest.search(component, Target.of(own), image, label, trial.threat, rng)
 
     return attack
