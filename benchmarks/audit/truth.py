@@ -14,9 +14,9 @@ from robench.search import GradientSearch, SquareSearch
 from tests.audit.zoo.exhibit import Exhibit
 from tests.audit.zoo.lessons import Lesson
 
-APART = 0.1
-"""A masked model leaves PGD this much more than the adaptive attack, at the interval's lower end;
-an honest one at most this much, as an estimate. Between the two the truth is unclear."""
+APART, SURELY = 0.1, 0.05
+"""What PGD leaves a model built to mask more than the adaptive attack, to call it masked: the
+estimate, and the interval's lower end."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,15 @@ class Truth:
     naive: Tensor
     adaptive: Tensor
 
-    @property
-    def name(self) -> str:
-        """masked, honest or unclear: measured, whatever the model was built to be."""
+    def name(self, built: str) -> str:
+        """masked: built so, and the gap measured; honest: built without a trick; else unclear.
+
+        A large gap of a model without a trick is a weak loss: its gradients mislead nobody.
+        """
         pair = paired(self.naive.numpy(), self.adaptive.numpy())
-        if pair.low > APART:
-            return "masked"
-        return "honest" if pair.difference <= APART else "unclear"
+        if built != "masks":
+            return "honest"
+        return "masked" if pair.difference > APART and pair.low > SURELY else "unclear"
 
 
 @dataclass(frozen=True)

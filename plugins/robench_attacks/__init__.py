@@ -11,6 +11,7 @@ from robench_attacks.carlini import CW
 from robench_attacks.gradient import BIM, FGSM, MIM, PGD
 from robench_attacks.noise import NormalNoise, UniformNoise
 from robench_attacks.square import Square
+from robench_attacks.strongest import Strongest
 
 
 @hookimpl
@@ -31,3 +32,4 @@ def robench_register(register: Register) -> None:
     register("attack", "fab", FAB)
     register("attack", "autoattack", AutoAttack)
     register("attack", "art_autoattack", ArtAutoAttack)
+    register("attack", "strongest", Strongest)

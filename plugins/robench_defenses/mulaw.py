@@ -11,6 +11,8 @@ from robench import Defense, require
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from robench import Attack, System, Threat
+
 
 @dataclass(frozen=True, kw_only=True)
 class MuLaw(Defense):
@@ -50,6 +52,26 @@ class MuLaw(Defense):
             for layer in chosen_layers(mapped, self.layers).values():
                 layer.weight.copy_(map_weights(layer.weight, self.mu))
         return mapped
+
+    def adaptive(self, system: System, threat: Threat) -> Attack | None:
+        """Ascent behind the map, where the twin still has the mapped layers as float weights."""
+        del threat
+        from copy import deepcopy
+
+        import torch
+
+        from robench import ConfigError, chosen_layers
+        from robench_defenses.adaptive import BehindTheMap
+
+        straight = deepcopy(system.twin)
+        try:
+            layers = chosen_layers(straight, self.layers).values()
+        except ConfigError:
+            return None
+        with torch.no_grad():
+            for layer in layers:
+                layer.weight.copy_(unmap_weights(layer.weight, self.mu))
+        return BehindTheMap(straight=straight)
 
 
 def map_weights(weights: Tensor, mu: float) -> Tensor:

@@ -97,6 +97,13 @@ class FloatRS(robench.Defense):
         deployed.check_fixed(to_pixels(context.data.test.float_images()[:8]))
         return robench.System(deployed, SmoothedTwin(system.twin, self.sigma, self.samples))
 
+    def adaptive(self, system: robench.System, threat: robench.Threat) -> robench.Attack | None:
+        """Ascent on the votes' mean over many draws (Salman et al., 2019)."""
+        from robench_defenses.adaptive import AveragedAscent
+
+        del system, threat
+        return AveragedAscent()
+
     def _law(self, sigma: float) -> Noise:
         from robench.smoothing import Noise
 

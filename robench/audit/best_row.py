@@ -9,7 +9,7 @@ import torch
 
 from robench.audit.contest import FAIL, NEVER, SUSPECT
 from robench.audit.trial import USUAL
-from robench.audit.verdict import difference, share_finding
+from robench.audit.verdict import difference, missed_finding
 from robench.base.stats import paired
 from robench.core.record import Finding
 
@@ -47,11 +47,10 @@ def best_row(
     )
     if level != "quick":
         return
-    yield share_finding(
+    yield missed_finding(
         "missed_by_best_row",
-        mine & ~torch.from_numpy(held),
-        len(mine),
+        ~torch.from_numpy(held),
+        mine & (not weak),
         f"the audit's searches together break {{share}} of {{n}} images that the run's best row, "
         f"{row}, leaves right",
-        suspect=1.0 if weak else FAIL,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robench.audit.verdict import difference
 from robench.base.seeds import generator
@@ -42,7 +42,8 @@ def contest(trial: Trial, check: str, name: str, search: CandidateSearch, senten
     first, rest = left[:size], left[size:]
 
     def attempt(index: Tensor) -> int:
-        trial.attempt(name, search(index), index)
+        candidates = search(index) if len(index) else trial.images[:0]
+        trial.attempt(name, candidates, index)
         return int((trial.tried[name] & before).sum())
 
     gained = attempt(first)
@@ -56,6 +57,12 @@ def contest(trial: Trial, check: str, name: str, search: CandidateSearch, senten
     attempt(fallen)
     trial.alone[name] = trial.clean & ~trial.tried[name]
     return difference(check, before, trial.alone[name], sentence, suspect=SUSPECT, fail=FAIL)
+
+
+def remember(trial: Trial, tried: str, name: str, module: nn.Module, before: Tensor) -> None:
+    """Keep a module for the strongest search where it broke several images that held before."""
+    if int((trial.tried[tried] & before).sum()) > 1:
+        trial.forms[name] = module
 
 
 def _material(gained: int, trial: Trial) -> bool:

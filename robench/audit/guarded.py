@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from robench.audit.checks.examples import PLANTED
 from robench.audit.trial import SystemTrial
+from robench.audit.verdict import BENT, FRACTURED, STALLED
 from robench.base.errors import PluginError
 from robench.base.text import one_line
 from robench.core.record import Finding
@@ -32,6 +33,7 @@ OWN_NAMES = {
     *("more_effort", "rises_with_eps", "zero_gradients", "nonfinite_gradients", "noise"),
     *("loss_not_rising", "square", "random_prediction", "saturated_gradients", "temperature"),
     *("saturated_logits", "together", "unbounded_eps", "smoother_gradient", "transfer", PLANTED),
+    *("adaptive", "exact", "strongest", "strongest_elsewhere", BENT, FRACTURED, STALLED),
 }
 """Names of the findings of the audit's own checks, at whatever level they run."""
 
@@ -113,6 +115,31 @@ class GuardedTrial:
     def eps(self) -> float:
         """See Trial."""
         return self.__trial.eps
+
+    @property
+    def findings(self) -> list[Finding]:
+        """See Trial."""
+        return list(self.__trial.findings)
+
+    @property
+    def sound(self) -> bool:
+        """See Trial."""
+        return self.__trial.sound
+
+    @property
+    def forms(self) -> dict[str, nn.Module]:
+        """See Trial."""
+        return {name: guest.own_copy(name, form) for name, form in self.__trial.forms.items()}
+
+    @property
+    def smoother(self) -> nn.Module | None:
+        """See Trial."""
+        smoother = self.__trial.smoother
+        return None if smoother is None else guest.own_copy("the smoother twin", smoother)
+
+    def strongest(self, name: str, twin: nn.Module) -> None:
+        """See Trial."""
+        self.__trial.strongest(name, twin)
 
     @property
     def left(self) -> Tensor:

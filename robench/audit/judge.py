@@ -30,7 +30,7 @@ class Judge:
     def right(self, images: Tensor, labels: Tensor) -> Tensor:
         """Whether clean images are classified right, by a randomised model mostly: bool (N,)."""
         if not self.randomised:
-            return self.deployed.predict(images.clone()) == labels
+            return ~self._differ(images, labels)
         count = self._wrong_answers(images, labels, FIRST)
         right = count == 0
         unsure = ((count > 0) & (count < FIRST)).nonzero()[:, 0]
@@ -42,7 +42,7 @@ class Judge:
     def wrong(self, images: Tensor, labels: Tensor) -> Tensor:
         """Whether candidates are surely classified wrong, never by one lucky draw: bool (N,)."""
         if not self.randomised:
-            return self.deployed.predict(images.clone()) != labels
+            return self._differ(images, labels)
         count = self._wrong_answers(images, labels, FIRST, least=LIKELY)
         wrong = count == FIRST
         unsure = (count == LIKELY).nonzero()[:, 0]
@@ -52,6 +52,12 @@ class Judge:
         fresh = self._wrong_answers(images[sure], labels[sure], FRESH, least=most, enough=most)
         wrong[sure] = fresh >= most
         return wrong
+
+    def _differ(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Which images one answer each says other labels of; no model is asked about none."""
+        if len(images) == 0:
+            return torch.zeros(0, dtype=torch.bool)
+        return self.deployed.predict(images.clone()) != labels
 
     def _reaches(self, images: Tensor, labels: Tensor, least: int, count: Tensor) -> Tensor:
         """Whether that many of DRAWS answers are wrong; `count` of the first are: bool (N,)."""

@@ -42,7 +42,7 @@ class Features(nn.Module):
         seen: list[Tensor] = []
 
         def keep(_: nn.Module, args: tuple[Any, ...]) -> None:
-            seen.append(args[0].flatten(1))
+            seen.append(args[0].flatten(1).float())
 
         handle = self.last.register_forward_pre_hook(keep)
         try:
@@ -66,10 +66,27 @@ class _Detector(nn.Module):
         return torch.stack([-score, score], 1)
 
 
-def features_of(twin: nn.Module) -> Features | None:
-    """The features before a twin's last linear layer; None when it has none."""
+def features_of(twin: nn.Module, images: Tensor) -> Features | None:
+    """The features before the last linear layer that a twin calls, tried on a few images.
+
+    None where it calls none, or with another number of rows than images: then no row is an image's.
+    """
+    called: list[tuple[nn.Module, int]] = []
+
+    def note(layer: nn.Module, args: tuple[Any, ...]) -> None:
+        called.append((layer, len(args[0])))
+
     layers = [module for module in twin.modules() if isinstance(module, nn.Linear)]
-    return Features(twin, layers[-1]) if layers else None
+    handles = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        with torch.no_grad():
+            twin(images.to(module_device(twin)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not called or called[-1][1] != len(images):
+        return None
+    return Features(twin, called[-1][0])
 
 
 def plant(features: Features, image: Tensor, threat: Threat, rng: torch.Generator) -> Plant | None:

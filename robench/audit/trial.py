@@ -10,18 +10,25 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robench.audit.judge import Judge
+from robench.audit.judge import Judge, target
+from robench.audit.straight import Straight
+from robench.audit.verdict import sound
 from robench.base.seeds import generator
+from robench.core.record import Finding
 from robench.core.system import System, module_device
 from robench.core.threat import Threat
 from robench.plugin import guest
 from robench.plugin.trial import Attacker, Reference
-from robench.search import GradientSearch, Trace
+from robench.search import GradientSearch, StrongestSearch, Trace
 
 if TYPE_CHECKING:
     from robench.search import Callback
 
 USUAL = "the usual attack"
+STRONGEST = {True: StrongestSearch(budget="quick"), False: StrongestSearch(budget="whole")}
+"""The strongest search, by whether the audit is a thrifty one."""
+ROUNDED = 0.05
+"""Share of images whose loss float32 rounds to 0 up to which gradients are sound."""
 BATCH = 100
 """Images searched at once."""
 
@@ -55,8 +62,13 @@ class SystemTrial:
     """By what was tried, the images that it broke: bool (N,)."""
     alone: dict[str, Tensor] = field(init=False, default_factory=dict)
     """By gradient search that met every image, those right clean and under it alone: bool (N,)."""
+    findings: list[Finding] = field(init=False, default_factory=list)
+    """What the checks have found so far."""
+    forms: dict[str, nn.Module] = field(init=False, default_factory=dict)
+    """Other modules whose gradient broke what the twin's own did not, by name."""
 
     def __post_init__(self) -> None:
+        self.system = _single(self.system, self.images[:1])
         deployed = self.system.deployed
         first, again = (deployed.predict(self.images.clone()) for _ in range(2))
         self.unstable = first != again
@@ -116,13 +128,39 @@ class SystemTrial:
         threat = threat or self.threat
         rng, device = generator(self.seed, "audit", name), module_device(twin)
         found = [self.images[:0]]
-        for part in index.split(BATCH):
+        for part in _batches(index):
             images, labels = self.images[part], self.labels[part]
             # Copies: neither a twin nor a callback can move the ball.
             given = images.to(device).clone(), labels.to(device).clone()
             raw = search.run(twin, *given, threat, rng, callback)
             found.append(threat.project(guest.plain_tensor(raw, tuple(images.shape)), images))
         return torch.cat(found)
+
+    @property
+    def sound(self) -> bool:
+        """Whether the gradients are sound by all that was found so far.
+
+        A loss that float32 rounds to 0 throughout has none that is whole.
+        """
+        rounded = (self.reference.losses == 0).all(0).float()
+        return sound(self.findings) and float(rounded.sum()) <= ROUNDED * len(rounded)
+
+    @cached_property
+    def smoother(self) -> nn.Module | None:
+        """The twin with its gradient led through what stops it; None where nothing does."""
+        smoother = Straight(self.system.twin).eval()
+        return smoother if smoother.differs(self.images[:1]) else None
+
+    def strongest(self, name: str, twin: nn.Module) -> None:
+        """Run the strongest search on a module, on the images that still hold, and judge it."""
+        rng, device = generator(self.seed, "audit", name), module_device(twin)
+        judged = target(twin, self.system.deployed, self.randomised)
+        for part in _batches(self.left):
+            images, labels = self.images[part], self.labels[part]
+            given = images.to(device).clone(), labels.to(device).clone()
+            raw = STRONGEST[self.thrifty].run(judged, *given, self.threat, rng)
+            found = guest.plain_tensor(raw, tuple(images.shape))
+            self.attempt(name, self.threat.project(found, images), part)
 
     def attempt(self, name: str, candidates: Tensor, index: Tensor) -> Tensor:
         """Let the deployed model judge legal candidates for the images at `index`.
@@ -151,7 +189,7 @@ class SystemTrial:
         """The usual attack, run when first asked for."""
         index = self.clean.nonzero()[:, 0]
         traces, found = [], [self.images[:0]]
-        for part in index.split(BATCH):
+        for part in _batches(index):
             traces.append(Trace())
             twin = self.system.twin
             found.append(self.search("reference", twin, self.usual, part, callback=traces[-1]))
@@ -168,3 +206,31 @@ class SystemTrial:
             zero=torch.cat([t.zero_gradients for t in traces] or empty, 1),
             nonfinite=torch.cat([t.nonfinite_gradients for t in traces] or empty, 1),
         )
+
+
+def _batches(index: Tensor) -> tuple[Tensor, ...]:
+    """The index in parts of at most BATCH, none of them empty: networks may refuse no images."""
+    return index.split(BATCH) if len(index) else ()
+
+
+class _Single(nn.Module):
+    """A network whose logits come in float32."""
+
+    def __init__(self, twin: nn.Module) -> None:
+        super().__init__()
+        self.twin = twin
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.twin(images)
+        return logits.float()
+
+
+def _single(system: System, image: Tensor) -> System:
+    """The system, its twin's logits in float32 where they have half of that precision.
+
+    Rounded to 8 bits, a loss neither rises step by step nor shows by how little it fell short.
+    """
+    twin = system.twin
+    with torch.no_grad():
+        kind = twin(image.to(module_device(twin))).dtype
+    return System(system.deployed, _Single(twin).eval()) if kind.itemsize < 4 else system

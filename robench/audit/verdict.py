@@ -2,10 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor
 
 from robench.base.stats import Paired, paired, wilson
 from robench.core.record import Finding, Verdict
+
+BENT, FRACTURED = "bent_gradients", "fractured_gradients"
+"""Checks of a gradient against the differences of what is deployed."""
+STALLED = "stalled"
+"""The check of searches that end just short of an error."""
+SIGNS = frozenset(
+    (
+        *("zero_gradients", "nonfinite_gradients", "saturated_logits", "saturated_gradients"),
+        *("loss_not_rising", "twin_disagrees", BENT, STALLED, "noise", "unbounded_eps"),
+        *("rises_with_eps", "planted", "random_prediction", "smoother_gradient", "transfer"),
+        *("square", "black_box"),
+    )
+)
+"""Checks that show gradients to mislead: they fail, or what does not use them does better."""
+WEAK = frozenset(
+    (
+        *("margin_loss", "dlr_loss", "temperature", "more_effort", "together", "adaptive"),
+        *("beats_best_row", "missed_by_best_row"),
+    )
+)
+"""Checks in which an attack beats another by the same gradients: another loss, more effort."""
+MOSTLY = 0.25
+"""Share of images whose gradients predict little up to which gradients are sound."""
+ACQUITTED = "; the gradients are sound: a weak attack, not masked"
+
+
+def predicting(findings: Iterable[Finding]) -> bool:
+    """Whether the findings compare gradients with differences, and they predict them mostly."""
+    lost = [finding.value for finding in findings if finding.check == FRACTURED]
+    return bool(lost) and all(value is not None and value <= MOSTLY for value in lost)
+
+
+def sound(findings: Iterable[Finding]) -> bool:
+    """Whether the findings show gradients that predict what is deployed, and no sign against them.
+
+    Without a comparison with differences, as of a randomised model, nothing shows that.
+    """
+    known = list(findings)
+    signs = [finding for finding in known if finding.check in SIGNS]
+    return predicting(known) and all(finding.verdict == "pass" for finding in signs)
+
+
+def settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings, those acquitted that speak against an attack where the gradients are sound.
+
+    An attack that loses to another one by the same gradients is weak; a system is masked only where
+    gradients mislead.
+    """
+    known = tuple(findings)
+    if not sound(known):
+        return known
+    return tuple(_acquitted(finding) for finding in known)
+
+
+def _acquitted(finding: Finding) -> Finding:
+    if finding.verdict == "pass" or finding.check not in WEAK:
+        return finding
+    sentence = finding.sentence + ACQUITTED
+    return finding.model_copy(update={"verdict": "pass", "threshold": 1.0, "sentence": sentence})
 
 
 def share_finding(
@@ -37,6 +98,23 @@ def share_finding(
         verdict=level,
         sentence=sentence.format(share=f"{count / n:.0%}" if n else "none", count=count, n=n),
     )
+
+
+MUCH, MATERIAL = 1 / 3, 0.05
+"""Of the images that an attack leaves right, the share that others must break together; and of all
+images. Both at the interval's lower end."""
+
+
+def missed_finding(check: str, missed: Tensor, right: Tensor, sentence: str) -> Finding:
+    """A finding about what an attack leaves right, bool (N,), and others together break.
+
+    Several attacks always break more than one does. It is suspect where they break MUCH of what
+    that one leaves, and a MATERIAL share of all images.
+    """
+    count = int((missed & right).sum())
+    material = bool(len(right)) and wilson(count, len(right))[0] > MATERIAL
+    suspect = MUCH if material else 1.0
+    return share_finding(check, count, int(right.sum()), sentence, suspect=suspect)
 
 
 def difference(

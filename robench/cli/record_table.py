@@ -64,10 +64,18 @@ def warnings(record: Record) -> list[str]:
         for row in record.rows
         if row.status == "invalid"
     ]
+    found += [
+        f"{row.attack} ({row.access}, {row.norm} {_number(row.eps)}) leaves "
+        f"{100 * row.weaker.points:.1f} [{100 * row.weaker.low:.1f}, {100 * row.weaker.high:.1f}] "
+        f"points more than {row.weaker.than} on the same images: a weak attack"
+        for row in record.rows
+        if row.weaker
+    ]
     if record.status == "at_chance":
         found.append("the model is at chance: nothing about its robustness can be claimed")
     if record.agreement.flagged:
-        share = record.agreement.equal_labels
+        shares = (record.agreement.equal_labels, record.agreement.after_deploy)
+        share = min(share for share in shares if share is not None)
         found.append(f"the twin agrees with the deployed model on only {share:.1%} of the images")
     return found
 
@@ -88,14 +96,17 @@ def _attack_table(record: Record) -> Shown:
     audits, certificates = bool(record.audit), bool(certified)
     names = ["attacked accuracy", "robust accuracy"]
     names += ["audited accuracy"] * audits + ["certified accuracy"] * certificates
+    counted = any(row.gradients is not None for row in record.rows)
+    costs = ["gradients", "queries"] if counted else []
+    images = "; gradients and queries: mean an image" if counted else ""
     shown = table(
         *ROW,
-        numbers=(*names, "seconds"),
-        caption="shares of images with Wilson 95 % intervals; eps in [0,1] pixels",
+        numbers=(*names, *costs, "seconds"),
+        caption=f"shares of images with Wilson 95 % intervals; eps in [0,1] pixels{images}",
     )
     clean = percent(record.find("clean_accuracy"))
     shares = [clean] * (2 + audits) + [percent(certified.get(0.0))] * certificates
-    shown.add_row("clean", "", "", "", *shares, "")
+    shown.add_row("clean", "", "", "", *shares, *[""] * len(costs), "")
     for value in record.values:
         if value.metric in ("robust_accuracy", "worst_case_accuracy"):
             axes = value.axes
@@ -105,7 +116,7 @@ def _attack_table(record: Record) -> Shown:
             radius = eps if axes.get("norm") == "l2" else None
             shares += [percent(certified.get(radius))] * certificates
             words = "no limit" if eps is None else _number(eps)
-            shown.add_row(*_row(axes), words, *shares, _seconds(record, axes))
+            shown.add_row(*_row(axes), words, *shares, *_spent(record, axes, costs))
     for row in record.rows:
         if row.status == "invalid":
             eps = "" if row.eps is None else _number(row.eps)
@@ -122,12 +133,13 @@ def _number(value: Axis) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
-def _seconds(record: Record, axes: dict[str, Axis]) -> str:
+def _spent(record: Record, axes: dict[str, Axis], costs: list[str]) -> list[str]:
     """What the search of a row took; nothing for a worst case, which is no search."""
     for row in record.rows:
         if all(getattr(row, name) == axes.get(name) for name in ROW):
-            return f"{row.seconds:.1f}"
-    return ""
+            counts = (getattr(row, name) for name in costs)
+            return [*("" if n is None else f"{n:.0f}" for n in counts), f"{row.seconds:.1f}"]
+    return [""] * (len(costs) + 1)
 
 
 def _audited(record: Record, axes: dict[str, Axis]) -> Value | None:

@@ -82,6 +82,18 @@ def share(
     )
 
 
+class Weaker(Frozen):
+    """How much more a row leaves than another attack with the same access and threat."""
+
+    than: str
+    """The attack that leaves fewest images."""
+    points: float
+    """The row's robust accuracy minus that one's, in [0,1]."""
+    low: float
+    high: float
+    """Paired 95 % interval, on the same images."""
+
+
 class AttackRow(Frozen):
     """How one row of the run went."""
 
@@ -100,6 +112,8 @@ class AttackRow(Frozen):
     """Gradients of the twin that the search asked for, mean an image; older records do not say."""
     queries: float | None = Field(None, ge=0)
     """Answers of the twin and of the deployed model that it asked for, mean an image."""
+    weaker: Weaker | None = None
+    """What surely beats it; None for nothing, for one-step attacks, and in older records."""
 
 
 class Finding(Frozen):
@@ -147,13 +161,16 @@ class Audit(Frozen):
 
 
 class TwinAgreement(Frozen):
-    """How well the differentiable twin computes the deployed function, before smoothing."""
+    """How well the differentiable twin computes the deployed function, before defenses wrap it."""
 
     equal_labels: float
     logit_gap: float | None
     n: int
+    after_deploy: float | None = Field(None, ge=0, le=1)
+    """Share of images to which twin and deployed model, as defenses wrapped them, do not surely
+    give different labels; None where none wraps, and in older records."""
     flagged: bool
-    """Whether fewer labels agree than the configuration demands."""
+    """Whether too few labels agree, before or after: fewer than AGREEMENT_EXPECTED."""
 
 
 class DataInfo(Frozen):

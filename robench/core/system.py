@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
+from torch import nn
 
 from robench.base.errors import PluginError
 from robench.base.text import reason
@@ -18,7 +19,7 @@ from robench.core.weights import save_weights
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from robench.core.data import Split
 
@@ -89,10 +90,36 @@ class FloatDeployed:
 
 
 def forward(model: nn.Module, images: Tensor, batch: int = 256) -> Tensor:
-    """Run a network without gradients, batch by batch, and return its output on the CPU."""
+    """Run a network without gradients, batch by batch, and return its output on the CPU.
+
+    It never meets an empty batch, of which many a network's `view` makes an error.
+    """
+    if len(images) == 0:
+        return forward(model, images.new_zeros(1, *images.shape[1:]))[:0]
     device = module_device(model)
     with torch.inference_mode():
         return torch.cat([model(part.to(device)).cpu() for part in images.split(batch)])
+
+
+class _InFloat32(nn.Module):
+    """A network of other numbers, asked and answering in float32."""
+
+    def __init__(self, network: nn.Module, kind: torch.dtype) -> None:
+        super().__init__()
+        self.network = network
+        self.kind = kind
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes), float32, of float32 images; gradients are float32, too."""
+        logits: Tensor = self.network(images.to(self.kind))
+        return logits.float()
+
+
+def in_float32(network: nn.Module) -> nn.Module:
+    """The network, at both ends float32 where its first weights are bfloat16, float64 or half."""
+    tensors = (*network.parameters(), *network.buffers())
+    kind = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+    return network if kind == torch.float32 else _InFloat32(network, kind)
 
 
 def answers(deployed: Deployed, images: Tensor, classes: int | None = None) -> Tensor:
@@ -123,21 +150,59 @@ def module_device(model: nn.Module) -> torch.device:
     return tensors[0].device if tensors else torch.device("cpu")
 
 
-def agreement(system: System, test: Split) -> TwinAgreement:
+ANSWERS = 3
+"""Answers of a randomised twin, and of what it stands for, that must be one label to compare."""
+WRAPPED = 200
+"""Images on which a system is compared once defenses wrapped it, at most."""
+
+
+def agreement(
+    system: System, test: Split, drawn: bool = False, wrapped: System | None = None
+) -> TwinAgreement:
     """Compare labels and logits of twin and deployed model on test images.
 
-    Raises PluginError for a malformed prediction.
+    `drawn` says that the network draws at random, whatever the deployed model says; `wrapped` is
+    the system after the defenses, where any wraps it. Raises PluginError for a malformed answer.
     """
-    images = test.float_images()
+    images, randomised = test.float_images(), drawn or system.deployed.randomised
     twin = forward(system.twin, images)
-    labels = answers(system.deployed, images, twin.shape[1])
+    gap = None if randomised else _gap(system, images, twin)
+    equal = 1 - _differing(system, images, twin, randomised) / len(test)
+    after, flagged = None, equal < AGREEMENT_EXPECTED
+    if wrapped is not None:
+        few = images[:: -(-len(images) // WRAPPED)]
+        logits, draws = forward(wrapped.twin, few), randomised or wrapped.deployed.randomised
+        after = 1 - _differing(wrapped, few, logits, draws) / len(few)
+        flagged = flagged or after < AGREEMENT_EXPECTED
+    return TwinAgreement(
+        equal_labels=equal, logit_gap=gap, n=len(test), after_deploy=after, flagged=flagged
+    )
+
+
+def _gap(system: System, images: Tensor, twin: Tensor) -> float | None:
+    """The largest difference of two logits, where the deployed model gives any."""
     logits = getattr(system.deployed, "logits", None)
     gap = float((logits(images) - twin).abs().max()) if logits else None
     if gap is not None and not math.isfinite(gap):
         raise PluginError("expected finite logits of the finished model, got NaN or infinite ones")
-    equal = float((twin.argmax(1) == labels).double().mean())
-    flagged = equal < AGREEMENT_EXPECTED
-    return TwinAgreement(equal_labels=equal, logit_gap=gap, n=len(test), flagged=flagged)
+    return gap
+
+
+def _differing(system: System, images: Tensor, twin: Tensor, randomised: bool) -> int:
+    """How many images the deployed model labels otherwise than the twin, whose logits are given.
+
+    Of a randomised system those that both are sure of: ANSWERS of each are one label, and none is
+    an abstention.
+    """
+    classes, mine = twin.shape[1], twin.argmax(1)
+    theirs = answers(system.deployed, images, classes)
+    differ = mine != theirs
+    if randomised:
+        differ &= theirs != ABSTAIN
+        for _ in range(ANSWERS - 1):
+            differ &= forward(system.twin, images).argmax(1) == mine
+            differ &= answers(system.deployed, images, classes) == theirs
+    return int(differ.sum())
 
 
 def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int) -> nn.Module:

@@ -50,6 +50,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "batch": (_count, "a whole number of at least 1"),
         "queries_only": (_truth, "True or False"),
     },
+    "model": {"randomised": (_truth, "True or False")},
     "metric": {"reads": _one_of(READS), "timed": (_truth, "True or False")},
     "check": {"levels": _some_of(LEVELS, 0)},
 }

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from robench.core.record import Finding
     from robench.core.system import System
     from robench.core.threat import Threat
     from robench.search import Callback, GradientSearch
@@ -86,6 +87,12 @@ class Trial(Protocol):
     """By what was tried, the images that it broke: bool (N,)."""
     alone: dict[str, Tensor]
     """By gradient search that met every image, those right clean and under it alone: bool (N,)."""
+    forms: dict[str, nn.Module]
+    """Other modules whose gradient broke what the twin's own did not, by name."""
+    findings: list[Finding]
+    """What earlier checks found."""
+    sound: bool
+    """Whether the gradients are sound by all that earlier checks found."""
 
     def __len__(self) -> int:
         """N."""
@@ -128,6 +135,15 @@ class Trial(Protocol):
 
         `name` seeds the random start; without `threat` it is the audit's.
         """
+        ...
+
+    @property
+    def smoother(self) -> nn.Module | None:
+        """The twin with its gradient led through what stops it; None where nothing does."""
+        ...
+
+    def strongest(self, name: str, twin: nn.Module) -> None:
+        """Run the strongest search on a module, on the images that still hold, and judge it."""
         ...
 
     def attempt(self, name: str, candidates: Tensor, index: Tensor) -> Tensor:

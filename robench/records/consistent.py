@@ -17,12 +17,23 @@ from robench.base.errors import UserError, bad_input
 from robench.base.files import require_plain
 from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes
-from robench.core.record import AGREEMENT_EXPECTED, RUN_KINDS, SYSTEM_KINDS, Record, run_id
+from robench.core.record import (
+    AGREEMENT_EXPECTED,
+    RUN_KINDS,
+    SYSTEM_KINDS,
+    Record,
+    run_id,
+)
 from robench.core.threat import ThreatConfig
 from robench.records.protocol import ACCESSES, protocol, settings
 from robench.records.store import OUTCOMES, check_choices, read
 from robench.records.support.audits import check_audits
-from robench.records.support.rows import check_asked, check_outcomes, check_queries_only
+from robench.records.support.rows import (
+    check_asked,
+    check_outcomes,
+    check_queries_only,
+    check_spent,
+)
 from robench.records.support.values import check_accuracies
 from robench.records.support.votes import check_certificates, check_predictions
 from robench.records.tables import read_outcomes_file
@@ -73,6 +84,7 @@ def _held(record: Record, folder: Path) -> Inspected:
     _check_protocol(record)
     _check_agreement(record)
     check_accuracies(record, outcomes)
+    check_spent(record, outcomes)
     return Inspected(record, outcomes, tuple(_unfounded(record, outcomes, folder)))
 
 
@@ -176,5 +188,6 @@ def _check_agreement(record: Record) -> None:
     hits = said.equal_labels * said.n
     if said.n != record.data.images or abs(hits - round(hits)) > 1e-6 or not 0 <= hits <= said.n:
         raise UserError(f"expected agreement as a share of {record.data.images} images")
-    if said.flagged != (said.equal_labels < AGREEMENT_EXPECTED):
+    shares = [share for share in (said.equal_labels, said.after_deploy) if share is not None]
+    if said.flagged != (min(shares) < AGREEMENT_EXPECTED):
         raise UserError(f"expected agreement below {AGREEMENT_EXPECTED:.0%}, and no other, flagged")

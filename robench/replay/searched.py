@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from robench.audit.checks import CHECKS, SEARCH_STEPS
+from robench.audit.findings import findings_of
 from robench.audit.trial import SystemTrial
+from robench.base.errors import UserError
 from robench.base.seeds import derive, seed_scope
 from robench.base.stats import at_least
+from robench.base.text import one_line
 from robench.core.record import Audit, worst
 from robench.core.system import System
 from robench.core.threat import Threat
 from robench.replay.judged import audit_table
-from robench.replay.steps import ALPHA, NotDone, Refuted
+from robench.replay.steps import ALPHA, NotDone, Refuted, TooLong, limited
 from robench.replay.subject import Subject
 from robench.run.audit_files import AUDIT_TABLE
+from robench.run.examination import adaptive_attacks, sources
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from robench.core.data import Split
 
 IMAGES = {"quick": 100, "full": 50}
 """Images on which an audit is repeated, at most."""
+TRAINING = 300
+"""Seconds that training another network may take: the record's author chose how long it trains."""
 FEWEST = 50
 """Images below which an audit is too small to be repeated: LEAST of them would be much."""
 FRESH = 0.05
@@ -53,8 +63,9 @@ def _again(subject: Subject, number: int, audit: Audit) -> str:
     recorded = table["held"].astype(bool)[rows]
     test = subject.test.take(torch.from_numpy(table["position"][rows].astype(np.int64)))
     with seed_scope(derive(subject.seed, "search", number)):
-        trial = _trial(subject, number, audit, test)
-        findings = [found for check in CHECKS[audit.level] for found in check.look(trial)]
+        networks, left_out = _networks(subject, audit)
+        trial = _trial(subject, number, audit, test, networks)
+        findings = findings_of(trial, CHECKS[audit.level])
     broken, n = int((recorded & ~trial.held.numpy()).sum()), int(recorded.sum())
     if broken >= LEAST and at_least(broken, n, FRESH) < ALPHA / len(subject.record.audit):
         raise Refuted(
@@ -64,12 +75,31 @@ def _again(subject: Subject, number: int, audit: Audit) -> str:
     if audit.verdict == "pass" and worst(found.verdict for found in findings) == "fail":
         first = next(found for found in findings if found.verdict == "fail")
         raise Refuted(f"{where}: the audit is recorded as passed, and fails now: {first.sentence}")
-    return f"{where}: of {n} images that hold, {broken} break now"
+    return f"{where}: of {n} images that hold, {broken} break now{left_out}"
 
 
-def _trial(subject: Subject, number: int, audit: Audit, test: Split) -> SystemTrial:
-    """The audit's trial, without the networks that a run has besides."""
+def _networks(subject: Subject, audit: Audit) -> tuple[dict[str, nn.Module], str]:
+    """The other networks that a full audit attacks with, and in words those not made here."""
+    made: dict[str, nn.Module] = {}
+    missing = []
+    for name, make in sources(subject.stages).items() if audit.level == "full" else ():
+        try:
+            with limited(TRAINING):
+                made[name] = make()
+        except TooLong:
+            missing.append(f"; without the {name}, not trained in {TRAINING} seconds")
+        except UserError as error:
+            missing.append(f"; without the {name}: {one_line(error)[:200]}")
+    return made, "".join(missing)
+
+
+def _trial(
+    subject: Subject, number: int, audit: Audit, test: Split, networks: Mapping[str, nn.Module]
+) -> SystemTrial:
+    """The audit's trial, with the other networks that could be made here."""
     stages = subject.stages
+    threat = Threat(audit.norm, audit.eps, stages.config.threat.grid)
+    full = audit.level == "full"
     white = {
         row.attack: stages.config.attack[row.attack]
         for row in subject.valid
@@ -81,9 +111,15 @@ def _trial(subject: Subject, number: int, audit: Audit, test: Split) -> SystemTr
         System(subject.deployed, subject.system.twin),
         test.float_images(),
         test.labels,
-        Threat(audit.norm, audit.eps, stages.config.threat.grid),
+        threat,
         derive(subject.seed, "searched", number),
+        sources={name: partial(_given, network) for name, network in networks.items()},
         steps=SEARCH_STEPS[audit.level],
         thrifty=audit.level == "quick",
-        attacks=white if audit.level == "full" else {},
+        attacks=white if full else {},
+        adaptive=adaptive_attacks(stages, threat) if full else {},
     )
+
+
+def _given(network: nn.Module) -> nn.Module:
+    return network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -35,7 +36,7 @@ class Refuted(UserError):
 def step(name: str, work: Callable[[], str], *, needed: bool = True) -> Step:
     """Do a step: `work` returns the sentence of a pass, or raises NotDone, Refuted or UserError."""
     try:
-        with _limited(LIMIT):
+        with limited(LIMIT):
             return Step(name=name, outcome="pass", text=work(), needed=needed)
     except NotDone as why:
         return Step(name=name, outcome="not done", text=one_line(why), needed=needed)
@@ -51,8 +52,11 @@ def step(name: str, work: Callable[[], str], *, needed: bool = True) -> Step:
 
 
 @contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    """Raise TooLong in the block when its time is over; in another thread than the first, never."""
+def limited(seconds: int) -> Iterator[None]:
+    """Raise TooLong in the block when its time is over; in another thread than the first, never.
+
+    Within another block the shorter time counts, and the outer one's goes on.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -60,13 +64,16 @@ def _limited(seconds: int) -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> NoReturn:
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(seconds)
+    start, before = time.monotonic(), signal.signal(signal.SIGALRM, end)
+    outer = signal.alarm(0)
+    signal.alarm(min(seconds, outer) if outer else seconds)
     try:
         yield
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+        if outer:
+            signal.alarm(max(1, outer - round(time.monotonic() - start)))
 
 
 def unseen(tests: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from robench.audit.best_row import best_row
 from robench.audit.checks.examples import PLANTED
-from robench.audit.verdict import above_clean
+from robench.audit.verdict import above_clean, settled
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import Score, clean_score, rows_by_threat, scores
 from robench.core.record import Audit, Finding, Value, WeakAttack, share, worst
@@ -56,10 +56,12 @@ def _one(
     held = examined.held & under_rows
     gained = [(row, paired(mine, held)) for row, mine in zip(rows, right, strict=True)]
     named = {f"{row.attack} ({row.access})": mine for row, mine in zip(rows, right, strict=True)}
-    findings = (
-        *examined.findings,
-        *best_row(named, examined.alone, examined.held, stages.config.audit.level),
-        *_above_clean(evidence, threat),
+    findings = settled(
+        (
+            *examined.findings,
+            *best_row(named, examined.alone, examined.checked, stages.config.audit.level),
+            *_above_clean(evidence, threat),
+        )
     )
     audit = Audit(
         norm=norm,

@@ -73,11 +73,18 @@ class GivenModel(Model):
         return result
 
 
+@dataclass(frozen=True, kw_only=True)
+class GivenRandomised(GivenModel):
+    """A trained network handed over in Python whose answers are random."""
+
+    randomised: bool = True  # type: ignore[misc]  # a field in place of the class's
+
+
 def evaluate(
     model: nn.Module | str | Model,
     data: Data | str | Dataset = "digits",
     *,
-    attack: Choices = ("fgsm", "pgd"),
+    attack: Choices = ("fgsm", "strongest"),
     defense: Choices = "none",
     compressor: Choices = "none",
     metric: Choices = "accuracy",
@@ -89,17 +96,20 @@ def evaluate(
     images: int | None = None,
     seed: int = 0,
     places: Places | None = None,
+    randomised: bool = False,
 ) -> Record:
     """Evaluate a model: your own network (float images in [0,1] -> logits), or a choice's name.
 
     Components are given by name, as instances, or several of them. Without `places`, an own
-    network's results and cache go to a temporary folder. Returns the record; raises UserError.
+    network's results and cache go to a temporary folder. `randomised` says that your own network
+    answers the same images differently: then many answers decide what breaks an image, and attacks
+    average over them. Returns the record; raises UserError.
     """
     from robench.run.pipeline import run
 
     config = RunConfig(
         dataset=_given_data(data),
-        model=_given_model(model),
+        model=_given_model(model, randomised),
         compressor=_chosen("compressor", compressor),
         defense=_chosen("defense", defense),
         attack=_chosen("attack", attack),
@@ -174,11 +184,14 @@ def _given_data(data: Any) -> dict[str, Any]:
     return _chosen("dataset", data)
 
 
-def _given_model(model: Any) -> dict[str, Any]:
+def _given_model(model: Any, randomised: bool) -> dict[str, Any]:
     from torch import nn
 
     if isinstance(model, nn.Module):
-        return {"given": GivenModel(hash=_network_hash(model), module=model)}
+        made = GivenRandomised if randomised else GivenModel
+        return {"given": made(hash=_network_hash(model), module=model)}
+    if randomised:
+        raise ConfigError("expected an own network with randomised=True, got a registered choice")
     return _chosen("model", model)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from robench.audit import guarded
 from robench.audit.checks import CHECKS, SEARCH_STEPS
+from robench.audit.checks.together import by_checks
+from robench.audit.checks.transfer import SURROGATE
+from robench.audit.findings import findings_of
 from robench.audit.judge import Judge
 from robench.audit.trial import SystemTrial
+from robench.base.errors import PluginError
 from robench.base.hashing import digest
 from robench.base.seeds import derive, seed_scope
 from robench.core.data import stratified
@@ -22,8 +25,10 @@ from robench.core.record import Finding
 from robench.core.system import System
 from robench.core.threat import Threat
 from robench.plugin import guest
-from robench.plugin.components import Attack, Check
+from robench.plugin.components import Attack, Check, Defense
+from robench.plugin.declared import check_declared
 from robench.plugin.registry import registry
+from robench.plugin.typed import check_options
 from robench.run import keys, transfer
 from robench.run.config import Transfer
 from robench.run.stages import ProgramStages, Stages
@@ -33,9 +38,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from robench.plugin.scenario import AdversarialExamples
-
-OWN = tuple(check for checks in CHECKS.values() for check in checks)
-"""The audit's own checks, which work on the trial itself."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Examined:
     """Which audited images are right clean."""
     held: NDArray[np.bool_]
     """Which are right after everything tried, too."""
+    checked: NDArray[np.bool_]
+    """Which are right after the checks' own searches, the strongest one aside."""
     alone: dict[str, NDArray[np.bool_]]
     """By gradient search that met every image, which are right clean and under it alone."""
     randomised: bool
@@ -67,21 +71,23 @@ def examine(
 ) -> Examined:
     """Run the level's checks and those of plugins; `attacks` are the run's own, by row name."""
     checks = _checks(stages)
-    tested = attacks if stages.config.audit.level == "full" else {}
+    full = stages.config.audit.level == "full"
+    tested, adaptive = (attacks, adaptive_attacks(stages, threat)) if full else ({}, {})
     inputs = {
         "system": stages.system_key,
         **_inputs(stages, index),
         "threat": asdict(threat),
         "checks": [keys.component_key(check) for check in checks],
         "attacks": {name: keys.component_key(attack) for name, attack in tested.items()},
+        "adaptive": {name: keys.component_key(attack) for name, attack in adaptive.items()},
         "level": stages.config.audit.level,
-        "surrogate": _surrogate(stages).train_key if stages.config.audit.level == "full" else "",
+        "surrogate": _surrogate(stages).train_key if SURROGATE in sources(stages) else "",
         "seed": stages.config.seed,
     }
 
     def make(folder: Path) -> None:
         with seed_scope(derive(stages.config.seed, "audit", threat)):
-            _write(_run(_trial(stages, threat, index, tested), checks), folder)
+            _write(_run(_trial(stages, threat, index, tested, adaptive), checks), folder)
 
     return stages.cache.fetch("audit", inputs, make, _read)
 
@@ -112,8 +118,33 @@ def _checks(stages: Stages) -> tuple[Check, ...]:
     return (*CHECKS[chosen.level], *(check for check in foreign if isinstance(check, Check)))
 
 
+def adaptive_attacks(stages: Stages, threat: Threat) -> dict[str, Attack]:
+    """The attacks that the defenses bring against themselves, by defense; raises PluginError."""
+    found = {}
+    for name, defense in stages.config.defense.items():
+        if type(defense).adaptive is Defense.adaptive:
+            continue
+        own = System(stages.deployed, guest.own_twin(stages.system))
+        attack = guest.call(defense, defense.adaptive, own, replace(threat))
+        if attack is None:
+            continue
+        if not isinstance(attack, Attack):
+            raise PluginError(
+                f"expected adaptive of {guest.name_of(defense)} to return an Attack or None, got "
+                f"{type(attack).__name__}"
+            )
+        check_declared(type(attack), "attack")
+        check_options(attack)
+        found[name] = attack
+    return found
+
+
 def _trial(
-    stages: Stages, threat: Threat, index: torch.Tensor, attacks: Mapping[str, Attack]
+    stages: Stages,
+    threat: Threat,
+    index: torch.Tensor,
+    attacks: Mapping[str, Attack],
+    adaptive: Mapping[str, Attack],
 ) -> SystemTrial:
     level, test = stages.config.audit.level, stages.test.take(index)
     return SystemTrial(
@@ -122,23 +153,20 @@ def _trial(
         test.labels,
         threat,
         derive(stages.config.seed, "audit", threat),
-        sources=_sources(stages),
+        sources=sources(stages),
         steps=SEARCH_STEPS[level],
         thrifty=level == "quick",
         attacks=attacks,
+        adaptive=adaptive,
     )
 
 
 def _run(trial: SystemTrial, checks: tuple[Check, ...]) -> Examined:
-    findings: list[Finding] = []
-    for check in checks:
-        if any(check is one for one in OWN):
-            findings += guest.collect(check, check.look, trial)
-        else:
-            findings += guarded.look(check, trial, {finding.check for finding in findings})
+    findings = findings_of(trial, checks)
     clean, held = trial.clean.numpy(), trial.held.numpy()
+    checked = (trial.clean & ~by_checks(trial)).numpy()
     alone = {name: right.numpy() for name, right in trial.alone.items()}
-    return Examined(tuple(findings), clean, held, alone, trial.randomised, trial.found)
+    return Examined(findings, clean, held, checked, alone, trial.randomised, trial.found)
 
 
 def _write(examined: Examined, folder: Path) -> None:
@@ -148,6 +176,7 @@ def _write(examined: Examined, folder: Path) -> None:
         "findings": [finding.model_dump() for finding in examined.findings],
         "clean": examined.clean.tolist(),
         "held": examined.held.tolist(),
+        "checked": examined.checked.tolist(),
         "alone": {name: right.tolist() for name, right in examined.alone.items()},
         "randomised": examined.randomised,
     }
@@ -160,20 +189,22 @@ def _read(folder: Path) -> Examined:
 
     stored = json.loads((folder / "value.json").read_text(encoding="utf-8"))
     findings = tuple(Finding.model_validate(finding) for finding in stored["findings"])
-    clean, held = (np.array(stored[name], dtype=bool) for name in ("clean", "held"))
+    clean, held, checked = (
+        np.array(stored[name], dtype=bool) for name in ("clean", "held", "checked")
+    )
     alone = {name: np.array(right, dtype=bool) for name, right in stored["alone"].items()}
     found = load_file(folder / "found.safetensors")["found"]
-    return Examined(findings, clean, held, alone, stored["randomised"], found)
+    return Examined(findings, clean, held, checked, alone, stored["randomised"], found)
 
 
-def _sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
-    """The float network behind the system, and in a full audit a plainly trained one."""
+def sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
+    """The float network behind the system; in a full audit or without it a plainly trained one."""
     found: dict[str, Callable[[], nn.Module]] = {}
     if not stages.twin_is_trained:
         found["float parent"] = lambda: stages.trained
-    if stages.config.audit.level == "full":
+    if stages.config.audit.level == "full" or not found:
         surrogate = _surrogate(stages)
-        found["plainly trained surrogate"] = lambda: surrogate.trained
+        found[SURROGATE] = lambda: surrogate.trained
     return found
 
 

@@ -29,6 +29,7 @@ from robench.records.protocol import NO_ACCESS, protocol, settings
 from robench.records.store import RESERVED, write
 from robench.records.support.values import AUDITED, GAINED, NAME, OWN, resembles_own
 from robench.records.tables import plain_columns
+from robench.records.weaker import weaker
 from robench.run import attacks, keys
 from robench.run.audits import audits
 from robench.run.cache import Cache
@@ -129,7 +130,9 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
         kept.append((scenario, examples))
         how = ("seconds", "made_on", "gradients", "queries")
         rows.append(_row(scenario, status=status, **{n: getattr(examples, n) for n in how}))
-    return RunEvidence(steps, Outcomes(tuple(outcomes)), tuple(kept)), tuple(rows)
+    found = Outcomes(tuple(outcomes))
+    compared = (row.model_copy(update={"weaker": weaker(row, rows, found)}) for row in rows)
+    return RunEvidence(steps, found, tuple(kept)), tuple(compared)
 
 
 def measure(evidence: RunEvidence) -> tuple[Value, ...]:

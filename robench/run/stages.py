@@ -27,7 +27,7 @@ from robench.base.seeds import derive, seed_scope
 from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
 from robench.core.record import MadeOn, TwinAgreement
-from robench.core.system import Deployed, System, agreement, check_output, forward
+from robench.core.system import Deployed, System, agreement, check_output, forward, in_float32
 from robench.core.weights import load_weights, save_weights
 from robench.plugin import guest
 from robench.plugin.components import Component, Compressor, Defense, DeployContext
@@ -135,7 +135,7 @@ class Stages:
     def _built(self, make: Callable[[tuple[int, int, int], int], nn.Module]) -> nn.Module:
         with seed_scope(derive(self.config.seed, "init")):
             built = guest.call(self.model, make, self.data.shape, len(self.data.classes))
-        return _expect(self.model, "build", nn.Module, built)
+        return in_float32(_expect(self.model, "build", nn.Module, built))
 
     def architecture(self) -> nn.Module:
         """A new network, prepared by the compressor; PluginError when it is broken."""
@@ -301,7 +301,8 @@ class Stages:
     def deployed(self) -> guest.Answers:
         """The deployed model as the core asks it."""
         classes = len(self.data.classes)
-        return guest.Answers(self.system_name, self.system.deployed, classes)
+        drawn = self.model.randomised
+        return guest.Answers(self.system_name, self.system.deployed, classes, drawn=drawn)
 
     @cached_property
     def judged(self) -> torch.Tensor:
@@ -375,14 +376,16 @@ class Stages:
 
     @cached_property
     def agreement(self) -> TwinAgreement:
-        """The twin against the deployed model on the judged images, before smoothing."""
+        """The twin against the deployed model on the judged images, before and after defenses."""
         inputs = {"images": digest(self.subset.tolist()), **self.environment}
         stored = self.cached("agreement", inputs, lambda: self._agree().model_dump())
         return TwinAgreement(**stored)
 
     def _agree(self) -> TwinAgreement:
+        wrapped = self.system if self.system is not self.finished else None
+        given = self.finished, self.test, self.model.randomised, wrapped
         with seed_scope(derive(self.config.seed, "agreement")):
-            return guest.call(self.compressor, agreement, self.finished, self.test)
+            return guest.call(self.system_name, agreement, *given)
 
     def cached(self, step: str, inputs: dict[str, Any], make: Callable[[], Any]) -> Any:
         """A JSON-like result about this system, made once for these inputs."""

@@ -21,8 +21,9 @@ from robench.search.losses import (
     margin,
     probability_margin,
 )
-from robench.search.secant import secant
+from robench.search.secant import Secants, secant, secants
 from robench.search.square import Scores, SquareSearch
+from robench.search.strongest import Budget, StrongestSearch
 from robench.search.target import Target
 from robench.search.trace import Trace
 
@@ -31,6 +32,7 @@ __all__ = [
     "ApgdSearch",
     "Attacked",
     "AutoAttackSearch",
+    "Budget",
     "Callback",
     "CarliniSearch",
     "FabSearch",
@@ -39,9 +41,11 @@ __all__ = [
     "Loss",
     "LossGradient",
     "Scores",
+    "Secants",
     "SquareSearch",
     "Start",
     "StepInfo",
+    "StrongestSearch",
     "Target",
     "TargetedLoss",
     "Trace",
@@ -53,5 +57,6 @@ __all__ = [
     "probability_margin",
     "searching",
     "secant",
+    "secants",
     "unit",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
@@ -23,8 +24,8 @@ FIRST_STEP, MOMENTUM = 2.0, 0.75
 RISING = 0.75
 # The first period between checkpoints, what each next one loses, and the least, of all steps.
 PERIOD, SHORTER, LEAST = 0.22, 0.03, 0.06
-# Rows that one forward pass takes.
-ROWS = 512
+# Rows, and pixels of them all, that one forward pass takes.
+ROWS, PIXELS = 512, 2**21
 
 
 class Attacked:
@@ -54,7 +55,7 @@ class Attacked:
         # The highest margin that a randomised judge called right, and that of `points`.
         self._refused = torch.full(labels.shape, -torch.inf, device=labels.device)
         with torch.no_grad(), searching(target.twin):
-            parts = [target.twin(part).float() for part in self.points.split(ROWS)]
+            parts = [target.twin(part).float() for part in self.points.split(rows_at_once(images))]
         self.gaps = _gaps(torch.cat(parts), labels)
         self._nearest = self.closeness.clone()
         self.judge(self.index, self.points, self._nearest)
@@ -87,7 +88,7 @@ class Attacked:
             return
         said = [
             self.target.wrong(candidates[part], self.labels[index[part]])
-            for part in rows.split(ROWS)
+            for part in rows.split(rows_at_once(candidates))
         ]
         wrong = torch.cat(said).to(rows.device)
         self._refused.scatter_reduce_(0, index[rows], margins[rows], "amax")
@@ -95,6 +96,11 @@ class Attacked:
         rows = rows[best_rows(index[rows], margins[rows])]
         self.points[index[rows]] = candidates[rows]
         self.holds[index[rows]] = False
+
+    def judge_nearest(self) -> None:
+        """Ask about the nearest candidate of each image: the deployed model may fall earlier."""
+        index = self.index
+        self.judge(index, self.points[index], self._nearest[index])
 
     def note(self, index: Tensor, gaps: Tensor, candidates: Tensor, margins: Tensor) -> None:
         """Remember what rows met: highest gaps (M, classes) and the candidate of highest margin."""
@@ -123,7 +129,7 @@ def climb(
     """
     rows = torch.arange(len(index), device=index.device)
     with searching(attacked.target.twin):
-        for part in rows.split(ROWS):
+        for part in rows.split(rows_at_once(attacked.images)):
             part = part[attacked.holds[index[part]]]
             if len(part):
                 at = index[part]
@@ -275,6 +281,11 @@ class _Rows:
         last = self.x - self.before
         self.before = self.x
         self.x = self.legal.project(self.x + momentum * (ahead - self.x) + (1 - momentum) * last)
+
+
+def rows_at_once(images: Tensor) -> int:
+    """How many rows of such images one forward pass takes."""
+    return max(min(ROWS, PIXELS // math.prod(images.shape[1:])), 1)
 
 
 def best_rows(index: Tensor, values: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,21 @@ from robench.core.threat import Threat
 from robench.search.gradient import finite, input_gradient, searching
 from robench.search.square import Scores
 
-DIRECTIONS = 16
-"""Random directions of each image."""
+PAIRS = 8
+"""Random directions of each image, each cut into two halves."""
 PART = 0.25
 """How far a secant reaches to either side, in parts of eps."""
+
+
+@dataclass(frozen=True)
+class Secants:
+    """What the differences of a deployed model's scores say of its twin's gradient, per image."""
+
+    predicted: Tensor
+    """How well the gradient predicts the differences: (N,) float32 in [-1, 1]."""
+    additive: Tensor
+    """How well the differences along two halves of a direction add up to the whole one's: (N,)
+    float32 in [-1, 1]. Where they do, the scores are smooth enough for a gradient to predict."""
 
 
 def secant(
@@ -26,34 +38,56 @@ def secant(
     threat: Threat,
     rng: torch.Generator,
 ) -> Tensor:
-    """How well the twin's gradient predicts the differences of `scores`: (N,) float32 in [-1, 1].
+    """How well the twin's gradient predicts the differences of `scores`: `Secants.predicted`."""
+    return secants(twin, scores, images, labels, threat, rng).predicted
 
-    The cosine, over random directions, of g.(x' - x'') with f(x') - f(x''), where g is the twin's
-    gradient of the margin to the label's nearest rival, f that margin by `scores` (the deployed
-    model's logits), and x', x'' the image moved by +-eps / 4 along the direction and brought back
-    to legal pixel values (under a grid, to its levels, and by one at least). Directions are signs
-    on a random half of the pixels (Linf), or Gaussian of length 1 (L2). It is 0 where the gradient
-    or the differences vanish. Images are float32 in [0,1], `rng` is a CPU generator. Raises
-    ConfigError for a threat without eps.
+
+def secants(
+    twin: nn.Module,
+    scores: Scores,
+    images: Tensor,
+    labels: Tensor,
+    threat: Threat,
+    rng: torch.Generator,
+) -> Secants:
+    """Compare the twin's gradient with differences of `scores`, and these with each other.
+
+    `predicted` is the cosine, over random directions, of g.(x' - x'') with f(x') - f(x''), where g
+    is the twin's gradient of the margin to the label's nearest rival, f that margin by `scores`
+    (the deployed model's logits), and x', x'' the image moved by +-eps / 4 along the direction and
+    brought back to legal pixel values (under a grid, to its levels, and by one at least).
+    Directions are signs (Linf) or Gaussian of length 1 (L2), on a random half of the pixels and on
+    the other; `additive` compares the sum of the two with what both at once change. Both are 0
+    where the gradient or the differences vanish. Images are float32 in [0,1], `rng` is a CPU
+    generator. Raises ConfigError for a threat without eps.
     """
     if threat.eps is None:
         raise ConfigError("expected a threat with eps, got none; give the attack one")
     if len(images) == 0:
-        return images.new_zeros(0)
+        return Secants(images.new_zeros(0), images.new_zeros(0))
     with torch.no_grad():
         rivals = _rivals(scores(images), labels)
     gradient = _gradient(twin, images, labels, rivals)
-    predicted, measured = [], []
     reach = _reach(threat, images[0].numel())
-    for _ in range(DIRECTIONS):
-        delta = reach * _direction(images, threat.norm, rng)
+
+    def difference(delta: Tensor) -> tuple[Tensor, Tensor]:
+        """What the gradient predicts along a move, and what the scores say: (N,) each."""
         both = torch.cat([_legal(images + delta, threat), _legal(images - delta, threat)])
         with torch.no_grad():
             margins = _gap(scores(both), labels.repeat(2), rivals.repeat(2)).double()
         ahead, behind = both.double().chunk(2)
-        predicted.append((gradient * (ahead - behind)).flatten(1).sum(1))
-        measured.append(margins[: len(images)] - margins[len(images) :])
-    return _cosine(torch.stack(predicted), torch.stack(measured)).float()
+        foretold = (gradient * (ahead - behind)).flatten(1).sum(1)
+        return foretold, margins[: len(images)] - margins[len(images) :]
+
+    halves, wholes = [], []
+    for _ in range(PAIRS):
+        delta = reach * _direction(images, threat.norm, rng)
+        mask = (torch.rand(images.shape, generator=rng) < 0.5).to(images)
+        halves += [difference(delta * mask), difference(delta * (1 - mask))]
+        wholes.append(difference(delta)[1])
+    foretold, found = (torch.stack(parts) for parts in zip(*halves, strict=True))
+    sums = found[::2] + found[1::2]
+    return Secants(_cosine(foretold, found).float(), _cosine(sums, torch.stack(wholes)).float())
 
 
 def _rivals(logits: Tensor, labels: Tensor) -> Tensor:
@@ -84,7 +118,7 @@ def _reach(threat: Threat, pixels: int) -> float:
 def _direction(images: Tensor, norm: str, rng: torch.Generator) -> Tensor:
     noise = torch.randn(images.shape, generator=rng)
     if norm == "linf":
-        noise = noise.sign() * (torch.rand(images.shape, generator=rng) < 0.5)
+        noise = noise.sign()
     else:
         noise /= noise.flatten(1).norm(dim=1).view(-1, *[1] * (images.dim() - 1)).clamp_min(1e-12)
     return noise.to(device=images.device, dtype=images.dtype)

@@ -8,11 +8,15 @@ from typing import ClassVar
 import pytest
 import torch
 
+from robench.audit.judge import target
 from robench.base.errors import ConfigError
 from robench.base.seeds import generator, seed_scope
 from robench.core.system import FloatDeployed, System
-from robench.plugin.components import Compressor, Defense, DeployContext
+from robench.core.threat import Threat
+from robench.plugin import guest
+from robench.plugin.components import Attack, Compressor, Defense, DeployContext
 from robench.plugin.registry import registry
+from robench.plugin.typed import check_options
 from robench.run.config import Places
 from robench.testing.component import ComponentContract
 from robench.testing.systems import check_run, check_system, check_training, trained
@@ -53,6 +57,23 @@ class DefenseContract(ComponentContract):
         system = System(FloatDeployed(model), model)
         with seed_scope(0):
             check_system(self.component.deploy(system, DeployContext(data, 0)), data)
+
+    def test_brings_an_attack_against_itself_or_none(self) -> None:
+        """Where it brings one, its candidates are finite and of the images' shape."""
+        model, data, threat = tiny_network(), tiny_data(), Threat("linf", 0.2)
+        context = DeployContext(data, 0)
+        with seed_scope(0):
+            mapped = self.component.transform(model).eval()
+            system = self.component.deploy(System(FloatDeployed(mapped), mapped), context)
+            attack = self.component.adaptive(system, threat)
+            if attack is None:
+                return
+            assert isinstance(attack, Attack), f"expected an Attack or None, got {type(attack)}"
+            check_options(attack)
+            test = data.test.take(torch.arange(6))
+            twin = guest.own_twin(system)
+            word = target(twin, system.deployed, system.deployed.randomised)
+            guest.search(attack, word, test.float_images(), test.labels, threat, generator(7))
 
     def test_training_does_not_depend_on_what_came_before(self) -> None:
         """With and without it, in both orders, in one cache."""

@@ -8,12 +8,13 @@ from robench.base.seeds import generator
 from robench.core.threat import Threat
 from robench.search import GradientSearch
 from tests.audit.zoo import Zoo
+from tests.audit.zoo.smooth import FixedNoise
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_the_planted_point_is_legal_and_no_random_point_is_found(zoo: Zoo, norm: str) -> None:
     threat = Threat(norm, 0.15 if norm == "linf" else 0.8)
-    features = features_of(zoo.base())
+    features = features_of(zoo.base(), zoo.lesson.test.float_images()[:2])
     assert features is not None
     image = zoo.lesson.test.float_images()[:1]
     planted = plant(features, image, threat, generator(0, "plant"))
@@ -32,7 +33,7 @@ def test_a_gradient_finds_it_and_masking_hides_it(zoo: Zoo) -> None:
     label = torch.zeros(1, dtype=torch.int64)
 
     def found(name: str) -> int:
-        features = features_of(zoo.build(name).system.twin)
+        features = features_of(zoo.build(name).system.twin, images[:2])
         assert features is not None
         count = 0
         for image in images[:10].split(1):
@@ -48,4 +49,20 @@ def test_a_gradient_finds_it_and_masking_hides_it(zoo: Zoo) -> None:
 
 
 def test_no_linear_layer_no_features() -> None:
-    assert features_of(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3))) is None
+    images = torch.rand(2, 1, 4, 4)
+    assert features_of(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3)), images) is None
+
+
+def test_a_head_that_is_not_called_has_no_features(zoo: Zoo) -> None:
+    """The last layer that is registered may be for training alone."""
+    twin = zoo.build("maxout").system.twin
+    features = features_of(twin, zoo.lesson.test.float_images()[:2])
+    assert features is not None
+    assert isinstance(features.last, torch.nn.Linear)
+    assert features.last.out_features == 30
+
+
+def test_rows_that_are_not_images_have_no_features(zoo: Zoo) -> None:
+    """A mean over noise runs its layers on many rows an image."""
+    noisy = FixedNoise(zoo.base(), zoo.lesson.test.images[0].shape, 0.1)
+    assert features_of(noisy, zoo.lesson.test.float_images()[:2]) is None

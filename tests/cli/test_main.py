@@ -113,7 +113,7 @@ def test_bad_arguments_name_the_commands(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_as_a_module_it_shows_tracebacks_only_on_request(tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "robench", "run", "attack.pgd.steps=0"]
+    arguments = [sys.executable, "-m", "robench", "run", "attack=pgd", "attack.pgd.steps=0"]
     plain = subprocess.run(arguments, capture_output=True, text=True)
     assert (plain.returncode, plain.stderr.count("\n")) == (2, 1)
     debug = {**os.environ, "ROBENCH_DEBUG": "1"}

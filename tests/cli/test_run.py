@@ -69,9 +69,9 @@ def test_lists_keep_their_order_and_presets_their_numbers(
     ("arguments", "words"),
     [
         (["attack=pdg"], ["pdg", "attack"]),
-        (["attack.pgd.steps=many"], ["many"]),
-        (["attack.pgd.stepz=3"], ["stepz"]),
-        (["attack.pgd.steps=0"], ["expected", "steps", "0"]),
+        (["attack=pgd", "attack.pgd.steps=many"], ["many"]),
+        (["attack=pgd", "attack.pgd.stepz=3"], ["stepz"]),
+        (["attack=pgd", "attack.pgd.steps=0"], ["expected", "steps", "0"]),
         (["threat.eps=-1"], ["expected eps", "-1"]),
         (["threat.eps=lots"], ["expected eps", "lots"]),
         (["defense=intrs", "defense.intrs.train_sigma=inf"], ["defense.intrs.train_sigma", "inf"]),

@@ -27,6 +27,7 @@ from robench.records.compare import budgets
 from robench.records.protocol import protocol, settings
 from robench.records.store import OUTCOMES, RECORD
 from robench.records.tables import read_outcomes_file
+from robench.records.weaker import weaker
 
 FOLLOWING = ("clean_accuracy", "attacked_accuracy", "robust_accuracy", "worst_case_accuracy")
 AUDITED = ("audited_accuracy", "gained_by_masking")
@@ -115,6 +116,9 @@ class Forgery:
         others = [v for v in record.values if v.metric not in (*FOLLOWING, *AUDITED)]
         made = [*_accuracies(record, outcomes), *self._audits(record, outcomes), *others]
         self.record["values"] = [value.model_dump() for value in made]
+        for said, row in zip(self.record["rows"], record.rows, strict=True):
+            beaten = weaker(row, record.rows, outcomes)
+            said["weaker"] = beaten and beaten.model_dump()
         self.seal()
 
     def _audits(self, record: Record, outcomes: Outcomes) -> Iterator[Value]:

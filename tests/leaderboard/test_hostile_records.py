@@ -596,6 +596,13 @@ LIES: dict[str, Lie] = {
     ),
     "an_accuracy_above_one": Lie(number("clean_accuracy", {"high": 1.5}), r"in \[0,1\]"),
     # Audits.
+    "fewer_than_no_gradients": Lie(raw("rows.0.gradients", -1.0), "greater than or equal to 0"),
+    "endless_queries": Lie(raw("rows.0.queries", float("inf")), "finite"),
+    "gradients_without_queries": Lie(put("rows.0.queries", None), "gradients and queries of fgsm"),
+    "weaker_than_what_is_no_row": Lie(
+        put("rows.0.weaker", {"than": "x", "points": 0.1, "low": 0.05, "high": 0.2}),
+        "expected fgsm .* no row surely beats it",
+    ),
     "no_audit": Lie(no_audit, "expected an audit of each of linf 0.2"),
     "an_audit_of_another_threat": Lie(put("audit.0.eps", 0.1), "expected an audit of each"),
     "an_audit_of_another_level": Lie(put("audit.0.level", "full"), "level quick"),

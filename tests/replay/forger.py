@@ -20,6 +20,7 @@ from robench.records.compare import budgets
 from robench.records.examples import differences, load_examples, row_name
 from robench.records.store import EXAMPLES, OUTCOMES, RECORD, read, read_outcomes
 from robench.records.tables import read_columns, write_columns, write_outcomes_file
+from robench.records.weaker import weaker
 from robench.replay.subject import Subject, open_subject
 from robench.run.config import Places
 
@@ -50,7 +51,10 @@ def seal(folder: Path) -> None:
         new = found.get((value.metric, *axes), value.value)
         values.append(value.model_copy(update={"value": new}))
     files = {name: file_hash(folder / name) for name in record.files}
-    write_record(folder, record.model_copy(update={"values": tuple(values), "files": files}))
+    rows = record.rows
+    beaten = tuple(r.model_copy(update={"weaker": weaker(r, rows, outcomes)}) for r in rows)
+    changed = {"values": tuple(values), "files": files, "rows": beaten}
+    write_record(folder, record.model_copy(update=changed))
 
 
 def write_record(folder: Path, record: Record) -> None:

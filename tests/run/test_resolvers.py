@@ -50,7 +50,8 @@ def test_what_a_resolver_would_read_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    status, out, err = command(["run", *sweep, "--dry-run", *arguments], capsys)
+    chosen = ["--dry-run", "attack=pgd", *arguments]
+    status, out, err = command(["run", *sweep, *chosen], capsys)
     assert status == 2
     assert err.count("\n") == 1
     assert where in err
@@ -60,7 +61,12 @@ def test_what_a_resolver_would_read_is_refused_by_name(
 
 
 def test_settings_may_name_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["seed=3", "attack.pgd.restarts=${seed}", "attack.fgsm.eps=${attack.pgd.eps}"]
+    arguments = [
+        "attack=[fgsm,pgd]",
+        "seed=3",
+        "attack.pgd.restarts=${seed}",
+        "attack.fgsm.eps=${attack.pgd.eps}",
+    ]
     status, out, _ = command(["run", "--dry-run", *arguments, "attack.pgd.eps=0.1"], capsys)
     assert status == 0
     attacks = json.loads(out)["attack"]

@@ -25,6 +25,7 @@ FAST: dict[str, dict[str, Any]] = {
     "pgd": {"steps": 5},
     "apgd": {"steps": 5},
     "fab": {"steps": 5, "targets": 2},
+    "strongest": {"budget": "quick"},
     "cw": {"steps": 10, "search_steps": 2},
     "adversarial_training": {"steps": 2},
     "feedback_learning": {

@@ -6,9 +6,12 @@ still hold, cheap ones first, and what follows from all of them. Checks of plugi
 
 from __future__ import annotations
 
+from robench.audit.checks.adaptive import Adaptive
 from robench.audit.checks.agreement import Agreement
 from robench.audit.checks.black_box import BlackBox
+from robench.audit.checks.cascade import Cascade, OtherForms
 from robench.audit.checks.effort import Effort
+from robench.audit.checks.exact import Exact
 from robench.audit.checks.examples import PlantedExamples
 from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
@@ -19,7 +22,9 @@ from robench.audit.checks.queries import Queries
 from robench.audit.checks.randomness import Randomness
 from robench.audit.checks.rounding import Rounding
 from robench.audit.checks.saturation import Saturation
+from robench.audit.checks.secants import GradientSecants
 from robench.audit.checks.smoother import Smoother
+from robench.audit.checks.stalled import Stalled
 from robench.audit.checks.temperature import Temperature
 from robench.audit.checks.together import Together
 from robench.audit.checks.transfer import TransferIn
@@ -37,10 +42,14 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Progress(),
         Agreement(),
         RandomNoise(),
+        GradientSecants(),
+        Stalled(),
         Unbounded(),
+        Exact(),
         Losses(),
         Smoother(),
         TransferIn(),
+        Cascade(),
         Queries(),
         Rounding(),
         Together(),
@@ -52,16 +61,21 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Progress(),
         Agreement(),
         RandomNoise(),
+        GradientSecants(images=50),
+        Stalled(),
         Unbounded(images=50),
         Falling(),
         PlantedExamples(),
         Losses(losses=("margin", "dlr")),
         Temperature(),
+        Effort(),
         Smoother(),
         TransferIn(),
+        Adaptive(),
         BlackBox(),
-        Queries(images=100, queries=30),
-        Effort(),
+        Exact(),
+        Cascade(),
+        OtherForms(),
         Rounding(),
     ),
 }

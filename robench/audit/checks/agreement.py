@@ -19,6 +19,8 @@ class Agreement(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts examples of the usual attack that fool the twin alone."""
         reference = trial.reference
+        if len(reference.index) == 0:
+            return
         labels = trial.labels[reference.index]
         fooled = forward(trial.system.twin, reference.candidates).argmax(1) != labels
         yield share_finding(

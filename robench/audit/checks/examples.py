@@ -34,8 +34,11 @@ class PlantedExamples(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """The system is suspect where the usual attack misses most; a row that does is weak."""
-        features = features_of(trial.system.twin)
-        if features is None or trial.randomised:
+        index = trial.reference.index[: self.images]
+        if trial.randomised or len(index) < self.images / 2:
+            return
+        features = features_of(trial.system.twin, trial.images[index[:2]])
+        if features is None:
             return
         plants = self._plants(trial, features)
         if len(plants) < self.images / 2:

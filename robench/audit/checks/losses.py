@@ -22,7 +22,14 @@ class Losses(Check):
     """margin, dlr or both, in this order."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
-        """The accuracy that cross-entropy leaves minus each other loss's."""
+        """The accuracy that cross-entropy leaves minus each other loss's.
+
+        A thrifty audit leaves sound gradients to the strongest search, which has other losses too,
+        unless other modules follow: these shall not win by their loss.
+        """
+        contested = trial.smoother is not None or trial.sources
+        if trial.thrifty and trial.sound and not contested:
+            return
         for loss in self.losses:
             search = partial(trial.search, f"{loss} loss", trial.system.twin, trial.ascent(loss))
             yield contest(

@@ -21,6 +21,8 @@ class Saturation(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images whose clean cross-entropy gradient vanishes at the logits."""
         index = trial.reference.index
+        if len(index) == 0:
+            return
         with torch.no_grad():
             logits = forward(trial.system.twin, trial.images[index])
             others = logits.softmax(1).topk(2, dim=1).values[:, 1]

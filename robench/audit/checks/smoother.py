@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from robench.audit.contest import contest
-from robench.audit.straight import Straight
+from robench.audit.contest import contest, remember
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -19,9 +18,10 @@ class Smoother(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """The accuracy that the twin's own gradient leaves minus the smoother one's."""
-        twin = Straight(trial.system.twin).eval()
-        if len(trial.left) and not twin.differs(trial.images[trial.left[:1]]):
+        twin = trial.smoother
+        if twin is None:
             return
+        before = trial.held.clone()
         yield contest(
             trial,
             "smoother_gradient",
@@ -30,3 +30,4 @@ class Smoother(Check):
             "a gradient led through rounding and saturation takes {points} more accuracy than "
             "the twin's own",
         )
+        remember(trial, "smoother", "the smoother twin", twin, before)

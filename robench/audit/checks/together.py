@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.verdict import share_finding
+import torch
+from torch import Tensor
+
+from robench.audit.verdict import missed_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -17,11 +20,19 @@ class Together(Check):
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that the usual attack leaves right and anything tried before breaks."""
-        missed = trial.clean & ~trial.held & ~trial.tried["reference"]
-        yield share_finding(
+        right = trial.clean & ~trial.tried["reference"]
+        yield missed_finding(
             "together",
-            missed,
-            len(trial),
+            by_checks(trial),
+            right,
             "all searches together break {share} of {n} images that the usual attack leaves right",
-            suspect=0.05,
         )
+
+
+def by_checks(trial: Trial) -> Tensor:
+    """Images that the checks' own searches broke, the strongest one aside: bool (N,).
+
+    It breaks more than the usual attack does of any network, fractured or not.
+    """
+    searches = [broken for name, broken in trial.tried.items() if not name.startswith("strongest")]
+    return trial.clean & torch.stack([torch.zeros_like(trial.clean), *searches]).any(0)

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from robench.audit.contest import contest
+from robench.audit.contest import contest, remember
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
+
+SURROGATE = "plainly trained surrogate"
+"""The source that is trained for the audit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +22,15 @@ class TransferIn(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """For each source the accuracy that white-box attacks leave minus the transfer's."""
         for name, make in trial.sources.items():
+            # Where the twin's own gradients are sound, a network of other weights adds nothing.
+            if trial.thrifty and trial.sound and name == SURROGATE:
+                continue
+            source, before = make(), trial.held.clone()
             yield contest(
                 trial,
                 "transfer",
                 name,
-                partial(trial.search, name, make(), trial.ascent()),
+                partial(trial.search, name, source, trial.ascent()),
                 f"examples made on the {name} take {{points}} more accuracy than white-box attacks",
             )
+            remember(trial, name, f"the {name}", source, before)

@@ -29,6 +29,7 @@ def environment() -> jinja2.Environment:
     )
     found.filters.update(
         number=formats.number,
+        attack_text=formats.attack_text,
         interval=formats.interval,
         short=formats.short,
         plain=plain_text,

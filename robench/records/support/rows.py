@@ -12,12 +12,14 @@ import numpy as np
 from robench.base.errors import UserError
 from robench.base.hashing import digest
 from robench.core.outcomes import ABSTAIN, CLEAN, Outcomes, RowOutcomes, clean_score
-from robench.core.record import AttackRow, Record
+from robench.core.record import AttackRow, Record, Weaker
 from robench.core.threat import EPS_LEVELS, TOLERANCE, parse_eps
 from robench.plugin.registry import registry
 from robench.records.protocol import NO_ACCESS
+from robench.records.weaker import weaker
 
 SEARCHES = ("ball", "minimal", "noise")
+ROUNDING = 1e-9
 OFF_GRID = 1e-3
 """What a distance may be off a multiple of 1/255, in 8-bit units."""
 
@@ -132,6 +134,38 @@ def check_queries_only(record: Record) -> None:
         known = _installed(record, name)
         if known is not None and known.queries_only != (name in record.queries_only):
             raise UserError(f"expected queries_only to say of {name} what the attack says")
+
+
+def check_spent(record: Record, outcomes: Outcomes) -> None:
+    """Only searches have costs, those by queries alone no gradients; weaker rows are those."""
+    for row in record.rows:
+        known = row.gradients is not None, row.queries is not None
+        if known[0] != known[1] or (row.status == "invalid" and known[0]):
+            raise UserError(
+                f"expected gradients and queries of {title(row)}, both or, where it is invalid or "
+                f"the record older, neither; got {row.gradients} and {row.queries}"
+            )
+        if row.gradients and row.attack in (record.queries_only or ()):
+            raise UserError(f"expected no gradients of {title(row)}, which reads answers only")
+        wanted = weaker(row, record.rows, outcomes)
+        if not _alike(row.weaker, wanted):
+            raise UserError(
+                f"expected {title(row)} to say {_beaten(wanted)} by the outcomes, got "
+                f"{_beaten(row.weaker)}"
+            )
+
+
+def _alike(said: Weaker | None, wanted: Weaker | None) -> bool:
+    if said is None or wanted is None:
+        return said is wanted
+    pairs = ((getattr(said, n), getattr(wanted, n)) for n in ("points", "low", "high"))
+    return said.than == wanted.than and all(abs(a - b) <= ROUNDING for a, b in pairs)
+
+
+def _beaten(found: Weaker | None) -> str:
+    if found is None:
+        return "that no row surely beats it"
+    return f"that {found.than} beats it by {100 * found.points:.2f} points"
 
 
 def _installed(record: Record, name: str) -> Any:

@@ -13,6 +13,21 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from robench.base.seeds import seed_scope
+from tests.audit.zoo.bent import (
+    backward_blurred,
+    backward_flipped,
+    backward_masked,
+    decoy_gradient,
+    nograd_decoy,
+)
+from tests.audit.zoo.clipped import (
+    clip_plateau,
+    decoy_plateau,
+    int8_logits,
+    manual_softmax,
+    thermometer,
+    trapdoor,
+)
 from tests.audit.zoo.compressed import (
     adversarial_ptq4,
     adversarial_ptq8,
@@ -41,6 +56,17 @@ from tests.audit.zoo.saturated import (
     saturated_sigmoid,
     scaled_logits,
 )
+from tests.audit.zoo.smooth import (
+    bfloat16,
+    float64,
+    gelu,
+    large_margin_linear,
+    linear,
+    lipschitz_maxmin,
+    maxout,
+    smoothing_fixed,
+    temperature_scaled,
+)
 
 Maker = Callable[["Zoo"], Exhibit]
 
@@ -63,6 +89,17 @@ MASKED = _named(
     distilled,
     random_pruning,
     random_input,
+    backward_flipped,
+    backward_blurred,
+    backward_masked,
+    decoy_gradient,
+    nograd_decoy,
+    clip_plateau,
+    decoy_plateau,
+    manual_softmax,
+    int8_logits,
+    thermometer,
+    trapdoor,
 )
 """Built to mask their gradients."""
 
@@ -79,6 +116,15 @@ HONEST = _named(
     tiny_input,
     tanh,
     smoothed,
+    linear,
+    large_margin_linear,
+    lipschitz_maxmin,
+    maxout,
+    smoothing_fixed,
+    bfloat16,
+    float64,
+    gelu,
+    temperature_scaled,
 )
 """Built without a trick."""
 

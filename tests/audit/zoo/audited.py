@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from robench.audit.checks import CHECKS, SEARCH_STEPS
+from robench.audit.findings import findings_of
 from robench.audit.trial import SystemTrial
 from robench.base.seeds import seed_scope
 from robench.core.record import Finding, worst
@@ -38,5 +39,5 @@ def examined(exhibit: Exhibit, lesson: Lesson, level: str = "quick", seed: int =
             steps=SEARCH_STEPS[level],
             thrifty=level == "quick",
         )
-        findings = tuple(f for check in CHECKS[level] for f in check.look(trial))
+        findings = findings_of(trial, CHECKS[level])
     return Result(trial, findings, worst(f.verdict for f in findings))

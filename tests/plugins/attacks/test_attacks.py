@@ -25,6 +25,7 @@ from robench_attacks import (
     AutoAttack,
     NormalNoise,
     Square,
+    Strongest,
     UniformNoise,
     robench_register,
 )
@@ -57,6 +58,8 @@ CASES = {
     "cw": Case(CW(), 0.99, norm="l2", eps=None),
     "square": Case(Square(queries=300), 0.92, draws=True),
     "square_l2": Case(Square(queries=300), 0.91, norm="l2", eps=1.2, draws=True),
+    "strongest": Case(Strongest(budget="quick"), 0.98),
+    "strongest_l2": Case(Strongest(budget="quick"), 0.97, norm="l2", eps=1.2),
     "normal_noise": Case(NormalNoise(), 0.01, draws=True),
     "uniform_noise": Case(UniformNoise(), 0.01, draws=True),
     "apgd": Case(APGD(steps=20), 0.96, draws=True),
@@ -166,7 +169,7 @@ def test_ball_attacks_stay_in_the_ball(name: str, digits: Digits) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["fgsm", "pgd", "cw", "square", "apgd_t", "fab", "art_pgd", "art_autoattack"],
+    ["fgsm", "pgd", "cw", "square", "strongest", "apgd_t", "fab", "art_pgd", "art_autoattack"],
 )
 def test_two_classes_and_one_image(name: str, digits: Digits) -> None:
     class Pair(nn.Module):
@@ -205,6 +208,7 @@ def test_two_classes_and_one_image(name: str, digits: Digits) -> None:
         (APGD, {"loss": "hinge"}, "expected loss to be one of cross_entropy"),
         (APGD, {"targets": -1}, "expected targets >= 0"),
         (FAB, {"restarts": 0}, "expected restarts > 0"),
+        (Strongest, {"budget": "huge"}, "expected budget to be one of quick, whole"),
         (ArtAutoAttack, {"steps": 0}, "expected steps > 0"),
     ],
 )
@@ -287,7 +291,7 @@ def test_the_plugin_registers_its_attacks() -> None:
     robench_register(register)
     assert set(seen) >= {
         *("fgsm", "fgsm_weak", "fgsm_medium", "fgsm_strong", "pgd", "bim", "mim", "cw"),
-        *("normal_noise", "uniform_noise", "square", "art_autoattack"),
+        *("normal_noise", "uniform_noise", "square", "strongest", "art_autoattack"),
         *("apgd", "fab", "autoattack"),
     }
     assert seen["fgsm_weak"] == FGSM(eps="weak")

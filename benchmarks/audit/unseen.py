@@ -1,0 +1,78 @@
+"""Somebody else's networks: recipes, and the truth that their makers measured.
+
+The folder holds `recipes.py` with RECIPES, by name a recipe with `built` and `make(data)`, which
+gives `module`, `adaptive`, `randomised`, `samples` and `black_box`; `data.py`, which loads a data
+set; and `truth.json`, a list of {name, built, data, norm, eps, clean, naive, plain, adaptive, label}.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from robench.core.data import Split
+from robench.core.threat import Threat
+from tests.audit.zoo.exhibit import Exhibit, shipped
+from tests.audit.zoo.lessons import Lesson
+
+if TYPE_CHECKING:
+    from benchmarks.audit.calibrate import Case
+
+
+def unseen(folder: Path, options: Namespace) -> Iterator[Case]:
+    """The networks of a folder, in the order of its truths, on the first of its test images."""
+    from benchmarks.audit.calibrate import Case
+
+    sys.path.insert(0, str(folder))
+    recipes = importlib.import_module("recipes").RECIPES
+    truths = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    wanted = set(options.models.split(",")) if options.models else set(recipes)
+    made: dict[tuple[str, str], Any] = {}
+    data: dict[str, Any] = {}
+    for truth in truths:
+        name, where = truth["name"], truth["data"]
+        if name not in wanted:
+            continue
+        if where not in data:
+            data[where] = load(where)
+        if (name, where) not in made:
+            made[name, where] = recipes[name].make(data[where])
+        one = made[name, where]
+        exhibit = Exhibit(name, shipped(one.module, one.randomised), one.module)
+        test = split(data[where], "test", options.images)
+        lesson = Lesson(test, test, Threat(truth["norm"], truth["eps"]), epochs=0, width=0)
+        numbers = share(truth["naive"]), share(truth["adaptive"])
+        yield Case(name, where, exhibit, lesson, truth["built"], truth["label"], *numbers)
+
+
+def load(name: str) -> Any:
+    """A data set of the folder's `data.py`: by its `load`, or a function of the data set's name."""
+    module = importlib.import_module("data")
+    make = getattr(module, "load", None) or (lambda name: getattr(module, name)())
+    return make(name)
+
+
+def split(data: Any, part: str, count: int) -> Split:
+    """Images and labels of a part, as `part.images` or `part_images`, floats or bytes."""
+    inner = getattr(data, part, None)
+    images, labels = (
+        getattr(inner, name) if hasattr(inner, name) else getattr(data, f"{part}_{name}")
+        for name in ("images", "labels")
+    )
+    pixels: Tensor = torch.as_tensor(images)[:count]
+    if pixels.is_floating_point():
+        pixels = (255 * pixels).round()
+    return Split(pixels.to(torch.uint8), torch.as_tensor(labels)[:count].long())
+
+
+def share(number: float) -> float:
+    """An accuracy in [0,1], given so or in percent."""
+    return number / 100 if number > 1 else number

@@ -1,0 +1,46 @@
+"""The strongest attack: strongest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from robench import require
+from robench_attacks.engine import JudgedAttack
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from robench import Threat
+    from robench.search import Target
+
+BUDGETS = ("quick", "whole")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strongest(JudgedAttack):
+    """A cascade as strong as AutoAttack in a fraction of its time, judged on the deployed model.
+
+    `robench.search.StrongestSearch` has the stages and what they spend on an image.
+    """
+
+    batch: ClassVar[int] = 1000
+
+    budget: Literal["quick", "whole"] = "whole"
+    """whole: all of it; quick: two short climbs, for a first look."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.budget in BUDGETS,
+            f"expected budget to be one of {', '.join(BUDGETS)}, got {self.budget!r}",
+        )
+
+    def candidates(
+        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """The cascade, until the deployed model is wrong."""
+        from robench.search import StrongestSearch
+
+        return StrongestSearch(budget=self.budget).run(target, images, labels, threat, rng)

@@ -1,0 +1,54 @@
+"""How much does the strongest search break of what still holds?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from robench.audit.verdict import share_finding
+from robench.core.record import Finding
+from robench.plugin.components import Check
+from robench.plugin.trial import Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cascade(Check):
+    """The `strongest` search tells how much holds, where the other checks tell why."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Counts images that it breaks and nothing before did; they speak against no system.
+
+        A thrifty audit leaves a randomised model alone: this search averages every gradient.
+        """
+        if trial.thrifty and trial.randomised:
+            return
+        yield _broken(trial, "strongest", {"the twin": trial.system.twin})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherForms(Check):
+    """The same on every module whose gradient did better than the twin's own.
+
+    A gradient that misled once is not believed twice.
+    """
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Counts images that it breaks and nothing before did."""
+        if trial.forms:
+            yield _broken(trial, "strongest_elsewhere", trial.forms)
+
+
+def _broken(trial: Trial, check: str, modules: Mapping[str, nn.Module]) -> Finding:
+    before = trial.held.clone()
+    for name, module in modules.items():
+        trial.strongest(f"strongest on {name}", module)
+    return share_finding(
+        check,
+        before & ~trial.held,
+        len(trial),
+        f"the strongest search on {', '.join(modules)} breaks {{share}} of {{n}} images that held "
+        "before",
+        suspect=1.0,
+    )

@@ -1,0 +1,69 @@
+"""Does the gradient predict what the deployed model does a small step away?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from robench.audit.verdict import BENT, FRACTURED, share_finding
+from robench.base.seeds import generator
+from robench.core.record import Finding
+from robench.core.system import forward
+from robench.plugin.components import Check
+from robench.plugin.trial import Trial
+from robench.search import Scores, secants
+
+PREDICTED = 0.8
+"""Cosine with the differences below which a gradient predicts little of them."""
+ADDITIVE, BEHIND = 0.9, 0.1
+"""Cosine from which on the differences add up, so that some gradient would predict them; how far a
+bent one's own lies below that."""
+BENT_LIMIT = 0.25
+"""Share of images, at the lower end of its interval, with a gradient that is not the scores'."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientSecants(Check):
+    """Finite differences of the deployed model's logits, against its twin's gradient.
+
+    Where they add up and the gradient does not predict them, it is another function's. Where they
+    do not add up either, as after rounding to 4 bits, no gradient could: that alone is no masking,
+    but nothing that gradients fail to break counts as robust.
+    """
+
+    images: int = 20
+    """Images tried, the first that are right clean."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """Counts images with a bent gradient, and with any that predicts little."""
+        index = trial.reference.index[: self.images]
+        if trial.randomised or len(index) == 0:
+            return
+        logits = getattr(trial.system.deployed, "logits", None)
+        scores: Scores = logits or (lambda images: forward(trial.system.twin, images))
+        found = secants(
+            trial.system.twin,
+            lambda images: scores(images).float(),
+            trial.images[index],
+            trial.labels[index],
+            trial.threat,
+            generator(trial.seed, "audit", "secants"),
+        )
+        lost = found.predicted < PREDICTED
+        middle = float(found.predicted.median())
+        yield share_finding(
+            BENT,
+            (found.additive >= ADDITIVE) & (found.predicted < found.additive - BEHIND),
+            len(index),
+            "on {share} of {n} images finite differences of the deployed model add up, and the "
+            f"gradient does not predict them (median correlation {middle:.2f})",
+            suspect=BENT_LIMIT,
+        )
+        yield share_finding(
+            FRACTURED,
+            lost,
+            len(index),
+            "on {share} of {n} images the gradient predicts little of what a small step changes, "
+            "so that what it fails to break says little",
+            suspect=1.0,
+        )

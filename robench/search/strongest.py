@@ -1,0 +1,225 @@
+"""The strongest search: cheap climbs for all, dear ones for what is nearly broken, then queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat
+from robench.search.climb import Attacked, climb, rows_at_once
+from robench.search.gradient import searching
+from robench.search.legal import Legal
+from robench.search.losses import TargetedLoss, margin, probability_margin
+from robench.search.secant import secant
+from robench.search.square import SquareSearch
+from robench.search.target import Target
+
+Draw = Callable[[Legal, torch.Generator], Tensor]
+"""Draws a start in each of M balls: (M, C, H, W)."""
+
+Budget = Literal["quick", "whole"]
+
+
+def _clean(legal: Legal, rng: torch.Generator) -> Tensor:
+    del rng
+    return legal.images
+
+
+def _uniform(legal: Legal, rng: torch.Generator) -> Tensor:
+    return legal.draw(rng)
+
+
+def _corners(legal: Legal, rng: torch.Generator) -> Tensor:
+    return _edge(legal, tuple(legal.images.shape), rng)
+
+
+def _stripes(legal: Legal, rng: torch.Generator) -> Tensor:
+    count, channels, _, width = legal.images.shape
+    return _edge(legal, (count, channels, 1, width), rng)
+
+
+def _edge(legal: Legal, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
+    """Eps up or down, drawn for `shape` and repeated over the rest of the image."""
+    signs = torch.randint(2, shape, generator=rng) * 2 - 1
+    return legal.project(legal.images + legal.radius * signs.to(legal.images))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Climbs of one kind, on the images that hold."""
+
+    loss: TargetedLoss
+    steps: int
+    start: Draw
+    targets: int | None = None
+    """Target classes at most, the nearest first by all that was seen; None: untargeted."""
+    share: float = 1.0
+    """Share of the images, the nearest first; at least `FEW`."""
+    restarts: int = 1
+
+
+# What no climb of ten steps breaks is mostly broken by another class, another start or never; a
+# start on stripes is Square's, and finds what uniform ones do not.
+STAGES: dict[Budget, tuple[Stage, ...]] = {
+    "quick": (
+        Stage(loss=probability_margin, steps=10, start=_clean),
+        Stage(loss=margin, steps=10, start=_stripes, targets=3),
+    ),
+    "whole": (
+        Stage(loss=probability_margin, steps=10, start=_clean),
+        Stage(loss=margin, steps=10, start=_stripes, targets=3),
+        Stage(loss=margin, steps=10, start=_corners, targets=9, share=0.4),
+        Stage(loss=margin, steps=30, start=_uniform, targets=3, share=0.15),
+        Stage(
+            loss=probability_margin, steps=50, start=_stripes, targets=2, share=0.05, restarts=10
+        ),
+    ),
+}
+FEW = 8
+# Beyond this margin the softmax is flat in float32, and the logits themselves are climbed.
+SATURATED = 15.0
+# Evaluations of a randomised twin that are averaged.
+SAMPLES = 8
+
+# Images whose secant is measured. Above `SOUND` (median) gradients tell the truth, below `BENT`
+# they do not: queries then come before the dear climbs.
+SECANT_IMAGES = 32
+SOUND, BENT = 0.9, 0.3
+# Images and queries that tell whether queries win, where gradients are sound and where not.
+PROBE = {True: (16, 320), False: (32, 1250)}
+# Both grow, up to these queries of each image, while more than this share of a group is broken.
+QUERIES, GROWTH, WIN = 5000, 4, 1 / 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrongestSearch:
+    """A cascade that breaks what an ensemble of attacks breaks, in a fraction of its time.
+
+    The climbs are APGD's (Croce & Hein, 2020); `STAGES` lists them. An image that holds to the end
+    costs 40 gradients, the nearest 40 % 130, the nearest 15 % 220 and the nearest 5 % 1,220, each
+    with one query: some 140 on average, more where fewer than 160 hold. A probe costs 16 images 320
+    queries, or 32 images 1,250 where gradients bend; where queries win, every image 6,600 at most.
+    A randomised twin costs `SAMPLES` times all this. Raises ConfigError for an unknown budget.
+    """
+
+    budget: Budget = "whole"
+    """quick: two short climbs, 40 gradients an image at most; whole: all of it."""
+
+    def __post_init__(self) -> None:
+        if self.budget not in STAGES:
+            raise ConfigError(
+                f"expected budget to be one of {', '.join(STAGES)}, got {self.budget!r}"
+            )
+
+    def run(
+        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """Search candidates for float32 images in [0,1], shape (N, C, H, W), on their device.
+
+        `rng` is a CPU generator. Candidates are legal under the threat, its grid included, so what
+        is returned is what was judged; for an image that holds it is the nearest one met.
+        """
+        with searching(target.twin):
+            attacked = Attacked(target, images, labels, threat, SAMPLES if target.randomised else 1)
+            first, *rest = STAGES[self.budget]
+            _climbs(attacked, first, rng)
+            trust = _trust(attacked, rng) if self.budget == "whole" else 1.0
+            if trust < BENT:
+                _queries(attacked, sound=False, rng=rng)
+            for stage in rest:
+                _climbs(attacked, stage, rng)
+            attacked.judge_nearest()
+            if self.budget == "whole" and trust >= BENT:
+                _queries(attacked, sound=trust >= SOUND, rng=rng)
+        return attacked.points.contiguous()
+
+
+def _climbs(attacked: Attacked, stage: Stage, rng: torch.Generator) -> None:
+    """Run a stage."""
+    index = _nearest(attacked)
+    if stage.share < 1:
+        index = index[: max(FEW, round(stage.share * len(index)))]
+    if len(index) == 0:
+        return
+    loss = stage.loss
+    if attacked.closeness[index].median() < -SATURATED:
+        loss = margin
+    rows, targets = index, None
+    if stage.targets is not None:
+        rows, targets = _rivals(attacked, index, stage.targets)
+        targets = targets.repeat(stage.restarts)
+
+    def start(at: Tensor) -> Tensor:
+        return stage.start(attacked.legal(at), rng)
+
+    climb(attacked, rows.repeat(stage.restarts), targets, start, loss, stage.steps)
+
+
+def _nearest(attacked: Attacked) -> Tensor:
+    """The images that hold, the nearest to an error first."""
+    index = attacked.index
+    return index[attacked.closeness[index].argsort(descending=True, stable=True)]
+
+
+def _rivals(attacked: Attacked, index: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Rows of each image with each of its `count` nearest classes, and those classes."""
+    count = min(count, attacked.gaps.shape[1] - 1)
+    targets = attacked.gaps[index].topk(count, dim=1).indices
+    return index.repeat_interleave(count), targets.flatten()
+
+
+def _trust(attacked: Attacked, rng: torch.Generator) -> float:
+    """How well gradients predict differences: the median image's secant; 1 where none holds."""
+    index = attacked.index
+    index = index[torch.randperm(len(index), generator=rng)[:SECANT_IMAGES].to(index.device)]
+    # One random answer minus another is noise, whatever the gradient is worth.
+    if len(index) == 0 or attacked.target.randomised:
+        return 1.0
+    images, labels, target = attacked.images[index], attacked.labels[index], attacked.target
+    sound = secant(target.twin, target.scores, images, labels, attacked.threat, rng)
+    return float(sound.median())
+
+
+def _queries(attacked: Attacked, *, sound: bool, rng: torch.Generator) -> None:
+    """Ask for scores alone: a few images first; while that wins more of them, and more each."""
+    size, queries = PROBE[sound]
+    done = torch.zeros_like(attacked.holds)
+    while True:
+        index = _nearest(attacked)
+        index = index[~done[index]]
+        half = (size + 1) // 2
+        others = index[half:][torch.randperm(len(index[half:]), generator=rng).to(index.device)]
+        group = torch.cat([index[:half], others[: size - half]])
+        if len(group) == 0:
+            return
+        _square(attacked, group, queries, rng)
+        broken = len(group) - int(attacked.holds[group].sum())
+        if broken <= WIN * len(group):
+            return
+        done[group] = queries == QUERIES
+        size, queries = GROWTH * size, min(GROWTH * queries, QUERIES)
+
+
+def _square(attacked: Attacked, index: Tensor, queries: int, rng: torch.Generator) -> None:
+    """The Square attack on the scores of the target, means over answers of a randomised one."""
+    target, samples = attacked.target, attacked.samples
+
+    def scores(images: Tensor) -> Tensor:
+        total = target.scores(images)
+        for _ in range(samples - 1):
+            total = total + target.scores(images)
+        return total / samples
+
+    images, labels = attacked.images[index], attacked.labels[index]
+    search = SquareSearch(queries=queries)
+    parts = [
+        search.run(scores, images[part], labels[part], attacked.threat, rng)
+        for part in torch.arange(len(index), device=index.device).split(rows_at_once(images))
+    ]
+    found = torch.cat(parts)
+    attacked.judge(index, found, margin(scores(found), labels))
