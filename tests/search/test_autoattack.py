@@ -29,7 +29,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
             FabSearch(steps=5, targets=9).run,
         )
     }
-    monkeypatch.setattr(autoattack, "VERSIONS", short)
+    monkeypatch.setattr(autoattack, "VARIANTS", short)
 
 
 @pytest.mark.parametrize("grid", [False, True])
@@ -52,11 +52,11 @@ def test_a_linear_network_is_broken_wherever_it_can_be(name: str, norm: str, gri
 def test_the_ensemble_keeps_what_each_part_broke(norm: str) -> None:
     images, labels = middle()
     threat = Threat(norm, float(nearest(images, labels, norm).median()))
-    whole = AutoAttackSearch(version="standard")
+    whole = AutoAttackSearch(variant="standard")
     found = whole.run(Target.of(Linear()), images, labels, threat, rng())
     assert threat.contains(found, images).all()
     held = Linear()(found).argmax(1) == labels
-    for part in autoattack.VERSIONS["standard"]:
+    for part in autoattack.VARIANTS["standard"]:
         alone = part(Target.of(Linear()), images, labels, threat, rng())
         assert (Linear()(alone).argmax(1) == labels)[held].all()
 
@@ -72,7 +72,7 @@ def test_where_only_the_twin_is_fooled_the_search_goes_on() -> None:
 
     twin = Linear()
     target = Target(twin, wrong, Target.of(twin).scores)
-    AutoAttackSearch(version="standard").run(target, images, labels, Threat("linf", 0.2), rng())
+    AutoAttackSearch(variant="standard").run(target, images, labels, Threat("linf", 0.2), rng())
     assert asked[0] == asked[-1] == len(images)
     assert len(asked) > 10
 
@@ -87,14 +87,14 @@ def test_few_classes_have_fewer_targets(name: str, classes: int) -> None:
     assert (twin(found).argmax(1) != labels).all()
 
 
-def test_the_versions_have_the_parameters_of_the_published_code() -> None:
-    def said(version: str) -> list[object]:
-        return [getattr(part, "__self__", part) for part in autoattack.VERSIONS[version]]
+def test_the_variants_have_the_parameters_of_the_published_code() -> None:
+    def said(variant: str) -> list[object]:
+        return [getattr(part, "__self__", part) for part in autoattack.VARIANTS[variant]]
 
     ce = ApgdSearch(steps=100, loss="cross_entropy")
     apgd_t = ApgdSearch(steps=100, loss="dlr", targets=9)
     fab_t = FabSearch(steps=100, targets=9)
-    square = autoattack.VERSIONS["standard"][-1]
+    square = autoattack.VARIANTS["standard"][-1]
     assert said("standard") == [ce, apgd_t, fab_t, square]
     assert said("plus") == [
         ApgdSearch(steps=100, loss="cross_entropy", restarts=5),
@@ -112,8 +112,8 @@ def test_the_versions_have_the_parameters_of_the_published_code() -> None:
 
 
 def test_an_unknown_version_is_refused() -> None:
-    with pytest.raises(ConfigError, match="expected version to be one of standard, plus, rand"):
-        AutoAttackSearch(version="extra")
+    with pytest.raises(ConfigError, match="expected variant to be one of standard, plus, rand"):
+        AutoAttackSearch(variant="extra")
 
 
 @pytest.mark.parametrize(
