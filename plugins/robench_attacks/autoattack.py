@@ -99,8 +99,9 @@ class AutoAttack(JudgedAttack):
     """
 
     variant: Literal["standard", "plus", "rand"] = "standard"
-    """The published code's version. standard: APGD, targeted APGD, targeted FAB and Square; plus: restarts and untargeted parts
-    besides; rand: APGD averaging 20 evaluations, for randomised models."""
+    """The published code's version. standard: APGD, targeted APGD, targeted FAB and Square; plus:
+    restarts and untargeted parts besides; rand: APGD averaging 20 evaluations, for randomised
+    models."""
 
     def candidates(
         self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator

@@ -1,4 +1,4 @@
-"""APGD and AutoAttack: what linear networks allow, the deployed model's word, the versions."""
+"""APGD and AutoAttack: what linear networks allow, the deployed model's word, the variants."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_the_variants_have_the_parameters_of_the_published_code() -> None:
     assert autoattack.QUERIES == 5000
 
 
-def test_an_unknown_version_is_refused() -> None:
+def test_an_unknown_variant_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected variant to be one of standard, plus, rand"):
         AutoAttackSearch(variant="extra")
 
