@@ -98,9 +98,10 @@ class AutoAttack(JudgedAttack):
     it, and an image counts as broken when the deployed model is wrong.
     """
 
-    version: Literal["standard", "plus", "rand"] = "standard"
-    """standard: APGD, targeted APGD, targeted FAB and Square; plus: restarts and untargeted parts
-    besides; rand: APGD averaging 20 evaluations, for randomised models."""
+    variant: Literal["standard", "plus", "rand"] = "standard"
+    """The published code's version. standard: APGD, targeted APGD, targeted FAB and Square; plus:
+    restarts and untargeted parts besides; rand: APGD averaging 20 evaluations, for randomised
+    models."""
 
     def candidates(
         self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
@@ -108,7 +109,7 @@ class AutoAttack(JudgedAttack):
         """What the ensemble breaks."""
         from robench.search import AutoAttackSearch
 
-        return AutoAttackSearch(version=self.version).run(target, images, labels, threat, rng)
+        return AutoAttackSearch(variant=self.variant).run(target, images, labels, threat, rng)
 
 
 def _require_targets(targets: int) -> None:

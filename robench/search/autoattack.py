@@ -33,7 +33,7 @@ def _apgd(loss: str, restarts: int = 1, samples: int = 1) -> Part:
 _APGD_T: Part = ApgdSearch(steps=STEPS, loss="dlr", targets=TARGETS).run
 _FAB_T: Part = FabSearch(steps=STEPS, targets=TARGETS).run
 
-VERSIONS: dict[str, Sequence[Part]] = {
+VARIANTS: dict[str, Sequence[Part]] = {
     "standard": (_apgd("cross_entropy"), _APGD_T, _FAB_T, _square),
     "plus": (
         _apgd("cross_entropy", restarts=5),
@@ -56,15 +56,15 @@ class AutoAttackSearch:
     DLR and untargeted FAB; `rand` is APGD on cross-entropy and DLR with 20 evaluations a step, for
     randomised models. Data with fewer than ten classes have fewer targets. Square's schedule is
     scaled to its queries, which the published code leaves off. Raises ConfigError for an unknown
-    version.
+    variant.
     """
 
-    version: str
+    variant: str
 
     def __post_init__(self) -> None:
-        if self.version not in VERSIONS:
-            known = ", ".join(VERSIONS)
-            raise ConfigError(f"expected version to be one of {known}, got {self.version!r}")
+        if self.variant not in VARIANTS:
+            known = ", ".join(VARIANTS)
+            raise ConfigError(f"expected variant to be one of {known}, got {self.variant!r}")
 
     def run(
         self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
@@ -76,7 +76,7 @@ class AutoAttackSearch:
         """
         found = threat.project(images, images)
         holds = ~target.wrong(found, labels)
-        for number, part in enumerate(VERSIONS[self.version]):
+        for number, part in enumerate(VARIANTS[self.variant]):
             index = holds.nonzero()[:, 0]
             if len(index) == 0:
                 break

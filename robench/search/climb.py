@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -312,7 +313,7 @@ def _wide(like: Tensor) -> tuple[int, ...]:
     return (-1, *[1] * (like.dim() - 1))
 
 
-def _take(part: Tensor | Legal | None, at: Tensor) -> Tensor | Legal | None:
+def _take(part: Any, at: Tensor) -> Any:
     if part is None:
         return None
     return part.of(at) if isinstance(part, Legal) else part[at]

@@ -50,14 +50,13 @@ def dlr(logits: Tensor, labels: Tensor, targets: Tensor | None = None) -> Tensor
     """Difference of logits ratio, which no scale or shift of the logits changes: shape (N,).
 
     Croce & Hein (2020), eq. 6: the margin over the distance of the largest logit to the third
-    largest; with targets, eq. 7: over that to the mean of the third and the fourth. With three
-    classes the third stands in for the mean; with two there is none, and it is the margin itself,
-    whose direction is the same.
+    largest; with targets, eq. 7: over that to the mean of the third and the fourth. With too few
+    classes for that it is the margin itself.
     """
     difference = margin(logits, labels, targets)
-    if logits.shape[1] < 3:
+    kept = 3 if targets is None else 4
+    if logits.shape[1] < kept:
         return difference
-    kept = 3 if targets is None else min(4, logits.shape[1])
     top = logits.topk(kept, dim=1).values
     return difference / (top[:, 0] - top[:, 2:].mean(1) + 1e-12)
 

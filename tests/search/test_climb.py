@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.core.threat import Threat
-from robench.search import Attacked, Target, climb, probability_margin, rival_margin
+from robench.search import Attacked, Target, climb, margin, probability_margin
 from robench.search.climb import best_rows
 from tests.search.linear import Linear, linear
 
@@ -21,7 +21,7 @@ def to_all(state: Attacked, steps: int = 20) -> None:
     index = state.index
     targets = state.gaps[index].topk(state.gaps.shape[1] - 1, dim=1).indices
     rows = index.repeat_interleave(targets.shape[1])
-    climb(state, rows, targets.flatten(), lambda at: state.images[at], rival_margin, steps)
+    climb(state, rows, targets.flatten(), lambda at: state.images[at], margin, steps)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -108,7 +108,7 @@ def test_a_random_judge_is_not_asked_again_about_less() -> None:
     twin = Target.of(given.net)
     state = attacked(given, target=Target(given.net, never, twin.scores, randomised=True))
     for _ in range(3):
-        climb(state, state.index, None, lambda at: state.images[at], rival_margin, 30)
+        climb(state, state.index, None, lambda at: state.images[at], margin, 30)
     assert state.holds.all()
     # Each climb alone asks 30 times about every image that the twin gets wrong.
     assert sum(asked) < 20 + 30 * int(given.broken("linf", given.eps("linf")).sum())
@@ -126,7 +126,7 @@ def test_a_random_twin_is_averaged() -> None:
     target = Target.of(Noisy(), randomised=True)
     state = Attacked(target, given.images, given.labels, Threat("linf", 0.001), samples=5)
     asked.clear()
-    climb(state, state.index[:1], None, lambda at: state.images[at], rival_margin, 2)
+    climb(state, state.index[:1], None, lambda at: state.images[at], margin, 2)
     assert asked[:5] == [1] * 5
 
 
