@@ -222,7 +222,10 @@ class _Rows:
     def keep(self, mask: Tensor) -> _Rows:
         """The rows that `mask` (M,) is true for."""
         at = mask.nonzero()[:, 0]
-        return _Rows(**{field.name: _take(getattr(self, field.name), at) for field in fields(self)})
+        parts: dict[str, Any] = {
+            field.name: _take(getattr(self, field.name), at) for field in fields(self)
+        }
+        return _Rows(**parts)
 
     def look(self, attacked: Attacked, loss: TargetedLoss, *, differentiate: bool) -> None:
         """Judge the iterate, and take the loss and its gradient there."""

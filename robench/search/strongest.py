@@ -216,7 +216,7 @@ def _square(attacked: Attacked, index: Tensor, queries: int, rng: torch.Generato
         return total / samples
 
     images, labels = attacked.images[index], attacked.labels[index]
-    search = SquareSearch(queries=queries)
+    search = SquareSearch(queries=queries, ties=True)
     parts = [
         search.run(scores, images[part], labels[part], attacked.threat, rng)
         for part in torch.arange(len(index), device=index.device).split(rows_at_once(images))
