@@ -37,7 +37,10 @@ def evaluated(places: Places, compressor: str, **options: object) -> Record:
     )
 
 
-@pytest.fixture(scope="module", params=["qat_int8", "ptq_int8"])
+QAT = pytest.param("qat_int8", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[QAT, "ptq_int8"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an int8 record."""
     root = tmp_path_factory.mktemp("made")

@@ -23,10 +23,11 @@ PROGRAMS = sorted(RECORDS.glob(f"*/{PROGRAM}"))
 COMPLETE = [path for path in PROGRAMS if (path.parent / EXAMPLES).is_file()]
 VERIFIABLE = [path for path in COMPLETE if "digits" in read(path.parent).config["dataset"]]
 """Digits come with the distribution; the other data sets may be absent."""
+SLOW = pytest.mark.slow
 
 
 def chosen(program: Path) -> list[str]:
-    """The defenses of a program's record; a smoothed one takes a minute to verify."""
+    """The defenses of a program's record; one of them is verified by the fast tests."""
     return [*read(program.parent).config["defense"]]
 
 
@@ -39,7 +40,7 @@ def test_there_are_published_programs() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, marks=[pytest.mark.slow] if "intrs" in chosen(path) else [])
+        pytest.param(path, marks=[] if chosen(path) == ["adversarial_training"] else [SLOW])
         for path in VERIFIABLE
     ],
     ids=lambda path: path.parent.name,
