@@ -319,7 +319,7 @@ def said(options: argparse.Namespace, version: str | None) -> str:
         return "pyautoattack is not installed: the original's side is left out"
     where = "read from an earlier run where it has one" if options.stored else "run beside it"
     return (
-        f"{options.attack} against pyautoattack {version or '(not installed)'} standard ({where}), "
+        f"{options.attack} against pyautoattack {version or 'as stored'}, standard ({where}), "
         f"{options.images} images, Linf, one thread; seconds are processor time"
     )
 
