@@ -30,6 +30,10 @@ MEANING = {
 }
 
 
+WIDE = 150
+"""Columns of a terminal from which on the attack table also says what each search asked for."""
+
+
 def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
     """Print a record's title, tables, verdicts, warnings and folder, or its JSON."""
     if json:
@@ -97,8 +101,8 @@ def _attack_table(record: Record) -> Shown:
     names = ["attacked accuracy", "robust accuracy"]
     names += ["audited accuracy"] * audits + ["certified accuracy"] * certificates
     counted = any(row.gradients is not None for row in record.rows)
-    costs = ["gradients", "queries"] if counted else []
-    images = "; gradients and queries: mean an image" if counted else ""
+    costs = ["gradients", "queries"] if counted and console().width >= WIDE else []
+    images = "; gradients and queries: mean an image" if costs else ""
     shown = table(
         *ROW,
         numbers=(*names, *costs, "seconds"),
