@@ -143,7 +143,8 @@ def _spent(record: Record) -> str:
     found: dict[str, list[AttackRow]] = {}
     for row in record.rows:
         if row.gradients is not None:
-            name = row.attack if row.access == "white_box" else f"{row.attack} ({row.access})"
+            usual = row.access in ("white_box", "none")
+            name = row.attack if usual else f"{row.attack} ({row.access})"
             found.setdefault(name, []).append(row)
     costs = (
         f"{name} {_range(row.gradients for row in rows)} + {_range(row.queries for row in rows)}"
