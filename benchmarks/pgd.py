@@ -1,4 +1,4 @@
-"""PGD-10 on cnn4: the attack component against the plainest good loop, and ART's own.
+"""PGD-10 and FGSM on cnn4: the components against the plainest good loop, and ART's own.
 
     python benchmarks/pgd.py [--rounds N] [--threads N] [--batches N]
 
@@ -8,6 +8,11 @@ documentation uses it, which differentiates the weights along with the images; `
 same class behind robench, which freezes them. Time is the processor time of the process, so that
 other work on the machine counts less. Printed is the median of the per-round
 ratios and their range.
+
+The line `FGSM` has for its ratio three lines that do nothing else. What the component takes besides
+is the same for any number of images, and shows on the smallest networks alone: it seeds and puts
+back the global generators, freezes the twin, and asks it about one image before the search, since
+the published examples of random twins were drawn after that answer.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from torch import Tensor, nn
 
 from robench.base.machine import keep_memory
 from robench.core.threat import Threat
-from robench_attacks import PGD
+from robench_attacks import FGSM, PGD
 from robench_data.cnn4 import CNN4
 
 STEPS, EPS, BATCH = 10, 0.3, 250
@@ -46,6 +51,20 @@ def plain_pgd(net: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generat
         (gradient,) = torch.autograd.grad(loss, x)
         x = torch.clamp(x.detach() + STEP_SIZE * gradient.sign(), low, high)
     return x
+
+
+def plain_fgsm(net: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+    """FGSM and nothing else."""
+    del rng
+    x = images.clone(memory_format=torch.channels_last).requires_grad_()
+    (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(net(x), labels), x)
+    return (images + EPS * gradient.sign()).clamp(0, 1)
+
+
+def fgsm(
+    net: nn.Module, threat: Threat, images: Tensor, labels: Tensor, rng: torch.Generator
+) -> Tensor:
+    return FGSM().run(net, images, labels, threat, rng)
 
 
 def component(
@@ -92,6 +111,8 @@ def main() -> None:
         "robench": partial(component, "robench", net, threat),
         "engine=art": partial(component, "art", net, threat),
         "stock ART": partial(stock_art, trainable),
+        "three lines": partial(plain_fgsm, net),
+        "FGSM": partial(fgsm, net, threat),
     }
     times: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(options.rounds + 1):
@@ -102,9 +123,9 @@ def main() -> None:
                 side(part, labels, rng)
             if turn:  # the first round warms up
                 times[name].append(time.process_time() - start)
-    plain = times["plain loop"]
     for name, taken in times.items():
-        ratios = [mine / base for mine, base in zip(taken, plain, strict=True)]
+        base = times["three lines" if name in ("three lines", "FGSM") else "plain loop"]
+        ratios = [mine / plain for mine, plain in zip(taken, base, strict=True)]
         print(
             f"{name:12} {statistics.median(taken):6.3f} s   ratio {statistics.median(ratios):.3f} "
             f"({min(ratios):.3f} .. {max(ratios):.3f})"

@@ -1,4 +1,4 @@
-"""The audit against networks whose truth was measured: python -m benchmarks.audit.calibrate [--help].
+"""The audit against networks of known truth: `python -m benchmarks.audit.calibrate`.
 
 Prints the tables of docs/explanation/audit.md: each network of the zoo of tests/audit, what is true
 of it (`truth.py`), what the audit says, with several seeds, and what it missed and slandered. With

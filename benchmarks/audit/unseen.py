@@ -2,7 +2,7 @@
 
 The folder holds `recipes.py` with RECIPES, by name a recipe with `built` and `make(data)`, which
 gives `module`, `adaptive`, `randomised`, `samples` and `black_box`; `data.py`, which loads a data
-set; and `truth.json`, a list of {name, built, data, norm, eps, clean, naive, plain, adaptive, label}.
+set; and `truth.json`, a list of {name, built, data, norm, eps, naive, adaptive, label, ...}.
 """
 
 from __future__ import annotations

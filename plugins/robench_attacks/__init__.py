@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from robench import Register, hookimpl
-from robench_attacks.autoattack import ArtAutoAttack
+from robench_attacks.autoattack import APGD, FAB, ArtAutoAttack, AutoAttack
 from robench_attacks.carlini import CW
 from robench_attacks.gradient import BIM, FGSM, MIM, PGD
 from robench_attacks.noise import NormalNoise, UniformNoise
@@ -28,5 +28,8 @@ def robench_register(register: Register) -> None:
     register("attack", "normal_noise", NormalNoise)
     register("attack", "uniform_noise", UniformNoise)
     register("attack", "square", Square)
+    register("attack", "apgd", APGD)
+    register("attack", "fab", FAB)
+    register("attack", "autoattack", AutoAttack)
     register("attack", "art_autoattack", ArtAutoAttack)
     register("attack", "strongest", Strongest)

@@ -1,28 +1,127 @@
-"""ART's collection of attacks: art_autoattack."""
+"""AutoAttack and its parts: apgd, fab, autoattack; and ART's collection, art_autoattack."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from robench import Attack, require_positive
-from robench_attacks.engine import art_norm
+from robench import Attack, require, require_positive
+from robench_attacks.engine import JudgedAttack, art_norm
+from robench_attacks.gradient import LOSSES
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from robench import Threat
+    from robench.search import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class APGD(JudgedAttack):
+    """Auto-PGD (Croce & Hein, 2020): momentum, and steps that halve themselves."""
+
+    steps: int = 100
+    """Gradient steps."""
+    restarts: int = 1
+    """Random starts; each after the first attacks the images that still hold."""
+    loss: str = "cross_entropy"
+    """cross_entropy, margin, dlr or probability_margin."""
+    targets: int = 0
+    """Classes climbed to, the likeliest first (9 with loss=dlr is AutoAttack's APGD-T); 0: away
+    from the label."""
+    samples: int = 1
+    """Evaluations averaged at each step: expectation over the randomness of the twin."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(steps=self.steps, restarts=self.restarts, samples=self.samples)
+        _require_targets(self.targets)
+        require(
+            self.loss in LOSSES,
+            f"expected loss to be one of {', '.join(LOSSES)}, got {self.loss!r}",
+        )
+
+    def candidates(
+        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """Climbs from random starts, every iterate judged."""
+        from robench.search import ApgdSearch
+
+        search = ApgdSearch(
+            steps=self.steps,
+            loss=self.loss,
+            targets=self.targets,
+            restarts=self.restarts,
+            samples=self.samples,
+        )
+        return search.run(target, images, labels, threat, rng)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FAB(JudgedAttack):
+    """Fast adaptive boundary attack (Croce & Hein, 2020): the nearest error, if it lies within eps.
+
+    As a part of AutoAttack it works inside a ball: an image stops at its first error there, and one
+    whose errors all lie farther out is returned as it is.
+    """
+
+    steps: int = 100
+    """Steps to linearised boundaries, from each start."""
+    targets: int = 9
+    """Classes tried, the likeliest first; 0: at each step the nearest, which differentiates every
+    logit."""
+    restarts: int = 1
+    """Starts for each class; those after the first at random, half of eps away."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(steps=self.steps, restarts=self.restarts)
+        _require_targets(self.targets)
+
+    def candidates(
+        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """The nearest errors inside the ball; else the clean images."""
+        from robench.search import FabSearch
+
+        search = FabSearch(steps=self.steps, targets=self.targets, restarts=self.restarts)
+        return search.run(target, images, labels, threat, rng)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoAttack(JudgedAttack):
+    """AutoAttack (Croce & Hein, 2020) with the parameters of its published code, in robench's body.
+
+    Each attack works on what the ones before it left, on the 8-bit grid where the threat asks for
+    it, and an image counts as broken when the deployed model is wrong.
+    """
+
+    variant: Literal["standard", "plus", "rand"] = "standard"
+    """The published code's version. standard: APGD, targeted APGD, targeted FAB and Square; plus:
+    restarts and untargeted parts besides; rand: APGD averaging 20 evaluations, for randomised
+    models."""
+
+    def candidates(
+        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """What the ensemble breaks."""
+        from robench.search import AutoAttackSearch
+
+        return AutoAttackSearch(variant=self.variant).run(target, images, labels, threat, rng)
+
+
+def _require_targets(targets: int) -> None:
+    require(targets >= 0, f"expected targets >= 0, got {targets}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArtAutoAttack(Attack):
     """ART's AutoAttack, which is not the original of Croce & Hein (2020).
 
-    ART runs APGD on cross-entropy, APGD on DLR, DeepFool and Square. The original runs APGD on
-    cross-entropy, targeted APGD on DLR, targeted FAB and Square with 5,000 queries: a figure made
-    here must not be published as AutoAttack's.
+    ART runs APGD on cross-entropy, APGD on DLR, DeepFool and Square. It is weaker than the original
+    ensemble, which `autoattack` is: a figure made here must not be published as AutoAttack's.
     """
 
     steps: int = 100

@@ -1,8 +1,9 @@
-"""What the attacks that ART also has share: robench's own search, or the stock ART class."""
+"""What attacks share: those that ART also has, and those that ask the deployed model."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench import Threat
+    from robench.search import Target
 
 ENGINES = ("robench", "art")
 
@@ -76,6 +78,52 @@ class EngineAttack(Attack):
                 raise ConfigError(
                     f"expected engine=robench with {name}: ART's class has no such option"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedAttack(Attack):
+    """A search that goes on where only the twin is fooled: it asks the deployed model."""
+
+    @abstractmethod
+    def candidates(
+        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """Search with robench; the twin's parameters are frozen and the global generators seeded.
+
+        Images, labels and candidates lie on the twin's device.
+        """
+
+    def run(
+        self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """Search on a twin that judges itself, a random one by one answer."""
+        from robench.search import Target, searching
+
+        with _drawing(rng), searching(twin):
+            target = Target.of(twin, randomised=is_random(twin, images))
+        return self.run_judged(target, images, labels, threat, rng)
+
+    def run_judged(
+        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+    ) -> Tensor:
+        """Search; an empty ball gives the clean images."""
+        from robench import module_device
+        from robench.search import searching
+
+        if threat.eps == 0:
+            return images.clone()
+        images, labels = (part.to(module_device(target.twin)) for part in (images, labels))
+        with _drawing(rng), searching(target.twin):
+            return self.candidates(target, images, labels, threat, rng).cpu()
+
+
+def _drawing(rng: torch.Generator) -> AbstractContextManager[None]:
+    """Global generators seeded by `rng`, from which a random twin draws; put back afterwards."""
+    import torch
+
+    from robench import seed_scope
+
+    return seed_scope(int(torch.randint(2**31, (), generator=rng)))
 
 
 def art_norm(norm: str) -> float:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from robench import Threat
 
-LOSSES = ("cross_entropy", "margin", "dlr")
+LOSSES = ("cross_entropy", "margin", "dlr", "probability_margin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +124,11 @@ class PGD(EngineAttack):
     random_start: bool = True
     """Start at a random point of the ball."""
     restarts: int = 1
-    """Starts; each after the first attacks the images that are still right on the twin. With
-    several, the best iterate is kept even on a random twin."""
+    """Starts; each after the first attacks the images that are still right on the twin, on the
+    8-bit grid if the threat has one. With several, the best iterate is kept even on a random
+    twin."""
     loss: str = "cross_entropy"
-    """cross_entropy, margin or dlr."""
+    """cross_entropy, margin, dlr or probability_margin."""
     temperature: float = 1.0
     """Divides the logits before the loss."""
     samples: int = 1
@@ -155,6 +156,9 @@ class PGD(EngineAttack):
             temperature=self.temperature != 1,
             samples=self.samples != 1,
         )
+        if self.restarts > 1:
+            # Since restarts count on the grid, theirs alone are other numbers: one start keeps its.
+            object.__setattr__(self, "version", "2")
 
     def candidates(
         self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator

@@ -100,8 +100,9 @@ def _bridged(twin: nn.Module, images: Tensor, replaced: Replaced) -> Iterator[No
 
     def before(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         first = args[0] if args else None
-        pixels = isinstance(first, Tensor) and first.dim() == images.dim()
-        near = pixels and (first.shape == images.shape or not replaced.touched)
+        near = isinstance(first, Tensor) and first.dim() == images.dim()
+        if near and replaced.touched:
+            near = first.shape == images.shape  # type: ignore[union-attr]  # a tensor, as near
         joined = join(images, first) if near else None
         replaced.touched = True
         return None if joined is None else (joined, *args[1:])

@@ -18,7 +18,7 @@ LEAK = 0.1
 Surrogate = Callable[[Tensor, Tensor], Tensor]
 """A function's argument and its value -> the value with another gradient."""
 
-_OWNER = next(base for base in Function.__mro__ if "apply" in vars(base))
+_OWNER: Any = next(base for base in Function.__mro__ if "apply" in vars(base))
 _APPLY: Any = vars(_OWNER)["apply"]
 
 
@@ -62,6 +62,7 @@ def _wide(x: Tensor, y: Tensor) -> Tensor:
     return through(F.softsign(x), y)
 
 
+_DATA: Any = Tensor.data
 _PRODUCTS = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__)
 
 SURROGATES: dict[Any, Surrogate] = {
@@ -69,7 +70,7 @@ SURROGATES: dict[Any, Surrogate] = {
         (
             *(torch.round, Tensor.round, torch.floor, Tensor.floor, torch.ceil, Tensor.ceil),
             *(torch.trunc, Tensor.trunc, torch.sign, Tensor.sign, torch.heaviside),
-            *(torch.detach, Tensor.detach, Tensor.data.__get__),
+            *(torch.detach, Tensor.detach, _DATA.__get__),
             *(torch.softmax, Tensor.softmax, F.softmax),
             *(torch.exp, Tensor.exp, torch.log, Tensor.log),
         ),
@@ -135,17 +136,17 @@ class Replaced(TorchFunctionMode):
             return mode.own_function(cls, args, kwargs)
 
         _OWNER.apply = classmethod(apply)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
         """Put it back."""
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         _OWNER.apply = _APPLY
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is torch._C._set_grad_enabled:  # type: ignore[comparison-overlap]
+        if func is torch._C._set_grad_enabled:
             self.changed |= not args[0]
             return None  # the graph goes on where `no_grad` would end it
         if func in LEAVING:  # a detached tensor is not detached here
@@ -180,7 +181,7 @@ class Replaced(TorchFunctionMode):
         """What a comparison, a cast or a choice gives in place of numbers without a gradient."""
         first = args[0] if args else None
         if func in COMPARING and isinstance(value, Tensor):
-            gap = _gap(*args[:2], value)
+            gap = _gap(args[0], args[1], value)
             if gap is None:
                 return None
             return _standing(_wide(COMPARING[func] * gap, value.to(gap.dtype)), torch.bool)

@@ -100,20 +100,22 @@ def share_finding(
     )
 
 
-MUCH, MATERIAL = 1 / 3, 0.05
+MUCH, MATERIAL = 1 / 3, 0.08
 """Of the images that an attack leaves right, the share that others must break together; and of all
 images. Both at the interval's lower end."""
 
 
-def missed_finding(check: str, missed: Tensor, right: Tensor, sentence: str) -> Finding:
+def missed_finding(
+    check: str, missed: Tensor, right: Tensor, sentence: str, much: float = MUCH
+) -> Finding:
     """A finding about what an attack leaves right, bool (N,), and others together break.
 
-    Several attacks always break more than one does. It is suspect where they break MUCH of what
+    Several attacks always break more than one does. It is suspect where they break `much` of what
     that one leaves, and a MATERIAL share of all images.
     """
     count = int((missed & right).sum())
     material = bool(len(right)) and wilson(count, len(right))[0] > MATERIAL
-    suspect = MUCH if material else 1.0
+    suspect = much if material else 1.0
     return share_finding(check, count, int(right.sum()), sentence, suspect=suspect)
 
 

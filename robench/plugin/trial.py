@@ -91,8 +91,6 @@ class Trial(Protocol):
     """Other modules whose gradient broke what the twin's own did not, by name."""
     findings: list[Finding]
     """What earlier checks found."""
-    sound: bool
-    """Whether the gradients are sound by all that earlier checks found."""
 
     def __len__(self) -> int:
         """N."""
@@ -135,6 +133,11 @@ class Trial(Protocol):
 
         `name` seeds the random start; without `threat` it is the audit's.
         """
+        ...
+
+    @property
+    def sound(self) -> bool:
+        """Whether the gradients are sound by all that earlier checks found."""
         ...
 
     @property

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from robench.plugin.scenario import AdversarialExamples
 
 
+QUICK_EPOCHS = 4
+"""Epochs of the network that a quick audit of an own one trains to transfer from."""
+
+
 @dataclass(frozen=True)
 class Examined:
     """What the checks found out about a system under one threat, its rows left aside."""
@@ -213,4 +217,8 @@ def _surrogate(stages: Stages) -> Stages:
     # A network that came trained would be its own surrogate, or may take long to train.
     comes_trained = stages.model.pretrained or isinstance(stages, ProgramStages)
     other = Transfer(source={"model": "small_cnn"} if comes_trained else {})
-    return Stages(transfer.source(stages.config, other), stages.places, stages.cache)
+    source = transfer.source(stages.config, other)
+    if stages.config.audit.level == "quick":
+        # Kept for all networks of the data set; a few epochs are enough to point the way.
+        source = replace(source, train=replace(source.train, epochs=QUICK_EPOCHS))
+    return Stages(source, stages.places, stages.cache)

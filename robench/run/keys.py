@@ -44,7 +44,7 @@ def component_key(component: Component) -> dict[str, Any]:
     cls = type(component)
     choice = registry().home(cls)
     name = f"{choice.distribution}/{choice.kind}/{choice.name}" if choice else cls.__qualname__
-    key = {"component": name, "version": cls.version, "options": plain_options(component)}
+    key = {"component": name, "version": component.version, "options": plain_options(component)}
     if cls.__module__.partition(".")[0] == OURS or (choice and choice.distribution == OURS):
         return key
     # What it calls of robench may give other numbers in another release.

@@ -4,20 +4,22 @@ Images are float32 in [0,1], shape (N, C, H, W), on the twin's device; labels in
 numbers come from a CPU `torch.Generator`. They know nothing of plugins or deployed models.
 """
 
+from robench.search.apgd import ApgdSearch
 from robench.search.ascent import Callback, GradientSearch, StepInfo
+from robench.search.autoattack import AutoAttackSearch
 from robench.search.carlini import CarliniSearch
 from robench.search.climb import Attacked, Start, climb
+from robench.search.fab import FabSearch
 from robench.search.gradient import LossGradient, loss_gradient, searching, unit
 from robench.search.legal import Legal
 from robench.search.losses import (
     LOSSES,
     Loss,
-    RivalLoss,
+    TargetedLoss,
     cross_entropy,
     dlr,
     margin,
     probability_margin,
-    rival_margin,
 )
 from robench.search.secant import Secants, secant, secants
 from robench.search.square import Scores, SquareSearch
@@ -27,15 +29,17 @@ from robench.search.trace import Trace
 
 __all__ = [
     "LOSSES",
+    "ApgdSearch",
     "Attacked",
+    "AutoAttackSearch",
     "Budget",
     "Callback",
     "CarliniSearch",
+    "FabSearch",
     "GradientSearch",
     "Legal",
     "Loss",
     "LossGradient",
-    "RivalLoss",
     "Scores",
     "Secants",
     "SquareSearch",
@@ -43,6 +47,7 @@ __all__ = [
     "StepInfo",
     "StrongestSearch",
     "Target",
+    "TargetedLoss",
     "Trace",
     "climb",
     "cross_entropy",
@@ -50,7 +55,6 @@ __all__ = [
     "loss_gradient",
     "margin",
     "probability_margin",
-    "rival_margin",
     "searching",
     "secant",
     "secants",

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from robench.base.errors import ConfigError
-from robench.core.threat import Threat, project_ball
+from robench.core.threat import Threat, project_ball, towards_grid
 from robench.search.gradient import LossGradient, finite, loss_gradient, searching, unit
-from robench.search.losses import Loss, resolve_loss
+from robench.search.losses import Loss, margin, resolve_loss
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,10 @@ class GradientSearch:
 
         `rng` is a CPU generator, used by random starts alone. Candidates lie in the ball and in
         [0,1], never hold NaN, and are not on the 8-bit grid. A restart attacks the images that the
-        earlier ones left right. `callback` meets every step of every restart, and the last iterate.
-        `radius` (N,), in [0,1] pixels, gives each image a ball of its own, in place of the
-        threat's eps.
+        earlier ones left right where the threat puts them, on the grid if it has one, and the start
+        with the largest margin there is kept. `callback` meets every step of every restart, and the
+        last iterate. `radius` (N,), in [0,1] pixels, gives each image a ball of its own, in place
+        of the threat's eps.
         """
         # Convolutions on a CPU run a quarter faster on images laid out channels last.
         images = images.contiguous(memory_format=torch.channels_last)
@@ -91,17 +92,20 @@ class GradientSearch:
         with searching(twin):
             report = _Report(callback, 0, torch.arange(len(images)))
             best, score = self._ascend(twin, images, labels, ball, rng, report)
+            if self.restarts > 1:
+                score = _judged(twin, best, score, images, labels, threat)
             for restart in range(1, self.restarts):
                 left = (score <= 0).nonzero()[:, 0]
                 if len(left) == 0:
                     break
                 report = _Report(callback, restart, left)
-                x, margin = self._ascend(
+                x, reached = self._ascend(
                     twin, images[left], labels[left], ball.of(left), rng, report
                 )
-                better = margin > score[left]
+                reached = _judged(twin, x, reached, images[left], labels[left], threat)
+                better = reached > score[left]
                 best[left[better]] = x[better]
-                score[left[better]] = margin[better]
+                score[left[better]] = reached[better]
         return best.contiguous()
 
     def _ascend(
@@ -195,6 +199,16 @@ def _step(x: Tensor, direction: Tensor, size: float | Tensor) -> Tensor:
     if isinstance(size, Tensor):
         return x.addcmul(direction, size)
     return x.add(direction, alpha=size)
+
+
+def _judged(
+    twin: nn.Module, x: Tensor, score: Tensor, images: Tensor, labels: Tensor, threat: Threat
+) -> Tensor:
+    """Margins of candidates inside the ball once they are on the threat's grid, if it has one."""
+    if not threat.grid:
+        return score
+    with torch.no_grad():
+        return margin(twin(towards_grid(x, images)), labels).nan_to_num(nan=-torch.inf)
 
 
 def _better(x: Tensor, margin: Tensor, best: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from torch import Tensor
 from robench.core.threat import Threat
 from robench.search.gradient import finite, input_gradient, searching
 from robench.search.legal import Legal
-from robench.search.losses import RivalLoss
+from robench.search.losses import TargetedLoss
 from robench.search.target import Target
 
 Start = Callable[[Tensor], Tensor]
@@ -23,8 +25,8 @@ FIRST_STEP, MOMENTUM = 2.0, 0.75
 RISING = 0.75
 # The first period between checkpoints, what each next one loses, and the least, of all steps.
 PERIOD, SHORTER, LEAST = 0.22, 0.03, 0.06
-# Rows that one forward pass takes.
-ROWS = 512
+# Rows, and pixels of them all, that one forward pass takes.
+ROWS, PIXELS = 512, 2**21
 
 
 class Attacked:
@@ -54,7 +56,7 @@ class Attacked:
         # The highest margin that a randomised judge called right, and that of `points`.
         self._refused = torch.full(labels.shape, -torch.inf, device=labels.device)
         with torch.no_grad(), searching(target.twin):
-            parts = [target.twin(part).float() for part in self.points.split(ROWS)]
+            parts = [target.twin(part).float() for part in self.points.split(rows_at_once(images))]
         self.gaps = _gaps(torch.cat(parts), labels)
         self._nearest = self.closeness.clone()
         self.judge(self.index, self.points, self._nearest)
@@ -87,7 +89,7 @@ class Attacked:
             return
         said = [
             self.target.wrong(candidates[part], self.labels[index[part]])
-            for part in rows.split(ROWS)
+            for part in rows.split(rows_at_once(candidates))
         ]
         wrong = torch.cat(said).to(rows.device)
         self._refused.scatter_reduce_(0, index[rows], margins[rows], "amax")
@@ -115,20 +117,20 @@ def climb(
     index: Tensor,
     targets: Tensor | None,
     start: Start,
-    loss: RivalLoss,
+    loss: TargetedLoss,
     steps: int,
 ) -> None:
     """Climb `loss` by APGD from a start for each row: an image of `index` and its target class.
 
-    Croce & Hein (2020), algorithm 1, with the comparisons of their code; without `targets` the
-    rival is the highest wrong class at each step. Iterates take the steps, what the threat's grid
+    Croce & Hein (2020), algorithm 1, with the comparisons of their code; without `targets` any
+    wrong class will do. Iterates take the steps, what the threat's grid
     makes of them is judged: each of `steps` + 1 forward passes, by the twin and, where that is
     wrong, by the deployed model. An image that falls takes its rows with it. Costs `steps`
     gradients and `steps` + 1 queries of a row that holds, times `attacked.samples`.
     """
     rows = torch.arange(len(index), device=index.device)
     with searching(attacked.target.twin):
-        for part in rows.split(ROWS):
+        for part in rows.split(rows_at_once(attacked.images)):
             part = part[attacked.holds[index[part]]]
             if len(part):
                 at = index[part]
@@ -140,7 +142,7 @@ def _climb(
     index: Tensor,
     targets: Tensor | None,
     start: Start,
-    loss: RivalLoss,
+    loss: TargetedLoss,
     steps: int,
 ) -> None:
     rows = _Rows.start(attacked, index, targets, start(index))
@@ -220,9 +222,12 @@ class _Rows:
     def keep(self, mask: Tensor) -> _Rows:
         """The rows that `mask` (M,) is true for."""
         at = mask.nonzero()[:, 0]
-        return _Rows(**{field.name: _take(getattr(self, field.name), at) for field in fields(self)})
+        parts: dict[str, Any] = {
+            field.name: _take(getattr(self, field.name), at) for field in fields(self)
+        }
+        return _Rows(**parts)
 
-    def look(self, attacked: Attacked, loss: RivalLoss, *, differentiate: bool) -> None:
+    def look(self, attacked: Attacked, loss: TargetedLoss, *, differentiate: bool) -> None:
         """Judge the iterate, and take the loss and its gradient there."""
         candidates = self.legal.snap(self.x).detach()
         logits = self._ask(attacked, candidates, loss, differentiate)
@@ -241,7 +246,7 @@ class _Rows:
             attacked.judge(self.index[wrong], candidates[wrong], margin[wrong])
 
     def _ask(
-        self, attacked: Attacked, candidates: Tensor, loss: RivalLoss, differentiate: bool
+        self, attacked: Attacked, candidates: Tensor, loss: TargetedLoss, differentiate: bool
     ) -> Tensor:
         """The twin's mean logits; sets loss and gradient, as means too, and counts the rise."""
         samples = attacked.samples
@@ -252,10 +257,7 @@ class _Rows:
             leaf = candidates.detach().requires_grad_(differentiate)
             logits = attacked.target.twin(leaf).float()
             answers.append(logits.detach())
-            rivals = self.targets
-            if rivals is None:
-                rivals = _gaps(answers[-1], self.labels).argmax(1)
-            value = loss(logits, self.labels, rivals)
+            value = loss(logits, self.labels, self.targets)
             total = total + value.detach()
             if differentiate:
                 part = finite(input_gradient(value, leaf))
@@ -285,6 +287,11 @@ class _Rows:
         self.x = self.legal.project(self.x + momentum * (ahead - self.x) + (1 - momentum) * last)
 
 
+def rows_at_once(images: Tensor) -> int:
+    """How many rows of such images one forward pass takes."""
+    return max(min(ROWS, PIXELS // math.prod(images.shape[1:])), 1)
+
+
 def best_rows(index: Tensor, values: Tensor) -> Tensor:
     """Of the rows (M,) of each image in `index` the one with the highest value."""
     if len(index) == 0:
@@ -309,7 +316,7 @@ def _wide(like: Tensor) -> tuple[int, ...]:
     return (-1, *[1] * (like.dim() - 1))
 
 
-def _take(part: Tensor | Legal | None, at: Tensor) -> Tensor | Legal | None:
+def _take(part: Any, at: Tensor) -> Any:
     if part is None:
         return None
     return part.of(at) if isinstance(part, Legal) else part[at]

@@ -32,6 +32,8 @@ class SquareSearch:
     """Evaluations of each image at most, the two before the search included."""
     share: float = 0.8
     """Share of the pixels in the first squares."""
+    ties: bool = False
+    """Keep squares that change no score too: on rounded scores the search stands still without."""
 
     def __post_init__(self) -> None:
         if self.queries < 2:
@@ -64,7 +66,7 @@ class SquareSearch:
                     new = propose(clean, held, threat.eps, side, rng)
                 new = threat.project(new, clean)
                 rescore = _margin(scores, new, labels[left])
-                better = rescore > score[left]
+                better = rescore >= score[left] if self.ties else rescore > score[left]
                 found[left[better]] = new[better]
                 score[left[better]] = rescore[better]
         return found

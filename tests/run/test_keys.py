@@ -327,3 +327,10 @@ def test_every_cached_step_has_a_version() -> None:
         for name in re.findall(r'(?:fetch|cached|holds|key)\(\s*"(\w+)"', path.read_text("utf-8"))
     }
     assert found == set(STEPS)
+
+
+def test_only_restarts_have_the_key_of_their_new_numbers() -> None:
+    pgd = registry().choices["attack"]["pgd"]
+    assert keys.component_key(pgd.make(restarts=2))["version"] == "2"
+    assert keys.component_key(pgd.make())["version"] == "1"
+    assert keys.component_key(replace(pgd.make(restarts=2), restarts=1))["version"] == "1"

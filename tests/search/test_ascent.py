@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from robench.base.errors import ConfigError
-from robench.core.threat import TOLERANCE, Threat, distance
+from robench.core.threat import TOLERANCE, Threat, distance, towards_grid
 from robench.search import GradientSearch, StepInfo, Trace, margin
 
 SEARCHES = {
@@ -173,15 +173,43 @@ def test_the_best_iterate_is_kept_when_the_last_one_overshoots() -> None:
     assert twin(best).argmax(1).item() == 1
 
 
-def test_restarts_only_add_wrong_images() -> None:
-    twin, labels = net(5), torch.randint(4, (64,), generator=rng(2))
-    images, threat = torch.rand(64, *SHAPE, generator=rng(1)), Threat("linf", 0.05)
-    one = GradientSearch(steps=3, random_start=True).run(twin, images, labels, threat, rng())
-    many = GradientSearch(steps=3, random_start=True, restarts=8)
-    found = many.run(twin, images, labels, threat, rng())
-    wrong_once, wrong = (twin(x).argmax(1) != labels for x in (one, found))
-    assert (wrong | ~wrong_once).all()
-    assert wrong.sum() >= wrong_once.sum()
+@settings(deadline=None, max_examples=20)
+@given(
+    seed=st.integers(0, 99),
+    norm=st.sampled_from(["linf", "l2"]),
+    grid=st.booleans(),
+    restarts=st.integers(2, 5),
+)
+def test_restarts_only_add_wrong_images(seed: int, norm: str, grid: bool, restarts: int) -> None:
+    twin, labels = net(seed), torch.randint(4, (64,), generator=rng(seed))
+    images = (torch.rand(64, *SHAPE, generator=rng(seed)) * 255).round() / 255
+    threat = Threat(norm, 0.02 if norm == "linf" else 0.05, grid)
+    fewer = GradientSearch(steps=3, random_start=True, restarts=restarts - 1)
+    more = replace(fewer, restarts=restarts)
+    once, found = (
+        twin(threat.project(search.run(twin, images, labels, threat, rng()), images)).argmax(1)
+        for search in (fewer, more)
+    )
+    assert ((found != labels) | (once == labels)).all()
+
+
+def test_a_restart_attacks_what_rounding_made_right_again() -> None:
+    """Levels above 128 are wrong; a start at 128.5 is, and is right on the grid."""
+
+    def logits(images: Tensor) -> Tensor:
+        level = images.flatten(1) * 255
+        return torch.cat([torch.full_like(level, 128), level], dim=1)
+
+    twin, labels = Function(logits), torch.zeros(200, dtype=torch.int64)
+    images, threat = torch.full((200, 1, 1, 1), 127 / 255), Threat("linf", 1.9 / 255)
+    attacked = {}
+    for grid in (False, True):
+        steps: list[StepInfo] = []
+        search = GradientSearch(steps=1, step=0.3, random_start=True, restarts=2)
+        search.run(twin, images, labels, replace(threat, grid=grid), rng(), callback=steps.append)
+        attacked[grid] = [len(info.index) for info in steps if info.step == 0]
+    assert attacked[True] == [200, 200]
+    assert 0 < attacked[False][1] < 200
 
 
 def test_temperature_brings_back_a_saturated_cross_entropy() -> None:
@@ -236,12 +264,14 @@ def test_each_image_may_have_a_radius_of_its_own(name: str, norm: str) -> None:
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_restarts_stay_in_each_images_own_ball(norm: str) -> None:
     images, labels = torch.rand(30, *SHAPE, generator=rng(1)), torch.arange(30) % 4
+    images = (images * 255).round() / 255
     radius = torch.linspace(0, 0.1, 30)
     search = GradientSearch(steps=3, step=2.5, random_start=True, restarts=4)
     found = search.run(net(), images, labels, Threat(norm, None), rng(), radius=radius)
     assert (distance(found, images, norm) <= radius + TOLERANCE).all()
     once = replace(search, restarts=1)
     first = once.run(net(), images, labels, Threat(norm, None), rng(), radius=radius)
+    found, first = (towards_grid(x, images) for x in (found, first))
     assert (margin(net()(found), labels) >= margin(net()(first), labels)).all()
 
 

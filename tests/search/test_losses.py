@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from robench.base.errors import ConfigError
-from robench.search import LOSSES, cross_entropy, dlr, margin
+from robench.search import LOSSES, TargetedLoss, cross_entropy, dlr, margin, probability_margin
 from robench.search.losses import resolve_loss
 
 LOGITS = torch.tensor([[2.0, 1.0, -1.0], [0.0, 3.0, 1.0]])
@@ -42,6 +42,27 @@ def test_every_loss_rises_when_the_label_loses(loss: object) -> None:
     assert callable(loss)
     right, wrong = loss(torch.tensor([[3.0, 0.0, -1.0], [0.0, 3.0, -1.0]]), torch.tensor([0, 0]))
     assert wrong > right
+
+
+def test_targeted_losses_by_hand() -> None:
+    logits, labels, targets = torch.tensor([[4.0, 1.0, 0.0, -2.0]]), LABELS[:1], torch.tensor([2])
+    chances = logits.softmax(1)[0]
+    assert margin(logits, labels, targets).tolist() == [-4.0]
+    assert dlr(logits, labels, targets).tolist() == pytest.approx([-4 / (4 - (0 - 2) / 2)])
+    assert cross_entropy(logits, labels, targets).item() == pytest.approx(chances[2].log().item())
+    assert probability_margin(logits, labels, targets).item() == pytest.approx(
+        (chances[2] - chances[0]).item()
+    )
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+def test_every_targeted_loss_rises_with_its_target(loss: TargetedLoss, classes: int) -> None:
+    logits = torch.zeros(1, classes)
+    logits[0, 0] = 2.0
+    labels, targets = torch.tensor([0]), torch.tensor([1])
+    nearer = logits + torch.nn.functional.one_hot(targets, classes)
+    assert loss(nearer, labels, targets) > loss(logits, labels, targets)
 
 
 def test_unknown_loss_is_refused() -> None:

@@ -80,6 +80,15 @@ def test_votes_will_do_as_scores() -> None:
     assert votes(found).argmax(1).tolist() == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_flat_scores_are_crossed_only_with_ties(ties: bool) -> None:
+    def flat(images: Tensor) -> Tensor:
+        return torch.tensor([[1.0, 0.0]]).repeat(len(images), 1)
+
+    found = SquareSearch(queries=3, ties=ties).run(flat, GREY, ZEROS, Threat("linf", 0.1), rng())
+    assert found.equal(GREY) != ties
+
+
 def test_nan_scores_are_no_success() -> None:
     def nan(images: Tensor) -> Tensor:
         return brightness(images) * float("nan")

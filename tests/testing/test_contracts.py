@@ -23,6 +23,9 @@ FAST: dict[str, dict[str, Any]] = {
     "square": {"queries": 30},
     "art_autoattack": {"steps": 3, "queries": 20},
     "pgd": {"steps": 5},
+    "apgd": {"steps": 5},
+    "fab": {"steps": 5, "targets": 2},
+    "strongest": {"budget": "quick"},
     "cw": {"steps": 10, "search_steps": 2},
     "adversarial_training": {"steps": 2},
     "feedback_learning": {
@@ -53,7 +56,7 @@ MORE: dict[str, dict[str, Any]] = {
 """What else a contract needs."""
 FILES = set() if os.environ.get("ROBENCH_DATA") else REAL_DATA
 """Data sets whose files are not here."""
-SLOW = REAL_DATA | {"art_autoattack", "wide_resnet32", "resnet20"}
+SLOW = REAL_DATA | {"art_autoattack", "autoattack", "wide_resnet32", "resnet20"}
 
 
 def _contracts() -> list[Any]:

@@ -77,6 +77,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Cascade(),
         OtherForms(),
         Rounding(),
+        Together(),
     ),
 }
 """The checks of each level; `quick` costs about what PGD with 40 steps does, or less."""

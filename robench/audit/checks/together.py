@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robench.audit.verdict import missed_finding
+from robench.audit.verdict import MUCH, missed_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
+
+MOST = 0.5
+"""MUCH in a full audit, where the strongest search counts too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +26,10 @@ class Together(Check):
         right = trial.clean & ~trial.tried["reference"]
         yield missed_finding(
             "together",
-            by_checks(trial),
+            by_checks(trial) if trial.thrifty else trial.clean & ~trial.held,
             right,
             "all searches together break {share} of {n} images that the usual attack leaves right",
+            much=MUCH if trial.thrifty else MOST,
         )
 
 

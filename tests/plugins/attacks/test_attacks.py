@@ -14,14 +14,18 @@ from robench.base.errors import ConfigError
 from robench.core.threat import Threat, distance
 from robench.plugin.components import Attack, Component
 from robench_attacks import (
+    APGD,
     BIM,
     CW,
+    FAB,
     FGSM,
     MIM,
     PGD,
     ArtAutoAttack,
+    AutoAttack,
     NormalNoise,
     Square,
+    Strongest,
     UniformNoise,
     robench_register,
 )
@@ -54,8 +58,15 @@ CASES = {
     "cw": Case(CW(), 0.99, norm="l2", eps=None),
     "square": Case(Square(queries=300), 0.92, draws=True),
     "square_l2": Case(Square(queries=300), 0.91, norm="l2", eps=1.2, draws=True),
+    "strongest": Case(Strongest(budget="quick"), 0.98),
+    "strongest_l2": Case(Strongest(budget="quick"), 0.97, norm="l2", eps=1.2),
     "normal_noise": Case(NormalNoise(), 0.01, draws=True),
     "uniform_noise": Case(UniformNoise(), 0.01, draws=True),
+    "apgd": Case(APGD(steps=20), 0.96, draws=True),
+    "apgd_l2": Case(APGD(steps=20), 0.97, norm="l2", eps=1.2, draws=True),
+    "apgd_t": Case(APGD(steps=10, loss="dlr", targets=9), 0.96, draws=True),
+    "fab": Case(FAB(steps=10, targets=3), 0.95),
+    "fab_l2": Case(FAB(steps=10, targets=3), 0.95, norm="l2", eps=1.2),
     "art_autoattack": Case(ArtAutoAttack(steps=5, queries=50), 0.95, draws=True),
     "art_fgsm": Case(FGSM(engine="art"), 0.92),
     "art_pgd": Case(PGD(engine="art"), 0.95, draws=True),
@@ -156,7 +167,10 @@ def test_ball_attacks_stay_in_the_ball(name: str, digits: Digits) -> None:
     assert distance(found, digits.images[:40], case.norm).max() <= case.eps + 1e-5
 
 
-@pytest.mark.parametrize("name", ["fgsm", "pgd", "cw", "square", "art_pgd", "art_autoattack"])
+@pytest.mark.parametrize(
+    "name",
+    ["fgsm", "pgd", "cw", "square", "strongest", "apgd_t", "fab", "art_pgd", "art_autoattack"],
+)
 def test_two_classes_and_one_image(name: str, digits: Digits) -> None:
     class Pair(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -191,6 +205,10 @@ def test_two_classes_and_one_image(name: str, digits: Digits) -> None:
         (CW, {"initial_const": 0.0}, "expected initial_const > 0"),
         (Square, {"queries": 1}, "expected queries >= 2"),
         (Square, {"share": 1.5}, "expected share <= 1"),
+        (APGD, {"loss": "hinge"}, "expected loss to be one of cross_entropy"),
+        (APGD, {"targets": -1}, "expected targets >= 0"),
+        (FAB, {"restarts": 0}, "expected restarts > 0"),
+        (Strongest, {"budget": "huge"}, "expected budget to be one of quick, whole"),
         (ArtAutoAttack, {"steps": 0}, "expected steps > 0"),
     ],
 )
@@ -199,6 +217,15 @@ def test_bad_options_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         component(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_autoattack_leaves_nothing_that_its_parts_break(digits: Digits) -> None:
+    whole = Case(AutoAttack(), 0, eps=0.1)
+    wrong = broken(whole, run(whole, digits, count=40), digits)
+    for part in (APGD(), FAB()):
+        alone = Case(part, 0, eps=0.1)
+        assert wrong[broken(alone, run(alone, digits, count=40), digits)].all()
 
 
 def test_arts_bim_refuses_l2(digits: Digits) -> None:
@@ -264,7 +291,8 @@ def test_the_plugin_registers_its_attacks() -> None:
     robench_register(register)
     assert set(seen) >= {
         *("fgsm", "fgsm_weak", "fgsm_medium", "fgsm_strong", "pgd", "bim", "mim", "cw"),
-        *("normal_noise", "uniform_noise", "square", "art_autoattack"),
+        *("normal_noise", "uniform_noise", "square", "strongest", "art_autoattack"),
+        *("apgd", "fab", "autoattack"),
     }
     assert seen["fgsm_weak"] == FGSM(eps="weak")
 

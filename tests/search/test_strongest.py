@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given as cases
+from hypothesis import settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from robench.base.errors import ConfigError
+from robench.core.threat import Threat
+from robench.search import Budget, StrongestSearch, Target
+from robench.search.strongest import STAGES
+from tests.search.linear import Linear, linear
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def search(
+    given: Linear, threat: Threat, net: nn.Module | None = None, budget: Budget = "whole"
+) -> Tensor:
+    target = Target.of(net or given.net)
+    return StrongestSearch(budget=budget).run(target, given.images, given.labels, threat, rng())
+
+
+@pytest.mark.parametrize(("norm", "classes"), [("linf", 2), ("l2", 3), ("linf", 12)])
+def test_reaches_the_robust_accuracy_of_a_linear_network(norm: str, classes: int) -> None:
+    given = linear(40, classes)
+    eps = given.eps(norm)
+    found = search(given, Threat(norm, eps, grid=norm == "linf"))
+    broken = given.broken(norm, eps)
+    assert 5 < broken.sum() < 35
+    assert (given.net(found).argmax(1) != given.labels).equal(broken)
+
+
+@settings(deadline=None, max_examples=10)
+@cases(
+    norm=st.sampled_from(["linf", "l2"]),
+    eps=st.floats(0.004, 0.5),
+    grid=st.booleans(),
+    count=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
+def test_candidates_are_legal(norm: str, eps: float, grid: bool, count: int, seed: int) -> None:
+    given, threat = linear(count, classes=3, seed=seed), Threat(norm, eps, grid)
+    found = search(given, threat, budget="quick")
+    assert threat.contains(found, given.images).all()
+
+
+def test_the_seed_decides() -> None:
+    given = linear(20)
+    threat = Threat("l2", given.eps("l2"))
+    first = search(given, threat, budget="quick")
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    assert search(given, threat, budget="quick").equal(first)
+    assert torch.get_rng_state().equal(state)
+
+
+class Coarse(nn.Module):
+    """A network behind an input rounded to 16 levels: its gradient is 0."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.net((images * 15).round() / 15)
+        return logits
+
+
+class Flipped(nn.Module):
+    """A network whose gradient points the other way."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.net(images)
+        return 2 * logits.detach() - logits
+
+
+@pytest.mark.parametrize("mask", [Coarse, Flipped])
+def test_queries_break_what_gradients_do_not(mask: type[nn.Module]) -> None:
+    given = linear(30)
+    net = mask(given.net)
+    with torch.no_grad():
+        labels = net(given.images).argmax(1)
+    masked = Linear(given.net, given.images, labels)
+    found = search(masked, Threat("linf", 24 / 255), net)
+    assert (net(found).argmax(1) == labels).sum() == 0
+
+
+def test_large_logits_hide_nothing() -> None:
+    given = linear(40)
+    threat = Threat("linf", given.eps("linf"))
+    loud = nn.Sequential(*given.net, Scale(1e4))
+    found = search(given, threat, loud)
+    assert (loud(found).argmax(1) != given.labels).equal(given.broken("linf", threat.eps or 0))
+
+
+class Scale(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits * self.factor
+
+
+def test_a_random_network_needs_more_than_a_lucky_draw() -> None:
+    given = linear(12)
+
+    class Noisy(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = given.net(images)
+            return logits + 3 * torch.randn_like(logits)
+
+    def never(candidates: Tensor, labels: Tensor) -> Tensor:
+        return torch.zeros_like(labels, dtype=torch.bool)
+
+    def scores(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits: Tensor = given.net(images)
+        return logits
+
+    target = Target(Noisy(), never, scores, randomised=True)
+    threat = Threat("linf", 2 / 255)
+    found = StrongestSearch(budget="quick").run(target, given.images, given.labels, threat, rng())
+    assert threat.contains(found, given.images).all()
+
+
+def test_the_twin_is_left_as_it_was() -> None:
+    given = linear(5)
+    net = nn.Sequential(*given.net, nn.Dropout()).train()
+    search(given, Threat("linf", 60 / 255), net)
+    assert all(module.training for module in net.modules())
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_an_unknown_budget_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected budget to be one of quick, whole"):
+        StrongestSearch(budget="huge")  # type: ignore[arg-type]
+
+
+def test_the_quick_budget_costs_what_it_says() -> None:
+    gradients = sum(
+        stage.steps * (stage.targets or 1) * stage.restarts for stage in STAGES["quick"]
+    )
+    assert gradients == 40
