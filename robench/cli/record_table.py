@@ -10,7 +10,7 @@ from rich.text import Text
 
 from robench.base.text import visible
 from robench.cli.terminal import ROW, Shown, console, join, print_line, print_text, styled, table
-from robench.core.record import Audit, Axis, Record, Value
+from robench.core.record import AttackRow, Audit, Axis, Record, Value
 
 ATTACK_METRICS = (
     "clean_accuracy",
@@ -28,10 +28,6 @@ MEANING = {
     "suspect": "signs of masked gradients",
     "fail": "gradients are masked: the naive numbers do not mean robustness",
 }
-
-
-WIDE = 150
-"""Columns of a terminal from which on the attack table also says what each search asked for."""
 
 
 def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
@@ -100,17 +96,14 @@ def _attack_table(record: Record) -> Shown:
     audits, certificates = bool(record.audit), bool(certified)
     names = ["attacked accuracy", "robust accuracy"]
     names += ["audited accuracy"] * audits + ["certified accuracy"] * certificates
-    counted = any(row.gradients is not None for row in record.rows)
-    costs = ["gradients", "queries"] if counted and console().width >= WIDE else []
-    images = "; gradients and queries: mean an image" if costs else ""
     shown = table(
         *ROW,
-        numbers=(*names, *costs, "seconds"),
-        caption=f"shares of images with Wilson 95 % intervals; eps in [0,1] pixels{images}",
+        numbers=(*names, "seconds"),
+        caption=f"shares of images with Wilson 95 % intervals; eps in [0,1] pixels{_spent(record)}",
     )
     clean = percent(record.find("clean_accuracy"))
     shares = [clean] * (2 + audits) + [percent(certified.get(0.0))] * certificates
-    shown.add_row("clean", "", "", "", *shares, *[""] * len(costs), "")
+    shown.add_row("clean", "", "", "", *shares, "")
     for value in record.values:
         if value.metric in ("robust_accuracy", "worst_case_accuracy"):
             axes = value.axes
@@ -120,7 +113,7 @@ def _attack_table(record: Record) -> Shown:
             radius = eps if axes.get("norm") == "l2" else None
             shares += [percent(certified.get(radius))] * certificates
             words = "no limit" if eps is None else _number(eps)
-            shown.add_row(*_row(axes), words, *shares, *_spent(record, axes, costs))
+            shown.add_row(*_row(axes), words, *shares, _seconds(record, axes))
     for row in record.rows:
         if row.status == "invalid":
             eps = "" if row.eps is None else _number(row.eps)
@@ -137,13 +130,33 @@ def _number(value: Axis) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
-def _spent(record: Record, axes: dict[str, Axis], costs: list[str]) -> list[str]:
+def _seconds(record: Record, axes: dict[str, Axis]) -> str:
     """What the search of a row took; nothing for a worst case, which is no search."""
     for row in record.rows:
         if all(getattr(row, name) == axes.get(name) for name in ROW):
-            counts = (getattr(row, name) for name in costs)
-            return [*("" if n is None else f"{n:.0f}" for n in counts), f"{row.seconds:.1f}"]
-    return [""] * (len(costs) + 1)
+            return f"{row.seconds:.1f}"
+    return ""
+
+
+def _spent(record: Record) -> str:
+    """Gradients and queries of each attack, from the cheapest of its rows to the dearest."""
+    found: dict[str, list[AttackRow]] = {}
+    for row in record.rows:
+        if row.gradients is not None:
+            usual = row.access in ("white_box", "none")
+            name = row.attack if usual else f"{row.attack} ({row.access})"
+            found.setdefault(name, []).append(row)
+    costs = (
+        f"{name} {_range(row.gradients for row in rows)} + {_range(row.queries for row in rows)}"
+        for name, rows in found.items()
+    )
+    return f"; gradients + queries an image: {', '.join(costs)}" if found else ""
+
+
+def _range(numbers: Iterable[float | None]) -> str:
+    known = [n for n in numbers if n is not None]
+    ends = (f"{end(known):,.0f}" for end in (min, max)) if known else ("?",)
+    return "-".join(dict.fromkeys(ends))
 
 
 def _audited(record: Record, axes: dict[str, Axis]) -> Value | None:

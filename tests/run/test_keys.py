@@ -110,7 +110,8 @@ def test_the_same_weights_trained_again_change_nothing_below(
     before = entries(places)
     monkeypatch.setitem(STEPS, "train", STEPS["train"] + 1)  # type: ignore[misc]
     evaluate(places, tiny_data)
-    assert entries(places) - before == Counter({"train": 1}), "early cut-off"
+    # The audit of a network without a float parent may train another, which is not the same now.
+    assert entries(places) - before == Counter({"train": 1, "audit": 1}), "early cut-off"
 
 
 def test_a_raised_version_makes_a_result_anew(
