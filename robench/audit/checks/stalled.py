@@ -69,4 +69,5 @@ def _stopped(trial: Trial, index: Tensor, candidates: Tensor) -> Tensor:
     start, end = margins.detach().cpu(), after.gather(1, rivals) - after.gather(1, labels)
     promised = (gradient * (candidates - images)).flatten(1).sum(1)
     risen = (end - start)[:, 0]
-    return (promised > WORTH * start[:, 0].abs()) & (risen < KEPT * promised)
+    stopped: Tensor = (promised > WORTH * start[:, 0].abs()) & (risen < KEPT * promised)
+    return stopped
