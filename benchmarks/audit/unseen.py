@@ -31,8 +31,8 @@ def unseen(folder: Path, options: Namespace) -> Iterator[Case]:
     """The networks of a folder, in the order of its truths, on the first of its test images."""
     from benchmarks.audit.calibrate import Case
 
-    sys.path.insert(0, str(folder))
-    recipes = importlib.import_module("recipes").RECIPES
+    sys.path[:0] = [str(folder.resolve()), str(folder.resolve().parent)]
+    recipes = _module("recipes").RECIPES
     truths = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     wanted = set(options.models.split(",")) if options.models else set(recipes)
     made: dict[tuple[str, str], Any] = {}
@@ -54,10 +54,24 @@ def unseen(folder: Path, options: Namespace) -> Iterator[Case]:
 
 
 def load(name: str) -> Any:
-    """A data set of the folder's `data.py`: by its `load`, or a function of the data set's name."""
-    module = importlib.import_module("data")
-    make = getattr(module, "load", None) or (lambda name: getattr(module, name)())
-    return make(name)
+    """A data set of the folder's `data.py`: by a loader, a function or a dict of its name."""
+    module = _module("data")
+    for loader in ("load", "load_data", "get"):
+        if callable(found := getattr(module, loader, None)):
+            return found(name)
+    tables = (getattr(module, table, {}) for table in ("DATA", "DATASETS"))
+    own = getattr(module, name, None) or next(table[name] for table in tables if name in table)
+    return own() if callable(own) else own
+
+
+def _module(name: str) -> Any:
+    """A module of the folder, which may import its siblings bare, relatively or absolutely."""
+    if "recipes" in sys.modules:
+        return importlib.import_module(name)
+    try:
+        return importlib.import_module(f"{Path(sys.path[0]).name}.{name}")
+    except ImportError:
+        return importlib.import_module(name)
 
 
 def split(data: Any, part: str, count: int) -> Split:

@@ -28,7 +28,7 @@ class Strongest(JudgedAttack):
     batch: ClassVar[int] = 1000
 
     budget: Literal["quick", "whole"] = "whole"
-    """whole: all of it; quick: two short climbs, for a first look."""
+    """whole: all of it; quick: one short climb, for a first look."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

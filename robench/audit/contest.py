@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from robench.audit.verdict import difference
 from robench.base.seeds import generator
 from robench.base.stats import wilson
-from robench.core.record import Finding
+from robench.core.record import Finding, worst
 from robench.plugin.trial import Trial
 
 CandidateSearch = Callable[[Tensor], Tensor]
@@ -24,6 +24,18 @@ NEVER = {"suspect": 1.0, "fail": 1.0}
 """Limits of a difference that is not looked into."""
 PROBE = 30
 """Images on which a cheap audit tries a search first; the others follow if two of them fall."""
+NOTHING = 0.1
+"""Share of images up to which next to nothing is left."""
+
+
+def next_to_nothing(trial: Trial) -> bool:
+    """Whether so few images still hold that no gradient can have misled an attack much."""
+    return len(trial.left) <= NOTHING * len(trial)
+
+
+def failed(trial: Trial) -> bool:
+    """Whether the findings so far fail the system, so that a thrifty audit need not go on."""
+    return worst(finding.verdict for finding in trial.findings) == "fail"
 
 
 def contest(trial: Trial, check: str, name: str, search: CandidateSearch, sentence: str) -> Finding:

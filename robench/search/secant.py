@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from robench.base.errors import ConfigError
 from robench.core.threat import Threat
+from robench.search.climb import rows_at_once
 from robench.search.gradient import finite, input_gradient, searching
 from robench.search.square import Scores
 
@@ -17,6 +18,8 @@ PAIRS = 8
 """Random directions of each image, each cut into two halves."""
 PART = 0.25
 """How far a secant reaches to either side, in parts of eps."""
+PREDICTED = 0.9
+"""Cosine from which on nobody asks whether the differences add up: a gradient predicts them."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Secants:
     """How well the gradient predicts the differences: (N,) float32 in [-1, 1]."""
     additive: Tensor
     """How well the differences along two halves of a direction add up to the whole one's: (N,)
-    float32 in [-1, 1]. Where they do, the scores are smooth enough for a gradient to predict."""
+    float32 in [-1, 1], 1 where `predicted` is high. Where they do, the scores are smooth enough for
+    a gradient to predict."""
 
 
 def secant(
@@ -57,9 +61,9 @@ def secants(
     (the deployed model's logits), and x', x'' the image moved by +-eps / 4 along the direction and
     brought back to legal pixel values (under a grid, to its levels, and by one at least).
     Directions are signs (Linf) or Gaussian of length 1 (L2), on a random half of the pixels and on
-    the other; `additive` compares the sum of the two with what both at once change. Both are 0
-    where the gradient or the differences vanish. Images are float32 in [0,1], `rng` is a CPU
-    generator. Raises ConfigError for a threat without eps.
+    the other; `additive` compares the sum of the two with what both at once change, where
+    `predicted` is below PREDICTED. Both are 0 where the gradient or the differences vanish. Images
+    are float32 in [0,1], `rng` is a CPU generator. Raises ConfigError for a threat without eps.
     """
     if threat.eps is None:
         raise ConfigError("expected a threat with eps, got none; give the attack one")
@@ -70,24 +74,32 @@ def secants(
     gradient = _gradient(twin, images, labels, rivals)
     reach = _reach(threat, images[0].numel())
 
-    def difference(delta: Tensor) -> tuple[Tensor, Tensor]:
-        """What the gradient predicts along a move, and what the scores say: (N,) each."""
-        both = torch.cat([_legal(images + delta, threat), _legal(images - delta, threat)])
-        with torch.no_grad():
-            margins = _gap(scores(both), labels.repeat(2), rivals.repeat(2)).double()
-        ahead, behind = both.double().chunk(2)
-        foretold = (gradient * (ahead - behind)).flatten(1).sum(1)
-        return foretold, margins[: len(images)] - margins[len(images) :]
+    def difference(deltas: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        """What the gradient predicts along K moves of each image, and what the scores say.
 
-    halves, wholes = [], []
-    for _ in range(PAIRS):
-        delta = reach * _direction(images, threat.norm, rng)
-        mask = (torch.rand(images.shape, generator=rng) < 0.5).to(images)
-        halves += [difference(delta * mask), difference(delta * (1 - mask))]
-        wholes.append(difference(delta)[1])
-    foretold, found = (torch.stack(parts) for parts in zip(*halves, strict=True))
-    sums = found[::2] + found[1::2]
-    return Secants(_cosine(foretold, found).float(), _cosine(sums, torch.stack(wholes)).float())
+        `deltas` are (K, N, C, H, W), both answers (K, N).
+        """
+        at = which.repeat(len(deltas))
+        moves = deltas.flatten(0, 1)
+        ahead, behind = _legal(images[at] + moves, threat), _legal(images[at] - moves, threat)
+        foretold = (gradient[at] * (ahead.double() - behind.double())).flatten(1).sum(1)
+        points, own = torch.cat([ahead, behind]), at.repeat(2)
+        with torch.no_grad():
+            answers = torch.cat([scores(part) for part in points.split(rows_at_once(images))])
+        margins = _gap(answers, labels[own], rivals[own]).double()
+        found = margins[: len(at)] - margins[len(at) :]
+        return foretold.view(len(deltas), -1), found.view(len(deltas), -1)
+
+    wholes = reach * torch.stack([_direction(images, threat.norm, rng) for _ in range(PAIRS)])
+    masks = (torch.rand(wholes.shape, generator=rng) < 0.5).to(images)
+    everywhere = torch.arange(len(images), device=images.device)
+    foretold, found = difference(torch.cat([wholes * masks, wholes * (1 - masks)]), everywhere)
+    predicted, additive = _cosine(foretold, found), torch.ones_like(labels, dtype=torch.float64)
+    doubtful = (predicted < PREDICTED).nonzero()[:, 0]
+    if len(doubtful):
+        sums = (found[:PAIRS] + found[PAIRS:])[:, doubtful]
+        additive[doubtful] = _cosine(sums, difference(wholes[:, doubtful], doubtful)[1])
+    return Secants(predicted.float(), additive.float())
 
 
 def _rivals(logits: Tensor, labels: Tensor) -> Tensor:

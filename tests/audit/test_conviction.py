@@ -114,6 +114,7 @@ def trial(zoo: Zoo, model: nn.Module, eps: float, level: str, count: int = 30) -
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["quick", "full"])
 def test_no_empty_batch_is_sent_where_every_image_falls(zoo: Zoo, level: str) -> None:
     made = trial(zoo, Viewing(zoo.base()), 0.8, level)
@@ -121,6 +122,7 @@ def test_no_empty_batch_is_sent_where_every_image_falls(zoo: Zoo, level: str) ->
     assert not made.held.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["maxout", "bfloat16", "float64", "noise"])
 def test_full_audits_of_unusual_networks(zoo: Zoo, name: str) -> None:
     """Heads that are not called, batches that widen inside, other precisions: none raises."""
@@ -147,12 +149,13 @@ def test_a_bent_gradient_is_suspect_and_what_it_hid_is_found(zoo: Zoo) -> None:
 
 def test_rounding_to_4_bits_calls_for_more_search_and_convicts_nobody(zoo: Zoo) -> None:
     twin = zoo.build("ptq4").system.twin
-    bent, fractured = GradientSecants().look(trial(zoo, twin, 0.15, "quick"))
+    bent, fractured = GradientSecants().look(trial(zoo, twin, 0.15, "full"))
     assert (bent.verdict, fractured.verdict) == ("pass", "pass")
     assert fractured.value is not None
     assert fractured.value > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["linear", "large_margin_linear", "lipschitz_maxmin"])
 def test_networks_that_only_a_loss_beats_pass(zoo: Zoo, name: str) -> None:
     exhibit = zoo.build(name)
@@ -212,8 +215,7 @@ def test_a_slope_that_ends_before_an_error_is_suspect(ends: bool, verdict: str) 
     (told,) = Stalled().look(made)
     assert (told.value, told.verdict) == (float(ends), verdict)
     made.findings = [finding(FRACTURED, value=1.0)]
-    (told,) = Stalled().look(made)
-    assert told.verdict == "pass"
+    assert not list(Stalled().look(made))
 
 
 @pytest.mark.parametrize("brings", [False, True])

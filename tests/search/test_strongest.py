@@ -150,4 +150,4 @@ def test_the_quick_budget_costs_what_it_says() -> None:
     gradients = sum(
         stage.steps * (stage.targets or 1) * stage.restarts for stage in STAGES["quick"]
     )
-    assert gradients == 40
+    assert gradients == 15

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from robench.audit.contest import failed
 from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
+
+FEW = 2
+"""Images that are not worth a search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +24,10 @@ class Cascade(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that it breaks and nothing before did; they speak against no system.
 
-        A thrifty audit leaves a randomised model alone: this search averages every gradient.
+        A thrifty audit leaves a randomised model alone, since this search averages every gradient,
+        what has failed already, and what is next to nothing.
         """
-        if trial.thrifty and trial.randomised:
+        if trial.thrifty and (trial.randomised or failed(trial) or len(trial.left) <= FEW):
             return
         yield _broken(trial, "strongest", {"the twin": trial.system.twin})
 

@@ -14,6 +14,11 @@ from robench.plugin.trial import Trial
 NAMES = {"margin": "the margin of the logits", "dlr": "the difference of logits ratio"}
 
 
+def tried_loss(trial: Trial) -> str:
+    """The best loss tried on the twin: what other modules are searched with, lest a loss win."""
+    return "margin" if "margin" in trial.tried else "cross_entropy"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Losses(Check):
     """Losses that no scale or saturation hides (Carlini & Wagner, 2017; Croce & Hein, 2020)."""
@@ -24,11 +29,9 @@ class Losses(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """The accuracy that cross-entropy leaves minus each other loss's.
 
-        A thrifty audit leaves sound gradients to the strongest search, which has other losses too,
-        unless other modules follow: these shall not win by their loss.
+        A thrifty audit leaves sound gradients to the strongest search, which has another loss too.
         """
-        contested = trial.smoother is not None or trial.sources
-        if trial.thrifty and trial.sound and not contested:
+        if trial.thrifty and trial.sound:
             return
         for loss in self.losses:
             search = partial(trial.search, f"{loss} loss", trial.system.twin, trial.ascent(loss))

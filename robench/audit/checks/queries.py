@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from robench.audit.contest import failed, next_to_nothing
 from robench.audit.verdict import share_finding
 from robench.base.seeds import generator
-from robench.core.record import Finding
+from robench.core.record import Finding, worst
 from robench.core.system import forward
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 from robench.search import Scores, SquareSearch
-
-NOTHING = 0.1
-"""Share of images up to which next to nothing is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,32 +24,37 @@ class Queries(Check):
 
     images: int = 20
     """Images tried at most, drawn from those that still hold."""
-    queries: int = 300
-    """Queries of each image at least."""
-    a_pixel: int = 15
-    """Queries of each image at least, for each pixel of its longer side."""
+    budgets: tuple[tuple[int, int], ...] = ((0, 5), (300, 15))
+    """Queries of each image at least, and at least for each pixel of its longer side; the next
+    budget is spent where nothing speaks against the system yet."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that hold under gradients and not under random search.
 
-        A thrifty audit spends no queries where gradients are sound or have left next to nothing,
-        nor on a randomised model: what a few random answers choose among is luck.
+        A thrifty audit spends no queries where gradients are sound or have left next to nothing, on
+        what has failed already, nor on a randomised model: what a few random answers choose among
+        is luck.
         """
         left, rng = trial.left, generator(trial.seed, "audit", "drawn")
-        few = len(left) <= NOTHING * len(trial)
-        if len(left) == 0 or (trial.thrifty and (trial.randomised or few or trial.sound)):
+        idle = trial.randomised or next_to_nothing(trial) or trial.sound or failed(trial)
+        if len(left) == 0 or (trial.thrifty and idle):
             return
         index = left[torch.randperm(len(left), generator=rng)[: self.images]]
         # The drawn images stand for their part of all images, those that fell before included.
         part = round(len(trial) * len(index) / max(len(left), 1))
-        yield share_finding(
-            "square",
-            square(trial, index, max(self.queries, self.a_pixel * max(trial.images.shape[-2:]))),
-            part,
-            f"Square breaks {{count}} of {len(index)} images that gradients leave right",
-            suspect=0.0125,
-            fail=0.05,
-        )
+        side = max(trial.images.shape[-2:])
+        for least, a_pixel in self.budgets:
+            finding = share_finding(
+                "square",
+                square(trial, index, max(least, a_pixel * side)),
+                part,
+                f"Square breaks {{count}} of {len(index)} images that gradients leave right",
+                suspect=0.0125,
+                fail=0.05,
+            )
+            if worst(one.verdict for one in (finding, *trial.findings)) != "pass":
+                break
+        yield finding
 
 
 def square(trial: Trial, index: Tensor, queries: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from robench.audit.contest import next_to_nothing
 from robench.audit.verdict import BENT, FRACTURED, share_finding
 from robench.base.seeds import generator
 from robench.core.record import Finding
@@ -35,9 +36,13 @@ class GradientSecants(Check):
     """Images tried, the first that are right clean."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
-        """Counts images with a bent gradient, and with any that predicts little."""
+        """Counts images with a bent gradient, and with any that predicts little.
+
+        A thrifty audit does not ask where the usual attack has left next to nothing.
+        """
         index = trial.reference.index[: self.images]
-        if trial.randomised or len(index) == 0:
+        few = trial.thrifty and next_to_nothing(trial)
+        if trial.randomised or few or len(index) == 0:
             return
         logits = getattr(trial.system.deployed, "logits", None)
         scores: Scores = logits or (lambda images: forward(trial.system.twin, images))

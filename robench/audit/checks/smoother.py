@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from robench.audit.checks.losses import tried_loss
 from robench.audit.contest import contest, remember
 from robench.core.record import Finding
 from robench.plugin.components import Check
@@ -26,7 +27,7 @@ class Smoother(Check):
             trial,
             "smoother_gradient",
             "smoother",
-            partial(trial.search, "smoother", twin, trial.ascent()),
+            partial(trial.search, "smoother", twin, trial.ascent(tried_loss(trial))),
             "a gradient led through rounding and saturation takes {points} more accuracy than "
             "the twin's own",
         )

@@ -34,10 +34,12 @@ class Stalled(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images that hold under the usual attack, whose margin rose by less than half.
 
-        It weighs where the gradient does predict what a small step changes: elsewhere the promise
-        is worth nothing to begin with.
+        It looks where the gradient does predict what a small step changes: elsewhere the promise is
+        worth nothing to begin with.
         """
         reference = trial.reference
+        if not predicting(trial.findings):
+            return
         held = ~reference.wrong
         index = reference.index[held]
         broken = torch.zeros(len(held), dtype=torch.bool)
@@ -49,7 +51,7 @@ class Stalled(Check):
             len(held),
             "on {share} of {n} images the usual attack fails and the margin rises by less than "
             f"{KEPT:.0%} of what the gradient promises",
-            suspect=0.05 if predicting(trial.findings) else 1.0,
+            suspect=0.05,
         )
 
 
@@ -57,14 +59,15 @@ def _stopped(trial: Trial, index: Tensor, candidates: Tensor) -> Tensor:
     twin = trial.system.twin
     device = module_device(twin)
     images, labels = trial.images[index], trial.labels[index][:, None]
-    after, before = forward(twin, candidates), forward(twin, images)
+    after = forward(twin, candidates)
     rivals = after.scatter(1, labels, float("-inf")).argmax(1, keepdim=True)
-    start, end = (z.gather(1, rivals) - z.gather(1, labels) for z in (before, after))
     with searching(twin):
         leaf = images.to(device).requires_grad_()
         logits = twin(leaf)
         margins = logits.gather(1, rivals.to(device)) - logits.gather(1, labels.to(device))
         gradient = finite(input_gradient(margins[:, 0], leaf)).cpu()
+    start, end = margins.detach().cpu(), after.gather(1, rivals) - after.gather(1, labels)
     promised = (gradient * (candidates - images)).flatten(1).sum(1)
     risen = (end - start)[:, 0]
-    return (promised > WORTH * start[:, 0].abs()) & (risen < KEPT * promised)
+    stopped: Tensor = (promised > WORTH * start[:, 0].abs()) & (risen < KEPT * promised)
+    return stopped

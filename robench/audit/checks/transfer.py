@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from robench.audit.checks.queries import NOTHING
-from robench.audit.contest import contest, remember
+from robench.audit.checks.losses import tried_loss
+from robench.audit.contest import contest, next_to_nothing, remember
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -24,15 +24,15 @@ class TransferIn(Check):
         """For each source the accuracy that white-box attacks leave minus the transfer's."""
         for name, make in trial.sources.items():
             # Where the twin's own gradients are sound, a network of other weights adds nothing.
-            few = len(trial.left) <= NOTHING * len(trial)
-            if name == SURROGATE and trial.thrifty and (few or trial.sound):
+            idle = next_to_nothing(trial) or trial.sound
+            if name == SURROGATE and trial.thrifty and idle:
                 continue
             source, before = make(), trial.held.clone()
             yield contest(
                 trial,
                 "transfer",
                 name,
-                partial(trial.search, name, source, trial.ascent()),
+                partial(trial.search, name, source, trial.ascent(tried_loss(trial))),
                 f"examples made on the {name} take {{points}} more accuracy than white-box attacks",
             )
             remember(trial, name, f"the {name}", source, before)
