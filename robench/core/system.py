@@ -97,7 +97,8 @@ def forward(model: nn.Module, images: Tensor, batch: int = 256) -> Tensor:
     if len(images) == 0:
         return forward(model, images.new_zeros(1, *images.shape[1:]))[:0]
     device = module_device(model)
-    with torch.inference_mode():
+    # Not inference mode: a network may differentiate inside, as defenses at test time do.
+    with torch.no_grad():
         return torch.cat([model(part.to(device)).cpu() for part in images.split(batch)])
 
 
