@@ -151,3 +151,12 @@ def test_the_quick_budget_costs_what_it_says() -> None:
         stage.steps * (stage.targets or 1) * stage.restarts for stage in STAGES["quick"]
     )
     assert gradients == 15
+
+
+def test_the_nearest_images_get_what_the_docstring_says() -> None:
+    spent: dict[float, int] = {}
+    for stage in STAGES["whole"]:
+        cost = (stage.targets or 1) * stage.steps * stage.restarts
+        spent[stage.share] = spent.get(stage.share, 0) + cost
+    assert spent == {1.0: 40, 0.4: 180, 0.15: 1000}
+    assert round(sum(share * cost for share, cost in spent.items()), -1) == 260
