@@ -142,21 +142,25 @@ def _spent(record: Record) -> str:
     """Gradients and queries of each attack, from the cheapest of its rows to the dearest."""
     found: dict[str, list[AttackRow]] = {}
     for row in record.rows:
-        if row.gradients is not None:
+        if row.status != "invalid":
             usual = row.access in ("white_box", "none")
             name = row.attack if usual else f"{row.attack} ({row.access})"
             found.setdefault(name, []).append(row)
-    costs = (
-        f"{name} {_range(row.gradients for row in rows)} + {_range(row.queries for row in rows)}"
-        for name, rows in found.items()
-    )
+    costs = (f"{name} {_cost(rows)}" for name, rows in found.items())
     return f"; gradients + queries an image: {', '.join(costs)}" if found else ""
 
 
-def _range(numbers: Iterable[float | None]) -> str:
-    known = [n for n in numbers if n is not None]
-    ends = (f"{end(known):,.0f}" for end in (min, max)) if known else ("?",)
-    return "-".join(dict.fromkeys(ends))
+def _cost(rows: list[AttackRow]) -> str:
+    gradients = [row.gradients for row in rows if row.gradients is not None]
+    queries = [row.queries for row in rows if row.queries is not None]
+    if not gradients or not queries:
+        return "not counted"
+    some = " (not all counted)" if len(queries) < len(rows) else ""
+    return f"{_range(gradients)} + {_range(queries)}{some}"
+
+
+def _range(numbers: list[float]) -> str:
+    return "-".join(dict.fromkeys(f"{end(numbers):,.0f}" for end in (min, max)))
 
 
 def _audited(record: Record, axes: dict[str, Axis]) -> Value | None:

@@ -109,9 +109,10 @@ class AttackRow(Frozen):
     made_on: MadeOn | None = None
     """Where the examples were made; records before 0.2 do not say."""
     gradients: float | None = Field(None, ge=0)
-    """Gradients of the twin that the search asked for, mean an image; older records do not say."""
+    """Gradients of the twin that the search asked for, mean an image; None: not counted, since
+    the search went around the count or the record is older."""
     queries: float | None = Field(None, ge=0)
-    """Answers of the twin and of the deployed model that it asked for, mean an image."""
+    """Answers of the twin and of the deployed model that it asked for, mean an image, or None."""
     weaker: Weaker | None = None
     """What surely beats it; None for nothing, for one-step attacks, and in older records."""
 

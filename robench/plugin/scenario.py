@@ -44,6 +44,6 @@ class AdversarialExamples:
     made_on: MadeOn | None = None
     """The machine that made them; None for the clean images."""
     gradients: float | None = None
-    """Gradients of the twin that the search asked for, mean an image; None for the clean images."""
+    """Gradients of the twin that the search asked for, mean an image; None: not counted."""
     queries: float | None = None
     """Answers of the twin and of the deployed model, mean an image."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,20 +23,34 @@ class Spent:
     queries: int = 0
 
     def watch(self, twin: nn.Module) -> nn.Module:
-        """The twin, from now on counted, copies of it too, wherever it is called as a module."""
-        if isinstance(twin, torch.jit.ScriptModule):  # it takes no hooks
+        """The twin, from now on counted, copies too: `twin(x)` and `twin.forward(x)` once each.
+
+        What goes around its `forward` is not counted: its children called one by one, its weights,
+        what torch.jit or torch.fx made of it.
+        """
+        if isinstance(twin, torch.jit.ScriptModule):  # its forward cannot be replaced
             twin = nn.Sequential(twin)
-
-        # Plain functions: a copy of the twin shares them, where it would copy a method's owner.
-        def differentiated(gradient: Tensor) -> None:
-            self.gradients += len(gradient)
-
-        def answered(module: nn.Module, given: Any, logits: Any) -> None:
-            del module, given
-            if isinstance(logits, torch.Tensor) and logits.dim():
-                self.queries += len(logits)
-                if logits.requires_grad:
-                    logits.register_hook(differentiated)
-
-        twin.register_forward_hook(answered)
+        twin.forward = _Counted(twin.forward, self)
         return twin
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """A module's bound `forward`, counted; of a copied module, the copy's."""
+
+    forward: Callable[..., Any]
+    spent: Spent
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        logits = self.forward(*given, **named)
+        if isinstance(logits, torch.Tensor) and logits.dim():
+            self.spent.queries += len(logits)
+            if logits.requires_grad:
+                logits.register_hook(self._differentiated)
+        return logits
+
+    def _differentiated(self, gradient: Tensor) -> None:
+        self.spent.gradients += len(gradient)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Counted:
+        return _Counted(deepcopy(self.forward, memo), self.spent)

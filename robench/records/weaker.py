@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from robench.base.stats import paired
 from robench.core.outcomes import Outcomes, RowOutcomes
 from robench.core.record import AttackRow, Weaker
 
 WHITE_BOX = "white_box"
-ONE_STEP = 1.0
-"""Gradients an image of a one-step attack, which is weak by design: nobody needs to be told."""
+ONE_STEP = 1.0, 2.0
+"""Gradients and queries an image of a one-step attack, at most: it is weak by design, and nobody
+needs to be told."""
 
 
-def weaker(row: AttackRow, rows: Iterable[AttackRow], outcomes: Outcomes) -> Weaker | None:
+def weaker(
+    row: AttackRow,
+    rows: Collection[AttackRow],
+    outcomes: Outcomes,
+    queries_only: Collection[str],
+) -> Weaker | None:
     """By how much the strongest other white-box search in the row's ball beats it, on its images.
 
-    None where none surely does, or where the row is no search by several gradients.
+    None where none surely does, for one-step attacks and those by `queries_only`, and where no row
+    says what it cost, as in older records. A row whose cost alone is not counted is compared.
     """
     mine = _ball(row, outcomes)
-    if mine is None or row.gradients is None or row.gradients <= ONE_STEP:
+    if mine is None or row.attack in queries_only or _one_step(row):
+        return None
+    if all(other.gradients is None for other in rows):
         return None
     found = [
         (int((theirs.right & theirs.clean_right).sum()), other.attack, theirs)
@@ -34,6 +43,12 @@ def weaker(row: AttackRow, rows: Iterable[AttackRow], outcomes: Outcomes) -> Wea
     if pair.low <= 0:
         return None
     return Weaker(than=name, points=pair.difference, low=pair.low, high=pair.high)
+
+
+def _one_step(row: AttackRow) -> bool:
+    if not row.gradients or row.queries is None:
+        return False
+    return row.gradients <= ONE_STEP[0] and row.queries <= ONE_STEP[1]
 
 
 def _ball(row: AttackRow, outcomes: Outcomes) -> RowOutcomes | None:

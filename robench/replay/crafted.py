@@ -14,7 +14,7 @@ from robench.core.threat import TOLERANCE, distance
 from robench.plugin.scenario import Scenario
 from robench.replay.judged import named
 from robench.replay.steps import NotDone, Refuted, surely_more, unseen
-from robench.replay.subject import Subject
+from robench.replay.subject import Place, Subject
 from robench.run import attacks, reopen
 from robench.run.config import Transfer
 
@@ -27,14 +27,16 @@ EXCESS = {"ball": 0.1, "minimal": 0.25, "noise": 0.1}
 """Share of images by which a row must be too strong before it is called so: a program's twin is
 nearly the network on which the row was crafted, not quite. On published records a search in a ball
 gained at most 0.03, one for the nearest error 0.15."""
+COST, COST_APART = {"gradients": 3, "queries": 10}, 5
+"""How many times as much, and by how much an image, a search must cost before its row's costs are
+called false. On other images a cascade asks other numbers: its probes are shared by fewer images,
+and one image that queries win makes it ask four times as many."""
 RESOLVED = 4
 """A row is too small to be tried when a lie about one in so many images would not show."""
 
-Place = tuple[str, str, str, float | None]
-
 
 def crafted_again(subject: Subject) -> str:
-    """Whether the rows' attacks, run again, break no more than the record says.
+    """Whether the rows' attacks, run again, break no more than the record says, and cost as much.
 
     On the same images, an attack's second run is no stronger than its first but by chance: the two
     counts of images that only one of them breaks are compared by an exact sign test. Raises NotDone
@@ -107,20 +109,45 @@ def _again(subject: Subject, scenario: Scenario, place: Place, tests: int) -> st
     seed = derive(subject.stages.config.seed, "attack", plain_options(component), scenario.threat)
     try:
         system = System(subject.deployed, subject.system.twin)
-        found = attacks.search(component, scenario, system, test, seed).images
+        again = attacks.search(component, scenario, system, test, seed)
     except attacks.AttackFailed as failure:
         raise NotDone(f"its attack fails here, {failure}") from failure
+    found = again.images
     wrong = subject.labels(found, f"crafted {place}") != test.labels.numpy()
     recorded = ~part.right[positions]
+    cost = _cost(subject, place, again, len(part) / len(right))
     if scenario.search != "minimal":
-        return _compare(recorded, wrong, scenario, tests)
+        return f"{_compare(recorded, wrong, scenario, tests)}{cost}"
     near = distance(found, test.float_images(), scenario.threat.norm).numpy()
     said = []
     for budget in (*scenario.budgets, None):
         limit = np.inf if budget is None else budget + TOLERANCE
         before = recorded & (part.distance[positions] <= limit)
         said.append(_compare(before, wrong & (near <= limit), scenario, tests))
-    return ", ".join(said)
+    return f"{', '.join(said)}{cost}"
+
+
+def _cost(subject: Subject, place: Place, found: attacks.Found, most: float) -> str:
+    """Compare what the searches asked for, and note that it was; empty where it is not counted.
+
+    Images that are wrong clean may have cost nothing: on the others the recorded mean may have
+    been `most` times as large.
+    """
+    row = next(r for r in subject.valid if (r.attack, r.access, r.norm, r.eps) == place)
+    said = []
+    for name, factor in COST.items():
+        before, now = getattr(row, name), getattr(found, name)
+        if before is None or now is None:
+            return ""
+        far = now > factor * most * before or now < before / factor
+        if far and not before - COST_APART <= now <= most * before + COST_APART:
+            raise Refuted(
+                f"{named(*place)} cost {before:,.1f} {name} an image by the record, and crafted "
+                f"again {now:,.1f}"
+            )
+        said.append(f"{name} {before:,.0f} and {now:,.0f}")
+    subject.counted.add(place)
+    return f" ({', '.join(said)})"
 
 
 def _compare(

@@ -23,8 +23,6 @@ from robench.run.audit_files import AUDIT_TABLE, held_again, read_audit_table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Place = tuple[str, str, str, float | None]
-
 
 def rows_asked(subject: Subject) -> str:
     """Whether the rows are those that the configuration asks for, no more and no fewer."""

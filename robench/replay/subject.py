@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from robench.core.data import Split
     from robench.plugin.guest import Answers
 
+Place = tuple[str, str, str, float | None]
+"""A row: its attack, access, norm and eps."""
+
 FLOATS_DIFFER = 0.02
 """Share of labels in which another machine's floats may differ."""
 
@@ -49,6 +52,8 @@ class Subject:
     """Attacks and certifiers that are not known here, with the reason."""
     seed: int
     """What the samples and the answers of a randomised model are drawn by."""
+    counted: set[Place] = field(default_factory=set)
+    """The rows whose gradients and queries were counted again."""
 
     @property
     def test(self) -> Split:
@@ -153,9 +158,9 @@ def open_subject(
 
 def _refuse_paths(component: Any, root: Path) -> None:
     """Open no file outside the data root because a record says so."""
-    for field in fields(component):
-        value = getattr(component, field.name)
-        if not isinstance(value, str | Path) or not ("path" in field.name or os.sep in str(value)):
+    for option in fields(component):
+        value = getattr(component, option.name)
+        if not isinstance(value, str | Path) or not ("path" in option.name or os.sep in str(value)):
             continue
         if not Path(value).expanduser().resolve().is_relative_to(root.resolve()):
             raise NotDone(

@@ -21,7 +21,7 @@ from robench.records.store import read
 from robench.records.trust import Attestation, Level, Step
 from robench.replay.certificates import certified_again, certifies
 from robench.replay.crafted import crafted_again
-from robench.replay.judged import audits_again, challenges_again, examples_again, rows_asked
+from robench.replay.judged import audits_again, challenges_again, examples_again, named, rows_asked
 from robench.replay.model import model_again
 from robench.replay.searched import searched_again
 from robench.replay.steps import NotDone, step
@@ -136,10 +136,13 @@ def _works(inspected: Inspected, subject: Subject | None) -> Iterator[tuple[str,
 
 def _others(record: Record, subject: Subject) -> str:
     """Name the values that no step measures again."""
-    del subject
-    others = {value.metric for value in record.values} - AGAIN
+    others = sorted({value.metric for value in record.values} - AGAIN)
+    places = [(row.attack, row.access, row.norm, row.eps) for row in subject.valid]
+    left = [named(*place) for place in places if place not in subject.counted]
+    others += [f"gradients and queries of {', '.join(left)}"] if left else []
+    others += ["seconds of the rows"] if places else []
     if others:
-        raise NotDone(f"not measured again: {', '.join(sorted(others))}")
+        raise NotDone(f"not measured again: {', '.join(others)}")
     return "there are none"
 
 

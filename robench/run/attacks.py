@@ -58,10 +58,10 @@ class Found:
 
     images: Tensor
     """Candidates inside the threat model: float32 in [0,1], shape (N, C, H, W), on the CPU."""
-    gradients: float
-    """Gradients of the twin, mean an image."""
-    queries: float
-    """Answers of the twin and of the deployed model, mean an image."""
+    gradients: float | None
+    """Gradients of the twin, mean an image; None: not counted."""
+    queries: float | None
+    """Answers of the twin and of the deployed model, mean an image; None: not counted."""
 
 
 # -- which -----------------------------------------------------------------------------------------
@@ -166,8 +166,12 @@ def search(component: Attack, scenario: Scenario, system: System, test: Split, s
             advance(len(x))
     if component.queries_only and spent.gradients:
         raise AttackFailed("expected no gradients of an attack by queries only, got some")
-    count = len(images)
-    return Found(torch.cat(parts), spent.gradients / count, spent.queries / count)
+    found, count = torch.cat(parts), len(images)
+    blind = scenario.search != "noise" and not (spent.gradients or spent.queries)
+    # Who searches asks: what moved images unasked went around the count.
+    if blind and not torch.equal(found, images):
+        return Found(found, None, None)
+    return Found(found, spent.gradients / count, spent.queries / count)
 
 
 def _target(system: System, spent: Spent) -> Target:

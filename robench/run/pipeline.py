@@ -79,7 +79,7 @@ def run(
         audit=audit,
         notes=steps.notes,
         bits=steps.compressor.bits,
-        queries_only=tuple(name for name, one in config.attack.items() if one.queries_only),
+        queries_only=_queries_only(config),
         protocol=protocol(data, rows, settings(rows, plain, made.components)),
         provenance=made,
         timings={"run": time.perf_counter() - start, "finished": time.time()},
@@ -131,8 +131,13 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
         how = ("seconds", "made_on", "gradients", "queries")
         rows.append(_row(scenario, status=status, **{n: getattr(examples, n) for n in how}))
     found = Outcomes(tuple(outcomes))
-    compared = (row.model_copy(update={"weaker": weaker(row, rows, found)}) for row in rows)
+    asked = _queries_only(steps.config)
+    compared = (row.model_copy(update={"weaker": weaker(row, rows, found, asked)}) for row in rows)
     return RunEvidence(steps, found, tuple(kept)), tuple(compared)
+
+
+def _queries_only(config: RunConfig) -> tuple[str, ...]:
+    return tuple(name for name, attack in config.attack.items() if attack.queries_only)
 
 
 def measure(evidence: RunEvidence) -> tuple[Value, ...]:

@@ -117,7 +117,7 @@ class Forgery:
         made = [*_accuracies(record, outcomes), *self._audits(record, outcomes), *others]
         self.record["values"] = [value.model_dump() for value in made]
         for said, row in zip(self.record["rows"], record.rows, strict=True):
-            beaten = weaker(row, record.rows, outcomes)
+            beaten = weaker(row, record.rows, outcomes, record.queries_only or ())
             said["weaker"] = beaten and beaten.model_dump()
         self.seal()
 

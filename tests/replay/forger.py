@@ -51,8 +51,8 @@ def seal(folder: Path) -> None:
         new = found.get((value.metric, *axes), value.value)
         values.append(value.model_copy(update={"value": new}))
     files = {name: file_hash(folder / name) for name in record.files}
-    rows = record.rows
-    beaten = tuple(r.model_copy(update={"weaker": weaker(r, rows, outcomes)}) for r in rows)
+    rows, asked = record.rows, record.queries_only or ()
+    beaten = tuple(r.model_copy(update={"weaker": weaker(r, rows, outcomes, asked)}) for r in rows)
     changed = {"values": tuple(values), "files": files, "rows": beaten}
     write_record(folder, record.model_copy(update=changed))
 

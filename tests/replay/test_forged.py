@@ -303,6 +303,36 @@ def test_files_outside_the_data_root_are_not_opened(
     assert "outside the data root" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gradients", 2.0),
+        pytest.param("queries", 3.0, marks=pytest.mark.slow),
+        pytest.param("gradients", 400.0, marks=pytest.mark.slow),
+    ],
+)
+def test_costs_that_the_attack_has_not(
+    unaudited_record: Path, copied: Copy, places: Places, name: str, value: float
+) -> None:
+    forged = copied(unaudited_record)
+    forger.edit_record(forged, lambda record: record["rows"][1].update({name: value}))
+    forger.seal(forged)
+    sentence = rf"pgd .* cost {value:.1f} {name} an image by the record, and crafted again 4\d\.\d"
+    require_found(forged, places, "crafted again", sentence)
+
+
+def test_costs_that_nobody_counted_again_are_named(
+    unaudited_record: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = outcome(verify(unaudited_record, places, seed=3), "other values")
+    assert told[0] == "not done"
+    assert "seconds of the rows" in told[1]
+    assert "gradients" not in told[1]
+    monkeypatch.delitem(registry().choices["attack"], "pgd")
+    _, text = outcome(verify(unaudited_record, places, seed=3), "other values")
+    assert "gradients and queries of pgd (white_box, linf 0.2)" in text
+
+
 # -- rows that nothing made again bounds -----------------------------------------------------------
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import robench
+from robench.core.outcomes import Outcomes, RowOutcomes
+from robench.core.record import AttackRow
 from robench.core.system import FloatDeployed, System
 from robench.core.threat import Threat
 from robench.plugin.scenario import Scenario
 from robench.plugin.spent import Spent
+from robench.records.weaker import weaker
 from robench.run import attacks
 from robench.testing.tiny import tiny_data, tiny_network
 from robench_attacks.carlini import CW
@@ -175,14 +180,17 @@ def test_counting_moves_no_example_and_counts_copies() -> None:
     network, images = tiny_network(), tiny_data().test.float_images()
     spent = Spent()
     twin = spent.watch(deepcopy(network))
-    for one in (twin, deepcopy(twin)):
+    other = deepcopy(twin)
+    for one in (twin, other, twin.forward, other.forward):
         leaf = images.clone().requires_grad_()
         logits = one(leaf)
         assert torch.equal(logits, network(images))
         for column in range(2):
             torch.autograd.grad(logits[:, column].sum(), leaf, retain_graph=True)
-    assert (spent.queries, spent.gradients) == (2 * len(images), 4 * len(images))
-    assert not network._forward_hooks
+    assert (spent.queries, spent.gradients) == (4 * len(images), 8 * len(images))
+    other.get_parameter("3.weight").data.zero_()
+    assert not torch.equal(other(images), network(images))
+    assert "forward" not in vars(network)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,3 +238,77 @@ def test_a_row_that_another_beats_says_by_how_much() -> None:
     assert found.points == pytest.approx(right["lame"].value - right[best].value)  # type: ignore[operator, union-attr]
     assert any("lame (white_box, linf 0.2) leaves" in line for line in warnings(record))
     assert any(line.endswith("a weak attack") for line in warnings(record))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Around(robench.Attack):
+    """FGSM at a quarter of its strength, on the network inside the twin or on `forward`."""
+
+    inside: bool = True
+    moves: bool = True
+
+    def run(self, twin: Any, images: Any, labels: Any, threat: Any, rng: Any) -> Any:
+        """A short step along gradients that nobody counts."""
+        twin._forward_hooks.clear()
+        given = nn.Sequential(*twin.children()) if self.inside else twin.forward
+        leaf = images.clone().requires_grad_()
+        loss = nn.functional.cross_entropy(given(leaf), labels)
+        step = torch.autograd.grad(loss, leaf)[0].sign() * threat.eps / 4
+        return images + step if self.moves else images
+
+
+def test_forward_is_counted_and_what_goes_around_it_is_not_counted() -> None:
+    network = tiny_network()
+    system = System(FloatDeployed(network), network)
+    counts = [
+        (found.gradients, found.queries)
+        for one in (Around(inside=False), Around(), Around(moves=False))
+        for found in (search(one, system),)
+    ]
+    assert counts == [(1, 1), (None, None), (0, 0)]
+
+
+def test_a_row_that_is_not_counted_is_compared_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from robench.cli.record_table import print_record
+
+    given = {"around": Around(), "square": Square(queries=3), "pgd": PGD(steps=3)}
+    record = robench.evaluate(tiny_network(), tiny_data(), attack=given, audit="off")
+    rows = {row.attack: row for row in record.rows}
+    assert rows["around"].gradients is rows["around"].queries is None
+    assert rows["around"].weaker is not None
+    assert rows["around"].weaker.than == "pgd"
+    assert rows["square"].weaker is None
+    print_record(record, Path())
+    assert "around not counted, square 0 + " in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("gradients", "queries", "compared"),
+    [(1, 1, False), (1, 2, False), (0, 0, True), (1, 300, True), (None, None, True)],
+)
+def test_one_step_attacks_alone_are_not_compared(
+    gradients: float | None, queries: float | None, compared: bool
+) -> None:
+    count = 50
+    right, wrong = np.zeros(count, np.int16), np.ones(count, np.int16)
+    far = np.zeros(count, np.float32)
+
+    def judged(attack: str, prediction: Any) -> RowOutcomes:
+        search = "none" if attack == "clean" else "ball"
+        numbers = np.arange(count, dtype=np.int32)
+        labels = right, right, prediction
+        return RowOutcomes(
+            attack, "white_box", search, "linf", 0.2, numbers, *labels, far, far, valid=True
+        )
+
+    outcomes = Outcomes((judged("clean", right), judged("mine", right), judged("best", wrong)))
+    rows = [
+        AttackRow(attack=name, access="white_box", norm="linf", eps=0.2, gradients=g, queries=q)
+        for name, g, q in (("mine", gradients, queries), ("best", 9, 9))
+    ]
+    assert (weaker(rows[0], rows, outcomes, ()) is not None) == compared
+    assert weaker(rows[0], rows, outcomes, ("mine",)) is None
+    older = [row.model_copy(update={"gradients": None, "queries": None}) for row in rows]
+    assert weaker(older[0], older, outcomes, ()) is None

@@ -137,17 +137,17 @@ def check_queries_only(record: Record) -> None:
 
 
 def check_spent(record: Record, outcomes: Outcomes) -> None:
-    """Only searches have costs, those by queries alone no gradients; weaker rows are those."""
+    """Both costs or none, no gradients of those by queries alone; weaker rows are those."""
     for row in record.rows:
         known = row.gradients is not None, row.queries is not None
         if known[0] != known[1] or (row.status == "invalid" and known[0]):
             raise UserError(
                 f"expected gradients and queries of {title(row)}, both or, where it is invalid or "
-                f"the record older, neither; got {row.gradients} and {row.queries}"
+                f"they were not counted, neither; got {row.gradients} and {row.queries}"
             )
         if row.gradients and row.attack in (record.queries_only or ()):
             raise UserError(f"expected no gradients of {title(row)}, which reads answers only")
-        wanted = weaker(row, record.rows, outcomes)
+        wanted = weaker(row, record.rows, outcomes, record.queries_only or ())
         if not _alike(row.weaker, wanted):
             raise UserError(
                 f"expected {title(row)} to say {_beaten(wanted)} by the outcomes, got "
