@@ -139,7 +139,12 @@ def _seconds(record: Record, axes: dict[str, Axis]) -> str:
 
 
 def _spent(record: Record) -> str:
-    """Gradients and queries of each attack, from the cheapest of its rows to the dearest."""
+    """Gradients and queries of each attack, from the cheapest of its rows to the dearest.
+
+    Nothing for a record older than the counts.
+    """
+    if all(row.queries is None for row in record.rows):
+        return ""
     found: dict[str, list[AttackRow]] = {}
     for row in record.rows:
         if row.status != "invalid":

@@ -321,6 +321,7 @@ def test_costs_that_the_attack_has_not(
     require_found(forged, places, "crafted again", sentence)
 
 
+@pytest.mark.slow
 def test_costs_that_nobody_counted_again_are_named(
     unaudited_record: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
