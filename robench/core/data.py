@@ -28,6 +28,12 @@ class Split:
     labels: Tensor
 
     def __post_init__(self) -> None:
+        for name, given in (("images", self.images), ("labels", self.labels)):
+            if not isinstance(given, torch.Tensor):
+                raise DataError(
+                    f"expected a torch tensor of {name}, got {type(given).__name__}; "
+                    "use torch.from_numpy for a numpy array"
+                )
         if self.images.dtype != torch.uint8 or self.images.dim() != 4:
             raise DataError(
                 f"expected uint8 images of shape (N, C, H, W), got {self.images.dtype} "

@@ -103,7 +103,7 @@ def forward(model: nn.Module, images: Tensor, batch: int = 256) -> Tensor:
 
 
 class _InFloat32(nn.Module):
-    """A network of other numbers, asked and answering in float32."""
+    """A network of other numbers, at either end or both, asked and answering in float32."""
 
     def __init__(self, network: nn.Module, kind: torch.dtype) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class _InFloat32(nn.Module):
         return logits.float()
 
 
-def in_float32(network: nn.Module) -> nn.Module:
+def _asked_in_float32(network: nn.Module) -> nn.Module:
     """The network, at both ends float32 where its first weights are bfloat16, float64 or half."""
     tensors = (*network.parameters(), *network.buffers())
     kind = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
@@ -206,20 +206,30 @@ def _differing(system: System, images: Tensor, twin: Tensor, randomised: bool) -
     return int(differ.sum())
 
 
-def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes: int) -> nn.Module:
-    """Build a model; refuse it with PluginError unless it gives finite (N, classes) logits."""
-    model = build()
+def check_output(
+    build: Callable[[], nn.Module],
+    shape: tuple[int, ...],
+    classes: int,
+    device: torch.device | None = None,
+) -> nn.Module:
+    """Build a model, on the CPU, that is asked and answers in float32, whatever its numbers are.
+
+    It is asked once on `device` (default the CPU), as autocast may act on one device alone. Raises
+    PluginError unless it gives finite floating logits (N, classes).
+    """
+    device = device or torch.device("cpu")
+    model = _asked_in_float32(build())
     was_training = model.training
     model.eval()
     images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     try:
         with torch.no_grad():
-            logits = model(images)
+            logits = model.to(device)(images.to(device))
     except Exception as error:  # a foreign network may raise anything
         raise PluginError(
             f"expected a model for images of shape {tuple(shape)}, got {reason(error)[:200]}"
         ) from error
-    model.train(was_training)
+    model.to("cpu").train(was_training)
     dense = isinstance(logits, torch.Tensor) and logits.layout == torch.strided
     if not dense:
         got = logits.layout if isinstance(logits, torch.Tensor) else type(logits).__name__
@@ -232,6 +242,11 @@ def check_output(build: Callable[[], nn.Module], shape: tuple[int, ...], classes
             f"expected logits of shape (2, {classes}) for 2 images, got {tuple(logits.shape)}; "
             "let the model end in one output per class"
         )
+    if not logits.is_floating_point():
+        raise PluginError(
+            f"expected floating logits of the model, got {logits.dtype}; return the numbers that "
+            "its labels are the argmax of, as floats"
+        )
     if not torch.isfinite(logits).all():
         raise PluginError("expected finite logits of the model, got NaN or infinite ones")
-    return model
+    return model if logits.dtype == torch.float32 else _InFloat32(model, torch.float32)

@@ -180,13 +180,22 @@ _OPERATORS: tuple[int, frozenset[str]] = (0, frozenset())
 
 
 def _operators() -> frozenset[str]:
-    """Torch's own operators that python code computes; without those that give shapes alone."""
+    """Torch's own operators that other code than torch's computes; those for shapes left out."""
     global _OPERATORS
     known: set[str] = getattr(torch.library, "_impls", set())
     if len(known) != _OPERATORS[0]:
-        own = (name for name in known if name.startswith("aten/") and not name.endswith("/Meta"))
-        _OPERATORS = len(known), frozenset(own)
+        own = known - _registered_by_torch()
+        named = (name for name in own if name.startswith("aten/") and not name.endswith("/Meta"))
+        _OPERATORS = len(known), frozenset(named)
     return _OPERATORS[1]
+
+
+def _registered_by_torch() -> set[str]:
+    """What torch's own modules registered, some of it late: `vmap` does so on its first call."""
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "torch"]
+    kept = (value for module in modules for value in list(getattr(module, "__dict__", {}).values()))
+    libraries = (value for value in kept if type(value) is torch.library.Library)
+    return set().union(*(getattr(library, "_op_impls", ()) for library in libraries))
 
 
 _WEIGHT = torch.arange(54, dtype=torch.float32).reshape(2, 3, 3, 3) % 7 - 3

@@ -27,7 +27,7 @@ from robench.base.seeds import derive, seed_scope
 from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
 from robench.core.record import MadeOn, TwinAgreement
-from robench.core.system import Deployed, System, agreement, check_output, forward, in_float32
+from robench.core.system import Deployed, System, agreement, check_output, forward
 from robench.core.weights import load_weights, save_weights
 from robench.plugin import guest
 from robench.plugin.components import Component, Compressor, Defense, DeployContext
@@ -129,17 +129,22 @@ class Stages:
     # -- model and prepare ---------------------------------------------------------------------
 
     def untrained(self) -> nn.Module:
-        """A new network; initial weights follow the seed."""
+        """A new network, PluginError when it is broken; initial weights follow the seed."""
         return self._built(self.model.build)
 
     def _built(self, make: Callable[[tuple[int, int, int], int], nn.Module]) -> nn.Module:
-        with seed_scope(derive(self.config.seed, "init")):
-            built = guest.call(self.model, make, self.data.shape, len(self.data.classes))
-        return in_float32(_expect(self.model, "build", nn.Module, built))
+        shape, classes = self.data.shape, len(self.data.classes)
+
+        def build() -> nn.Module:
+            with seed_scope(derive(self.config.seed, "init")):
+                built = guest.call(self.model, make, shape, classes)
+            return _expect(self.model, "build", nn.Module, built)
+
+        return check_output(build, shape, classes, self.device)
 
     def architecture(self) -> nn.Module:
         """A new network, prepared by the compressor; PluginError when it is broken."""
-        model = check_output(self.untrained, self.data.shape, len(self.data.classes))
+        model = self.untrained()
         if not self.compressor.changes_training:
             return model
         prepared = guest.call(self.compressor, self.compressor.prepare, model, self.data.shape)

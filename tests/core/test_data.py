@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,15 @@ def test_a_stratified_subset_keeps_proportions(seed: int, count: int, classes: i
     for label in range(classes):
         expected = count * float((labels == label).double().mean())
         assert abs(int((labels[index] == label).sum()) - expected) <= 1
+
+
+@pytest.mark.parametrize("which", ["images", "labels"])
+def test_arrays_are_told_how_they_become_tensors(which: str) -> None:
+    parts = {"images": torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "labels": torch.arange(2)}
+    given: Any = parts | {which: parts[which].numpy()}
+    words = f"expected a torch tensor of {which}, got ndarray; use torch.from_numpy"
+    with pytest.raises(DataError, match=words):
+        Split(**given)
 
 
 def test_subsets_follow_the_seed() -> None:

@@ -444,6 +444,42 @@ def test_a_change_that_cannot_be_put_back_ends_every_run_of_the_process(
         guest._LOST.clear()
 
 
+def test_operators_that_a_module_of_torch_registers_late_are_no_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state, library = process.ProcessState(), torch.library.Library("aten", "IMPL")
+    try:
+        library.impl("special_erf", lambda x: x, "CPU")
+        with monkeypatch.context() as late:
+            late.setattr(torch.library, "_late", library, raising=False)
+            state.put_back()
+            assert state.lost == []
+        process._OPERATORS = (0, frozenset())
+        state.put_back()
+        assert state.lost == ["torch's operators"]
+    finally:
+        library._destroy()
+
+
+@pytest.mark.slow
+def test_an_attack_may_be_the_first_to_map_a_function() -> None:
+    script = """
+import torch
+from robench.plugin import guest
+
+def run():
+    return torch.func.vmap(lambda one: 2 * one)(torch.ones(3))
+
+known = len(torch.library._impls)
+for _ in range(2):
+    assert guest.call("an attack", run).sum() == 6
+assert len(torch.library._impls) > known, "torch registers nothing late any more"
+print(guest._LOST)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_closed_streams_are_opened_again() -> None:
     script = """
 import os, sys

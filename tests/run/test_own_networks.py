@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import robench
-from robench.base.errors import ConfigError
-from robench.core.system import FloatDeployed, System, agreement, forward
+from robench.base.errors import ConfigError, PluginError
+from robench.core.system import FloatDeployed, System, agreement, check_output, forward
 from robench.testing.tiny import tiny_data, tiny_network
 from robench_attacks.gradient import PGD
 
@@ -58,6 +58,42 @@ def test_a_network_of_other_numbers_is_judged(kind: torch.dtype, compressor: str
         assert one is not None
         assert other is not None
         assert one.value == pytest.approx(other.value, abs=0.1)
+
+
+class Mixed(nn.Module):
+    """Its weights are float32, its answers are not."""
+
+    def __init__(self, by: str) -> None:
+        super().__init__()
+        self.network = tiny_network()
+        self.by = by
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.by == "autocast":
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                logits: Tensor = self.network(images)
+        else:
+            logits = self.network(images).to(getattr(torch, self.by))
+        return logits
+
+
+@pytest.mark.parametrize("by", ["autocast", "float16", "float64"])
+def test_answers_of_other_numbers_are_judged_though_the_weights_are_float32(by: str) -> None:
+    attacks = {"attack": ("pgd", "strongest"), "images": 20}
+    record = robench.evaluate(Mixed(by), tiny_data(), audit="off", **attacks)  # type: ignore[arg-type]
+    assert [row.status for row in record.rows] == ["ok", "ok"]
+
+
+def test_a_float32_network_stays_itself_and_others_answer_in_float32() -> None:
+    network, shape = tiny_network(), (1, 8, 8)
+    assert check_output(lambda: network, shape, 3) is network
+    mixed = check_output(lambda: Mixed("autocast"), shape, 3)
+    assert mixed(torch.zeros(2, *shape)).dtype == torch.float32
+
+
+def test_integer_answers_are_refused() -> None:
+    with pytest.raises(PluginError, match=r"expected floating logits .*, got torch\.int64; return"):
+        robench.evaluate(Mixed("int64"), tiny_data(), audit="off")
 
 
 def test_a_random_network_says_so_and_is_judged_by_many_answers() -> None:
