@@ -207,7 +207,7 @@ def _square(attacked: Attacked, index: Tensor, queries: int, rng: torch.Generato
     target, samples = attacked.target, attacked.samples
 
     def scores(images: Tensor) -> Tensor:
-        total = target.scores(images)
+        total = target.scores(images).float()
         for _ in range(samples - 1):
             total = total + target.scores(images)
         return total / samples
