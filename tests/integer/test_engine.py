@@ -39,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@SETTINGS
+@settings(SETTINGS, max_examples=4)  # each compiles; the slow fuzzers run many more
 @given(programs(), st.integers(1, 40), st.integers(0, 99))
 def test_random_programs(program: Program, count: int, seed: int) -> None:
     for wide in (False, True):
