@@ -26,7 +26,6 @@ from robench.plugin.registry import registry
 from robench.plugin.typed import plain_defaults
 from robench.records.protocols import CERTIFIED, Protocol
 from robench.run.compose import (
-    ACCESS,
     SETTINGS,
     distribution_of,
     from_plain,
@@ -34,7 +33,7 @@ from robench.run.compose import (
     prepare,
     run_config,
 )
-from robench.run.config import AuditConfig, RunConfig, joined
+from robench.run.config import ACCESS, AuditConfig, RunConfig, joined
 
 NAMED = (*SYSTEM_KINDS, "attack")
 """Groups that a command names even where it need not."""

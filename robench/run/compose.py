@@ -31,6 +31,7 @@ from robench.plugin.typed import option_types, plain_defaults, read_options
 from robench.records import protocols
 from robench.records.protocols import Protocol
 from robench.run.config import (
+    ACCESS,
     AuditConfig,
     Places,
     RunConfig,
@@ -44,7 +45,6 @@ from robench.training.recipe import TrainConfig
 PROVIDER = "robench"
 SEVERAL = (*RUN_KINDS, "access")
 """Groups whose choices stand side by side, each under its own name."""
-ACCESS = {"white_box": WhiteBox, "transfer": Transfer}
 SETTINGS = {"train": TrainConfig, "threat": ThreatConfig, "audit": AuditConfig}
 """Groups with one choice."""
 PLACES = ("results", "cache", "data_root")

@@ -27,7 +27,7 @@ from robench.plugin.components import (
 )
 from robench.plugin.registry import registry
 from robench.plugin.typed import read_options
-from robench.records.protocols import Protocol
+from robench.records.protocols import CERTIFIED, Protocol
 from robench.training.recipe import Recipe, TrainConfig
 
 C = TypeVar("C")
@@ -89,6 +89,7 @@ def joined(audit: AuditConfig) -> AuditConfig:
 
 
 Access = WhiteBox | Transfer
+ACCESS: dict[str, type[WhiteBox] | type[Transfer]] = {"white_box": WhiteBox, "transfer": Transfer}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +211,28 @@ def require_protocol(config: RunConfig) -> None:
     """Raise ConfigError where a run changes what its protocol fixes."""
     if config.protocol:
         config.protocol.require(config.plain(), component_versions(config))
+
+
+def fixed_parts(protocol: Protocol) -> dict[str, Any]:
+    """The parts of a run under a protocol that are not the run's own to choose."""
+    parts: dict[str, Any] = {
+        "protocol": protocol,
+        "dataset": _made("dataset", protocol.dataset),
+        "attack": _made("attack", protocol.attack),
+        "metric": _made("metric", {"accuracy": {}}),
+        "threat": ThreatConfig(**protocol.threat),
+        "access": {name: ACCESS[name](**options) for name, options in protocol.access.items()},
+        "audit": joined(AuditConfig(level=protocol.audit)),
+        "images": protocol.images,
+    }
+    if protocol.certified is not None:
+        parts["metric"] |= _made("metric", {CERTIFIED: protocol.certified})
+    return parts
+
+
+def _made(kind: str, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    known = registry()
+    return {name: known.get(kind, name).make(**options) for name, options in chosen.items()}
 
 
 def only(kind: str, chosen: Mapping[str, C]) -> C:

@@ -17,8 +17,7 @@ from robench.plugin.scenario import Scenario
 from robench.records import protocols
 from robench.run import attacks
 from robench.run.cache import Cache
-from robench.run.compose import ACCESS
-from robench.run.config import AuditConfig, Places, RunConfig
+from robench.run.config import ACCESS, AuditConfig, Places, RunConfig
 from robench.run.evidence import RunEvidence
 from robench.run.examination import subset
 from robench.run.stages import Stages, stages
