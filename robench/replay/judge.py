@@ -33,7 +33,13 @@ def judge_record(folder: Path, protocol: Protocol, places: Places) -> tuple[Reco
             f"expected a record that keeps its model, got {folder.name} without one; train it "
             f"again: robench run protocol={protocol.name} ..."
         )
-    return run(_config(record, protocol), places, kept=kept)
+    config = _config(record, protocol)
+    if config.id == record.id:
+        raise UserError(
+            f"expected a record that is not under {protocol.name} yet, got {record.id}; "
+            "robench verify judges it again"
+        )
+    return run(config, places, kept=kept)
 
 
 def _config(record: Record, protocol: Protocol) -> RunConfig:
