@@ -33,11 +33,15 @@ class RowJob:
     rank: int | None
     no_rank: str
     """Why it has none."""
-    protocol: str
+    tab: str
+    """Its tab's label."""
+    about: tuple[tuple[str, str], ...]
+    """What its protocol fixes."""
     ranked: int
+    """How many rows have a rank beside it."""
     models: dict[str, str]
-    place: int
-    """Index of the protocol."""
+    place: tuple[int, int]
+    """Numbers of its tab and its group."""
     columns: tuple[Column, ...]
     header: tuple[str, ...]
     """Of the table of all values."""
@@ -62,16 +66,17 @@ def start_rows(site: Site, out: Path, each: Each) -> Written:
             label=site.labels[row.id],
             rank=site.ranks[row.id],
             no_rank=no_rank(row),
-            protocol=protocol.label,
-            ranked=len(protocol.rows),
-            models={kind: chosen_label(row, kind, protocol.varying) for kind in row.chosen},
-            place=place,
+            tab=site.tabs[tab].label,
+            about=site.tabs[tab].about,
+            ranked=sum(site.ranks[one.id] is not None for one in group.rows),
+            models={kind: chosen_label(row, kind, group.varying) for kind in row.chosen},
+            place=(tab, number),
             columns=site.columns,
             header=columns,
             folder=out / "rows" / row.id,
         )
-        for place, protocol in enumerate(site.protocols)
-        for row in protocol.rows
+        for number, (tab, group) in enumerate(site.groups)
+        for row in group.rows
     ]
     return Written(columns, each(write_row, jobs))
 
