@@ -21,6 +21,7 @@ COMMANDS = (
     "verify",
     "challenge",
     "audit",
+    "judge",
     "study",
     "leaderboard",
     "new_plugin",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from robench.base.errors import ConfigError
@@ -13,13 +13,15 @@ from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
     from robench.plugin.registry import Choice
+    from robench.records.protocols import Protocol
 
+PROTOCOL = "protocol"
 HELP = "what is installed, with its options"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("kind", nargs="?", help="dataset, model, defense, ...")
+    parser.add_argument("kind", nargs="?", help="dataset, model, defense, ..., protocol")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,14 +32,17 @@ def run(options: argparse.Namespace) -> int:
     if options.kind is None:
         for kind in KINDS:
             _print_kind(kind, details=False)
+        _print_protocols(details=False)
         return 0
     settings = _settings()
     if options.kind in settings:
         _print_settings(options.kind, settings[options.kind])
     elif options.kind in KINDS:
         _print_kind(options.kind, details=True)
+    elif options.kind == PROTOCOL:
+        _print_protocols(details=True)
     else:
-        known = [*KINDS, *settings]
+        known = [*KINDS, *settings, PROTOCOL]
         raise ConfigError(
             f"expected a kind among {', '.join(known)}, got {options.kind!r}"
             + suggestion(options.kind, known)
@@ -62,6 +67,33 @@ def _print_choice(choice: Choice, *, details: bool) -> None:
         for option in options(choice.component):
             left = f"{choice.kind}.{choice.name}.{option.name}={_text(option.default)}"
             print(visible(f"      {left:<48}{option.help}"))
+
+
+def _print_protocols(*, details: bool) -> None:
+    from robench.records.protocols import protocols
+
+    print(f"{PROTOCOL}:")
+    for name, one in sorted(protocols().items()):
+        head = f"  {name:<22}{one.title}, version {one.version}: about {one.minutes:g} minutes"
+        print(visible(f"{head}  [{one.package}]"))
+        if details:
+            for part, words in _fixed(one):
+                print(visible(f"      {part:<14}{words}"))
+
+
+def _fixed(one: Protocol) -> Iterator[tuple[str, str]]:
+    """What a protocol fixes, part by part, as people write it."""
+    yield "data", f"{', '.join(one.dataset)} {one.data}, {one.images} test images {one.subset}"
+    yield "threat", f"{one.norm} {', '.join(map(str, one.threat['eps']))}"
+    yield "attack", ", ".join(one.attack) or "none"
+    yield "access", ", ".join(one.access)
+    yield "audit", f"{one.audit} or more"
+    if one.certified is not None:
+        radii = ", ".join(map(str, one.certified["radii"]))
+        yield "certified", f"radii {radii}; alpha at most {one.alpha:g}"
+    at_eps = f"robust accuracy at {one.stated['headline'].get('eps')}"
+    radius = one.headline_radius
+    yield "ranks by", at_eps if radius is None else f"certified accuracy at radius {radius:g}"
 
 
 def _settings() -> Mapping[str, type]:

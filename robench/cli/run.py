@@ -17,6 +17,7 @@ One run from configuration to record; with -m a sweep over comma-separated value
   robench run defense=adversarial_training attack=pgd
   robench run attack=[fgsm,pgd,cw] attack.pgd.steps=100 threat.eps=8/255
   robench run -m defense=none,gaussian_training compressor=none seed=0,1,2
+  robench run protocol=NAME defense=...   under a named protocol: robench plugins protocol
   robench run experiment=NAME        a preset; robench run sweep=NAME a named grid
 
 flags:

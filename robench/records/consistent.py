@@ -26,6 +26,7 @@ from robench.core.record import (
 )
 from robench.core.threat import ThreatConfig
 from robench.records.protocol import ACCESSES, protocol, settings
+from robench.records.protocols import GROUP, broken, check_named, is_installed, protocols
 from robench.records.store import OUTCOMES, check_choices, read
 from robench.records.support.audits import check_audits
 from robench.records.support.rows import (
@@ -76,6 +77,7 @@ def hold(record: Record, folder: Path) -> Inspected:
 def _held(record: Record, folder: Path) -> Inspected:
     _check_identity(record)
     _check_files(record, folder)
+    _check_named_protocol(record)
     most = record.data.images * (len(record.rows) + 1)
     outcomes = read_outcomes_file(folder / OUTCOMES, rows=most)
     check_outcomes(record, outcomes)
@@ -114,11 +116,12 @@ def check_config(record: Record) -> None:
             raise UserError(f"expected options of {name} in config.{name}, got {_names(strange)}")
     if strange := set(config["access"]) - set(ACCESSES):
         raise UserError(f"expected access {' or '.join(ACCESSES)}, got {_names(strange)}")
-    if strange := set(config) - {*KINDS, *known, "seed", "images"}:
+    if strange := set(config) - {*KINDS, *known, "seed", "images", GROUP}:
         raise UserError(f"expected the settings of a run in config, got {_names(strange)}")
     for name, count in (("images", config.get("images")), ("audit", config["audit"].get("images"))):
         if count is not None and (type(count) is not int or count < 1):
             raise UserError(f"expected a number of images in config for {name}, got {count!r}")
+    check_named(config.get(GROUP))
 
 
 def _names(strange: set[str]) -> str:
@@ -181,6 +184,15 @@ def _check_protocol(record: Record) -> None:
         raise UserError(
             f"expected protocol {wanted} for these rows and versions, got {record.protocol}"
         )
+
+
+def _check_named_protocol(record: Record) -> None:
+    """A record that names an installed protocol keeps it."""
+    given = record.config.get(GROUP)
+    if given and is_installed(given):
+        named = protocols()[given["name"]]
+        for change in broken(named, record):
+            raise UserError(f"expected {change}: the record says that it is under {named.name}")
 
 
 def _check_agreement(record: Record) -> None:

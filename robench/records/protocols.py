@@ -91,6 +91,8 @@ class Protocol:
     """The L2 radius ([0,1] pixels) whose certified accuracy ranks, or None."""
     minutes: float
     """What judging a small network costs on two cores, training not counted."""
+    stated: Mapping[str, Any]
+    """What its file says of itself, as a composed configuration holds it."""
 
     @property
     def norm(self) -> str:
@@ -172,21 +174,35 @@ def get(name: str) -> Protocol:
     )
 
 
+def check_named(given: Any) -> None:
+    """Raise ConfigError unless a configuration names a protocol as one does, or none."""
+    if given is None:
+        return
+    keys = set(given) if isinstance(given, Mapping) else set()
+    if keys != {"name", "version"} or not isinstance(given["name"], str):
+        raise ConfigError(f"expected a protocol's name and version, got {given!r:.80}")
+    if type(given["version"]) is not int:
+        raise ConfigError(f"expected a protocol's version, got {given['version']!r:.80}")
+
+
+def is_installed(given: Mapping[str, Any]) -> bool:
+    """Whether a protocol is installed in the version that a configuration names."""
+    here = protocols().get(given["name"])
+    return here is not None and here.version == given["version"]
+
+
 def named(given: Any) -> Protocol | None:
     """The protocol that a configuration names, None for an open run.
 
     Raises ConfigError where it is malformed, or not installed in that version.
     """
+    check_named(given)
     if given is None:
         return None
-    keys = set(given) if isinstance(given, Mapping) else set()
-    if keys != {"name", "version"} or not isinstance(given["name"], str):
-        raise ConfigError(f"expected a protocol's name and version, got {given!r:.80}")
-    name, version = given["name"], given["version"]
-    here = protocols().get(name)
-    if here is None or type(version) is not int or here.version != version:
+    here = protocols().get(given["name"])
+    if not here or not is_installed(given):
         why = f"{here.version} is" if here else "no version is"
-        said = f"{one_line(name)[:80]} version {_shown(version)}"
+        said = f"{one_line(given['name'])[:80]} version {given['version']}"
         raise ConfigError(f"{said} is not installed here ({why})")
     return here
 
@@ -296,7 +312,7 @@ def read(path: Path, package: str) -> Protocol:
     text = path.read_text(encoding="utf-8")
     if not text.startswith(HEADER + "\n"):
         raise ConfigError(f"expected the first line {HEADER!r}")
-    body = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    body: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     if not isinstance(body, dict) or set(body) - BODY or "${" in canonical(body):
         raise ConfigError(f"expected plain values of {', '.join(sorted(BODY))} alone")
     stated = _stated(body.get(GROUP), path.stem)
@@ -345,14 +361,16 @@ def _protocol(
     options = _mapping(_mapping(body.get("metric")).get(CERTIFIED))
     certifies = CERTIFIED in chosen.get("metric", ())
     certified = _component("metric", CERTIFIED, options) if certifies else None
-    made = {kind: _components(kind, chosen[kind], body.get(kind)) for kind in ("dataset", "attack")}
     (level,) = chosen["audit"]
-    headline = dict(stated.pop("headline"))
+    own = {name: value for name, value in stated.items() if name != "headline"}
+    headline = dict(stated["headline"])
     alpha = headline.pop("alpha", None)
     protocol = Protocol(
-        **stated,
+        **own,
+        stated=stated,
         package=package,
-        **made,
+        dataset=_components("dataset", chosen["dataset"], body.get("dataset")),
+        attack=_components("attack", chosen["attack"], body.get("attack")),
         threat=_threat(body.get("threat")),
         access={name: dict(_one_of("access", name, ACCESS)) for name in chosen["access"]},
         audit=level,

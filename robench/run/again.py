@@ -24,8 +24,8 @@ from robench.base.text import one_line, visible
 from robench.core.record import RUN_KINDS, SYSTEM_KINDS, Record
 from robench.plugin.registry import registry
 from robench.plugin.typed import plain_defaults
+from robench.records.protocols import CERTIFIED, Protocol
 from robench.run.compose import (
-    ACCESS,
     SETTINGS,
     distribution_of,
     from_plain,
@@ -33,10 +33,13 @@ from robench.run.compose import (
     prepare,
     run_config,
 )
-from robench.run.config import AuditConfig, RunConfig, joined
+from robench.run.config import ACCESS, AuditConfig, RunConfig, joined
 
 NAMED = (*SYSTEM_KINDS, "attack")
 """Groups that a command names even where it need not."""
+KINDS = (*RUN_KINDS, "access")
+FIXED = ("dataset", "attack", "access", "threat")
+"""Groups that a protocol chooses, so that a command under one names none of them."""
 BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z0-9_./-]*", re.IGNORECASE)
 """Texts that Hydra reads as text without quotes."""
 MOST_THREADS = 1024
@@ -92,24 +95,40 @@ def _needs(plain: Mapping[str, Any], origins: Mapping[str, str]) -> str:
 
 def _words(config: RunConfig) -> list[str]:
     """Overrides that compose this configuration, from its plain form."""
-    plain = config.plain()
-    brought = {group for defense in config.defense.values() for group in defense.brings}
-    groups = {kind: list(plain[kind]) for kind in (*RUN_KINDS, "access")}
-    usual = _usual().plain()
-    named = {*NAMED, *brought} | {kind for kind in groups if groups[kind] != list(usual[kind])}
-    words = [f"{kind}={_choices(groups[kind])}" for kind in groups if kind in named]
-    words += ["threat=usual"] if "threat" in brought else []
+    plain, protocol = config.plain(), config.protocol
+    fixed = FIXED if protocol else ()
+    groups = {kind: list(plain[kind]) for kind in KINDS if kind not in fixed}
+    words = [f"protocol={protocol.name}"] if protocol else []
+    words += [f"{kind}={_choices(groups[kind])}" for kind in _named(config, groups)]
+    brings_threat = any("threat" in defense.brings for defense in config.defense.values())
+    words += ["threat=usual"] if brings_threat and not protocol else []
     words += [f"audit={_text(config.audit.level)}"]
     for kind, names in groups.items():
         for name in names:
-            own = ACCESS[name] if kind == "access" else registry().get(kind, name).component
-            words += _changed(f"{kind}.{name}", plain[kind][name], plain_defaults(own))
-    defaults = {name: plain_defaults(cls) for name, cls in SETTINGS.items()}
+            words += _changed(f"{kind}.{name}", plain[kind][name], _own(kind, name, protocol))
+    defaults = {name: plain_defaults(cls) for name, cls in SETTINGS.items() if name not in fixed}
     defaults["audit"] = plain_defaults(joined(AuditConfig(level=config.audit.level)))
-    for name in SETTINGS:
-        words += _changed(name, plain[name], defaults[name])
+    for name, own in defaults.items():
+        words += _changed(name, plain[name], own)
     words += [f"seed={config.seed}"]
-    return words + ([] if config.images is None else [f"images={config.images}"])
+    return words + ([] if config.images is None or protocol else [f"images={config.images}"])
+
+
+def _named(config: RunConfig, groups: Mapping[str, list[str]]) -> Iterator[str]:
+    """Of the groups that are not fixed, those that the command names."""
+    brought = {group for defense in config.defense.values() for group in defense.brings}
+    usual = _usual().plain()
+    for kind, names in groups.items():
+        if kind in {*NAMED, *brought} or names != list(usual[kind]):
+            yield kind
+
+
+def _own(kind: str, name: str, protocol: Protocol | None) -> Mapping[str, Any]:
+    """The options that a choice has before the command changes any."""
+    if protocol and protocol.certified is not None and (kind, name) == ("metric", CERTIFIED):
+        return protocol.certified
+    own = ACCESS[name] if kind == "access" else registry().get(kind, name).component
+    return plain_defaults(own)
 
 
 def _choices(names: list[str]) -> str:

@@ -21,19 +21,30 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from robench.base.errors import ConfigError
+from robench.base.hashing import canonical
 from robench.base.paths import shipped
 from robench.base.text import one_line, suggestion
 from robench.core.record import RUN_KINDS
 from robench.core.threat import ThreatConfig
 from robench.plugin.registry import Choice, Registry, registry
 from robench.plugin.typed import option_types, plain_defaults, read_options
-from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
+from robench.records import protocols
+from robench.records.protocols import Protocol
+from robench.run.config import (
+    ACCESS,
+    AuditConfig,
+    Places,
+    RunConfig,
+    Transfer,
+    WhiteBox,
+    joined,
+    require_protocol,
+)
 from robench.training.recipe import TrainConfig
 
 PROVIDER = "robench"
 SEVERAL = (*RUN_KINDS, "access")
 """Groups whose choices stand side by side, each under its own name."""
-ACCESS = {"white_box": WhiteBox, "transfer": Transfer}
 SETTINGS = {"train": TrainConfig, "threat": ThreatConfig, "audit": AuditConfig}
 """Groups with one choice."""
 PLACES = ("results", "cache", "data_root")
@@ -68,6 +79,7 @@ class Root:
     audit: Any = None
     seed: int = 0
     images: Optional[int] = None
+    protocol: Any = None
     device: str = "auto"
     threads: Optional[int] = None
     results: str = "${oc.env:ROBENCH_RESULTS,results}"
@@ -216,7 +228,9 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
         for name, cls in SETTINGS.items()
     }
     settings["audit"] = joined(settings["audit"])
-    config = RunConfig(**parts, **settings, seed=composed.seed, images=composed.images)
+    settings |= {"seed": composed.seed, "images": composed.images}
+    config = RunConfig(**parts, **settings, protocol=_protocol(plain["protocol"]))
+    require_protocol(config)
     places = Places(
         results=Path(composed.results),
         cache=Path(composed.cache),
@@ -226,6 +240,20 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
     )
     places.require_writable()
     return config, places
+
+
+def _protocol(composed: Any) -> Protocol | None:
+    """The protocol of a composed configuration; raises ConfigError for other words than its own."""
+    if composed is None:
+        return None
+    stated = composed if isinstance(composed, dict) else {"name": composed}
+    protocol = protocols.get(str(stated.get("name")))
+    if canonical(stated) != canonical(protocol.stated):
+        raise ConfigError(
+            f"expected protocol={protocol.name} as its file says, got changes of it; a protocol of "
+            "your own is a file of your own"
+        )
+    return protocol
 
 
 def _resolved(composed: DictConfig) -> dict[str, Any]:
@@ -298,7 +326,8 @@ def from_plain(plain: Mapping[str, Any], origins: Mapping[str, str] | None = Non
         name: cls(**read_options(cls, chosen[name], name)) for name, cls in SETTINGS.items()
     }
     numbers = read_options(_Numbers, {k: plain.get(k) for k in ("seed", "images")}, "config")
-    return RunConfig(**parts, **settings, **numbers)
+    protocol = protocols.named(plain.get("protocol"))
+    return RunConfig(**parts, **settings, **numbers, protocol=protocol)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from robench.plugin.components import (
 )
 from robench.plugin.registry import registry
 from robench.plugin.typed import read_options
+from robench.records.protocols import CERTIFIED, Protocol
 from robench.training.recipe import Recipe, TrainConfig
 
 C = TypeVar("C")
@@ -88,6 +89,7 @@ def joined(audit: AuditConfig) -> AuditConfig:
 
 
 Access = WhiteBox | Transfer
+ACCESS: dict[str, type[WhiteBox] | type[Transfer]] = {"white_box": WhiteBox, "transfer": Transfer}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +153,8 @@ class RunConfig:
     audit: AuditConfig = field(default_factory=AuditConfig)
     seed: int = 0
     images: int | None = None
+    protocol: Protocol | None = None
+    """What it is judged under, None for an open run."""
 
     def __post_init__(self) -> None:
         for kind in ("dataset", "model", "compressor"):
@@ -168,6 +172,8 @@ class RunConfig:
         chosen = {kind: _plain(getattr(self, kind)) for kind in kinds}
         settings = {name: asdict(getattr(self, name)) for name in ("train", "threat", "audit")}
         given = {**chosen, **settings, "seed": self.seed, "images": self.images}
+        # Left out of an open run, whose id is older than protocols.
+        given |= {"protocol": self.protocol.plain} if self.protocol else {}
         # Through JSON, so that what a record holds equals what it was made from.
         plain: dict[str, Any] = json.loads(json.dumps(given, allow_nan=False))
         return plain
@@ -178,10 +184,55 @@ class RunConfig:
         return run_id(self.plain())
 
     @property
+    def images_seed(self) -> int:
+        """What draws the judged images, and those that the audit works on."""
+        return self.protocol.seed if self.protocol else self.seed
+
+    @property
     def recipe(self) -> Recipe:
         """The complete training recipe: data set, then model, then the run's own changes."""
         dataset, model = only("dataset", self.dataset), only("model", self.model)
         return self.train.recipe(dataset.recipe, model.recipe)
+
+
+def component_versions(config: RunConfig) -> dict[str, str]:
+    """kind.choice -> 'distribution version / component version' of all components of a run."""
+    known = registry().choices
+    result = {}
+    for kind in RUN_KINDS:
+        for name, component in getattr(config, kind).items():
+            choice = known[kind].get(name)
+            origin = f"{choice.distribution} {choice.version}" if choice else "given in Python 0"
+            result[f"{kind}.{name}"] = f"{origin} / {component.version}"
+    return result
+
+
+def require_protocol(config: RunConfig) -> None:
+    """Raise ConfigError where a run changes what its protocol fixes."""
+    if config.protocol:
+        config.protocol.require(config.plain(), component_versions(config))
+
+
+def fixed_parts(protocol: Protocol) -> dict[str, Any]:
+    """The parts of a run under a protocol that are not the run's own to choose."""
+    parts: dict[str, Any] = {
+        "protocol": protocol,
+        "dataset": _made("dataset", protocol.dataset),
+        "attack": _made("attack", protocol.attack),
+        "metric": _made("metric", {"accuracy": {}}),
+        "threat": ThreatConfig(**protocol.threat),
+        "access": {name: ACCESS[name](**options) for name, options in protocol.access.items()},
+        "audit": joined(AuditConfig(level=protocol.audit)),
+        "images": protocol.images,
+    }
+    if protocol.certified is not None:
+        parts["metric"] |= _made("metric", {CERTIFIED: protocol.certified})
+    return parts
+
+
+def _made(kind: str, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    known = registry()
+    return {name: known.get(kind, name).make(**options) for name, options in chosen.items()}
 
 
 def only(kind: str, chosen: Mapping[str, C]) -> C:

@@ -20,7 +20,17 @@ from robench.plugin.content import network_digest
 from robench.plugin.declared import check_declared
 from robench.plugin.registry import registry
 from robench.plugin.source import Unreadable
-from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
+from robench.records import protocols
+from robench.run.config import (
+    ACCESS,
+    AuditConfig,
+    Places,
+    RunConfig,
+    Transfer,
+    WhiteBox,
+    fixed_parts,
+    joined,
+)
 from robench.training.recipe import TrainConfig
 
 if TYPE_CHECKING:
@@ -82,45 +92,53 @@ class GivenRandomised(GivenModel):
 
 def evaluate(
     model: nn.Module | str | Model,
-    data: Data | str | Dataset = "digits",
+    data: Data | str | Dataset | None = None,
     *,
-    attack: Choices = ("fgsm", "strongest"),
+    attack: Choices | None = None,
     defense: Choices = "none",
     compressor: Choices = "none",
-    metric: Choices = "accuracy",
+    metric: Choices | None = None,
     certifier: Choices = "sequential",
-    access: Iterable[str] = ("white_box",),
+    access: Iterable[str] | None = None,
     threat: ThreatConfig | None = None,
     train: TrainConfig | None = None,
-    audit: str = "quick",
+    audit: str | None = None,
     images: int | None = None,
+    protocol: str | None = None,
     seed: int = 0,
     places: Places | None = None,
     randomised: bool = False,
 ) -> Record:
     """Evaluate a model: your own network (float images in [0,1] -> logits), or a choice's name.
 
-    Components are given by name, as instances, or several of them. Without `places`, an own
+    Components are given by name, as instances, or several of them. Not given, the data are
+    "digits", the attacks "fgsm" and "strongest", the metric "accuracy", the access "white_box" and
+    the audit "quick"; with `protocol`, all that it fixes is what it says. Without `places`, an own
     network's results and cache go to a temporary folder. `randomised` says that your own network
     answers the same images differently: then many answers decide what breaks an image, and attacks
     average over them. Returns the record; raises UserError.
     """
     from robench.run.pipeline import run
 
+    parts = _usual() if protocol is None else fixed_parts(protocols.get(str(protocol)))
+    given: dict[str, Any] = {
+        "dataset": None if data is None else _given_data(data),
+        "attack": None if attack is None else _chosen("attack", attack),
+        "metric": None if metric is None else _chosen("metric", metric),
+        "threat": None if threat is None else _given("threat", threat, ThreatConfig),
+        "access": None if access is None else _access(access),
+        "audit": None if audit is None else joined(AuditConfig(level=audit)),
+        "images": images,
+    }
+    parts |= {name: part for name, part in given.items() if part is not None}
     config = RunConfig(
-        dataset=_given_data(data),
         model=_given_model(model, randomised),
         compressor=_chosen("compressor", compressor),
         defense=_chosen("defense", defense),
-        attack=_chosen("attack", attack),
-        metric=_chosen("metric", metric),
         certifier=_chosen("certifier", certifier),
         train=_given("train", train, TrainConfig),
-        threat=_given("threat", threat, ThreatConfig),
-        access=_access(access),
-        audit=joined(AuditConfig(level=audit)),
-        images=images,
         seed=seed,
+        **parts,
     )
     if places is not None:
         _given("places", places, Places)
@@ -132,16 +150,23 @@ def evaluate(
         return run(config, here)[0]
 
 
-_ACCESS: dict[str, type[WhiteBox] | type[Transfer]] = {"white_box": WhiteBox, "transfer": Transfer}
+def _usual() -> dict[str, Any]:
+    """The parts of a run that evaluates what it is given, when nothing else is."""
+    return {
+        "dataset": _chosen("dataset", "digits"),
+        "attack": _chosen("attack", ("fgsm", "strongest")),
+        "metric": _chosen("metric", "accuracy"),
+        "audit": joined(AuditConfig()),
+    }
 
 
 def _access(names: Iterable[str]) -> dict[str, WhiteBox | Transfer]:
     several = isinstance(names, Iterable) and not isinstance(names, str)
     names = list(names) if several else [names]  # type: ignore[list-item]  # refused below
     for name in names:
-        if name not in tuple(_ACCESS):
-            raise ConfigError(f"expected access among {', '.join(_ACCESS)}, got {_named(name)}")
-    return {name: _ACCESS[name]() for name in names}
+        if name not in tuple(ACCESS):
+            raise ConfigError(f"expected access among {', '.join(ACCESS)}, got {_named(name)}")
+    return {name: ACCESS[name]() for name in names}
 
 
 def _given(name: str, given: S | None, cls: type[S]) -> S:

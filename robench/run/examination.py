@@ -67,7 +67,9 @@ def subset(stages: Stages) -> torch.Tensor:
     labels, count = stages.test.labels, stages.config.audit.count
     if count >= len(labels):
         return torch.arange(len(labels))
-    return stratified(labels, count, np.random.default_rng(derive(stages.config.seed, "audit")))
+    return stratified(
+        labels, count, np.random.default_rng(derive(stages.config.images_seed, "audit"))
+    )
 
 
 def examine(

@@ -33,7 +33,7 @@ from robench.records.weaker import weaker
 from robench.run import attacks, keys
 from robench.run.audits import audits
 from robench.run.cache import Cache
-from robench.run.config import Places, RunConfig
+from robench.run.config import Places, RunConfig, require_protocol
 from robench.run.evidence import RunEvidence
 from robench.run.provenance import provenance
 from robench.run.stages import Stages, stages
@@ -55,9 +55,11 @@ def run(
     kept: an integer program that stands for training and compression, or weights for training.
     """
     start = time.perf_counter()
+    require_protocol(config)
     places.require_writable()
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache), kept)
+    _ = steps.subset  # images that are not there are said before the training
     evidence, rows = attack_all(steps)
     values = measure(evidence)
     status: Literal["ok", "at_chance"] = (

@@ -11,9 +11,8 @@ import torch
 
 from robench.base.machine import cpu_name
 from robench.base.paths import PACKAGE
-from robench.core.record import RUN_KINDS, Provenance
-from robench.plugin.registry import registry
-from robench.run.config import RunConfig
+from robench.core.record import Provenance
+from robench.run.config import component_versions
 
 if TYPE_CHECKING:
     from robench.run.stages import Stages
@@ -39,18 +38,6 @@ def provenance(stages: Stages) -> Provenance:
         commit=_commit(),
         weights=stages.made_on,
     )
-
-
-def component_versions(config: RunConfig) -> dict[str, str]:
-    """kind.choice -> 'distribution version / component version' of all components of a run."""
-    known = registry().choices
-    result = {}
-    for kind in RUN_KINDS:
-        for name, component in getattr(config, kind).items():
-            choice = known[kind].get(name)
-            origin = f"{choice.distribution} {choice.version}" if choice else "given in Python 0"
-            result[f"{kind}.{name}"] = f"{origin} / {component.version}"
-    return result
 
 
 def _version(distribution: str) -> str:

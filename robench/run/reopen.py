@@ -14,10 +14,10 @@ from robench.plugin.components import Component
 from robench.plugin.evidence import Evidence
 from robench.plugin.registry import registry
 from robench.plugin.scenario import Scenario
+from robench.records import protocols
 from robench.run import attacks
 from robench.run.cache import Cache
-from robench.run.compose import ACCESS
-from robench.run.config import AuditConfig, Places, RunConfig
+from robench.run.config import ACCESS, AuditConfig, Places, RunConfig
 from robench.run.evidence import RunEvidence
 from robench.run.examination import subset
 from robench.run.stages import Stages, stages
@@ -63,6 +63,7 @@ def system_config(plain: Mapping[str, Any]) -> tuple[RunConfig, dict[str, str]]:
         parts["threat"] = ThreatConfig(**plain["threat"])
         # The checks of plugins are the author's.
         parts["audit"] = replace(AuditConfig(**plain["audit"]), checks=())
+        parts["protocol"] = protocols.named(plain.get("protocol"))
         config = RunConfig(**parts, seed=plain["seed"], images=plain["images"], metric={})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"expected a run's configuration, got {error!r}") from error

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from robench.base.errors import PluginError
+from robench.base.errors import DataError, PluginError
 from robench.base.hashing import digest, file_hash
 from robench.base.seeds import derive, seed_scope
 from robench.base.text import reason
@@ -115,11 +115,26 @@ class Stages:
 
     @cached_property
     def subset(self) -> torch.Tensor:
-        """Indices of the judged test images: all, or a seeded, stratified subset."""
+        """Indices of the judged test images: all, or a seeded, stratified subset.
+
+        Raises DataError for more than there are, and for others than a protocol's.
+        """
         labels, count = self.data.test.labels, self.config.images
         if count is None or count == len(labels):
-            return torch.arange(len(labels))
-        return stratified(labels, count, np.random.default_rng(derive(self.config.seed, "images")))
+            return self._of_protocol(torch.arange(len(labels)))
+        rng = np.random.default_rng(derive(self.config.images_seed, "images"))
+        return self._of_protocol(stratified(labels, count, rng))
+
+    def _of_protocol(self, subset: torch.Tensor) -> torch.Tensor:
+        protocol = self.config.protocol
+        drawn = digest(subset.tolist())
+        if protocol and (self.data.hash, drawn) != (protocol.data, protocol.subset):
+            raise DataError(
+                f"expected data {protocol.data} and images {protocol.subset}, which protocol "
+                f"{protocol.name} fixes, got {self.data.hash} and {drawn}; use the data set as it "
+                "was published"
+            )
+        return subset
 
     @cached_property
     def test(self) -> Split:

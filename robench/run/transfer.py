@@ -27,7 +27,9 @@ def source(config: RunConfig, transfer: Transfer) -> RunConfig:
     changed: dict[str, Any] = {
         kind: _components(registry(), kind, value) for kind, value in chosen.items()
     }
-    return replace(config, **changed, seed=seed, attack={}, metric={})
+    # A source is judged on nothing, so it keeps no protocol.
+    free: dict[str, Any] = {"attack": {}, "metric": {}, "protocol": None}
+    return replace(config, **changed, **free, seed=seed)
 
 
 def _components(known: Registry, kind: str, value: Any) -> dict[str, Any]:
