@@ -109,14 +109,16 @@ def _share(right: NDArray[np.bool_]) -> Cell:
 
 
 def _cost(record: Record, threat: Threat) -> Cell:
-    """Gradients an image of all rows under a threat; its sentence has their queries and seconds.
+    """Gradients an image of all rows under a threat; its sentence has their queries and seconds,
+    those of the audit among them.
 
     A search without a bound counts under every threat that it is judged under.
     """
     rows = [row for row in record.rows if row.norm == threat.norm and row.access != NO_ACCESS]
     mine = [row for row in rows if row.eps in (threat.eps, None)]
-    seconds = sum(row.seconds for row in mine) / record.data.images
-    said = f"{short(seconds)} s"
+    audits = [one for one in record.audit if Threat(one.norm, one.eps) == threat]
+    seconds = sum(row.seconds for row in mine) + sum(one.seconds or 0.0 for one in audits)
+    said = f"{short(seconds / record.data.images)} s"
     if any(row.gradients is None or row.queries is None for row in mine):
         return Cell(None, sentence=said)
     queries = sum(row.queries or 0.0 for row in mine)

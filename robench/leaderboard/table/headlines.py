@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,13 +80,16 @@ def _subset(table: Table | None, norm: str, eps: float, holds: NDArray[np.bool_]
 
 
 def certified(settled: Settled, radius: float) -> NDArray[np.bool_] | None:
-    """Per certified image whether it is right and certified at a radius in [0,1] L2.
+    """Per certified image whether it is right and certified at a radius in [0,1] L2, and no attack
+    broke its certificate.
 
     None where a record does not say what it certifies at this radius, or keeps no certificates.
     Raises UserError for a damaged table.
     """
+    audit = settled.record.certificates
+    broken = [one.image for one in audit.broken] if audit else []
     paths = [one.folder / CERTIFICATES for one in settled.claims if _says(one.record, radius)]
-    found = [_certified(path, radius) for path in paths if path.is_file()]
+    found = [_certified(path, radius, broken) for path in paths if path.is_file()]
     if not found or len({len(one) for one in found}) > 1:
         return None
     right: NDArray[np.bool_] = np.logical_and.reduce(found)
@@ -97,7 +101,7 @@ def _says(record: Record, radius: float) -> bool:
     return value is not None and value.value is not None
 
 
-def _certified(path: Path, radius: float) -> NDArray[np.bool_]:
+def _certified(path: Path, radius: float, broken: Sequence[int]) -> NDArray[np.bool_]:
     table = read_columns(path)
     right: NDArray[np.bool_] = table["prediction"] == table["label"]
-    return right & (table["radius2"] >= squared_target(radius))
+    return right & ~np.isin(table["image"], broken) & (table["radius2"] >= squared_target(radius))

@@ -18,7 +18,7 @@ from robench.leaderboard.read.twins import Settled
 from robench.leaderboard.table.cells import Cell, Column, cells, certified_cell, layers
 from robench.leaderboard.table.formats import attack_text, number
 from robench.leaderboard.table.headlines import Headline, certified, headlines
-from robench.leaderboard.table.proof import Proof, prove
+from robench.leaderboard.table.proof import Proof, prove, uncertified
 from robench.leaderboard.table.values import axis_names
 from robench.records.preview import shown
 from robench.records.protocol import Settings, settings
@@ -142,7 +142,7 @@ def make_row(
     head = heads.get(threat) if threat else None
     said = head.said if head else _unknown(told)
     found = cells(told, outcomes, heads)
-    right, missing = _ranks_by(settled, head, threat)
+    right, missing = _ranks_by(settled, proof, head, threat)
     if right is not None and settled.protocol and settled.protocol.headline_radius is not None:
         found |= certified_cell(settled.protocol.headline_radius, right)
     known = settings(record.rows, record.config, record.provenance.components)
@@ -182,11 +182,13 @@ def make_row(
 
 
 def _told(record: Record, proof: Proof) -> Record:
-    """The record without audits that pass by their word alone."""
-    if not proof.audit_missing:
-        return record
-    kept = tuple(audit for audit in record.audit if audit.verdict != "pass")
-    return record.model_copy(update={"audit": kept})
+    """The record without audits that pass by their word alone, and without refuted certificates."""
+    shown: dict[str, object] = {}
+    if proof.audit_missing:
+        shown["audit"] = tuple(audit for audit in record.audit if audit.verdict != "pass")
+    if proof.refuted:
+        shown["values"] = uncertified(record.values)
+    return record.model_copy(update=shown) if shown else record
 
 
 def strips(picture: str, outcomes: Outcomes) -> Iterator[Strip]:
@@ -205,7 +207,7 @@ def _certifying(record: Record) -> tuple[str, ...]:
 
 
 def _ranks_by(
-    settled: Settled, head: Headline | None, threat: Threat | None
+    settled: Settled, proof: Proof, head: Headline | None, threat: Threat | None
 ) -> tuple[NDArray[np.bool_] | None, str]:
     """Per image whether it stands what the protocol ranks by, or why that is unknown.
 
@@ -216,6 +218,8 @@ def _ranks_by(
         return settled.outcomes.clean.right, ""
     if protocol is None or protocol.headline_radius is None:
         return (head.holds, "") if head else (None, f"nothing attacked it under {threat}")
+    if proof.refuted:
+        return None, proof.refuted
     right = certified(settled, protocol.headline_radius)
     return right, "" if right is not None else (
         f"nothing says what it certifies at radius {protocol.headline_radius:g}"

@@ -12,6 +12,7 @@ from robench.core.record import Record, Value
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORM_NAMES, attack_text, interval, number, short
 from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label
+from robench.leaderboard.table.proof import uncertified
 from robench.leaderboard.table.ranking import no_rank
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site
@@ -104,9 +105,10 @@ def write_row(job: RowJob) -> downloads.Lines | str:
 def _write_row(job: RowJob) -> downloads.Lines:
     record, raw = _records(job)
     fallen = any(one.counts for one in job.row.proof.breaks)
-    csv, json = downloads.lines(
-        [record] if fallen else raw.values(), job.row.proof.level, job.header
-    )
+    told = [record] if fallen else list(raw.values())
+    if job.row.proof.refuted:
+        told = [one.model_copy(update={"values": uncertified(one.values)}) for one in told]
+    csv, json = downloads.lines(told, job.row.proof.level, job.header)
     whole = ",".join(job.header) + "\n" + csv
     write_page(
         "row.html",
