@@ -19,6 +19,7 @@ from robench.core.outcomes import Outcomes, RowOutcomes, clean_score, scores, wo
 from robench.core.record import RUN_KINDS, Record, share
 from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.intake import Taken
+from robench.records.protocols import Protocol
 from robench.records.trust import STEPS, Attestation, Step
 from robench.run.config import Places
 from robench.testing import tiny_data, tiny_network
@@ -50,26 +51,57 @@ def blurred() -> nn.Module:
 
 
 LABELS = np.arange(40, dtype=np.int16) % 4
+THREAT = "linf", 0.1
+
+
+def protocol(
+    name: str = "p", version: int = 1, norm: str = "linf", eps: float = 0.1, **changed: Any
+) -> Protocol:
+    """A named protocol of one threat, for rows in memory."""
+    given: dict[str, Any] = {
+        "title": f"title of {name}",
+        "package": "robench",
+        "dataset": {"x": {}},
+        "data": "0" * 16,
+        "seed": 0,
+        "images": len(LABELS),
+        "subset": "0" * 16,
+        "threat": {"norm": norm, "eps": [eps]},
+        "attack": {"pgd": {}},
+        "access": {"white_box": {}},
+        "audit": "quick",
+        "certified": None,
+        "alpha": None,
+        "versions": {},
+        "headline_eps": eps,
+        "headline_radius": None,
+        "minutes": 1.0,
+        "stated": {},
+        **changed,
+    }
+    return Protocol(name=name, version=version, **given)
 
 
 def claim(
     answers: Mapping[str, Any],
     *,
+    protocol: Protocol | None = None,
+    folder: Path | None = None,
     name: str = "aaaaaaaa",
     weights: str | None = None,
     verified: bool = False,
     audited: tuple[int, str] | None = None,
     **changed: Any,
 ) -> Claim:
-    """A record in memory: `answers` says, by row, which of 40 images are right.
+    """A record in memory: `answers` says, by row, which of 40 images are right; a row is an attack,
+    or an attack with norm and eps.
 
     `audited` are the images of 20 that stood, and the audit's verdict.
     """
-    outcomes = Outcomes(
-        tuple(_row(attack, right, answers["clean"]) for attack, right in answers.items())
-    )
-    attacks = [attack for attack in answers if attack != "clean"]
-    threat = {"norm": "linf", "eps": 0.1}
+    rows = {key if isinstance(key, tuple) else (key, *THREAT): its for key, its in answers.items()}
+    outcomes = Outcomes(tuple(_row(*key, its, answers["clean"]) for key, its in rows.items()))
+    attacks = [key for key in rows if key[0] != "clean"]
+    threat: dict[str, Any] = dict(zip(("norm", "eps"), THREAT, strict=True))
     values = [
         share("clean_accuracy", clean_score(outcomes).right.sum(), len(LABELS), {}),
         *(
@@ -86,14 +118,23 @@ def claim(
         values.append(share("audited_accuracy", audited[0], 20, threat))
         audits.append({**threat, "level": "quick", "n": 20, "verdict": audited[1]})
     kinds: dict[str, Any] = {kind: {"x": {}} for kind in (*RUN_KINDS, "access")}
+    kinds["attack"] = {attack: {} for attack, _, _ in attacks}
     record = Record.model_validate(
         {
             "id": name,
-            "config": {**kinds, "attack": {a: {} for a in attacks}, "train": {}, "threat": {}},
+            "config": {
+                **kinds,
+                "attack": {key[0]: {} for key in attacks},
+                "train": {},
+                "threat": {},
+            },
             "seed": 0,
             "data": {"name": "d", "hash": "0" * 8, "images": len(LABELS), "subset": "0" * 8},
             "values": values,
-            "rows": [{"attack": a, "access": "white_box", **threat} for a in attacks],
+            "rows": [
+                {"attack": attack, "access": "white_box", "norm": norm, "eps": eps}
+                for attack, norm, eps in attacks
+            ],
             "agreement": {"equal_labels": 1.0, "logit_gap": None, "n": 40, "flagged": False},
             "audit": audits,
             "protocol": "0" * 8,
@@ -110,17 +151,20 @@ def claim(
         }
     )
     told = [record.model_dump(mode="json"), weights, verified, outcomes["prediction"].tolist()]
+    told += [protocol and protocol.plain, str(folder)]
     content = hashlib.sha256(canonical(told).encode()).hexdigest()
     steps = tuple(Step(name=one, outcome="pass") for one in STEPS)
     attestation = Attestation(
         record=name, content=content, date="2026-01-01", robench="0", torch="0", machine="m",
         steps=steps,
     )  # fmt: skip
-    taken = Taken(record, outcomes, (), Path("nowhere") / content)
-    return Claim(taken, content, weights, attestation if verified else None)
+    taken = Taken(record, outcomes, (), folder or Path("nowhere") / content)
+    shown = attestation if verified else None
+    why = "" if protocol else "no protocol was chosen"
+    return Claim(taken, content, weights, shown, (), protocol, why)
 
 
-def _row(attack: str, right: Any, clean_right: Any) -> RowOutcomes:
+def _row(attack: str, norm: str, eps: float, right: Any, clean_right: Any) -> RowOutcomes:
     wrong = (LABELS + 1) % 4
     clean = np.where(clean_right, LABELS, wrong)
     plain = attack == "clean"
@@ -128,8 +172,8 @@ def _row(attack: str, right: Any, clean_right: Any) -> RowOutcomes:
         attack=attack,
         access="none" if plain else "white_box",
         search="clean" if plain else "ball",
-        norm="" if plain else "linf",
-        eps=None if plain else 0.1,
+        norm="" if plain else norm,
+        eps=None if plain else eps,
         image=np.arange(len(LABELS)),
         label=LABELS,
         clean_prediction=clean,

@@ -11,20 +11,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.base.stats import paired
+from robench.base.stats import mcnemar, paired
 from robench.leaderboard.table.proof import Proof
-from robench.leaderboard.table.ranking import no_rank, ranks
+from robench.leaderboard.table.ranking import ALPHA, no_rank, ranks
 from robench.leaderboard.table.row import BoardRow
+from robench.records.protocols import Protocol
+from tests.leaderboard.made import protocol
 
 CONSISTENT = Proof("consistent")
+P, OTHER = protocol(), protocol("q")
+CERTIFIED = protocol("c", headline_eps=None, headline_radius=0.5)
 
 
 def row(
     name: str,
     right: Any,
-    verdict: Any = "pass",
-    protocol: str = "a",
-    audited: tuple[int, int] | None = None,
+    word: Any = "holds",
+    under: Protocol | None = P,
     proof: Proof = CONSISTENT,
 ) -> BoardRow:
     bits = np.asarray(right, dtype=bool)
@@ -37,19 +40,22 @@ def row(
         system=name,
         meaning={},
         weights="",
-        versions={},
-        protocol=protocol,
+        protocol=under,
+        why_open="" if under else "no protocol was chosen",
         images=len(bits),
         chosen={},
         train={},
         access="white_box",
         seed=0,
         bits=32,
-        verdict=verdict,
+        word=word,
+        sentence=f"it is {word}",
         cells={},
         threat=None,
         right=np.packbits(bits).tobytes(),
-        audited=audited,
+        judged=len(bits),
+        missing="nothing is known" if not len(bits) else "",
+        subset="",
         attacks=(),
         queries_only=frozenset(),
         strips=(),
@@ -64,7 +70,9 @@ def shares(*counts: int, n: int = 100) -> list[BoardRow]:
 
 
 def test_rows_that_the_images_separate_get_their_own_rank() -> None:
-    assert ranks(shares(90, 70, 50)) == {"0": 1, "1": 2, "2": 3}
+    rows = shares(90, 70, 50)
+    assert ranks(rows) == ranks(reversed(rows)) == {"0": 1, "1": 2, "2": 3}
+    assert [one.score for one in rows] == [0.9, 0.7, 0.5]
 
 
 def test_rows_that_they_cannot_tell_apart_share_one() -> None:
@@ -72,52 +80,68 @@ def test_rows_that_they_cannot_tell_apart_share_one() -> None:
     assert ranks(shares(90, 85, 84)) == {"0": 1, "1": 1, "2": 3}
 
 
-def test_what_makes_no_claim_has_no_rank() -> None:
+def test_rows_that_differ_both_ways_share_one() -> None:
+    """20 images more against 9: p = 0.061; against 8: 0.036."""
+    for other, rank in ((9, 1), (8, 2)):
+        at = np.arange(100)
+        rows = [row("a", at < 50), row("b", (at >= 20) & (at < 50 + other))]
+        assert ranks(rows) == {"a": 1, "b": rank}, (other, mcnemar(20, other))
+
+
+def test_a_test_at_its_level_does_not_separate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robench.leaderboard.table.ranking.mcnemar", lambda *_: ALPHA)
+    assert ranks(shares(90, 50)) == {"0": 1, "1": 1}
+
+
+def test_equal_rows_stand_by_their_ids() -> None:
+    rows = [row(name, np.ones(9)) for name in "cab"]
+    assert ranks(rows) == {"a": 1, "b": 1, "c": 1}
+    assert ranks([]) == {}
+
+
+@pytest.mark.parametrize("word", ["masked", "invalid", "at_chance"])
+def test_what_makes_no_claim_has_no_rank(word: str) -> None:
     good = np.ones(50)
-    rows = [row("a", good, "fail"), row("b", good * 0, "suspect"), row("c", good, "at_chance")]
-    assert ranks(rows) == {"a": None, "b": 1, "c": None}
-
-
-@pytest.mark.parametrize("proof", [Proof("reported"), Proof("verified", disputed=True)])
-def test_a_rank_needs_a_consistent_row_that_nobody_disputes(proof: Proof) -> None:
-    good, bad = np.ones(50), np.zeros(50)
-    rows = [row("a", good, proof=proof, audited=(50, 50)), row("b", bad), row("c", good)]
-    # Nor does its audit take the rank of those that have none.
+    rows = [row("a", good, word), row("b", good * 0, "broken"), row("c", good, "suspect")]
     assert ranks(rows) == {"a": None, "b": 2, "c": 1}
-    assert no_rank(rows[0]) in {"it is disputed", "not all of it follows from what it stored"}
+    assert no_rank(rows[0]) == f"it is {word}"
+    assert no_rank(rows[1]) == ""
 
 
-def test_each_protocol_counts_by_itself() -> None:
-    rows = [row("a", np.ones(50)), row("b", np.zeros(50), protocol="b")]
-    assert ranks(rows) == {"a": 1, "b": 1}
+def test_a_certificate_ranks_whatever_gradients_do() -> None:
+    rows = [row(word, np.ones(9), word, CERTIFIED) for word in ("masked", "invalid", "at_chance")]
+    assert ranks(rows) == {"masked": 1, "invalid": 1, "at_chance": None}
 
 
-def test_the_audited_accuracy_ranks_and_rows_without_one_make_no_claim() -> None:
-    full, half = np.ones(50), np.arange(50) < 25
-    rows = [row("a", full, audited=(10, 100)), row("b", half, audited=(40, 100)), row("c", full)]
-    assert ranks(rows) == {"a": 2, "b": 1, "c": None}
+def test_what_is_unknown_has_no_rank() -> None:
+    rows = [row("a", []), row("b", np.zeros(9))]
+    assert ranks(rows) == {"a": None, "b": 1}
+    assert (rows[0].score, no_rank(rows[0])) == (0.0, "nothing is known")
 
 
-def test_no_rank_goes_by_an_audit_above_what_the_attacks_left() -> None:
-    few, half = np.arange(100) < 7, np.arange(100) < 50
-    rows = [row("a", few, audited=(4, 10)), row("b", half, audited=(20, 100))]
-    assert [one.counts for one in rows] == [(7, 100), (20, 100)]
-    assert ranks(rows) == {"a": 2, "b": 1}
+@pytest.mark.parametrize(
+    ("proof", "why"),
+    [
+        (Proof("reported"), "not all of it follows from what it stored"),
+        (Proof("verified", disputed=True), "it is disputed"),
+    ],
+)
+def test_a_rank_needs_a_consistent_row_that_nobody_disputes(proof: Proof, why: str) -> None:
+    rows = [row("a", np.ones(50), proof=proof), row("b", np.zeros(50)), row("c", np.ones(50))]
+    assert ranks(rows) == {"a": None, "b": 2, "c": 1}
+    assert no_rank(rows[0]) == why
 
 
-def test_audits_too_small_to_tell_rows_apart_share_a_rank() -> None:
-    rows = [row(str(n), np.ones(50), audited=(n, 100)) for n in (60, 50, 40)]
-    # Newcombe (1998): 60/100 - 50/100 lies in [-0.037, 0.232], 60/100 - 40/100 in [0.061, 0.328].
-    assert ranks(rows) == {"60": 1, "50": 1, "40": 3}
-
-
-def test_all_images_separate_rows_whose_audits_are_too_small_in_the_same_order_only() -> None:
-    full, half = np.ones(50), np.arange(50) < 25
-    same = [row("a", full, audited=(60, 100)), row("b", half, audited=(55, 100))]
-    assert ranks(same) == {"a": 1, "b": 2}
-    most = np.arange(50) < 40
-    turned = [row("a", most, audited=(60, 100)), row("b", full, audited=(55, 100))]
-    assert ranks(turned) == {"a": 1, "b": 1}
+def test_each_protocol_counts_by_itself_and_open_runs_do_not() -> None:
+    rows = [
+        row("a", np.ones(50)),
+        row("b", np.zeros(50), under=OTHER),
+        row("c", np.ones(50), under=None),
+        row("d", np.zeros(50), under=protocol(version=2)),
+        row("e", np.zeros(50)),
+    ]
+    assert ranks(rows) == {"a": 1, "b": 1, "c": None, "d": 1, "e": 2}
+    assert no_rank(rows[2]) == "an open run: no protocol was chosen"
 
 
 @settings(deadline=None, max_examples=60)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from robench.base.errors import UserError
 from robench.base.hashing import digest
@@ -84,29 +83,21 @@ def _with(claim: Claim, challenges: Sequence[Challenge]) -> Outcomes:
 
 
 def _row(clean: RowOutcomes, one: Challenge, norm: str, eps: float | None) -> RowOutcomes:
-    """A challenge as outcomes."""
+    """A challenge as outcomes: of others than the broken images nothing is known."""
     if not all(0 <= place < len(clean) for place in one.broken):
         source = one_line(one.source)
         raise UserError(f"expected broken images below {len(clean)}, got others of {source}")
     broken = np.isin(np.arange(len(clean)), one.broken)
-    return broken_row(clean, f"challenge-{digest(one.model_dump())[:8]}", broken, norm, eps)
-
-
-def broken_row(
-    clean: RowOutcomes, name: str, broken: NDArray[np.bool_], norm: str, eps: float | None
-) -> RowOutcomes:
-    """Outcomes under one threat of which only the broken images are known; others untouched."""
     prediction = np.where(broken, ABSTAIN, clean.clean_prediction)
     return replace(
-        clean, attack=name, access="any", search="ball", norm=norm, eps=eps, prediction=prediction
+        clean,
+        attack=f"challenge-{digest(one.model_dump())[:8]}",
+        access="any",
+        search="ball",
+        norm=norm,
+        eps=eps,
+        prediction=prediction,
     )
-
-
-def with_worst(record: Record, outcomes: Outcomes) -> Record:
-    """The record with the worst cases of these outcomes."""
-    worst = {(one.norm, one.eps): one for one in worst_cases(outcomes, budgets(record))}
-    values = [_fallen(value, worst, {}, ()) for value in record.values]
-    return record.model_copy(update={"values": tuple(values)})
 
 
 def _fallen(

@@ -12,6 +12,7 @@ from robench.core.record import Record
 from robench.leaderboard.read.intake import Taken, take
 from robench.leaderboard.read.private import check_text
 from robench.records.challenges import Challenge, read_challenges
+from robench.records.protocols import Protocol, protocol_of, why_open
 from robench.records.store import artefact
 from robench.records.trust import Attestation, Level, content, level
 
@@ -33,6 +34,10 @@ class Claim:
     """SHA-256 of the model that it deployed; None where it keeps none."""
     attestation: Attestation | None
     challenges: tuple[Challenge, ...] = ()
+    protocol: Protocol | None = None
+    """The named protocol that it keeps; None of an open run."""
+    why_open: str = ""
+    """Why it is under none."""
 
     @property
     def id(self) -> str:
@@ -76,7 +81,10 @@ def read_claim(folder: Path, attestations: Attestations) -> Claim:
     challenges = tuple(read_challenges(folder))
     for one in challenges:
         check_text(one.source, "the source of a challenge")
-    return Claim(taken, its, _weights(taken), attestations.get(its), challenges)
+    why = why_open(taken.record)
+    protocol = None if why else protocol_of(taken.record)
+    weights = _weights(taken)
+    return Claim(taken, its, weights, attestations.get(its), challenges, protocol, why)
 
 
 def _weights(taken: Taken) -> str | None:

@@ -13,7 +13,16 @@ import numpy as np
 
 from robench.base.hashing import digest
 from robench.core.outcomes import PER_IMAGE, Outcomes, RowOutcomes, worst_cases
-from robench.core.record import SYSTEM_KINDS, AttackRow, Audit, Provenance, Record, Value, share
+from robench.core.record import (
+    SYSTEM_KINDS,
+    AttackRow,
+    Audit,
+    CertificateAudit,
+    Provenance,
+    Record,
+    Value,
+    share,
+)
 from robench.records.compare import budgets
 from robench.records.protocol import Settings
 
@@ -84,6 +93,7 @@ def merged(pairs: Sequence[Pair]) -> Pair:
             "rows": tuple(_rows(records)),
             "values": tuple(v for v in worse_values(records) if v.metric != "worst_case_accuracy"),
             "audit": tuple(worse_audits(records)),
+            "certificates": _certificates(records),
             **_queries_only(records),
         }
     )
@@ -108,6 +118,12 @@ def worse_audits(records: Iterable[Record]) -> list[Audit]:
     audits = chain.from_iterable(record.audit for record in records)
     worst = sorted(audits, key=lambda audit: (SEVERITY.index(audit.verdict), -audit.n))
     return _once(((audit.norm, audit.eps), audit) for audit in worst)
+
+
+def _certificates(records: Iterable[Record]) -> CertificateAudit | None:
+    """Of several audits of certificates the one that broke most."""
+    found = [record.certificates for record in records if record.certificates]
+    return max(found, key=lambda one: (one.refuted, len(one.broken)), default=None)
 
 
 def _worse(first: Value, second: Value) -> Value:

@@ -1,26 +1,30 @@
-"""The threat whose worst case ranks a record."""
+"""The threat that a row's headline is about."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.core.record import Record
+from robench.records.protocols import Protocol
 
 
-@dataclass(frozen=True)
-class RankingThreat:
-    """The norm and eps whose worst case ranks a row."""
+@dataclass(frozen=True, order=True)
+class Threat:
+    """A norm and how far it allows a change."""
 
     norm: str
     eps: float
 
 
-def ranking_threat(record: Record) -> RankingThreat | None:
-    """The strongest threat of the first norm that has a worst case; None where none has."""
-    threats = [
-        RankingThreat(str(value.axes.get("norm")), eps)
-        for value in record.values
-        if value.metric == "worst_case_accuracy" and isinstance(eps := value.axes.get("eps"), float)
-    ]
-    same = [threat for threat in threats if threat.norm == threats[0].norm]
-    return max(same, key=lambda threat: threat.eps, default=None)
+def headline_threat(protocol: Protocol | None, known: Iterable[Threat]) -> Threat | None:
+    """The threat of the protocol, one for all its rows; of an open run its own, or None.
+
+    An open run's is the largest eps of the norm in which it knows most, of two the one that comes
+    later in the alphabet, so that the order of its attacks decides nothing.
+    """
+    if protocol is not None:
+        eps = protocol.headline_eps
+        return Threat(protocol.norm, protocol.headline_radius or 0.0 if eps is None else eps)
+    known = set(known)
+    norms = [threat.norm for threat in known]
+    return max(known, key=lambda one: (norms.count(one.norm), one.norm, one.eps), default=None)

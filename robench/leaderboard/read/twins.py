@@ -7,21 +7,19 @@ name of a folder and no order decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
 
-from robench.core.outcomes import Outcomes, RowOutcomes, worst_cases
-from robench.core.record import Record, Value
-from robench.leaderboard.read.challenged import AUDITED, broken_row, challenged, with_worst
+from robench.core.outcomes import Outcomes, RowOutcomes
+from robench.core.record import Record
+from robench.leaderboard.read.challenged import AUDITED, WORST, challenged
 from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.merge import merged, row_key
-from robench.leaderboard.read.threat import ranking_threat
-from robench.records.compare import budgets
-from robench.records.protocol import NO_ACCESS, protocol, settings
+from robench.records.protocols import Protocol
 from robench.records.trust import LEVELS, Level
 
 T = TypeVar("T")
@@ -63,22 +61,18 @@ class Settled:
         return next((one.weights for one in self.claims if one.weights), None)
 
     @property
-    def protocol(self) -> str:
-        """Under what its numbers may be ranked."""
-        return _protocol(self.record)
+    def protocol(self) -> Protocol | None:
+        """The named protocol of its records; None of open runs."""
+        return self.claims[0].protocol
 
 
-def settle(claims: Sequence[Claim], shared: Collection[str] = ()) -> list[Settled]:
-    """The rows of a group's records; in any order of these the same.
-
-    `shared` are the protocols in which other systems have rows: a record of such a protocol keeps
-    its row there, whatever others add to the network's attacks.
-    """
+def settle(claims: Sequence[Claim]) -> list[Settled]:
+    """The rows of a group's records, all under one protocol or none; in any order the same."""
     once = {one.content: one for one in sorted(claims, key=_key)}
     proven = [one for one in once.values() if one.verified]
     others = [one for one in once.values() if not one.verified]
     if not proven:
-        return _rows(others, shared)
+        return _rows(others)
     networks = _networks(proven)
     kept, aside = [], []
     for claim in others:
@@ -88,9 +82,9 @@ def settle(claims: Sequence[Claim], shared: Collection[str] = ()) -> list[Settle
             kept.append(claim)
     rows = [
         replace(row, aside=tuple(one for claim, one in aside if _of(claim, row.claims)))
-        for row in _rows(proven, shared)
+        for row in _rows(proven)
     ]
-    return [*rows, *(_rows(kept, shared) if kept else [])]
+    return [*rows, *(_rows(kept) if kept else [])]
 
 
 def _set_aside(claim: Claim, networks: Iterable[Sequence[Claim]]) -> str:
@@ -103,9 +97,9 @@ def _set_aside(claim: Claim, networks: Iterable[Sequence[Claim]]) -> str:
     return "" if set(_parts(claim)) - known else "it says what the record that verifies says"
 
 
-def _rows(claims: Sequence[Claim], shared: Collection[str]) -> list[Settled]:
+def _rows(claims: Sequence[Claim]) -> list[Settled]:
     """Rows of records of equal standing."""
-    return [row for its in _networks(claims) for row in _network(its, shared)]
+    return [_network(its) for its in _networks(claims)]
 
 
 def _networks(claims: Sequence[Claim]) -> list[list[Claim]]:
@@ -115,68 +109,23 @@ def _networks(claims: Sequence[Claim]) -> list[list[Claim]]:
     return [[*its, *unknown] for its in known] or [unknown]
 
 
-def _network(claims: Sequence[Claim], shared: Collection[str]) -> Iterator[Settled]:
-    """The rows of one network: in protocols that others share, and of all its attacks."""
-    whole = _together(claims)
-    if any(_disagree(a, b) for a, b in combinations(claims, 2)):
-        yield replace(whole, disputed=True)
-        return
-    own = {_protocol(one.record): one for one in claims}
-    for key in sorted(own.keys() & set(shared) - {whole.protocol}):
-        yield _within(own[key], claims)
-    yield whole
-
-
-def _within(its: Claim, claims: Sequence[Claim]) -> Settled:
-    """The row of a record's own attacks, as low as all records of its network show it."""
-    attacks = _attacks(its)
-    inside = [one for one in claims if _attacks(one) <= attacks]
-    # What rests on its author's word alone moves no other number.
-    counted = [one for one in claims if one in inside or one.level != "reported"]
-    own, every = _together(inside), _together(counted)
-    mine, scored = (
-        {(s.norm, s.eps): s for s in worst_cases(one.outcomes, budgets(one.record))}
-        for one in (own, every)
-    )
-    clean = own.outcomes.clean
-    rows = [
-        broken_row(clean, "other-attacks", mine[key].right & ~scored[key].right, *key)
-        for key in mine
-        if (mine[key].right & ~scored[key].right).any()
-    ]
-    if not rows:
-        return own
-    outcomes = Outcomes((*own.outcomes.rows, *rows))
-    return replace(own, record=with_worst(own.record, outcomes), outcomes=outcomes)
-
-
-def _attacks(claim: Claim) -> set[Hashable]:
-    """What makes its protocol."""
-    return {row_key(row) for row in claim.record.rows if row.access != NO_ACCESS}
-
-
-def _protocol(record: Record) -> str:
-    known = settings(record.rows, record.config, record.provenance.components)
-    return protocol(record.data, record.rows, known)
-
-
-def _ranks(record: Record) -> float:
-    """The worst case that ranks a record."""
-    threat = ranking_threat(record)
-    if threat is None:
-        return 1.0
-    return _share(record.find("worst_case_accuracy", norm=threat.norm, eps=threat.eps))
-
-
-def _share(value: Value | None) -> float:
-    return 1.0 if value is None or value.value is None else value.value
+def _network(claims: Sequence[Claim]) -> Settled:
+    """The row of one network, of all its attacks."""
+    disputed = any(_disagree(a, b) for a, b in combinations(claims, 2))
+    return replace(_together(claims), disputed=disputed)
 
 
 def _together(claims: Sequence[Claim]) -> Settled:
     """Their union, which the fullest record names; of equally full ones the lower."""
     ordered = sorted(claims, key=_key)
-    fullest = sorted(ordered, key=lambda one: (-len(one.record.rows), _ranks(one.record)))
+    fullest = sorted(ordered, key=lambda one: (-len(one.record.rows), _lowest(one.record)))
     return Settled(tuple(ordered), *merged([challenged(one) for one in fullest]))
+
+
+def _lowest(record: Record) -> float:
+    """The lowest worst case of a record."""
+    worst = [value.value for value in record.values if value.metric == WORST]
+    return min((value for value in worst if value is not None), default=1.0)
 
 
 def _key(claim: Claim) -> tuple[str, str]:
@@ -237,6 +186,6 @@ def _parts(claim: Claim) -> list[Hashable]:
     values = [
         (value.metric, *sorted(value.axes.items()))
         for value in claim.record.values
-        if value.metric != "worst_case_accuracy"
+        if value.metric != WORST
     ]
     return [*values, *(row_key(row) for row in claim.record.rows)]

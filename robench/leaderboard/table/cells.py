@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from robench.base.stats import wilson
+from robench.core.outcomes import Outcomes, scores
 from robench.core.record import Axis, Record, Value
+from robench.leaderboard.read.threat import Threat
+from robench.leaderboard.table.formats import number, short
+from robench.leaderboard.table.headlines import Headline
+from robench.records.compare import budgets
+from robench.records.protocol import NO_ACCESS
+from robench.records.words import Said, Word, word_of_row
 
-Badge = Literal["pass", "suspect", "fail", "invalid", "at_chance", "not_audited", ""]
-SHARES = ("robust_accuracy", "attacked_accuracy", "worst_case_accuracy", "audited_accuracy")
-"""Metrics whose cells carry a verdict."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+OF_ROWS = ("robust_accuracy", "attacked_accuracy")
+OF_THREATS = ("worst_case_accuracy", "audited_accuracy")
+"""Metrics of one attack, and of all: their cells say where less is known to hold."""
 MAX_COLUMNS = 120
 
 
@@ -46,27 +58,109 @@ def column_of(metric: str, unit: str, better: str, axes: tuple[tuple[str, Axis],
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number with its interval and badge; `value` is None where it was refused or undefined."""
+    """One number with its interval; `value` is None where it was refused or undefined."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
-    badge: Badge = ""
+    word: Word | Literal[""] = ""
+    """What is to be said of it, if anything."""
+    sentence: str = ""
 
 
-def cells(record: Record) -> dict[Column, Cell]:
-    """A record's cells by column."""
-    verdicts = {(audit.norm, audit.eps): audit.verdict for audit in record.audit}
+def cells(
+    record: Record, outcomes: Outcomes, heads: Mapping[Threat, Headline]
+) -> dict[Column, Cell]:
+    """A record's cells by column: what is known of it under each threat, then its values."""
     found: dict[Column, Cell] = {}
+    for threat, head in heads.items():
+        at = ("eps", threat.eps), ("norm", threat.norm)
+        found[column_of("robust", "share", "higher", at)] = _headline(head)
+        found[column_of("cost", "gradients", "lower", at)] = _cost(record, threat)
+    words = _row_words(record, outcomes, heads)
     for value in [*_without_layers(record.values), *_largest_perturbation(record.values)]:
-        badge = _badge(value, verdicts, record.status)
-        found[column(value)] = Cell(value.value, value.low, value.high, badge)
+        said = words.get(_row_key(value.axes)) if value.metric in OF_ROWS else None
+        said = _above(value, heads) if value.metric in OF_THREATS else said
+        found[column(value)] = _cell(value, said)
     for row in record.rows:
         if row.status == "invalid":
             axes = {"attack": row.attack, "access": row.access, "norm": row.norm, "eps": row.eps}
             missing = Value(metric="robust_accuracy", value=None, unit="share", axes=axes)
-            found[column(missing)] = Cell(None, badge="invalid")
+            found[column(missing)] = _cell(missing, Said("invalid", row.message))
     return found
+
+
+def certified_cell(radius: float, right: NDArray[np.bool_]) -> dict[Column, Cell]:
+    """The cell by which a certified protocol ranks: of images right and certified, by image."""
+    axes = (("radius", radius),)
+    return {column_of("certified", "share", "higher", axes): _share(right)}
+
+
+def _headline(head: Headline) -> Cell:
+    word, sentence = head.said.word, head.said.sentence
+    if word == "invalid":
+        return Cell(None, word=word, sentence=sentence)
+    return replace(_share(head.holds), word=word, sentence=sentence)
+
+
+def _share(right: NDArray[np.bool_]) -> Cell:
+    low, high = wilson(int(right.sum()), len(right))
+    return Cell(float(right.mean()), low, high)
+
+
+def _cost(record: Record, threat: Threat) -> Cell:
+    """Gradients an image of all rows under a threat; its sentence has their queries and seconds,
+    those of the audit among them.
+
+    A search without a bound counts under every threat that it is judged under.
+    """
+    rows = [row for row in record.rows if row.norm == threat.norm and row.access != NO_ACCESS]
+    mine = [row for row in rows if row.eps in (threat.eps, None)]
+    audits = [one for one in record.audit if Threat(one.norm, one.eps) == threat]
+    seconds = sum(row.seconds for row in mine) + sum(one.seconds or 0.0 for one in audits)
+    said = f"{short(seconds / record.data.images)} s"
+    if any(row.gradients is None or row.queries is None for row in mine):
+        return Cell(None, sentence=said)
+    queries = sum(row.queries or 0.0 for row in mine)
+    return Cell(
+        sum(row.gradients or 0.0 for row in mine), sentence=f"{queries:,.0f} queries, {said}"
+    )
+
+
+def _row_words(
+    record: Record, outcomes: Outcomes, heads: Mapping[Threat, Headline]
+) -> dict[tuple[Axis, ...], Said]:
+    """What is to be said of the number of each row under each threat."""
+    rows = {(row.attack, row.access): row for row in record.rows}
+    found = {}
+    for score in scores(outcomes, budgets(record), when_clean_right=True):
+        row = rows.get((score.attack, score.access))
+        head = None if score.eps is None else heads.get(Threat(score.norm, score.eps))
+        if row is None or head is None or row.access == NO_ACCESS:
+            continue
+        if said := word_of_row(record, row, score, head.holds):
+            found[_row_key(score.axes)] = said
+    return found
+
+
+def _row_key(axes: Mapping[str, Axis]) -> tuple[Axis, ...]:
+    return tuple(axes.get(name) for name in ("attack", "access", "norm", "eps"))
+
+
+def _above(value: Value, heads: Mapping[Threat, Headline]) -> Said | None:
+    """What is to be said of the worst case or the audited accuracy where less is known to hold."""
+    norm, eps = value.axes.get("norm"), value.axes.get("eps")
+    head = heads.get(Threat(str(norm), eps)) if isinstance(eps, float) else None
+    over = (value.value or 0.0) - float(head.holds.mean()) if head else 0.0
+    if over <= 0:
+        return None
+    alone = f" on {value.n} images alone" if head and value.n != len(head.holds) else ""
+    return Said("weak", f"overstates by {number(over, 'share')} points{alone}")
+
+
+def _cell(value: Value, said: Said | None) -> Cell:
+    cell = Cell(value.value, value.low, value.high)
+    return cell if said is None else replace(cell, word=said.word, sentence=said.sentence)
 
 
 def column(value: Value) -> Column:
@@ -105,24 +199,13 @@ def _largest_perturbation(values: Iterable[Value]) -> Iterable[Value]:
         yield largest.model_copy(update={"metric": "largest_perturbation", "axes": {"p": 2}})
 
 
-def _badge(value: Value, verdicts: Mapping[tuple[str, float], str], status: str) -> Badge:
-    if value.metric not in SHARES or value.axes.get("access") == "none":
-        return ""
-    if status == "at_chance":
-        return "at_chance"
-    norm, eps = value.axes.get("norm"), value.axes.get("eps")
-    verdict = (
-        verdicts.get((norm, eps)) if isinstance(norm, str) and isinstance(eps, float) else None
-    )
-    return verdict or "not_audited"  # type: ignore[return-value]
-
-
 FAMILIES = (
+    "certified",
+    "robust",
     "clean_accuracy",
-    "worst_case_accuracy",
-    "audited_accuracy",
-    "robust_accuracy",
     "certified_accuracy",
+    "robust_accuracy",
+    "cost",
     "certified_percentage",
     "largest_perturbation",
     "size",
@@ -147,28 +230,33 @@ def _family(column: Column) -> int:
     return FAMILIES.index(column.metric) if column.metric in FAMILIES else len(FAMILIES)
 
 
-def at_first(columns: Iterable[Column]) -> set[Column]:
-    """Which columns a table of these shows at first: of several eps the largest, of many radii
-    some."""
+def at_first(columns: Iterable[Column], threat: Threat | None, radius: float | None) -> set[Column]:
+    """Which columns a table of one threat, or of certificates at a radius, shows at first.
+
+    Of what has an eps that of the threat, or without one the largest; of many radii some.
+    """
     families = [column for column in columns if column.metric in FAMILIES]
-    found = {column for column in families if column.axis("radius") is None}
-    sizes: dict[tuple[object, ...], list[Column]] = {}
-    # In the columns' order, not the set's: of equal eps the last one stays.
-    for column in [column for column in families if column in found]:
-        key = tuple(column.axis(name) for name in ("attack", "access", "norm"))
-        sizes.setdefault((column.metric, *key), []).append(column)
-    for same in sizes.values():
-        bounded = sorted((c for c in same if c.axis("eps") is not None), key=_eps)
-        found -= set(same) - {bounded[-1]} if bounded else set()
-    radii = sorted((c for c in families if c.axis("radius") is not None), key=_radius)
+    measured = [c for c in families if c.axis("radius") is not None and c.metric != "certified"]
+    found = {c for c in set(families) - set(measured) if _at(c, threat)}
+    bounded = {_attack(c) for c in found if c.axis("eps") is not None}
+    found -= {c for c in found if c.axis("eps") is None and _attack(c) in bounded}
+    # What ranks stands in a column of its own.
+    radii = sorted((c for c in measured if c.axis("radius") != radius), key=_radius)
     return found | set(radii[:: -(-len(radii) // MAX_RADII) or 1])
+
+
+def _at(column: Column, threat: Threat | None) -> bool:
+    """Whether a column is of a threat, or of none."""
+    norm, eps = column.axis("norm"), column.axis("eps")
+    if not norm or threat is None:
+        return True
+    return norm == threat.norm and eps in (threat.eps, None)
+
+
+def _attack(column: Column) -> tuple[Axis, ...]:
+    return column.metric, column.axis("attack"), column.axis("access")
 
 
 def _radius(column: Column) -> float:
     radius = column.axis("radius")
     return float(radius) if isinstance(radius, (int, float)) else 0.0
-
-
-def _eps(column: Column) -> float:
-    eps = column.axis("eps")
-    return eps if isinstance(eps, float) else 0.0

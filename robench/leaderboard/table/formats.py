@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from robench.core.record import Verdict
+from robench.records.words import Word
+
 NORM_NAMES = {"linf": "L∞", "l2": "L2"}
 SCALE = {"share": 100.0, "bytes": 1 / 1000, "s": 1000.0}
 """What a value is multiplied with: percent, kB, ms."""
-BADGES = {
-    "pass": ("●", "audit passed"),
-    "suspect": ("?", "audit: suspect"),
-    "fail": ("✕", "audit failed: the number is not robustness"),
+WORDS: dict[Word, tuple[str, str]] = {
+    "holds": ("●", "nothing that was tried breaks more, and an audit tried"),
+    "weak": ("↓", "a better search leaves less: the number overstates"),
+    "suspect": ("?", "signs that gradients mislead the attacks"),
+    "masked": ("⊘", "gradients mislead the attacks: the number is not robustness"),
+    "broken": ("✕", "no more holds than always naming one class gives"),
+    "not_audited": ("○", "no audit looked whether the attacks could work"),
     "invalid": ("∅", "the attack failed: no number"),
     "at_chance": ("~", "the model is at chance: no claim"),
-    "not_audited": ("○", "not audited"),
 }
-"""Sign and meaning of each badge; the sign never stands alone for a screen reader."""
+"""Sign and meaning of each word about a number; no sign stands alone for a screen reader."""
+VERDICTS: dict[Verdict, str] = {"pass": "●", "suspect": "?", "fail": "✕"}
+"""Signs of what one check of an audit found."""
 LEVEL_MARKS = {
     "verified": ("✓", "its deployed model was judged and searched again"),
     "consistent": ("=", "its numbers follow from what it stored; its model was not judged again"),

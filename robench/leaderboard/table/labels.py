@@ -1,13 +1,14 @@
-"""What rows and protocols are called on a page."""
+"""What rows, columns and protocols are called on a page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORM_NAMES, eps_text
 from robench.leaderboard.table.row import BoardRow
+from robench.records.protocols import Protocol
 
 Place = tuple[str, str, str]
 """Kind, choice and option; kind and choice of the training recipe are both `train`."""
@@ -52,17 +53,41 @@ def row_label(row: BoardRow, different: set[Place]) -> str:
     return " · ".join(named + changed)
 
 
-def protocol_label(rows: Sequence[BoardRow]) -> str:
-    """What the rows of one protocol share, in words."""
-    row = rows[0]
-    parts = [row.names("dataset"), f"{row.images:,} images"]
-    if row.threat:
-        parts.append(
-            f"{NORM_NAMES.get(row.threat.norm, row.threat.norm)} ε = {eps_text(row.threat.eps)}"
-        )
-    attacks = row.attacks
-    parts.append(", ".join(attacks) if len(attacks) <= 6 else f"{len(attacks)} attacks")
-    return " · ".join(part for part in parts if part)
+def tab_label(protocol: Protocol | None) -> str:
+    """The name of a protocol's tab: its title, and its version."""
+    return f"{protocol.title} · v{protocol.version}" if protocol else "open runs"
+
+
+def threat_text(norm: str, eps: float) -> str:
+    """A threat as people write it: `L∞ ε = 8/255`."""
+    return f"{NORM_NAMES.get(norm, norm)} ε = {eps_text(eps)}"
+
+
+def group_label(row: BoardRow) -> str:
+    """What the rows are called that a row may be drawn with."""
+    if row.protocol is not None:
+        return tab_label(row.protocol)
+    threat = threat_text(row.threat.norm, row.threat.eps) if row.threat else "not attacked"
+    return f"open runs, never ranked · {row.names('dataset')} · {threat}"
+
+
+def about(protocol: Protocol) -> tuple[tuple[str, str], ...]:
+    """What a protocol fixes, what ranks and what it costs, as terms and their texts."""
+    sizes = ", ".join(map(eps_text, protocol.eps))
+    radius = protocol.headline_radius
+    if radius is None:
+        ranks = f"robust accuracy, {threat_text(protocol.norm, protocol.headline_eps or 0.0)}"
+    else:
+        ranks = f"certified accuracy at L2 radius {radius:g}, error probability {protocol.alpha:g}"
+    return (
+        ("protocol", f"{protocol.name} version {protocol.version}"),
+        ("ranks", ranks),
+        ("images", f"{protocol.images:,} of {' + '.join(protocol.dataset)}, fixed by seed"),
+        ("attacks", f"{', '.join(protocol.attack) or 'none'}: {NORM_NAMES[protocol.norm]} {sizes}"),
+        ("access", ", ".join(protocol.access).replace("_", " ")),
+        ("audit", f"{protocol.audit} or more"),
+        ("cost", f"about {protocol.minutes:g} min to judge a small network on two cores"),
+    )
 
 
 TITLES = {
@@ -76,7 +101,7 @@ TITLES = {
 }
 UNTOLD = ("warmup", "p")
 """Axes that a heading leaves to the page of a row: it says ‖·‖₂ itself."""
-SMALL_UNITS = {"share": "%", "bytes": "kB", "s": "ms"}
+SMALL_UNITS = {"share": "%", "bytes": "kB", "s": "ms", "gradients": "gradients an image"}
 
 
 def heading(column: Column) -> tuple[str, str]:

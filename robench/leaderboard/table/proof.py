@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from robench.base.text import one_line
+from robench.core.record import CertificateAudit, Value
 from robench.leaderboard.read.challenged import Break, breaks
 from robench.leaderboard.read.twins import Aside, Settled
 from robench.leaderboard.table.formats import interval, number
@@ -39,6 +40,8 @@ class Proof:
     """Whether an audit's table is missing, so that its verdict stands on nothing."""
     replicates: tuple[Replicate, ...] = ()
     """The rows of the same system and protocol, itself among them, where there are several."""
+    refuted: str = ""
+    """Why none of its certificates stands; nothing where they do."""
     aside: tuple[Aside, ...] = ()
     breaks: tuple[Break, ...] = ()
 
@@ -55,6 +58,8 @@ class Proof:
     def _notes(self) -> Iterator[str]:
         if self.disputed:
             yield "disputed"
+        if self.refuted:
+            yield self.refuted
         if self.replicates:
             yield spread(self.replicates)
         for one in self.breaks:
@@ -85,9 +90,24 @@ def prove(settled: Settled) -> Proof:
         attestations=tuple(_plain(one.attestation) for one in claims if one.attestation),
         disputed=settled.disputed,
         audit_missing=bool(missing),
+        refuted=_refuted(settled.record.certificates),
         aside=settled.aside,
         breaks=tuple(one for claim in claims if claim.challenges for one in breaks(claim)),
     )
+
+
+def _refuted(audit: CertificateAudit | None) -> str:
+    """What broke a row's certificates: `certificates refuted: image 7 and 2 others broken ...`."""
+    if audit is None or not audit.refuted:
+        return ""
+    first, more = audit.broken[0].image, len(audit.broken) - 1
+    others = f" and {more} other{'s'[: more > 1]}" if more else ""
+    return f"certificates refuted: image {first}{others} broken inside the certified radius"
+
+
+def uncertified(values: Iterable[Value]) -> tuple[Value, ...]:
+    """Values without those of certificates."""
+    return tuple(value for value in values if "certif" not in value.metric)
 
 
 def _plain(attestation: Attestation) -> Attestation:

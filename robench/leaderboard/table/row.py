@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robench.core.outcomes import Outcomes, worst_cases
+from robench.core.outcomes import Outcomes
 from robench.core.record import SYSTEM_KINDS, Record
 from robench.leaderboard.read.merge import meaning, system
-from robench.leaderboard.read.threat import RankingThreat, ranking_threat
+from robench.leaderboard.read.threat import Threat, headline_threat
 from robench.leaderboard.read.traits import queries_only, weight_bits
 from robench.leaderboard.read.twins import Settled
-from robench.leaderboard.table.cells import Cell, Column, cells, layers
-from robench.leaderboard.table.formats import attack_text
-from robench.leaderboard.table.proof import Proof, prove
+from robench.leaderboard.table.cells import Cell, Column, cells, certified_cell, layers
+from robench.leaderboard.table.formats import attack_text, number
+from robench.leaderboard.table.headlines import Headline, certified, headlines
+from robench.leaderboard.table.proof import Proof, prove, uncertified
 from robench.leaderboard.table.values import axis_names
-from robench.records.compare import budgets
 from robench.records.preview import shown
-from robench.records.protocol import Settings, protocol, settings
+from robench.records.protocol import Settings, settings
+from robench.records.protocols import Protocol
+from robench.records.words import Said, Word
 
-Verdict = Literal["pass", "suspect", "fail", "invalid", "at_chance", "not_audited"]
-ORDER: tuple[Verdict, ...] = ("fail", "invalid", "at_chance", "suspect", "pass")
-"""Verdicts from the one that weighs most."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NOT_ATTACKED = Said("not_audited", "no attack was tried under this threat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,10 @@ class BoardRow:
     system: str
     meaning: Settings
     """What another record of the row must not contradict."""
-    protocol: str
-    versions: dict[str, str]
-    """Metric -> the version that measured it."""
+    protocol: Protocol | None
+    """The named protocol that it keeps; None of an open run."""
+    why_open: str
+    """Why it is under none."""
     images: int
     chosen: dict[str, dict[str, dict[str, Any]]]
     """kind -> choice -> options, for data set, model, compressor, defense, and the certifier of
@@ -71,13 +75,21 @@ class BoardRow:
     access: str
     seed: int
     bits: int
-    verdict: Verdict
+    word: Word
+    """What its number under the threat means."""
+    sentence: str
+    """The same as a sentence."""
     cells: dict[Column, Cell]
-    threat: RankingThreat | None
+    threat: Threat | None
+    """What its headline is about: its protocol's, or of an open run its own."""
     right: bytes
-    """Per image whether it stands the worst case, or is right without attacks; packed."""
-    audited: tuple[int, int] | None
-    """Images that stood the audit under the threat, of how many; None without one."""
+    """Per image whether it stands what its protocol ranks by; packed, empty where unknown."""
+    judged: int
+    """How many images these are."""
+    missing: str
+    """Why it is unknown."""
+    subset: str
+    """What its audit found on the images that it looked at, where these are not all."""
     attacks: tuple[str, ...]
     queries_only: frozenset[str]
     """Those of them that read answers only."""
@@ -90,22 +102,25 @@ class BoardRow:
     proof: Proof
 
     @property
-    def counts(self) -> tuple[int, int]:
-        """What ranks it: images right, of how many, as audited or as attacked.
+    def key(self) -> str:
+        """The name and version of its protocol; nothing of an open run."""
+        return f"{self.protocol.name}@{self.protocol.version}" if self.protocol else ""
 
-        The lower share of the two: an audit of few images may miss those that the attacks broke.
-        """
-        right = int(np.bitwise_count(np.frombuffer(self.right, np.uint8)).sum())
-        attacked = right, self.images
-        if self.audited is None:
-            return attacked
-        return min(self.audited, attacked, key=lambda one: one[0] / one[1])
+    @property
+    def radius(self) -> float | None:
+        """The radius whose certified accuracy ranks it; None where its headline does."""
+        return self.protocol.headline_radius if self.protocol else None
 
     @property
     def score(self) -> float:
-        """The share that ranks it."""
-        right, of = self.counts
-        return right / of
+        """The share that orders it among those that it may be compared with; 0 if unknown."""
+        right = int(np.bitwise_count(np.frombuffer(self.right, np.uint8)).sum())
+        return right / self.judged if self.right else 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the table says below its name."""
+        return (self.subset, *self.proof.notes) if self.subset else self.proof.notes
 
     def names(self, kind: str) -> str:
         """The choices of a kind, joined."""
@@ -120,15 +135,17 @@ def make_row(
     `files` are the names under which the site keeps the records, in their order.
     """
     record, outcomes = settled.record, settled.outcomes
-    threat = ranking_threat(record)
     proof = prove(settled)
     told = _told(record, proof)
-    found = cells(told)
-    worst = {(score.norm, score.eps): score for score in worst_cases(outcomes, budgets(record))}
-    ranking = worst.get((threat.norm, threat.eps)) if threat else None
-    right = outcomes.clean.right if ranking is None else ranking.right
-    components = record.provenance.components
-    known = settings(record.rows, record.config, components)
+    heads = headlines(settled, told)
+    threat = headline_threat(settled.protocol, heads)
+    head = heads.get(threat) if threat else None
+    said = head.said if head else _unknown(told)
+    found = cells(told, outcomes, heads)
+    right, missing = _ranks_by(settled, proof, head, threat)
+    if right is not None and settled.protocol and settled.protocol.headline_radius is not None:
+        found |= certified_cell(settled.protocol.headline_radius, right)
+    known = settings(record.rows, record.config, record.provenance.components)
     row = BoardRow(
         id=row_id,
         folders=tuple(claim.folder for claim in settled.claims),
@@ -138,19 +155,22 @@ def make_row(
         weights=(settled.weights or "")[:16],
         system=system(record),
         meaning=meaning(record, known),
-        protocol=protocol(record.data, record.rows, known),
-        versions=_versions(components),
+        protocol=settled.protocol,
+        why_open=settled.claims[0].why_open,
         images=record.data.images,
         chosen={kind: record.config[kind] for kind in (*SYSTEM_KINDS, *_certifying(record))},
         train=record.config["train"],
         access=" + ".join(record.config["access"]),
         seed=record.seed,
         bits=weight_bits(record),
-        verdict=_verdict(told),
+        word=said.word,
+        sentence=said.sentence,
         cells=found,
         threat=threat,
-        right=np.packbits(right).tobytes(),
-        audited=None if proof.audit_missing else _audited(record, threat),
+        right=b"" if right is None else np.packbits(right).tobytes(),
+        judged=0 if right is None else len(right),
+        missing=missing,
+        subset=_subset(head),
         attacks=tuple(dict.fromkeys(row.attack for row in record.rows)),
         queries_only=queries_only(record),
         strips=tuple(strips),
@@ -162,11 +182,13 @@ def make_row(
 
 
 def _told(record: Record, proof: Proof) -> Record:
-    """The record without audits that pass by their word alone."""
-    if not proof.audit_missing:
-        return record
-    kept = tuple(audit for audit in record.audit if audit.verdict != "pass")
-    return record.model_copy(update={"audit": kept})
+    """The record without audits that pass by their word alone, and without refuted certificates."""
+    shown: dict[str, object] = {}
+    if proof.audit_missing:
+        shown["audit"] = tuple(audit for audit in record.audit if audit.verdict != "pass")
+    if proof.refuted:
+        shown["values"] = uncertified(record.values)
+    return record.model_copy(update=shown) if shown else record
 
 
 def strips(picture: str, outcomes: Outcomes) -> Iterator[Strip]:
@@ -184,22 +206,37 @@ def _certifying(record: Record) -> tuple[str, ...]:
     return ("certifier",) if "certified" in record.config["metric"] else ()
 
 
-def _audited(record: Record, threat: RankingThreat | None) -> tuple[int, int] | None:
-    value = threat and record.find("audited_accuracy", norm=threat.norm, eps=threat.eps)
-    if not value or value.value is None or not value.n:
-        return None
-    return round(value.value * value.n), value.n
+def _ranks_by(
+    settled: Settled, proof: Proof, head: Headline | None, threat: Threat | None
+) -> tuple[NDArray[np.bool_] | None, str]:
+    """Per image whether it stands what the protocol ranks by, or why that is unknown.
+
+    An open run is ordered by its own headline, or where nothing attacked it by its clean answers.
+    """
+    protocol = settled.protocol
+    if protocol is None and head is None:
+        return settled.outcomes.clean.right, ""
+    if protocol is None or protocol.headline_radius is None:
+        return (head.holds, "") if head else (None, f"nothing attacked it under {threat}")
+    if proof.refuted:
+        return None, proof.refuted
+    right = certified(settled, protocol.headline_radius)
+    return right, "" if right is not None else (
+        f"nothing says what it certifies at radius {protocol.headline_radius:g}"
+    )
 
 
-def _verdict(record: Record) -> Verdict:
-    found: set[Verdict] = {audit.verdict for audit in record.audit}
-    if any(row.status == "invalid" for row in record.rows):
-        found.add("invalid")
+def _unknown(record: Record) -> Said:
+    """The word of a system that no attack was tried on under the threat."""
     if record.status == "at_chance":
-        found.add("at_chance")
-    return next((verdict for verdict in ORDER if verdict in found), "not_audited")
+        return Said("at_chance", "the model is at chance: nothing about it can be claimed")
+    return NOT_ATTACKED
 
 
-def _versions(components: Mapping[str, str]) -> dict[str, str]:
-    """Metric -> its component's own version, the last word of `distribution version / version`."""
-    return {k: v.rpartition(" ")[2] for k, v in components.items() if k.startswith("metric.")}
+def _subset(head: Headline | None) -> str:
+    """An audit's difference on the images that it looked at: `audit of 100 of 360 images: ...`."""
+    if head is None or head.subset is None:
+        return ""
+    one = head.subset
+    points = number(one.difference, "share")
+    return f"audit of {one.images} of {one.of} images alone: there {points} points lower"

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
-from robench.base.hashing import digest
 from robench.leaderboard.read.intake import Refused
 from robench.leaderboard.read.refusals import Refusal
 from robench.leaderboard.table.cells import Column, at_first, ordered
-from robench.leaderboard.table.labels import Place, protocol_label, row_label, varying
+from robench.leaderboard.table.labels import (
+    Place,
+    about,
+    group_label,
+    row_label,
+    tab_label,
+    varying,
+)
 from robench.leaderboard.table.proof import Replicate
 from robench.leaderboard.table.ranking import ranks
 from robench.leaderboard.table.row import BoardRow
+from robench.records.protocols import Protocol
+
+OPEN = "open"
+"""The tab of the runs under no protocol, as the page's address has it."""
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """Rows that may be compared, best first."""
+class Group:
+    """Rows whose numbers are about one threat on one data set, best first: those of a protocol, or
+    of its open runs a part."""
 
-    key: str
     label: str
     rows: tuple[BoardRow, ...]
 
@@ -32,21 +41,45 @@ class Protocol:
         return varying(self.rows)
 
     @property
-    def audited(self) -> int:
-        """How many of its rows were audited; the page opens with the protocol that has most."""
-        return sum(row.audited is not None for row in self.rows)
-
-    @property
     def at_first(self) -> set[Column]:
         """The columns that its table shows at first."""
-        return at_first(dict.fromkeys(column for row in self.rows for column in row.cells))
+        columns = dict.fromkeys(column for row in self.rows for column in row.cells)
+        return at_first(columns, self.rows[0].threat, self.rows[0].radius)
+
+
+@dataclass(frozen=True)
+class Tab:
+    """The rows of one version of a named protocol, or all open runs."""
+
+    protocol: Protocol | None
+    groups: tuple[Group, ...]
+
+    @property
+    def key(self) -> str:
+        """Its name in the page's address."""
+        return self.groups[0].rows[0].key or OPEN
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return tab_label(self.protocol)
+
+    @property
+    def about(self) -> tuple[tuple[str, str], ...]:
+        """What its protocol fixes, as terms and texts; nothing of open runs."""
+        return about(self.protocol) if self.protocol else ()
+
+    @property
+    def rows(self) -> list[BoardRow]:
+        """All its rows."""
+        return [row for group in self.groups for row in group.rows]
 
 
 @dataclass(frozen=True)
 class Site:
     """Everything the pages show."""
 
-    protocols: tuple[Protocol, ...]
+    tabs: tuple[Tab, ...]
     columns: tuple[Column, ...]
     labels: dict[str, str]
     ranks: dict[str, int | None]
@@ -55,48 +88,40 @@ class Site:
     """What the sweeps behind the records could not run."""
 
     @property
+    def groups(self) -> list[tuple[int, Group]]:
+        """All groups, tab by tab, each with the number of its tab."""
+        return [(number, group) for number, tab in enumerate(self.tabs) for group in tab.groups]
+
+    @property
     def rows(self) -> list[BoardRow]:
-        """All rows, protocol by protocol."""
-        return [row for protocol in self.protocols for row in protocol.rows]
+        """All rows, tab by tab."""
+        return [row for tab in self.tabs for row in tab.rows]
 
 
 def make_site(
     rows: Sequence[BoardRow], refused: Sequence[Refused], refusals: Sequence[Refusal] = ()
 ) -> Site:
     """Group, order, rank and name the rows."""
-    rows = _with_replicates(_apart(rows))
+    rows = _with_replicates(rows)
     ranked = ranks(rows)
-    protocols = _protocols(rows, ranked)
+    tabs = _tabs(rows, ranked)
+    groups = [group for tab in tabs for group in tab.groups]
     return Site(
-        protocols=protocols,
-        columns=tuple(ordered(row.cells for protocol in protocols for row in protocol.rows)),
-        labels={row.id: row_label(row, one.varying) for one in protocols for row in one.rows},
+        tabs=tabs,
+        columns=tuple(ordered(row.cells for group in groups for row in group.rows)),
+        labels={row.id: row_label(row, one.varying) for one in groups for row in one.rows},
         ranks=ranked,
         refused=tuple(refused),
         refusals=tuple(refusals),
     )
 
 
-def _apart(rows: Sequence[BoardRow]) -> list[BoardRow]:
-    """The rows, where two of a protocol were measured by other versions of a metric set apart."""
-    newest: dict[tuple[str, str], str] = {}
-    for row in rows:
-        for metric, version in row.versions.items():
-            key = row.protocol, metric
-            newest[key] = max(newest.get(key, ""), version, key=_age)
-    found = []
-    for row in rows:
-        old = {m: v for m, v in row.versions.items() if v != newest[row.protocol, m]}
-        found.append(replace(row, protocol=digest([row.protocol, old])) if old else row)
-    return found
-
-
 def _with_replicates(rows: Sequence[BoardRow]) -> list[BoardRow]:
     """The rows, each of which knows those of networks trained apart from its configuration."""
-    same: dict[tuple[str, str], list[BoardRow]] = {}
+    same: dict[tuple[object, ...], list[BoardRow]] = {}
     for row in rows:
         if row.weights:
-            same.setdefault((row.protocol, row.system), []).append(row)
+            same.setdefault(_trained_as(row), []).append(row)
     replicates = {
         key: tuple(
             Replicate(row.id, row.weights, row.proof.level, row.score)
@@ -106,29 +131,26 @@ def _with_replicates(rows: Sequence[BoardRow]) -> list[BoardRow]:
         if len({row.weights for row in its}) > 1
     }
     return [
-        replace(row, proof=replace(row.proof, replicates=replicates[row.protocol, row.system]))
-        if row.weights and (row.protocol, row.system) in replicates
+        replace(row, proof=replace(row.proof, replicates=replicates[_trained_as(row)]))
+        if row.weights and _trained_as(row) in replicates
         else row
         for row in rows
     ]
 
 
-def _age(version: str) -> tuple[int, str]:
-    """Orders 2 before 10."""
-    return len(version), version
+def _trained_as(row: BoardRow) -> tuple[object, ...]:
+    """What replicates share: the configuration, and what they were judged by."""
+    return row.key, row.threat, row.attacks, row.system
 
 
-def _protocols(rows: Sequence[BoardRow], ranked: Mapping[str, int | None]) -> tuple[Protocol, ...]:
-    best_first = sorted(
-        rows, key=lambda row: (row.protocol, ranked[row.id] is None, -row.score, row.id)
-    )
-    groups = [tuple(group) for _, group in groupby(best_first, key=lambda row: row.protocol)]
-    labels = Counter(protocol_label(group) for group in groups)
-    found = [Protocol(group[0].protocol, _label(group, labels), group) for group in groups]
-    return tuple(sorted(found, key=lambda p: (-p.audited, -len(p.rows), p.label, p.key)))
+def _tabs(rows: Sequence[BoardRow], ranked: Mapping[str, int | None]) -> tuple[Tab, ...]:
+    """A tab a protocol, that of most rows first; open runs last."""
 
+    def order(row: BoardRow) -> tuple[object, ...]:
+        return row.key, group_label(row), ranked[row.id] is None, -row.score, row.id
 
-def _label(rows: Sequence[BoardRow], labels: Counter[str]) -> str:
-    """The label of a protocol; where two read alike, with the beginning of its digest."""
-    label = protocol_label(rows)
-    return label if labels[label] == 1 else f"{label} · {rows[0].protocol[:6]}"
+    tabs = []
+    for _, its in groupby(sorted(rows, key=order), key=lambda row: row.key):
+        groups = [(label, tuple(same)) for label, same in groupby(its, key=group_label)]
+        tabs.append(Tab(groups[0][1][0].protocol, tuple(Group(*group) for group in groups)))
+    return tuple(sorted(tabs, key=lambda tab: (tab.protocol is None, -len(tab.rows), tab.key)))

@@ -96,7 +96,7 @@ def _cost_layers(title: str, unit: str) -> list[Spec]:
     x = _number(
         f"{title} ({unit})", "cost", axis=axis, scale={"type": "log", "nice": False, "padding": 20}
     )
-    y = _share("accuracy in the worst case")
+    y = _share("robust accuracy")
     front = {
         "transform": [
             {
@@ -113,7 +113,7 @@ def _cost_layers(title: str, unit: str) -> list[Spec]:
         },
         "encoding": {"x": x, "y": y},
     }
-    tip = _tooltip(*ACCURACY_TIP, ("cost", title, ".3s"), ("verdict", "audit", ""))
+    tip = _tooltip(*ACCURACY_TIP, ("cost", title, ".3s"), ("word", "what it means", ""))
     return [front, _dots(x, y, tip)]
 
 
@@ -133,7 +133,7 @@ def _masking_layers() -> list[Spec]:
         "mark": {"type": "line", "strokeDash": [5, 4], "color": "#7d838c"},
         "encoding": {"x": x, "y": y},
     }
-    tip = _tooltip(*ACCURACY_TIP, ("black", "black-box", ".1%"), ("verdict", "audit", ""))
+    tip = _tooltip(*ACCURACY_TIP, ("black", "black-box", ".1%"), ("word", "what it means", ""))
     return [line, _dots(x, y, tip)]
 
 
@@ -185,7 +185,7 @@ CHARTS = (
     Chart(
         "eps",
         "Accuracy against ε",
-        "Worst case over all attacks of a row; at ε = 0 stands its clean accuracy.",
+        "Robust accuracy, the smallest thing known, in one norm; at ε = 0 the clean accuracy.",
         {"layer": _curve(EPS, _share("accuracy"), _tooltip(("eps", "ε", ".4g"), *ACCURACY_TIP))},
     ),
     Chart(
@@ -203,7 +203,7 @@ CHARTS = (
     Chart(
         "bits",
         "Accuracy against bits",
-        "What compression costs: clean accuracy and worst case, mean over the rows of a defense.",
+        "What compression costs: clean and robust accuracy, mean over the rows of a defense.",
         {"layer": _bits_layers()},
     ),
     Chart(

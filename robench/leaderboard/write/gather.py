@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from robench.base.hashing import digest
 from robench.leaderboard.read.claims import Attestations, Claim, read_claim
 from robench.leaderboard.read.intake import Refused
-from robench.leaderboard.read.merge import families, groups, row_key
+from robench.leaderboard.read.merge import families, groups
 from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.write.collect import collect
 from robench.leaderboard.write.parallel import Each, why
-from robench.records.protocol import protocol
-from robench.records.store import read
 
 Left = dict[str, str]
 """Why a record feeds no row, by the digest of its files."""
@@ -46,12 +43,8 @@ def gather(
             place.rename(_waiting(row, out))
             alone.append(row)
     rows: list[BoardRow] = []
-    every = list(_groups(alone))
-    holders = _holders(every)
-    for same in every:
-        mine = {row.system for row in same}
-        shared = {key for key, systems in holders.items() if systems - mine}
-        its, left = _settle(same, attestations, shared, out)
+    for same in _groups(alone):
+        its, left = _settle(same, attestations, out)
         rows += its
         refused += [Refused(names[content], why) for content, why in left.items()]
     return rows, refused
@@ -74,47 +67,22 @@ def _waiting(row: BoardRow, out: Path) -> Path:
 
 
 def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
-    """Records of one id or system that do not contradict each other's settings.
+    """Records of one protocol, or of none, and of one id or system that do not contradict each
+    other's settings.
 
     Those that verify come first, so that no other one decides whom they stand with.
     """
     ordered = sorted(rows, key=lambda row: (row.proof.level != "verified", row.id, row.contents))
-    for family in families((row, row.id, row.system) for row in ordered):
-        yield from groups((row, row.meaning) for row in family)
-
-
-def _holders(every: Iterable[Sequence[BoardRow]]) -> dict[str, set[str]]:
-    """Protocols, and the systems that have rows in them.
-
-    Of a system whose records give a protocol that no other has, the protocols of each count too:
-    who adds an attack to every row of a protocol does not empty it.
-    """
-    found: dict[str, set[str]] = {}
-    wholes = [(key, its) for same in every for key, its in _wholes(same)]
-    for key, its in wholes:
-        found.setdefault(key, set()).update(row.system for row in its)
-    alone = [its for key, its in wholes if len(found[key]) == 1]
-    for row in chain.from_iterable(alone):
-        found.setdefault(row.protocol, set()).add(row.system)
-    return found
-
-
-def _wholes(same: Sequence[BoardRow]) -> Iterator[tuple[str, list[BoardRow]]]:
-    """The protocol of all attacks of each network, and its records."""
-    for weights in {row.weights for row in same}:
-        its = [row for row in same if row.weights in (weights, "")]
-        yield (its[0].protocol if len(its) == 1 else _whole(its)), its
-
-
-def _whole(rows: Sequence[BoardRow]) -> str:
-    records = [read(row.folders[0]) for row in rows]
-    attacks = {row_key(row): row for record in records for row in record.rows}
-    known = {name: its for row in rows for name, its in row.meaning.items()}
-    return protocol(records[0].data, attacks.values(), known)
+    apart: dict[str, list[BoardRow]] = {}
+    for row in ordered:
+        apart.setdefault(row.key, []).append(row)
+    for same in apart.values():
+        for family in families((row, row.id, row.system) for row in same):
+            yield from groups((row, row.meaning) for row in family)
 
 
 def _settle(
-    same: Sequence[BoardRow], attestations: Attestations, shared: Collection[str], out: Path
+    same: Sequence[BoardRow], attestations: Attestations, out: Path
 ) -> tuple[list[BoardRow], Left]:
     if len(same) == 1 and not (out / same[0].id).exists():
         _waiting(same[0], out).rename(out / same[0].id)
@@ -123,18 +91,16 @@ def _settle(
         shutil.rmtree(_waiting(row, out))
     claims = [read_claim(row.folders[0], attestations) for row in same]
     try:
-        return _rows(claims, shared, out)
+        return _rows(claims, out)
     except Exception as error:
-        return _without(claims, shared, why(error), out)
+        return _without(claims, why(error), out)
 
 
-def _without(
-    claims: Sequence[Claim], shared: Collection[str], fault: str, out: Path
-) -> tuple[list[BoardRow], Left]:
+def _without(claims: Sequence[Claim], fault: str, out: Path) -> tuple[list[BoardRow], Left]:
     """The rows without the one record that keeps the others from standing together."""
     for bad in reversed(claims):
         try:
-            rows, left = _rows([one for one in claims if one is not bad], shared, out)
+            rows, left = _rows([one for one in claims if one is not bad], out)
         except Exception as error:
             why(error)  # raised when debugging
             continue
@@ -142,12 +108,10 @@ def _without(
     return [], dict.fromkeys((one.content for one in claims), fault)
 
 
-def _rows(
-    claims: Sequence[Claim], shared: Collection[str], out: Path
-) -> tuple[list[BoardRow], Left]:
+def _rows(claims: Sequence[Claim], out: Path) -> tuple[list[BoardRow], Left]:
     """Raises whatever a record does to those who read it; then nothing of a row is left."""
     made: list[BoardRow] = []
-    every = settle(claims, shared)
+    every = settle(claims)
     try:
         for one in every:
             row_id = _free(one, every, out)

@@ -26,11 +26,13 @@ def write_index(site: Site, studies: Sequence[Study], out: Path) -> None:
 
 
 def _first_page(site: Site, studies: Sequence[Study], drawn: set[str], out: Path) -> dict[str, Any]:
-    first = site.protocols[0]
+    tab = site.tabs[0]
+    first = tab.groups[0]
     wanted = first.at_first
     return {
         "site": site,
-        "protocol": first,
+        "about": tab.about,
+        "group": first,
         "columns": [(column, *heading(column)) for column in site.columns if column in wanted],
         "first_rows": first.rows[:FIRST_ROWS],
         "charts": [chart for chart in CHARTS if chart.name in drawn],
@@ -49,8 +51,8 @@ def _write_charts(site: Site, out: Path) -> set[str]:
     specs = {chart.name: compiled(chart) for chart in CHARTS}
     (out / "data/charts.js").write_text(script("charts", specs), encoding="utf-8")
     drawn = set()
-    for index, protocol in enumerate(site.protocols):
-        rows = [(row, site.labels[row.id]) for row in protocol.rows]
+    for index, (_, group) in enumerate(site.groups):
+        rows = [(row, site.labels[row.id]) for row in group.rows]
         found = {chart.name: points(rows, chart.name) for chart in CHARTS}
         path = out / f"data/points{index}.js"
         path.write_text(script(f"points{index}", found), encoding="utf-8")

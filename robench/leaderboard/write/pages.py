@@ -38,7 +38,7 @@ def environment() -> jinja2.Environment:
         one_line=one_line,
         spread=spread,
     )
-    found.globals.update(badges=formats.BADGES, levels=formats.LEVEL_MARKS)
+    found.globals.update(words=formats.WORDS, verdicts=formats.VERDICTS, levels=formats.LEVEL_MARKS)
     return found
 
 

@@ -12,6 +12,7 @@ from robench.core.record import Record, Value
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORM_NAMES, attack_text, interval, number, short
 from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label
+from robench.leaderboard.table.proof import uncertified
 from robench.leaderboard.table.ranking import no_rank
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site
@@ -33,11 +34,15 @@ class RowJob:
     rank: int | None
     no_rank: str
     """Why it has none."""
-    protocol: str
+    tab: str
+    """Its tab's label."""
+    about: tuple[tuple[str, str], ...]
+    """What its protocol fixes."""
     ranked: int
+    """How many rows have a rank beside it."""
     models: dict[str, str]
-    place: int
-    """Index of the protocol."""
+    place: tuple[int, int]
+    """Numbers of its tab and its group."""
     columns: tuple[Column, ...]
     header: tuple[str, ...]
     """Of the table of all values."""
@@ -62,16 +67,17 @@ def start_rows(site: Site, out: Path, each: Each) -> Written:
             label=site.labels[row.id],
             rank=site.ranks[row.id],
             no_rank=no_rank(row),
-            protocol=protocol.label,
-            ranked=len(protocol.rows),
-            models={kind: chosen_label(row, kind, protocol.varying) for kind in row.chosen},
-            place=place,
+            tab=site.tabs[tab].label,
+            about=site.tabs[tab].about,
+            ranked=sum(site.ranks[one.id] is not None for one in group.rows),
+            models={kind: chosen_label(row, kind, group.varying) for kind in row.chosen},
+            place=(tab, number),
             columns=site.columns,
             header=columns,
             folder=out / "rows" / row.id,
         )
-        for place, protocol in enumerate(site.protocols)
-        for row in protocol.rows
+        for number, (tab, group) in enumerate(site.groups)
+        for row in group.rows
     ]
     return Written(columns, each(write_row, jobs))
 
@@ -99,9 +105,10 @@ def write_row(job: RowJob) -> downloads.Lines | str:
 def _write_row(job: RowJob) -> downloads.Lines:
     record, raw = _records(job)
     fallen = any(one.counts for one in job.row.proof.breaks)
-    csv, json = downloads.lines(
-        [record] if fallen else raw.values(), job.row.proof.level, job.header
-    )
+    told = [record] if fallen else list(raw.values())
+    if job.row.proof.refuted:
+        told = [one.model_copy(update={"values": uncertified(one.values)}) for one in told]
+    csv, json = downloads.lines(told, job.row.proof.level, job.header)
     whole = ",".join(job.header) + "\n" + csv
     write_page(
         "row.html",

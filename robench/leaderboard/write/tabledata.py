@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.cells import Cell, Column
-from robench.leaderboard.table.formats import BADGES, LEVEL_MARKS, SCALE
+from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, WORDS
 from robench.leaderboard.table.labels import heading
 from robench.leaderboard.table.row import BoardRow
-from robench.leaderboard.table.site import Protocol, Site
+from robench.leaderboard.table.site import Group, Site, Tab
 from robench.leaderboard.write.pages import compact
 
 TABLE = "data/table.js"
@@ -21,6 +20,7 @@ FIELDS = (
     "id",
     "label",
     "protocol",
+    "group",
     "rank",
     "dataset",
     "model",
@@ -29,8 +29,8 @@ FIELDS = (
     "bits",
     "access",
     "seed",
-    "verdict",
     "level",
+    "word",
     "notes",
     "cells",
 )
@@ -38,26 +38,31 @@ FIELDS = (
 
 
 def write_table(site: Site, rows: Iterable[str], out: Path) -> None:
-    """Write columns, protocols and the rows, each as `row_text` gives it, protocol by protocol."""
-    about = {
+    """Write columns, tabs, groups and the rows, each as `row_text` gives it, group by group."""
+    told = {
         "fields": FIELDS,
-        "badges": BADGES,
+        "words": WORDS,
         "levels": LEVEL_MARKS,
         "scale": SCALE,
         "columns": [_column(column) for column in site.columns],
-        "protocols": [_protocol(site, protocol) for protocol in site.protocols],
+        "protocols": [_tab(tab) for tab in site.tabs],
+        "groups": [_group(site, group) for _, group in site.groups],
     }
     with (out / TABLE).open("w", encoding="utf-8") as file:
         file.write("window.robench = window.robench || {};\n")
-        file.write(f'robench.table = {compact(about)[:-1]},"rows":[\n')
+        file.write(f'robench.table = {compact(told)[:-1]},"rows":[\n')
         file.write(",\n".join(rows))
         file.write("\n]};\n")
 
 
-def _protocol(site: Site, protocol: Protocol) -> dict[str, Any]:
-    wanted = protocol.at_first
+def _tab(tab: Tab) -> dict[str, Any]:
+    return {"key": tab.key, "label": tab.label, "about": tab.about}
+
+
+def _group(site: Site, group: Group) -> dict[str, Any]:
+    wanted = group.at_first
     shown = [index for index, column in enumerate(site.columns) if column in wanted]
-    return {"label": protocol.label, "columns": shown}
+    return {"label": group.label, "columns": shown}
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -72,17 +77,25 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def row_text(
-    row: BoardRow, label: str, rank: int | None, protocol: int, columns: Sequence[Column]
+    row: BoardRow,
+    label: str,
+    rank: int | None,
+    place: tuple[int, int],
+    columns: Sequence[Column],
 ) -> str:
-    """A row as JSON, field by field; its cells stand in the order of the columns."""
+    """A row as JSON, field by field; its cells stand in the order of the columns.
+
+    `place` are the numbers of its tab and of its group.
+    """
     fields = {
         **{kind: row.names(kind) for kind in SYSTEM_KINDS},
-        **{name: getattr(row, name) for name in ("id", "bits", "access", "seed", "verdict")},
+        **{name: getattr(row, name) for name in ("id", "bits", "access", "seed", "word")},
         "label": label,
-        "protocol": protocol,
+        "protocol": place[0],
+        "group": place[1],
         "rank": rank,
         "level": row.proof.level,
-        "notes": row.proof.notes,
+        "notes": row.notes,
     }
     cells = ",".join(_cell(row.cells.get(column)) for column in columns)
     texts = [f"[{cells}]" if name == "cells" else compact(fields[name]) for name in FIELDS]
@@ -90,10 +103,11 @@ def row_text(
 
 
 def _cell(cell: Cell | None) -> str:
-    """`[value, low, high, badge]`, five digits each; 0 where there is no cell."""
+    """`[value, low, high, word, sentence]`, five digits each; 0 where there is no cell."""
     if cell is None:
         return "0"
     numbers = ",".join(
         "null" if v is None else f"{v:.5g}" for v in (cell.value, cell.low, cell.high)
     )
-    return f"[{numbers},{json.dumps(cell.badge)}]" if cell.badge else f"[{numbers}]"
+    said = compact([cell.word, cell.sentence])[1:-1] if cell.word or cell.sentence else ""
+    return f"[{numbers},{said}]" if said else f"[{numbers}]"
