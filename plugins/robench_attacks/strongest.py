@@ -25,6 +25,7 @@ class Strongest(JudgedAttack):
     `robench.search.StrongestSearch` has the stages and what they spend on an image.
     """
 
+    version: ClassVar[str] = "2"
     batch: ClassVar[int] = 1000
 
     budget: Literal["quick", "whole"] = "whole"

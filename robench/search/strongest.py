@@ -91,6 +91,8 @@ SOUND, BENT = 0.9, 0.3
 PROBE = {True: (16, 320), False: (32, 1250)}
 # Both grow, up to these queries of each image, while more than this share of a group is broken.
 QUERIES, GROWTH, WIN = 5000, 4, 1 / 32
+# Where gradients tell nothing, while any is: few of the probed may be near enough to fall.
+ANY = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +129,12 @@ class StrongestSearch:
             _climbs(attacked, first, rng)
             trust = _trust(attacked, rng) if self.budget == "whole" else 1.0
             if trust < BENT:
-                _queries(attacked, sound=False, rng=rng)
+                _queries(attacked, sound=False, win=ANY, rng=rng)
             for stage in rest:
                 _climbs(attacked, stage, rng)
             attacked.judge_nearest()
             if self.budget == "whole" and trust >= BENT:
-                _queries(attacked, sound=trust >= SOUND, rng=rng)
+                _queries(attacked, sound=trust >= SOUND, win=WIN, rng=rng)
         return attacked.points.contiguous()
 
 
@@ -182,8 +184,11 @@ def _trust(attacked: Attacked, rng: torch.Generator) -> float:
     return float(sound.median())
 
 
-def _queries(attacked: Attacked, *, sound: bool, rng: torch.Generator) -> None:
-    """Ask for scores alone: a few images first; while that wins more of them, and more each."""
+def _queries(attacked: Attacked, *, sound: bool, win: float, rng: torch.Generator) -> None:
+    """Ask for scores alone: a few images first; while that wins more of them, and more each.
+
+    It wins where more than the share `win` of those asked about is broken.
+    """
     size, queries = PROBE[sound]
     done = torch.zeros_like(attacked.holds)
     while True:
@@ -196,7 +201,7 @@ def _queries(attacked: Attacked, *, sound: bool, rng: torch.Generator) -> None:
             return
         _square(attacked, group, queries, rng)
         broken = len(group) - int(attacked.holds[group].sum())
-        if broken <= WIN * len(group):
+        if broken <= win * len(group):
             return
         done[group] = queries == QUERIES
         size, queries = GROWTH * size, min(GROWTH * queries, QUERIES)
