@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robench.audit.best_row import best_row
-from robench.audit.checks.examples import PLANTED
 from robench.audit.verdict import above_clean, settled
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import Score, clean_score, rows_by_threat, scores
 from robench.core.record import Audit, Finding, Value, WeakAttack, share, worst
+from robench.core.sentences import PLANTED
 from robench.core.threat import Threat
 from robench.records.support.values import AUDITED, GAINED
 from robench.run.audit_files import keep
