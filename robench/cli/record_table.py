@@ -11,6 +11,7 @@ from rich.text import Text
 from robench.base.text import visible
 from robench.cli.terminal import ROW, Shown, console, join, print_line, print_text, styled, table
 from robench.core.record import AttackRow, Audit, Axis, Record, Value
+from robench.core.sentences import spoken
 
 ATTACK_METRICS = (
     "clean_accuracy",
@@ -206,7 +207,7 @@ def audit_lines(record: Record) -> Iterator[tuple[str, str]]:
         yield COLOURS[audit.verdict], f"{_name(audit)}: {audit.verdict}, {MEANING[audit.verdict]}"
         for finding in audit.findings:
             if finding.verdict != "pass":
-                yield COLOURS[finding.verdict], f"  {finding.verdict}: {finding.sentence}"
+                yield COLOURS[finding.verdict], f"  {finding.verdict}: {spoken(finding)}"
         for weak in audit.weak_attacks:
             interval = f"[{100 * weak.low:.1f}, {100 * weak.high:.1f}]"
             missed = (

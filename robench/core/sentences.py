@@ -151,6 +151,12 @@ def sentence(check: str, value: float | None, n: int, **free: object) -> str:
     return words.format(**_numbers(value, n), **free)
 
 
+def spoken(finding: Finding) -> str:
+    """A finding's sentence, said to be a plugin's where it is none of the audit's own."""
+    mine = is_own(finding.check)
+    return finding.sentence if mine else f"{finding.check}, a plugin's check: {finding.sentence}"
+
+
 def follows(finding: Finding, rows: Collection[str], defenses: Collection[str]) -> bool:
     """Whether an own finding's sentence is what its check says of its numbers.
 

@@ -19,7 +19,6 @@ from robench.audit.checks.together import Together
 from robench.audit.findings import findings_of
 from robench.audit.trial import SystemTrial
 from robench.audit.verdict import (
-    ACQUITTED,
     BENT,
     FRACTURED,
     missed_finding,
@@ -28,6 +27,7 @@ from robench.audit.verdict import (
     sound,
 )
 from robench.core.record import Finding, Verdict, worst
+from robench.core.sentences import ACQUITTED
 from robench.core.system import FloatDeployed, System
 from robench.core.threat import Threat
 from robench.search import GradientSearch, Target
@@ -77,12 +77,13 @@ def test_a_foreign_finding_is_never_acquitted() -> None:
 def test_what_others_break_is_measured_by_what_one_leaves() -> None:
     def told(missed: int, right: int) -> Verdict:
         broken, left = torch.arange(100) < missed, torch.arange(100) < right
-        return missed_finding("x", broken, left, "").verdict
+        return missed_finding("together", broken, left).verdict
 
     assert told(20, 25) == "suspect"
     assert told(20, 90) == "pass"
     assert told(5, 5) == "pass"
-    assert missed_finding("x", torch.zeros(0).bool(), torch.zeros(0).bool(), "").value is None
+    nothing = torch.zeros(0).bool()
+    assert missed_finding("together", nothing, nothing).value is None
 
 
 # -- networks that the audit stumbled over ---------------------------------------------------------
