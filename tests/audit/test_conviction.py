@@ -156,6 +156,25 @@ def test_rounding_to_4_bits_calls_for_more_search_and_convicts_nobody(zoo: Zoo) 
     assert fractured.value > 0.5
 
 
+class Stairs(nn.Module):
+    """No small step changes anything, and no gradient says otherwise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bright = (x.flatten(1).mean(1) > 0.5).float()
+        return torch.stack([bright, 1 - bright], 1) + 0 * x.flatten(1)[:, :1]
+
+
+def test_where_no_difference_is_left_nothing_is_said_of_bent_gradients() -> None:
+    images, labels = torch.full((20, 1, 4, 4), 0.8), torch.zeros(20, dtype=torch.int64)
+    made = SystemTrial(
+        System(FloatDeployed(Stairs()), Stairs()), images, labels, Threat("linf", 0.1), 0
+    )
+    bent, fractured = GradientSecants().look(made)
+    assert (bent.value, bent.n, bent.verdict) == (None, 0, "pass")
+    assert bent.sentence.endswith("was not tested")
+    assert fractured.value == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["linear", "large_margin_linear", "lipschitz_maxmin"])
 def test_networks_that_only_a_loss_beats_pass(zoo: Zoo, name: str) -> None:
