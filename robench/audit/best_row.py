@@ -41,8 +41,7 @@ def best_row(
         "beats_best_row",
         mine,
         torch.from_numpy(alone[search]),
-        suspect=NEVER if weak else SUSPECT,
-        fail=NEVER if weak else FAIL,
+        **(NEVER if weak else {"suspect": SUSPECT, "fail": FAIL}),
         row=row,
         search=search,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,8 @@ SUSPECT, FAIL = 0.02, 0.05
 """What the lower end of the paired difference of two attacks must exceed."""
 MATERIAL = FAIL
 """Share of images, at the lower end of its interval, that a gain must exceed to be looked into."""
-NEVER = 1.0
-"""The limit of a difference that is not looked into."""
+NEVER = {"suspect": 1.0, "fail": 1.0}
+"""Limits of a difference that is not looked into."""
 PROBE = 30
 """Images on which a cheap audit tries a search first; the others follow if two of them fall."""
 NOTHING = 0.1
@@ -38,9 +39,7 @@ def failed(trial: Trial) -> bool:
     return worst(finding.verdict for finding in trial.findings) == "fail"
 
 
-def contest(
-    trial: Trial, check: str, name: str, search: CandidateSearch, **free: object
-) -> Finding:
+def contest(trial: Trial, check: str, name: str, search: CandidateSearch, **free: Any) -> Finding:
     """Run a search on the images that still hold, and compare it with all that came before.
 
     Two attempts together always break more than one of them, so a gain alone says little: where it
@@ -67,9 +66,7 @@ def contest(
         gained = attempt(torch.cat([rest, fallen]) if at_once else rest)
         fallen = fallen[:0] if at_once else fallen
     if not _material(gained, trial):
-        return difference(
-            check, before, before & ~trial.tried[name], suspect=NEVER, fail=NEVER, **free
-        )
+        return difference(check, before, before & ~trial.tried[name], **NEVER, **free)
     attempt(fallen)
     trial.alone[name] = trial.clean & ~trial.tried[name]
     return difference(check, before, trial.alone[name], suspect=SUSPECT, fail=FAIL, **free)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 
@@ -76,7 +77,7 @@ def share_finding(
     *,
     suspect: float,
     fail: float | None = None,
-    **free: object,
+    **free: Any,
 ) -> Finding:
     """A finding about a share of `n` images, `hits` of them (a count, or a mask).
 
@@ -106,7 +107,7 @@ images. Both at the interval's lower end."""
 
 
 def missed_finding(
-    check: str, missed: Tensor, right: Tensor, much: float = MUCH, **free: object
+    check: str, missed: Tensor, right: Tensor, much: float = MUCH, **free: Any
 ) -> Finding:
     """A finding about what an attack leaves right, bool (N,), and others together break.
 
@@ -116,11 +117,11 @@ def missed_finding(
     count = int((missed & right).sum())
     material = bool(len(right)) and wilson(count, len(right))[0] > MATERIAL
     suspect = much if material else 1.0
-    return share_finding(check, count, int(right.sum()), suspect=suspect, fail=None, **free)
+    return share_finding(check, count, int(right.sum()), suspect=suspect, **free)
 
 
 def difference(
-    check: str, before: Tensor, after: Tensor, *, suspect: float, fail: float, **free: object
+    check: str, before: Tensor, after: Tensor, *, suspect: float, fail: float, **free: Any
 ) -> Finding:
     """A finding about the accuracy that one attack leaves minus another's, on the same images.
 

@@ -45,8 +45,10 @@ class _Counted:
     spent: Spent
 
     def __call__(self, *given: Any, **named: Any) -> Any:
-        self.spent.counted &= not torch.jit.is_tracing()
         logits = self.forward(*given, **named)
+        if torch.jit.is_tracing():
+            self.spent.counted = False
+            return logits
         if isinstance(logits, torch.Tensor) and logits.dim():
             self.spent.queries += len(logits)
             if logits.requires_grad:
