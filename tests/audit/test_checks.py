@@ -86,7 +86,7 @@ def test_a_network_of_tiny_logits_climbs_where_float32_rounds_the_rise_away(
     assert only(Progress(), made, "loss_not_rising").verdict == "pass"
     shattered = zoo.build("shattered").system.twin
     lost = trial(zoo, nn.Sequential(shattered, Scale(scale)))
-    assert only(Progress(), lost, "loss_not_rising").verdict != "pass"
+    assert only(Progress(), lost, "loss_not_rising").value > 0.35  # type: ignore[operator]
 
 
 class Sharing(nn.Module):

@@ -141,10 +141,12 @@ def test_the_probe_is_drawn_by_the_searchs_name_and_the_audits_seed() -> None:
     assert probe("a", 0) != probe("a", 1)
 
 
-@pytest.mark.parametrize(("left", "nothing"), [(3, True), (4, False)])
+@pytest.mark.parametrize(("left", "nothing"), [(0, True), (4, True), (5, False)])
 def test_a_tenth_of_the_images_is_next_to_nothing(left: int, nothing: bool) -> None:
-    """Of 33 and of 34 images."""
-    assert next_to_nothing(trial(left)) is nothing
+    made = trial(10)
+    made.held[left:] = False
+    assert len(made) == 40
+    assert next_to_nothing(made) is nothing
 
 
 @pytest.mark.parametrize(("verdict", "said"), [("pass", False), ("suspect", False), ("fail", True)])
