@@ -46,7 +46,7 @@ class _Counted:
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         logits = self.forward(*given, **named)
-        if torch.jit.is_tracing():
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             self.spent.counted = False
             return logits
         if isinstance(logits, torch.Tensor) and logits.dim():

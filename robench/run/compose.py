@@ -28,6 +28,7 @@ from robench.core.threat import ThreatConfig
 from robench.plugin.registry import Choice, Registry, registry
 from robench.plugin.typed import option_types, plain_defaults, read_options
 from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
+from robench.run.plan import check_plan
 from robench.training.recipe import TrainConfig
 
 PROVIDER = "robench"
@@ -217,6 +218,7 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
     }
     settings["audit"] = joined(settings["audit"])
     config = RunConfig(**parts, **settings, seed=composed.seed, images=composed.images)
+    check_plan(config)
     places = Places(
         results=Path(composed.results),
         cache=Path(composed.cache),

@@ -21,6 +21,7 @@ from robench.plugin.declared import check_declared
 from robench.plugin.registry import registry
 from robench.plugin.source import Unreadable
 from robench.run.config import AuditConfig, Places, RunConfig, Transfer, WhiteBox, joined
+from robench.run.plan import check_plan
 from robench.training.recipe import TrainConfig
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def evaluate(
         images=images,
         seed=seed,
     )
+    check_plan(config)
     if places is not None:
         _given("places", places, Places)
         return run(config, places)[0]

@@ -35,6 +35,7 @@ from robench.run.audits import audits
 from robench.run.cache import Cache
 from robench.run.config import Places, RunConfig
 from robench.run.evidence import RunEvidence
+from robench.run.plan import check_threats
 from robench.run.provenance import provenance
 from robench.run.stages import Stages, stages
 
@@ -58,6 +59,7 @@ def run(
     places.require_writable()
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache), kept)
+    check_threats(steps)
     evidence, rows = attack_all(steps)
     values = measure(evidence)
     status: Literal["ok", "at_chance"] = (

@@ -18,5 +18,6 @@ STEPS: Mapping[str, int] = {
     "judge": 1,
     "rejudge": 1,
     "audit": 3,
+    "remaining": 1,
     "measure": 1,
 }
