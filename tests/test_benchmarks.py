@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks import autoattack, original
+from benchmarks.audit import limits
 from benchmarks.autoattack import Line, Original, Side
 from benchmarks.held_out import HELD_OUT, MASKED
 from benchmarks.masked import Bent, Clipped, FewLevels, Masked, Scaled
@@ -114,3 +115,30 @@ def test_the_original_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _missing(name: str) -> None:
     raise ImportError(name)
+
+
+def test_the_audits_limits_are_those_that_were_judged() -> None:
+    """A changed one needs networks that the audit has not met; the page states both digests."""
+    lines = list(limits.apart())
+    assert [line for line in lines if not line.startswith("since: ")] == []
+    assert {line.split(":")[1] for line in lines} == {" robench.audit.checks.neighbours"}
+    page = (limits.ROOT / "docs/explanation/audit.md").read_text("utf-8")
+    assert limits.name_of(limits.judged()) in page
+    assert limits.name_of(limits.limits()) in page
+
+
+def test_a_limit_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "robench/search").mkdir(parents=True)
+    (tmp_path / "robench/search/secant.py").write_text(
+        "PART, NAME = 0.25, 'x'\n"
+        "class One:\n    images: int = 20\n"
+        "def look(trial, much=PART):\n"
+        "    local = 3\n"
+        "    return found('noise', x[1:], dim=1, suspect=0.02 if trial.odd else 1.0, n=local)\n"
+    )
+    assert limits.limits(tmp_path) == {
+        "robench.search.secant:One.images": "20",
+        "robench.search.secant:PART": "0.25",
+        "robench.search.secant:look.found('noise').suspect": "0.02 if trial.odd else 1.0",
+        "robench.search.secant:look.much": "PART",
+    }

@@ -37,8 +37,8 @@ ROOT = Path(__file__).parents[1]
 SAMPLE, SEED = 300, 13
 BYTES = 16 * 2**30
 TESTS = {
-    "robench.audit.verdict": ("audit/test_conviction.py", "audit/test_best_row.py"),
-    "robench.audit.contest": ("audit/test_checks.py",),
+    "robench.audit.verdict": ("audit/test_verdict.py", "audit/test_best_row.py"),
+    "robench.audit.contest": ("audit/test_contest.py",),
     "robench.base.stats": ("base/test_stats.py",),
     "robench.core.threat": ("core/test_threat.py",),
     "robench.smoothing.sequential": ("smoothing/test_sequential.py",),

@@ -3,7 +3,7 @@
 Prints the tables of docs/explanation/audit.md: each network of the zoo of tests/audit, what is true
 of it (`truth.py`), what the audit says, with several seeds, and what it missed and slandered. With
 `--unseen FOLDER` the networks are somebody else's and so is their truth (`unseen.py`). `--digest`
-prints the hash of the files that hold the audit's limits: it stands beside a table of unseen ones.
+prints the digest of the audit's limits (`limits.py`), and where they are not as they were judged.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.audit.limits import apart, judged, limits, name_of
 from benchmarks.audit.truth import measured
 from benchmarks.audit.unseen import unseen
 from robench.audit.best_row import best_row
 from robench.audit.checks.together import by_checks
 from robench.audit.verdict import settled
-from robench.base.hashing import digest
 from robench.base.seeds import generator, seed_scope
 from robench.core.record import Finding, worst
 from robench.core.threat import Threat
@@ -37,8 +37,6 @@ EPS = {
     ("mnist", "linf"): 0.2,
     ("mnist", "l2"): 2.0,
 }
-LIMITS = ("robench/audit", "robench/search/secant.py")
-"""Where the limits of the audit stand, and what they limit."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class Told:
 def main() -> None:
     options = _options()
     if options.digest:
-        print(limits())
+        print(limits_line())
         return
     torch.set_num_threads(1)
     print(
@@ -92,7 +90,7 @@ def main() -> None:
     for level in options.levels.split(","):
         print("\n" + confusion([one for one in told if one.level == level], level))
     print("\n" + "\n".join(errors(told)))
-    print(f"\nLimits: {limits()}")
+    print(f"\nLimits: {limits_line()}")
 
 
 def _options() -> argparse.Namespace:
@@ -106,16 +104,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--levels", default="quick,full")
     parser.add_argument("--models", help="names, comma-separated; default all")
     parser.add_argument("--unseen", type=Path, help="folder of networks the audit has not met")
-    parser.add_argument("--digest", action="store_true", help="print the limits' hash alone")
+    parser.add_argument("--digest", action="store_true", help="print the limits' digest alone")
     return parser.parse_args()
 
 
-def limits() -> str:
-    """Hash of the files that hold the audit's limits: what a table was measured with."""
-    root = Path(__file__).parents[2]
-    files = [path for part in LIMITS for path in sorted((root / part).rglob("*.py"))]
-    files += [root / part for part in LIMITS if part.endswith(".py")]
-    return digest([[str(path.relative_to(root)), path.read_text("utf-8")] for path in files])[:16]
+def limits_line() -> str:
+    """The digest of the limits as they are, and a line for each that is not as it was judged."""
+    return "\n".join([name_of(limits()), f"judged: {name_of(judged())}", *apart()])
 
 
 def seen(options: argparse.Namespace) -> Iterator[Case]:

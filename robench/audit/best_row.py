@@ -41,9 +41,9 @@ def best_row(
         "beats_best_row",
         mine,
         torch.from_numpy(alone[search]),
-        f"the run's best row, {row}, leaves {{points}} more accuracy than a search of the audit "
-        f"alone: {search}",
         **(NEVER if weak else {"suspect": SUSPECT, "fail": FAIL}),
+        row=row,
+        search=search,
     )
     if level != "quick":
         return
@@ -51,6 +51,5 @@ def best_row(
         "missed_by_best_row",
         ~torch.from_numpy(held),
         mine & (not weak),
-        f"the audit's searches together break {{share}} of {{n}} images that the run's best row, "
-        f"{row}, leaves right",
+        row=row,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,13 +39,13 @@ def failed(trial: Trial) -> bool:
     return worst(finding.verdict for finding in trial.findings) == "fail"
 
 
-def contest(trial: Trial, check: str, name: str, search: CandidateSearch, sentence: str) -> Finding:
+def contest(trial: Trial, check: str, name: str, search: CandidateSearch, **free: Any) -> Finding:
     """Run a search on the images that still hold, and compare it with all that came before.
 
     Two attempts together always break more than one of them, so a gain alone says little: where it
     is material, the search also attacks the images that fell before, and both sides stand alone.
-    The finding is the paired difference of accuracies. In a thrifty audit a search that breaks
-    next to nothing stops after PROBE images.
+    The finding is the paired difference of accuracies; its sentence takes `free`. In a thrifty
+    audit a search that breaks next to nothing stops after PROBE images.
     """
     before = trial.held.clone()
     fallen = (trial.clean & ~before).nonzero()[:, 0]
@@ -65,10 +66,10 @@ def contest(trial: Trial, check: str, name: str, search: CandidateSearch, senten
         gained = attempt(torch.cat([rest, fallen]) if at_once else rest)
         fallen = fallen[:0] if at_once else fallen
     if not _material(gained, trial):
-        return difference(check, before, before & ~trial.tried[name], sentence, **NEVER)
+        return difference(check, before, before & ~trial.tried[name], **NEVER, **free)
     attempt(fallen)
     trial.alone[name] = trial.clean & ~trial.tried[name]
-    return difference(check, before, trial.alone[name], sentence, suspect=SUSPECT, fail=FAIL)
+    return difference(check, before, trial.alone[name], suspect=SUSPECT, fail=FAIL, **free)
 
 
 def remember(trial: Trial, tried: str, name: str, module: nn.Module, before: Tensor) -> None:

@@ -12,12 +12,11 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from robench.audit.checks.examples import PLANTED
 from robench.audit.trial import SystemTrial
-from robench.audit.verdict import BENT, FRACTURED, STALLED
 from robench.base.errors import PluginError
 from robench.base.text import one_line
 from robench.core.record import Finding
+from robench.core.sentences import is_own
 from robench.core.system import System
 from robench.plugin import guest
 from robench.plugin.components import Check
@@ -26,20 +25,6 @@ from robench.plugin.trial import Attacker, Reference, Trial
 if TYPE_CHECKING:
     from robench.core.threat import Threat
     from robench.search import Callback, GradientSearch
-
-
-OWN_NAMES = {
-    *("above_clean", "beats_best_row", "missed_by_best_row", "twin_disagrees", "black_box"),
-    *("more_effort", "rises_with_eps", "zero_gradients", "nonfinite_gradients", "noise"),
-    *("loss_not_rising", "square", "random_prediction", "saturated_gradients", "temperature"),
-    *("saturated_logits", "together", "unbounded_eps", "smoother_gradient", "transfer", PLANTED),
-    *("adaptive", "exact", "strongest", "strongest_elsewhere", BENT, FRACTURED, STALLED),
-}
-"""Names of the findings of the audit's own checks, at whatever level they run."""
-
-
-def _belongs_to_audit(name: str) -> bool:
-    return name in OWN_NAMES or name.startswith(f"{PLANTED}_") or name.endswith("_loss")
 
 
 def look(check: Check, trial: SystemTrial, known: set[str]) -> list[Finding]:
@@ -53,7 +38,7 @@ def look(check: Check, trial: SystemTrial, known: set[str]) -> list[Finding]:
         name = guest.name_of(check)
         if not isinstance(finding, Finding):
             raise PluginError(f"expected findings of {name}, got {type(finding).__name__}")
-        if finding.check in known or _belongs_to_audit(finding.check):
+        if finding.check in known or is_own(finding.check):
             raise PluginError(
                 f"expected findings of {name} to have names of their own, got {finding.check!r}; "
                 "a check of the audit has this one"

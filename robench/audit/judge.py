@@ -88,16 +88,19 @@ class Judge:
 def target(twin: nn.Module, deployed: Deployed, randomised: bool) -> Target:
     """What an attack searches on: gradients of the twin, the word of the judge.
 
-    Images may lie on any device; the deployed model gets finite copies on the CPU.
+    Images may lie on any device; the deployed model gets finite copies on the CPU. Labels that are
+    none raise Fault: nothing is right under them, and every candidate would seem to succeed.
     """
     judge, logits = Judge(deployed, randomised), getattr(deployed, "logits", None)
+    classes = getattr(deployed, "classes", None)
 
     def wrong(candidates: Tensor, labels: Tensor) -> Tensor:
         if len(candidates) == 0:
             return torch.zeros(0, dtype=torch.bool, device=candidates.device)
         own = guest.plain_tensor(candidates, tuple(candidates.shape))
+        true = guest.plain_labels(labels, len(candidates), classes)
         with torch.no_grad():
-            return judge.wrong(own, labels.cpu()).to(candidates.device)
+            return judge.wrong(own, true).to(candidates.device)
 
     def scores(images: Tensor) -> Tensor:
         with torch.no_grad():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 
 from robench.base.stats import Paired, paired, wilson
 from robench.core.record import Finding, Verdict
+from robench.core.sentences import ACQUITTED, sentence
 
 BENT, FRACTURED = "bent_gradients", "fractured_gradients"
 """Checks of a gradient against the differences of what is deployed."""
@@ -18,7 +20,7 @@ SIGNS = frozenset(
         *("zero_gradients", "nonfinite_gradients", "saturated_logits", "saturated_gradients"),
         *("loss_not_rising", "twin_disagrees", BENT, STALLED, "noise", "unbounded_eps"),
         *("rises_with_eps", "planted", "random_prediction", "smoother_gradient", "transfer"),
-        *("square", "black_box"),
+        *("square", "black_box", "depends_on_batch"),
     )
 )
 """Checks that show gradients to mislead: they fail, or what does not use them does better."""
@@ -31,7 +33,6 @@ WEAK = frozenset(
 """Checks in which an attack beats another by the same gradients: another loss, more effort."""
 MOSTLY = 0.25
 """Share of images whose gradients predict little up to which gradients are sound."""
-ACQUITTED = "; the gradients are sound: a weak attack, not masked"
 
 
 def predicting(findings: Iterable[Finding]) -> bool:
@@ -65,23 +66,23 @@ def settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def _acquitted(finding: Finding) -> Finding:
     if finding.verdict == "pass" or finding.check not in WEAK:
         return finding
-    sentence = finding.sentence + ACQUITTED
-    return finding.model_copy(update={"verdict": "pass", "threshold": 1.0, "sentence": sentence})
+    said = finding.sentence + ACQUITTED
+    return finding.model_copy(update={"verdict": "pass", "threshold": 1.0, "sentence": said})
 
 
 def share_finding(
     check: str,
     hits: Tensor | int,
     n: int,
-    sentence: str,
     *,
     suspect: float,
     fail: float | None = None,
+    **free: Any,
 ) -> Finding:
     """A finding about a share of `n` images, `hits` of them (a count, or a mask).
 
     It is `suspect` (or `fail`) when the lower end of the share's 95 % interval lies above that
-    limit; `{share}` and `{count}` in the sentence are filled in. No image: it passes.
+    limit; `free` is what the check's sentence says beside the numbers. No image: it passes.
     """
     count = hits if isinstance(hits, int) else int(hits.sum())
     low, high = wilson(count, n) if n else (0.0, 1.0)
@@ -96,7 +97,7 @@ def share_finding(
         n=n,
         threshold=suspect,
         verdict=level,
-        sentence=sentence.format(share=f"{count / n:.0%}" if n else "none", count=count, n=n),
+        sentence=sentence(check, count / n if n else None, n, **free),
     )
 
 
@@ -106,7 +107,7 @@ images. Both at the interval's lower end."""
 
 
 def missed_finding(
-    check: str, missed: Tensor, right: Tensor, sentence: str, much: float = MUCH
+    check: str, missed: Tensor, right: Tensor, much: float = MUCH, **free: Any
 ) -> Finding:
     """A finding about what an attack leaves right, bool (N,), and others together break.
 
@@ -116,16 +117,16 @@ def missed_finding(
     count = int((missed & right).sum())
     material = bool(len(right)) and wilson(count, len(right))[0] > MATERIAL
     suspect = much if material else 1.0
-    return share_finding(check, count, int(right.sum()), sentence, suspect=suspect)
+    return share_finding(check, count, int(right.sum()), suspect=suspect, **free)
 
 
 def difference(
-    check: str, before: Tensor, after: Tensor, sentence: str, *, suspect: float, fail: float
+    check: str, before: Tensor, after: Tensor, *, suspect: float, fail: float, **free: Any
 ) -> Finding:
     """A finding about the accuracy that one attack leaves minus another's, on the same images.
 
     `before` and `after` say which images hold: bool (N,). The verdict looks at the lower end of
-    the paired interval; `{points}` in the sentence is filled in.
+    the paired interval; `free` is as in `share_finding`.
     """
     pair = paired(before.numpy(), after.numpy())
     level: Verdict = "fail" if pair.low > fail else "suspect" if pair.low > suspect else "pass"
@@ -137,7 +138,7 @@ def difference(
         n=pair.n,
         threshold=suspect,
         verdict=level,
-        sentence=sentence.format(points=f"{100 * pair.difference:.1f} points"),
+        sentence=sentence(check, pair.difference, pair.n, **free),
     )
 
 
@@ -152,5 +153,5 @@ def above_clean(attack: str, pair: Paired) -> Finding:
         n=pair.n,
         threshold=0.0,
         verdict=level,
-        sentence=f"accuracy under {attack} is {100 * pair.difference:+.1f} points against clean",
+        sentence=sentence("above_clean", pair.difference, pair.n, attack=attack),
     )

@@ -14,6 +14,7 @@ from robench.base.text import visible
 from robench.cli.terminal import Shown, console, join, print_line, print_text, styled, table
 from robench.core.outcomes import Outcomes, Score, scores_by_threat
 from robench.core.record import AttackRow, Audit, Axis, Record, Value, share
+from robench.core.sentences import spoken
 from robench.records.compare import budgets
 from robench.records.headline import audit_table, headline
 from robench.records.protocol import NO_ACCESS
@@ -145,7 +146,7 @@ def _audit_lines(
     for finding in audit.findings:
         if finding.verdict != "pass":
             colour = COLOURS["masked" if finding.verdict == "fail" else "suspect"]
-            yield colour, f"  {finding.verdict}: {finding.sentence}"
+            yield colour, f"  {finding.verdict}: {spoken(finding)}"
 
 
 def _on_some(
@@ -217,14 +218,14 @@ def _attack_table(record: Record) -> Shown:
         caption="shares of images with Wilson 95 % intervals; eps in [0,1] pixels; gradients, "
         "queries and seconds an image",
     )
-    first = ["clean", "", *([""] * both), percent(record.find("clean_accuracy")), "", "", ""]
-    shown.add_row(*first)
+    clean = percent(record.find("clean_accuracy"))
+    shown.add_row("clean", "", *([""] * both), clean, "", "", "")
     for value in found:
         other = attacked[id(value)]
         share = f"{other.value:.1%}" if other and other.value is not None else ""
         name, threat = _attack(value.axes.get("attack"), value.axes.get("access")), _threat(value)
-        cells = [*([share] * both), percent(value), *_cost(record, value.axes)]
-        shown.add_row(name, threat, *cells)
+        cost = _cost(record, value.axes)
+        shown.add_row(name, threat, *([share] * both), percent(value), *cost)
     for row in record.rows:
         if row.status == "invalid":
             threat = f"{row.norm} {'no limit' if row.eps is None else _number(row.eps)}"

@@ -242,6 +242,22 @@ def plain_tensor(raw: Any, shape: tuple[int, ...], what: str = "candidates") -> 
         return torch.from_numpy(numbers)
 
 
+def plain_labels(raw: Any, count: int, classes: int | None) -> Tensor:
+    """A copy of labels that a component gave: int64 (N,), on the CPU, 0 to below `classes`.
+
+    Raises Fault for anything else.
+    """
+    wanted = f"{count} int64 labels in 0..{'' if classes is None else classes - 1}"
+    if not isinstance(raw, torch.Tensor) or raw.dtype != torch.int64 or raw.shape != (count,):
+        got = f"{raw.dtype} {tuple(raw.shape)}" if isinstance(raw, torch.Tensor) else type(raw)
+        raise _malformed(f"expected {wanted}, got {got}")
+    own = raw.detach().to("cpu", copy=True)
+    low, high = (int(own.min()), int(own.max())) if count else (0, 0)
+    if low < 0 or (classes is not None and high >= classes):
+        raise _malformed(f"expected {wanted}, got {low}..{high}")
+    return own
+
+
 def _other(raw: Tensor, shape: tuple[int, ...]) -> str:
     """What keeps a tensor from being plain floating numbers of a shape; empty for nothing."""
     if raw.is_nested or raw.layout != torch.strided:
@@ -279,6 +295,7 @@ class Answers:
         # Integers that are the same on every machine leave a network's draws behind.
         self.randomised = declared or (drawn and not self.exact)
         self.__asked = system, deployed, classes
+        self.classes = classes
         self.__spent: Spent | None = None
 
     def inside(self, spent: Spent) -> Answers:

@@ -21,12 +21,15 @@ class Spent:
 
     gradients: int = 0
     queries: int = 0
+    counted: bool = True
+    """Whether the twin's calls can be counted: what torch.jit.trace made of it asks unseen."""
 
     def watch(self, twin: nn.Module) -> nn.Module:
         """The twin, from now on counted, copies too: `twin(x)` and `twin.forward(x)` once each.
 
         What goes around its `forward` is not counted: its children called one by one, its weights,
-        what torch.jit or torch.fx made of it.
+        what torch.jit or torch.fx made of it. Of torch.jit.trace, which asks once to begin with,
+        `counted` says so.
         """
         if isinstance(twin, torch.jit.ScriptModule):  # its forward cannot be replaced
             twin = nn.Sequential(twin)
@@ -43,6 +46,9 @@ class _Counted:
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         logits = self.forward(*given, **named)
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            self.spent.counted = False
+            return logits
         if isinstance(logits, torch.Tensor) and logits.dim():
             self.spent.queries += len(logits)
             if logits.requires_grad:

@@ -169,7 +169,7 @@ def search(component: Attack, scenario: Scenario, system: System, test: Split, s
     found, count = torch.cat(parts), len(images)
     blind = scenario.search != "noise" and not (spent.gradients or spent.queries)
     # Who searches asks: what moved images unasked went around the count.
-    if blind and not torch.equal(found, images):
+    if not spent.counted or (blind and not torch.equal(found, images)):
         return Found(found, None, None)
     return Found(found, spent.gradients / count, spent.queries / count)
 

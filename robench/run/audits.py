@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from robench.audit.best_row import best_row
-from robench.audit.checks.examples import PLANTED
 from robench.audit.verdict import above_clean, settled
 from robench.base.hashing import plain_options
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import Score, clean_score, rows_by_threat, scores
 from robench.core.record import Audit, Finding, Value, WeakAttack, worst
+from robench.core.sentences import PLANTED
 from robench.core.threat import Threat
 from robench.plugin import guest
 from robench.plugin.registry import registry

@@ -23,6 +23,11 @@ def test_a_search_that_beats_a_good_row_speaks_against_the_system() -> None:
     assert (together.value, together.verdict) == (0.75, "suspect")
 
 
+def test_a_row_that_the_audit_does_not_beat_leaves_less() -> None:
+    (found, _) = best_row({"pgd (white_box)": first(7)}, {USUAL: first(20)}, first(7), "quick")
+    assert "pgd (white_box), leaves 13.0 points less accuracy than" in found.sentence
+
+
 def test_what_only_all_searches_together_show() -> None:
     """Fractured gradients: each search breaks other images, and none beats the row."""
     alone, together = best_row(

@@ -14,6 +14,7 @@ from robench.audit.checks.black_box import BlackBox
 from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
 from robench.audit.checks.losses import Losses
+from robench.audit.checks.neighbours import Neighbours
 from robench.audit.checks.noise import RandomNoise
 from robench.audit.checks.progress import Progress
 from robench.audit.checks.queries import Queries
@@ -75,6 +76,39 @@ def test_a_confident_network_still_climbs_where_float32_rounds_its_loss_away(zoo
     assert only(Progress(), confident, "loss_not_rising").verdict == "pass"
     lost = trial(zoo, nn.Sequential(zoo.base(), Scale(1000.0)))
     assert only(Progress(), lost, "loss_not_rising").verdict == "fail"
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-8])
+def test_a_network_of_tiny_logits_climbs_where_float32_rounds_the_rise_away(
+    zoo: Zoo, scale: float
+) -> None:
+    made = trial(zoo, nn.Sequential(zoo.base(), Scale(scale)))
+    assert only(Progress(), made, "loss_not_rising").verdict == "pass"
+    shattered = zoo.build("shattered").system.twin
+    lost = trial(zoo, nn.Sequential(shattered, Scale(scale)))
+    assert only(Progress(), lost, "loss_not_rising").value > 0.35  # type: ignore[operator]
+
+
+class Sharing(nn.Module):
+    """Every image minus what it has in common with its neighbours."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(0)
+
+
+def test_a_network_that_looks_at_the_whole_batch(zoo: Zoo) -> None:
+    made = trial(zoo, nn.Sequential(Sharing(), zoo.base()))
+    finding = only(Neighbours(), made, "depends_on_batch")
+    assert finding.verdict == "suspect"
+    assert finding.low is not None
+    assert finding.low > 0.05
+    for name in ("plain", "ptq4"):
+        honest = trial(zoo, zoo.build(name).system.twin)
+        assert only(Neighbours(), honest, "depends_on_batch").value == 0
+
+
+def test_random_answers_are_not_asked_beside_others(zoo: Zoo) -> None:
+    assert not list(Neighbours().look(trial(zoo, nn.Sequential(zoo.base(), Undeclared()))))
 
 
 def test_where_the_loss_is_0_half_of_the_gradient_is_gone() -> None:
@@ -178,9 +212,9 @@ def test_nothing_right_nothing_to_say(zoo: Zoo) -> None:
 
 
 def test_share_needs_evidence_not_a_single_image() -> None:
-    assert share_finding("x", 1, 1, "", suspect=0.3).verdict == "pass"
-    assert share_finding("x", 30, 100, "{share} of {n}", suspect=0.1, fail=0.2).verdict == "fail"
-    assert share_finding("x", 0, 0, "{share}", suspect=0.0).value is None
+    assert share_finding("noise", 1, 1, suspect=0.3).verdict == "pass"
+    assert share_finding("noise", 30, 100, suspect=0.1, fail=0.2).verdict == "fail"
+    assert share_finding("noise", 0, 0, suspect=0.0).value is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +222,8 @@ class Foreign(Check):
     """A check of somebody else's."""
 
     def look(self, trial: SystemTrial) -> Iterable[Finding]:
-        yield share_finding("foreign", trial.clean, len(trial), "{share} are right", suspect=0.5)
+        found = share_finding("noise", trial.clean, len(trial), suspect=0.5)
+        yield found.model_copy(update={"check": "foreign"})
 
 
 def test_a_plugin_brings_a_check(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

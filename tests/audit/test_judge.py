@@ -1,9 +1,13 @@
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import Any
 
-from robench.audit.judge import DRAWS, FIRST, FRESH, LIKELY, SURELY_WRONG, Judge
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.audit.judge import DRAWS, FIRST, FRESH, LIKELY, SURELY_WRONG, Judge, target
+from robench.plugin.guest import Answers, Fault
 
 
 class Coin:
@@ -70,3 +74,14 @@ def test_a_deterministic_model_is_asked_once() -> None:
     coin = Coin(0.0)
     assert Judge(coin, randomised=False).wrong(IMAGES, LABELS).all()
     assert coin.asked == len(IMAGES)
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.tensor([0, -1]), torch.tensor([0, 9]), torch.zeros(2), torch.tensor([0]), [0]]
+)
+def test_labels_that_are_none_are_refused(labels: Any) -> None:
+    deployed = Answers("the deployed model", Coin(1.0), classes=2)
+    asked = target(nn.Identity(), deployed, False)
+    with pytest.raises(Fault, match=r"expected 2 int64 labels in 0\.\.1, got"):
+        asked.wrong(IMAGES[:2], labels)
+    assert not asked.wrong(IMAGES[:2], LABELS[:2]).any()

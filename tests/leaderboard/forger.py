@@ -23,6 +23,7 @@ from robench.core.outcomes import (
     worst_cases,
 )
 from robench.core.record import Record, Value, run_id, share, worst
+from robench.core.sentences import sentence
 from robench.records.compare import budgets
 from robench.records.protocol import protocol, settings
 from robench.records.store import OUTCOMES, RECORD
@@ -157,6 +158,9 @@ def _above_clean(said: dict[str, Any], record: Record, outcomes: Outcomes) -> No
             pair, finding = paired(row.right, clean), next(found)
             finding |= {"value": pair.difference, "low": pair.low, "high": pair.high}
             finding["verdict"] = "fail" if pair.low > 0 else "pass"
+            finding["sentence"] = sentence(
+                "above_clean", pair.difference, pair.n, attack=row.attack
+            )
     said["verdict"] = worst(finding["verdict"] for finding in said["findings"])
 
 

@@ -354,6 +354,17 @@ def excused(forgery: Forgery) -> None:
     forgery.seal()
 
 
+def praised(check: str) -> Tell:
+    """A finding that says what it likes, under the name of a check."""
+
+    def tell(forgery: Forgery) -> None:
+        finding = forgery.record["audit"][0]["findings"][0]
+        finding |= {"check": check, "sentence": "no attack can break this network"}
+        forgery.seal()
+
+    return tell
+
+
 def held_all(forgery: Forgery) -> None:
     """Everything that the rows leave stood the audit, it says."""
     assert forgery.audit is not None
@@ -610,6 +621,8 @@ LIES: dict[str, Lie] = {
     "an_audit_without_findings": Lie(put("audit.0.findings", []), "expected findings"),
     "a_verdict_of_its_own": Lie(masked, "gravest of its findings"),
     "a_finding_excused": Lie(excused, "follow from its threshold"),
+    "a_sentence_of_its_own": Lie(praised("random_prediction"), "sentence of random_prediction"),
+    "a_check_of_its_own": Lie(praised("proof"), "names no others, got 'proof'"),
     "an_audited_accuracy_invented": Lie(invented, "also audited_accuracy"),
     "a_better_audited_accuracy": Lie(
         number("audited_accuracy", {"value": 1.0, "high": 1.0}), "audited_accuracy .* to be"

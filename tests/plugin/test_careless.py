@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import robench
-from robench.audit import guarded
+from robench.core import sentences
 from robench.plugin import source
 from robench.plugin.declared import check_declared
 from robench.plugin.registry import registry
@@ -225,6 +225,6 @@ def test_presets_that_take_the_place_of_others_are_left_out(
 
 
 def test_the_audits_own_names_of_findings_are_all_reserved() -> None:
-    names = {*guarded.OWN_NAMES, "planted_fgsm", "margin_loss"}
-    assert all(map(guarded._belongs_to_audit, names))
-    assert not guarded._belongs_to_audit("mine")
+    names = {*sentences.SENTENCES, "planted_fgsm", "another_loss"}
+    assert all(map(sentences.is_own, names))
+    assert not sentences.is_own("mine")

@@ -33,6 +33,18 @@ class Near(robench.Attack):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Traced(robench.Attack):
+    """Asks once as it traces the twin, and then unseen."""
+
+    def run(self, twin: Any, images: Any, labels: Any, threat: Any, rng: Any) -> Any:
+        """One step of the sign of the gradient, through what torch.jit made of the twin."""
+        own = torch.jit.trace(twin, images[:2])  # type: ignore[no-untyped-call]
+        leaf = images.clone().requires_grad_()
+        nn.functional.cross_entropy(own(leaf), labels).backward()  # type: ignore[no-untyped-call]
+        return images + threat.eps * leaf.grad.sign()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gauge(robench.Metric):
     """Measures what it was given."""
 
@@ -173,3 +185,9 @@ def test_a_record_whose_value_reads_like_one_of_robenchs_is_refused(
     more = (*record.values, robench.share("robust_accuracy_2", 1, 1, {}))
     with pytest.raises(robench.UserError, match="as robench's own, got robust_accuracy_2"):
         check_accuracies(record.model_copy(update={"values": more}), outcomes)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_torch_jit_traced_is_not_counted(judged: Callable[..., robench.Record]) -> None:
+    (row,) = judged(Traced()).rows
+    assert (row.message, row.gradients, row.queries) == ("", None, None)

@@ -31,11 +31,10 @@ class Adaptive(Check):
                 "adaptive",
                 f"adaptive {name}",
                 partial(_search, trial, name, attack),
-                f"the attack that {name} brings against itself takes {{points}} more accuracy",
+                defense=name,
             )
         if not trial.adaptive:
-            sentence = "no defense of this system brings an attack of its own"
-            yield share_finding("adaptive", 0, 0, sentence, suspect=1.0)
+            yield share_finding("adaptive", 0, 0, suspect=1.0)
 
 
 def _search(trial: Trial, name: str, attack: Attacker, index: Tensor) -> Tensor:

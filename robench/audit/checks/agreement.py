@@ -27,7 +27,5 @@ class Agreement(Check):
             "twin_disagrees",
             fooled & ~reference.wrong,
             len(fooled),
-            "{share} of {n} adversarial examples fool the differentiable twin, not the deployed "
-            "model",
             suspect=1.0 if trial.randomised else 0.05,
         )

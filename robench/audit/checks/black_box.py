@@ -32,7 +32,6 @@ class BlackBox(Check):
             "black_box",
             before,
             ~broken,
-            "Square, which uses no gradient, takes {points} more accuracy than all that do",
             suspect=0.02,
             fail=0.05,
         )

@@ -53,7 +53,6 @@ def _broken(trial: Trial, check: str, modules: Mapping[str, nn.Module]) -> Findi
         check,
         before & ~trial.held,
         len(trial),
-        f"the strongest search on {', '.join(modules)} breaks {{share}} of {{n}} images that held "
-        "before",
         suspect=1.0,
+        forms=", ".join(modules),
     )

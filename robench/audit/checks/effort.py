@@ -31,7 +31,6 @@ class Effort(Check):
             "more_effort",
             gained,
             len(trial),
-            f"{self.restarts} starts of twice the steps break {{share}} of {{n}} images that the "
-            "usual attack leaves right",
             suspect=0.15,
+            number=self.restarts,
         )

@@ -40,7 +40,6 @@ class Exact(Check):
             "exact",
             proven,
             len(trial),
-            "the network is affine, so that its worst candidates are known: {share} of {n} images "
-            f"provably hold, {unclear} are undecided",
             suspect=1.0,
+            number=unclear,
         )

@@ -12,14 +12,12 @@ from robench.audit.planted import Features, Plant, features_of, plant
 from robench.audit.verdict import share_finding
 from robench.base.seeds import generator, seed_scope
 from robench.core.record import Finding
+from robench.core.sentences import PLANTED
 from robench.core.system import forward, module_device
 from robench.plugin import guest
 from robench.plugin.components import Check
 from robench.plugin.trial import Attacker, Trial
 from robench.search.target import Target
-
-PLANTED = "planted"
-"""The check's name for the usual attack; a row's own is `planted_` and the attack's name."""
 
 SingleAttack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """A planted twin, an image of shape (1, C, H, W) and its label 0 -> a candidate."""
@@ -69,8 +67,7 @@ def _finding(
         raw = attack(planted.twin, image.to(device), label.to(device))
         found = trial.threat.project(raw.detach().float().cpu(), image)
         missed += int(forward(planted.twin, found).argmax(1) == 0)
-    sentence = f"{name} misses {{count}} of {{n}} adversarial examples planted in the twin"
-    return share_finding(check, missed, len(plants), sentence, suspect=suspect)
+    return share_finding(check, missed, len(plants), suspect=suspect, attack=name)
 
 
 def _usual(trial: Trial) -> SingleAttack:

@@ -31,9 +31,10 @@ class Falling(Check):
                 "rises_with_eps",
                 larger,
                 smaller,
-                f"accuracy rises by {{points}} from {a:g} to {b:g} times eps",
                 suspect=0.0,
                 fail=0.05,
+                number=f"{b:g}",
+                second=f"{a:g}",
             )
             for a, b, smaller, larger in zip(
                 self.factors, self.factors[1:], holds, holds[1:], strict=False

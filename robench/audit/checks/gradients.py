@@ -25,17 +25,16 @@ class Gradients(Check):
             "zero_gradients",
             dead,
             len(dead),
-            f"the gradient is exactly zero on {{share}} of {{n}} images ({pixels:.0%} of pixels)",
             suspect=0.05,
             fail=0.5,
+            part=f"{pixels:.0%}",
         )
         broken = (reference.nonfinite > 0).any(0)
         yield share_finding(
             "nonfinite_gradients",
             broken,
             len(broken),
-            "the gradient holds NaN or infinity on {share} of {n} images "
-            f"({broken_pixels:.0%} of pixels)",
             suspect=0.0,
             fail=0.5,
+            part=f"{broken_pixels:.0%}",
         )

@@ -11,8 +11,6 @@ from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
-NAMES = {"margin": "the margin of the logits", "dlr": "the difference of logits ratio"}
-
 
 def tried_loss(trial: Trial) -> str:
     """The best loss tried on the twin: what other modules are searched with, lest a loss win."""
@@ -35,10 +33,4 @@ class Losses(Check):
             return
         for loss in self.losses:
             search = partial(trial.search, f"{loss} loss", trial.system.twin, trial.ascent(loss))
-            yield contest(
-                trial,
-                f"{loss}_loss",
-                loss,
-                search,
-                f"maximising {NAMES[loss]} takes {{points}} more accuracy than cross-entropy",
-            )
+            yield contest(trial, f"{loss}_loss", loss, search)

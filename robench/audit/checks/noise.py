@@ -33,7 +33,6 @@ class RandomNoise(Check):
             "noise",
             broken,
             len(reference.index),
-            "random noise breaks {share} of {n} images that the usual attack leaves right",
             suspect=0.02,
             fail=0.1,
         )

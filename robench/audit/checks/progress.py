@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from robench.audit.verdict import share_finding
 from robench.core.record import Finding
 from robench.plugin.components import Check
@@ -25,18 +28,27 @@ class Progress(Check):
         """The share of the first steps that do not raise cross-entropy, averaged over images.
 
         Half of the steps of a random walk do; later steps, at the ball's edge, say less. Where
-        float32 rounds the loss away the margin stands for it: a confident network still climbs.
+        float32 rounds the loss away, or its change, the margin stands for it: a network of huge
+        logits still climbs, and so does one of tiny ones.
         """
         losses, margins = (
             values[: self.steps + 1] for values in (trial.reference.losses, trial.reference.margins)
         )
-        risen = (losses[1:] > losses[:-1]) | ((losses[1:] < ROUNDED) & (margins[1:] > margins[:-1]))
-        stuck = (~risen).float().mean(0)
+        stuck = (~_risen(losses, margins)).float().mean(0)
         yield share_finding(
             "loss_not_rising",
             round(float(stuck.sum())),
             len(stuck),
-            f"{{share}} of the usual attack's first {self.steps} steps do not raise its loss",
             suspect=0.33,
             fail=0.6,
+            number=self.steps,
         )
+
+
+def _risen(losses: Tensor, margins: Tensor) -> Tensor:
+    """Which steps raised the loss, or the margin where the loss cannot tell: bool (steps, N)."""
+    before, after, climbed = losses[:-1], losses[1:], margins[1:] > margins[:-1]
+    # One unit in the last place of each of the two losses; none is finer than that of 1.
+    resolution = torch.finfo(torch.float32).eps * (before.clamp_min(1) + after.clamp_min(1))
+    blind = (after - before).abs() <= resolution
+    return torch.where(blind, climbed, after > before) | ((after < ROUNDED) & climbed)

@@ -48,9 +48,9 @@ class Queries(Check):
                 "square",
                 square(trial, index, max(least, a_pixel * side)),
                 part,
-                f"Square breaks {{count}} of {len(index)} images that gradients leave right",
                 suspect=0.0125,
                 fail=0.05,
+                number=len(index),
             )
             if worst(one.verdict for one in (finding, *trial.findings)) != "pass":
                 break

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from robench.audit.verdict import share_finding
 from robench.core.record import Finding
+from robench.core.sentences import UNDECLARED
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
@@ -18,11 +19,10 @@ class Randomness(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Suspect when a model that declares itself deterministic answers differently."""
         declared = trial.system.deployed.randomised
-        sentence = "two answers to the same image differ on {share} of {n} images"
         yield share_finding(
             "random_prediction",
             trial.unstable,
             len(trial),
-            sentence + ("" if declared else ", although the model declares to be deterministic"),
             suspect=1.0 if declared else 0.0,
+            undeclared="" if declared else UNDECLARED,
         )

@@ -29,7 +29,6 @@ class Rounding(Check):
             "saturated_gradients",
             rounded & ~trial.held[reference.index],
             len(rounded),
-            f"float32 rounds the loss to 0 at every step on {part:.0%} of images, and with it the "
-            "label's part of the gradient; {share} of {n} are such and fall to another search",
             suspect=0.05,
+            part=f"{part:.0%}",
         )

@@ -31,6 +31,5 @@ class Saturation(Check):
             "saturated_logits",
             saturated,
             len(index),
-            "the softmax of the logits is saturated in float32 on {share} of {n} images",
             suspect=0.25,
         )

@@ -54,21 +54,17 @@ class GradientSecants(Check):
             trial.threat,
             generator(trial.seed, "audit", "secants"),
         )
-        lost = found.predicted < PREDICTED
-        middle = float(found.predicted.median())
+        lost, testable = found.predicted < PREDICTED, found.additive >= ADDITIVE
         yield share_finding(
             BENT,
-            (found.additive >= ADDITIVE) & (found.predicted < found.additive - BEHIND),
-            len(index),
-            "on {share} of {n} images finite differences of the deployed model add up, and the "
-            f"gradient does not predict them (median correlation {middle:.2f})",
+            testable & (found.predicted < found.additive - BEHIND),
+            len(index) if bool(testable.any()) else 0,
             suspect=BENT_LIMIT,
+            number=f"{float(found.predicted.median()):.2f}",
         )
         yield share_finding(
             FRACTURED,
             lost,
             len(index),
-            "on {share} of {n} images the gradient predicts little of what a small step changes, "
-            "so that what it fails to break says little",
             suspect=1.0,
         )

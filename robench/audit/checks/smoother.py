@@ -31,7 +31,5 @@ class Smoother(Check):
             "smoother_gradient",
             "smoother",
             partial(trial.search, "smoother", twin, trial.ascent(tried_loss(trial))),
-            "a gradient led through rounding and saturation takes {points} more accuracy than "
-            "the twin's own",
         )
         remember(trial, "smoother", SMOOTHER, twin, before)

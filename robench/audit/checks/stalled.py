@@ -49,9 +49,8 @@ class Stalled(Check):
             STALLED,
             broken,
             len(held),
-            "on {share} of {n} images the usual attack fails and the margin rises by less than "
-            f"{KEPT:.0%} of what the gradient promises",
             suspect=0.05,
+            part=f"{KEPT:.0%}",
         )
 
 

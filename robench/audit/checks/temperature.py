@@ -32,5 +32,5 @@ class Temperature(Check):
             "temperature",
             "temperature",
             partial(trial.search, "temperature", trial.system.twin, search),
-            f"logits divided by {temperature:.3g} let cross-entropy take {{points}} more accuracy",
+            number=f"{temperature:.3g}",
         )

@@ -28,7 +28,6 @@ class Together(Check):
             "together",
             by_checks(trial) if trial.thrifty else trial.clean & ~trial.held,
             right,
-            "all searches together break {share} of {n} images that the usual attack leaves right",
             much=MUCH if trial.thrifty else MOST,
         )
 

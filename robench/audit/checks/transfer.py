@@ -38,6 +38,6 @@ class TransferIn(Check):
                 "transfer",
                 name,
                 partial(trial.search, name, source, trial.ascent(tried_loss(trial))),
-                f"examples made on the {name} take {{points}} more accuracy than white-box attacks",
+                source=name,
             )
             remember(trial, name, form_of(name), source, before)

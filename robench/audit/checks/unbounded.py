@@ -30,7 +30,6 @@ class Unbounded(Check):
             "unbounded_eps",
             holds,
             len(index),
-            "with no bound on the perturbation {share} of {n} images still hold",
             suspect=0.1,
             fail=0.5,
         )

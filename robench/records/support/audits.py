@@ -18,6 +18,7 @@ from robench.core.record import (
     WeakAttack,
     worst,
 )
+from robench.core.sentences import follows, is_own
 from robench.records.compare import budgets
 from robench.records.support.held import (
     AUDIT_TABLE,
@@ -88,6 +89,7 @@ def _check_audit(record: Record, audit: Audit, outcomes: Outcomes) -> None:
         raise UserError(f"expected findings in {name}, got none")
     for finding in audit.findings:
         _check_finding(finding, name)
+        _check_sentence(record, finding, name)
     if audit.verdict != worst(finding.verdict for finding in audit.findings):
         raise UserError(f"expected the gravest of its findings in {name}, got {audit.verdict}")
     _check_above_clean(record, audit, outcomes, name)
@@ -104,6 +106,23 @@ def _check_finding(finding: Finding, name: str) -> None:
     ends = [end for end in (finding.low, finding.value, finding.high) if end is not None]
     if ends != sorted(ends):
         raise UserError(f"expected low <= {finding.check} <= high in {name}, got {ends}")
+
+
+def _check_sentence(record: Record, finding: Finding, name: str) -> None:
+    """The audit's own checks say what follows from their numbers, and others were asked for."""
+    if not is_own(finding.check):
+        if not record.config["audit"].get("checks"):
+            raise UserError(
+                f"expected findings of the audit's own checks in {name}, since config.audit.checks "
+                f"names no others, got {finding.check[:80]!r}"
+            )
+        return
+    rows = {f"{row.attack} ({row.access})" for row in record.rows}
+    if not follows(finding, rows, record.config["defense"]):
+        raise UserError(
+            f"expected the sentence of {finding.check} in {name} to follow from its numbers, got "
+            f"{finding.sentence[:200]!r}"
+        )
 
 
 def _check_above_clean(record: Record, audit: Audit, outcomes: Outcomes, name: str) -> None:

@@ -1,0 +1,221 @@
+"""What the audit's own checks say: a finding's sentence follows from its numbers.
+
+So nobody can write another one into a record. Sentences of plugins' checks are their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from string import Formatter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from robench.core.record import Finding
+
+PLANTED = "planted"
+"""The check of the usual attack; a row's own is `planted_` and the attack's name."""
+ACQUITTED = "; the gradients are sound: a weak attack, not masked"
+"""What is added where another attack by the same gradients wins."""
+
+SENTENCES: dict[str, tuple[str, ...]] = {
+    "random_prediction": (
+        "two answers to the same image differ on {share} of {n} images{undeclared}",
+    ),
+    "depends_on_batch": (
+        "{share} of {n} images get another answer in another order and batch size; a model whose "
+        "answers depend on the neighbours cannot be measured image by image",
+    ),
+    "zero_gradients": ("the gradient is exactly zero on {share} of {n} images ({part} of pixels)",),
+    "nonfinite_gradients": (
+        "the gradient holds NaN or infinity on {share} of {n} images ({part} of pixels)",
+        "the gradient holds NaN or infinity on {share} of {n} images",
+    ),
+    "saturated_logits": (
+        "the softmax of the logits is saturated in float32 on {share} of {n} images",
+    ),
+    "saturated_gradients": (
+        "float32 rounds the loss to 0 at every step on {part} of images, and with it the label's "
+        "part of the gradient; {share} of {n} are such and fall to another search",
+    ),
+    "loss_not_rising": (
+        "{share} of the usual attack's first {number} steps do not raise its loss",
+    ),
+    "twin_disagrees": (
+        "{share} of {n} adversarial examples fool the differentiable twin, not the deployed model",
+    ),
+    "noise": ("random noise breaks {share} of {n} images that the usual attack leaves right",),
+    "bent_gradients": (
+        "on {share} of {n} images finite differences of the deployed model add up, and the "
+        "gradient does not predict them (median correlation {number})",
+    ),
+    "fractured_gradients": (
+        "on {share} of {n} images the gradient says little about a small step: what follows it is "
+        "no evidence there",
+        "on {share} of {n} images the gradient predicts little of what a small step changes, so "
+        "that what it fails to break says little",
+    ),
+    "stalled": (
+        "on {share} of {n} images the usual attack fails and the margin rises by less than {part} "
+        "of what the gradient promises",
+    ),
+    "unbounded_eps": ("with no bound on the perturbation {share} of {n} images still hold",),
+    "rises_with_eps": (
+        "{number} times eps leaves {points} {more} accuracy than {second} times eps",
+        "accuracy rises by {signed} from {number} to {second} times eps",
+    ),
+    PLANTED: ("{attack} misses {count} of {n} adversarial examples planted in the twin",),
+    "margin_loss": (
+        "maximising the margin of the logits takes {points} {more} accuracy than cross-entropy",
+        "maximising the margin of the logits takes {signed} more accuracy than cross-entropy",
+    ),
+    "dlr_loss": (
+        "maximising the difference of logits ratio takes {points} {more} accuracy than "
+        "cross-entropy",
+        "maximising the difference of logits ratio takes {signed} more accuracy than cross-entropy",
+    ),
+    "temperature": (
+        "logits divided by {number} let cross-entropy take {points} {more} accuracy",
+        "logits divided by {number} let cross-entropy take {signed} more accuracy",
+    ),
+    "more_effort": (
+        "{number} starts of twice the steps break {share} of {n} images that the usual attack "
+        "leaves right",
+    ),
+    "smoother_gradient": (
+        "a gradient led through rounding and saturation takes {points} {more} accuracy than the "
+        "twin's own",
+        "a gradient led through rounding and saturation takes {signed} more accuracy than the "
+        "twin's own",
+    ),
+    "transfer": (
+        "examples made on the {source} take {points} {more} accuracy than white-box attacks",
+        "examples made on the {source} take {signed} more accuracy than white-box attacks",
+    ),
+    "adaptive": (
+        "the attack that {defense} brings against itself takes {points} {more} accuracy",
+        "the attack that {defense} brings against itself takes {signed} more accuracy",
+    ),
+    "exact": (
+        "the network is affine, so that its worst candidates are known: {share} of {n} images "
+        "provably hold, {number} are undecided",
+    ),
+    "strongest": ("the strongest search on {forms} breaks {share} of {n} images that held before",),
+    "strongest_elsewhere": (
+        "the strongest search on {forms} breaks {share} of {n} images that held before",
+    ),
+    "square": ("Square breaks {count} of {number} images that gradients leave right",),
+    "black_box": (
+        "Square, which uses no gradient, takes {points} {more} accuracy than all that do",
+        "Square, which uses no gradient, takes {signed} more accuracy than all that do",
+    ),
+    "together": (
+        "all searches together break {share} of {n} images that the usual attack leaves right",
+    ),
+    "beats_best_row": (
+        "the run's best row, {row}, leaves {points} {more} accuracy than a search of the audit "
+        "alone: {search}",
+        "the run's best row, {row}, leaves {signed} more accuracy than a search of the audit "
+        "alone: {search}",
+    ),
+    "missed_by_best_row": (
+        "the audit's searches together break {share} of {n} images that the run's best row, {row}, "
+        "leaves right",
+    ),
+    "above_clean": ("accuracy under {attack} is {against} points against clean",),
+}
+"""By check the present sentence, and those of older records. PATTERNS has what they are free in."""
+
+NOTHING = {
+    "bent_gradients": "finite differences add up on no image: whether a gradient bends was not "
+    "tested",
+    "adaptive": "no defense of this system brings an attack of its own",
+}
+"""What a check says that met no image, where it is something else."""
+
+FORMS = ("the twin", "the smoother twin", "the float parent", "the plainly trained surrogate")
+SEARCHES = ("the usual attack", "margin", "dlr", "temperature", "smoother")
+SOURCES = ("float parent", "plainly trained surrogate")
+UNDECLARED = ", although the model declares to be deterministic"
+
+
+def is_own(check: str) -> bool:
+    """Whether a finding of this name is one of the audit's own checks."""
+    return check in SENTENCES or check.startswith(f"{PLANTED}_") or check.endswith("_loss")
+
+
+def sentence(check: str, value: float | None, n: int, **free: object) -> str:
+    """What a check of the audit's own says of a value from `n` images."""
+    kind = _kind(check)
+    words = NOTHING[kind] if n == 0 and kind in NOTHING else SENTENCES[kind][0]
+    return words.format(**_numbers(value, n), **free)
+
+
+def spoken(finding: Finding) -> str:
+    """A finding's sentence, said to be a plugin's where it is none of the audit's own."""
+    mine = is_own(finding.check)
+    return finding.sentence if mine else f"{finding.check}, a plugin's check: {finding.sentence}"
+
+
+def follows(finding: Finding, rows: Collection[str], defenses: Collection[str]) -> bool:
+    """Whether an own finding's sentence is what its check says of its numbers.
+
+    `rows` are the run's as `attack (access)`, `defenses` its own; a sentence may name no others.
+    """
+    said = finding.sentence.removesuffix(ACQUITTED)
+    kind = _kind(finding.check)
+    words = [*SENTENCES.get(kind, ()), *([NOTHING[kind]] if kind in NOTHING else [])]
+    numbers = _numbers(finding.value, finding.n or 0)
+    free = _patterns(rows, defenses)
+    return any(re.fullmatch(_pattern(one, numbers, free), said) for one in words)
+
+
+def _kind(check: str) -> str:
+    return PLANTED if check.startswith(f"{PLANTED}_") else check
+
+
+def _numbers(value: float | None, n: int) -> dict[str, str]:
+    """The fields that follow from a finding's numbers."""
+    points = 100 * (value or 0.0)
+    return {
+        "share": "none" if value is None else f"{value:.0%}",
+        "count": str(round((value or 0.0) * n)),
+        "n": str(n),
+        "points": f"{abs(points):.1f} points",
+        "more": "less" if points < 0 else "more",
+        "signed": f"{points:.1f} points",
+        "against": f"{points:+.1f}",
+    }
+
+
+def _patterns(rows: Collection[str], defenses: Collection[str]) -> dict[str, str]:
+    """The fields that a sentence is free in, as patterns."""
+    number = r"\d+(\.\d+)?(e[+-]\d+)?"
+    attacks = {"the usual attack", *(row.rpartition(" (")[0] for row in rows)}
+    adaptive = {f"adaptive {defense}" for defense in defenses}
+    forms = _any(FORMS)
+    return {
+        "number": f"-?{number}",
+        "second": number,
+        "part": r"\d+%",
+        "undeclared": _any(("", UNDECLARED)),
+        "attack": _any(attacks),
+        "row": _any(rows),
+        "defense": _any(defenses),
+        "search": _any((*SEARCHES, *SOURCES, *adaptive)),
+        "source": _any(SOURCES),
+        "forms": f"{forms}(, {forms})*",
+    }
+
+
+def _any(words: Collection[str]) -> str:
+    return f"({'|'.join(map(re.escape, words))})"
+
+
+def _pattern(words: str, numbers: dict[str, str], free: dict[str, str]) -> str:
+    parts = []
+    for text, field, _, _ in Formatter().parse(words):
+        parts.append(re.escape(text))
+        if field is not None:
+            parts.append(re.escape(numbers[field]) if field in numbers else free[field])
+    return "".join(parts)
