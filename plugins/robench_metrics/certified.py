@@ -30,6 +30,7 @@ class Certified(robench.Metric):
     """Certified accuracy at radii, certified percentage, average radius, abstention."""
 
     reads: ClassVar[Literal["outcomes", "deployed", "models"]] = "deployed"
+    votes: ClassVar[bool] = True
 
     radii: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75])
     """L2 radii in [0,1] pixels."""

@@ -54,6 +54,8 @@ class SystemTrial:
     """The run's own white-box attacks under this threat, by row name."""
     adaptive: Mapping[str, Attacker] = field(default_factory=dict)
     """Attacks that the system's defenses bring against themselves, by defense."""
+    known: Tensor | None = None
+    """What a row found that was the strongest search on the twin, for each image; None: no row."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
     found: Tensor = field(init=False)
@@ -152,7 +154,13 @@ class SystemTrial:
         return smoother if smoother.differs(self.images[:1]) else None
 
     def strongest(self, name: str, twin: nn.Module) -> None:
-        """Run the strongest search on a module, on the images that still hold, and judge it."""
+        """Run the strongest search on a module, on the images that still hold, and judge it.
+
+        What a row has searched is not searched again, but judged.
+        """
+        if twin is self.system.twin and self.known is not None:
+            self.attempt(name, self.known[self.left], self.left)
+            return
         rng, device = generator(self.seed, "audit", name), module_device(twin)
         judged = target(twin, self.system.deployed, self.randomised)
         for part in _batches(self.left):

@@ -155,10 +155,12 @@ class Audit(Frozen):
     eps: float
     level: str
     n: int
-    """Images it worked on, a subset of the run's."""
+    """Images its checks worked on, a subset of the run's."""
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
     weak_attacks: tuple[WeakAttack, ...] = ()
+    seconds: float | None = Field(None, ge=0)
+    """What it took when it was made, on all images; None in older records."""
 
 
 class TwinAgreement(Frozen):

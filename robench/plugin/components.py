@@ -253,6 +253,8 @@ class Metric(Component):
     """The most that it reads of the evidence: the outcomes alone, answers of the deployed model
     too, or any model. Values of the first two outlive another version of torch where the labels
     do."""
+    votes: ClassVar[bool] = False
+    """Whether it needs a system that answers by votes, as a defense that smooths makes one."""
 
     @abstractmethod
     def measure(self, evidence: Evidence) -> Iterable[Value]:

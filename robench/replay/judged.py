@@ -85,7 +85,7 @@ def audits_again(subject: Subject) -> str:
 def audit_table(subject: Subject, number: int) -> dict[str, NDArray[Any]]:
     """An audit's table; raises Refuted for other images than the configuration chooses."""
     table = read_audit_table(subject.folder, number)
-    if not np.array_equal(table["position"], reopen.audited(subject.stages).numpy()):
+    if not np.array_equal(table["position"][table["checked"]], reopen.audited(subject.stages)):
         raise Refuted(
             f"audit {number + 1}: its images are not those that the configuration chooses"
         )
@@ -108,14 +108,14 @@ def _audit_again(subject: Subject, number: int, audit: Audit) -> None:
         raise (Refuted if subject.exact else NotDone)(text)
     # What fell in the audit by many answers of a randomised model may hold in as many others.
     noise = subject.randomised or bool(table["randomised"].any())
-    allowed = 0.02 * audit.n if noise or not subject.exact else 0
-    if first + second > (0.05 * audit.n if noise else allowed):
+    allowed = 0.02 * len(held) if noise or not subject.exact else 0
+    if first + second > (0.05 * len(held) if noise else allowed):
         raise Refuted(
             f"{where}: its examples break {second} images that it says hold, and {first} that it "
             "says are broken are not"
         )
     value = subject.record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
-    if value is None or value.value is None or round(value.value * audit.n) != recorded.sum():
+    if value is None or value.value is None or round(value.value * len(held)) != recorded.sum():
         raise Refuted(f"{where}: its accuracy is not what its table counts")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from robench.run.audit_files import AUDIT_TABLE
 from robench.run.examination import adaptive_attacks, sources
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
     from robench.core.data import Split
@@ -56,17 +57,18 @@ def searched_again(subject: Subject) -> str:
 def _again(subject: Subject, number: int, audit: Audit) -> str:
     where = f"{audit.norm} {audit.eps:.4g}"
     table = audit_table(subject, number)
-    if len(table["position"]) < FEWEST:
-        raise NotDone(f"{where}: an audit of {len(table['position'])} images is too small")
-    most = IMAGES[audit.level]
-    rows = subject.draw(f"audit {number}", np.arange(len(table["position"])), most)
-    recorded = table["held"].astype(bool)[rows]
-    test = subject.test.take(torch.from_numpy(table["position"][rows].astype(np.int64)))
+    checked, held = table["checked"].astype(bool), table["held"].astype(bool)
+    if checked.sum() < FEWEST:
+        raise NotDone(f"{where}: an audit of {checked.sum()} images is too small")
+    rows = subject.draw(f"audit {number}", checked.nonzero()[0], IMAGES[audit.level])
+    aside = subject.draw(f"aside {number}", (held & ~checked).nonzero()[0], IMAGES[audit.level])
     with seed_scope(derive(subject.seed, "search", number)):
         networks, left_out = _networks(subject, audit)
-        trial = _trial(subject, number, audit, test, networks)
+        trial = _trial(subject, number, audit, _at(subject, table, rows), networks)
         findings = findings_of(trial, CHECKS[audit.level])
-    broken, n = int((recorded & ~trial.held.numpy()).sum()), int(recorded.sum())
+        others, fell = _aside(subject, number, audit, table, aside) if len(aside) else (0, 0)
+    broken = int((held[rows] & ~trial.held.numpy()).sum()) + fell
+    n = int(held[rows].sum()) + others
     if broken >= LEAST and at_least(broken, n, FRESH) < ALPHA / len(subject.record.audit):
         raise Refuted(
             f"{where}: a search breaks {broken} of {n} images that the record says no search and "
@@ -76,6 +78,25 @@ def _again(subject: Subject, number: int, audit: Audit) -> str:
         first = next(found for found in findings if found.verdict == "fail")
         raise Refuted(f"{where}: the audit is recorded as passed, and fails now: {first.sentence}")
     return f"{where}: of {n} images that hold, {broken} break now{left_out}"
+
+
+def _at(subject: Subject, table: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> Split:
+    """The images of some of a table's rows."""
+    return subject.test.take(torch.from_numpy(table["position"][rows].astype(np.int64)))
+
+
+def _aside(
+    subject: Subject,
+    number: int,
+    audit: Audit,
+    table: Mapping[str, NDArray[Any]],
+    rows: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Of images that the checks left aside: how many are right, and how many of these fall."""
+    trial = _trial(subject, number, audit, _at(subject, table, rows), {})
+    if not (trial.thrifty and trial.randomised):
+        trial.strongest("strongest on the twin", trial.system.twin)
+    return int(trial.clean.sum()), int((trial.clean & ~trial.held).sum())
 
 
 def _networks(subject: Subject, audit: Audit) -> tuple[dict[str, nn.Module], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from robench.core.threat import Threat
 from robench.records.examples import differences, load_examples
 from robench.records.store import EXAMPLES
 from robench.records.support.held import AUDIT_TABLE as AUDIT_TABLE
+from robench.records.support.held import CHECKED
 from robench.records.tables import read_columns
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from robench.core.record import Audit
     from robench.core.system import Deployed
     from robench.run.evidence import RunEvidence
-    from robench.run.examination import Examined
 
 
 def array_name(number: int) -> str:
@@ -32,28 +33,42 @@ def array_name(number: int) -> str:
     return f"audit{number}"
 
 
-def keep(
-    evidence: RunEvidence,
-    number: int,
-    threat: Threat,
-    index: torch.Tensor,
-    examined: Examined,
-    rows: NDArray[np.bool_],
-) -> None:
-    """Add an audit's table and examples to what is written; `rows`: right under all rows, (N,)."""
-    clean = evidence.test.images[index]
-    evidence.arrays[array_name(number)] = differences(examined.found, clean, threat.grid)
-    n = len(index)
+@dataclass(frozen=True)
+class Kept:
+    """What an audit knows of M judged images; arrays have shape (M,)."""
+
+    positions: NDArray[np.int64]
+    """Which they are among the run's, ascending."""
+    checked: NDArray[np.bool_]
+    """Whether the checks looked at it, and not the strongest search alone."""
+    clean: NDArray[np.bool_]
+    """Whether it is right clean, a randomised model asked many times where the checks looked."""
+    rows: NDArray[np.bool_]
+    """Whether it is right under all rows, too, by the run's answer and where there are any by
+    many."""
+    held: NDArray[np.bool_]
+    """Whether it is right after everything."""
+    found: torch.Tensor
+    """What the audit first broke each with, else the image: float32 in [0,1], (M, C, H, W)."""
+    randomised: bool
+
+
+def keep(evidence: RunEvidence, number: int, threat: Threat, kept: Kept) -> None:
+    """Add an audit's table and examples to what is written."""
+    clean = evidence.test.images[torch.from_numpy(kept.positions)]
+    evidence.arrays[array_name(number)] = differences(kept.found, clean, threat.grid)
+    n = len(kept.positions)
     table = {
         "audit": np.full(n, number),
-        "position": index.numpy(),
-        "image": evidence.numbers[index.numpy()],
+        "position": kept.positions,
+        "image": evidence.numbers[kept.positions],
         "norm": np.full(n, threat.norm),
         "eps": np.full(n, threat.eps),
-        "randomised": np.full(n, examined.randomised),
-        "clean": examined.clean,
-        "rows": rows,
-        "held": examined.held & rows,
+        "randomised": np.full(n, kept.randomised),
+        "checked": kept.checked,
+        "clean": kept.clean,
+        "rows": kept.rows,
+        "held": kept.held,
     }
     before = evidence.tables.get(AUDIT_TABLE)
     if before is not None:
@@ -67,6 +82,8 @@ def read_audit_table(folder: Path, number: int) -> dict[str, NDArray[Any]]:
     table = read_columns(path)
     if missing := {"audit", "position", "randomised", "rows", "held"} - set(table):
         raise UserError(f"expected columns {', '.join(sorted(missing))} in {path}")
+    # Older tables hold the images that the checks looked at, and no others.
+    table.setdefault(CHECKED, np.ones(len(table["audit"]), dtype=bool))
     mine = table["audit"] == number
     return {name: column[mine] for name, column in table.items()}
 
@@ -85,8 +102,9 @@ def held_again(
     Raises UserError when the table names other images than the record has.
     """
     index = torch.from_numpy(table["position"].copy())
-    if len(index) != audit.n or not bool(((index >= 0) & (index < len(judged))).all()):
-        raise UserError(f"expected {audit.n} of {len(judged)} images in the audit's table")
+    there = bool(((index >= 0) & (index < len(judged))).all())
+    if not there or len(index) not in (audit.n, len(judged)):
+        raise UserError(f"expected {audit.n} or all of {len(judged)} images in the audit's table")
     test = judged.take(index)
     found = load_examples(folder / EXAMPLES, array_name(number), test.images)
     judge = Judge(deployed, bool(table["randomised"][0]))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from robench.audit.best_row import best_row
 from robench.audit.checks.examples import PLANTED
 from robench.audit.verdict import above_clean, settled
+from robench.base.hashing import plain_options
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import Score, clean_score, rows_by_threat, scores
-from robench.core.record import Audit, Finding, Value, WeakAttack, share, worst
+from robench.core.record import Audit, Finding, Value, WeakAttack, worst
 from robench.core.threat import Threat
-from robench.records.support.values import AUDITED, GAINED
-from robench.run.audit_files import keep
+from robench.plugin import guest
+from robench.plugin.registry import registry
+from robench.records.support.held import audited_value, gained_value
+from robench.run.audit_files import Kept, keep
 from robench.run.examination import Examined, examine, rejudged, subset
+from robench.run.remaining import Searched, searched
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     from robench.plugin.components import Attack
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 
 MISSED = 0.1
 """Share of planted examples, at the interval's lower end, from which on a row is weak."""
+STRONGEST = "strongest"
+"""The attack whose search the audit runs itself."""
 
 
 def audits(evidence: RunEvidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]:
@@ -37,71 +45,149 @@ def audits(evidence: RunEvidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]
     found: list[Audit] = []
     values: list[Value] = []
     for (norm, eps), rows in rows_by_threat(evidence.outcomes, evidence.budgets).items():
-        audit, measured = _one(evidence, len(found), norm, eps, rows)
+        threat = Threat(norm, eps, evidence.stages.config.threat.grid)
+        audit, measured = _one(_Audited(evidence, threat, rows), len(found))
         found.append(audit)
         values += measured
     return tuple(found), tuple(values)
 
 
-def _one(
-    evidence: RunEvidence, number: int, norm: str, eps: float, rows: list[Score]
-) -> tuple[Audit, list[Value]]:
-    stages = evidence.stages
-    threat = Threat(norm, eps, stages.config.threat.grid)
-    index = subset(stages)
-    examined = examine(stages, threat, index, _attacks(evidence, threat))
-    right = [_right(evidence, row, examined, index) for row in rows]
-    under_rows = np.logical_and.reduce(right)
-    keep(evidence, number, threat, index, examined, under_rows)
-    held = examined.held & under_rows
-    gained = [(row, paired(mine, held)) for row, mine in zip(rows, right, strict=True)]
-    named = {f"{row.attack} ({row.access})": mine for row, mine in zip(rows, right, strict=True)}
+def _one(audited: _Audited, number: int) -> tuple[Audit, list[Value]]:
+    threat, level, kept = audited.threat, audited.level, audited.kept
+    assert threat.eps is not None
+    keep(audited.evidence, number, threat, kept)
+    gained = [(row, paired(*audited.pair(row))) for row in audited.rows]
+    named = {f"{row.attack} ({row.access})": audited.right(row) for row in audited.rows}
+    examined = audited.examined
     findings = settled(
         (
             *examined.findings,
-            *best_row(named, examined.alone, examined.checked, stages.config.audit.level),
-            *_above_clean(evidence, threat),
+            *best_row(named, examined.alone, examined.checked, level),
+            *_above_clean(audited.evidence, threat),
         )
     )
     audit = Audit(
-        norm=norm,
-        eps=eps,
-        level=stages.config.audit.level,
-        n=len(held),
+        norm=threat.norm,
+        eps=threat.eps,
+        level=level,
+        n=len(audited.index),
         verdict=worst(finding.verdict for finding in findings),
         findings=findings,
         weak_attacks=tuple(_weak(gained, findings)),
+        seconds=audited.seconds,
     )
-    audited = share(AUDITED, held.sum(), len(held), {"norm": norm, "eps": eps})
-    return audit, [audited, *(_gained(row, pair) for row, pair in gained)]
+    value = audited_value(audit, int(kept.held.sum()), len(kept.held))
+    return audit, [value, *(gained_value(row, pair) for row, pair in gained)]
 
 
-def _examples(
-    evidence: RunEvidence, threat: Threat
-) -> Iterator[tuple[Scenario, AdversarialExamples]]:
-    """The run's attacks inside the ball of a threat, with their examples."""
-    for scenario, examples in evidence.examples:
-        same = (scenario.threat.norm, scenario.threat.eps) == (threat.norm, threat.eps)
-        if scenario.search == "ball" and same:
-            yield scenario, examples
+@dataclass(frozen=True)
+class _Audited:
+    """A run under one threat: what the checks found on some images, and what is known of all."""
 
+    evidence: RunEvidence
+    threat: Threat
+    rows: Sequence[Score]
+    """Robust accuracies of the rows under it."""
 
-def _attacks(evidence: RunEvidence, threat: Threat) -> dict[str, Attack]:
-    attacks = evidence.stages.config.attack
-    names = [s.attack for s, _ in _examples(evidence, threat) if s.access == "white_box"]
-    return {name: attacks[name] for name in names}
+    @property
+    def level(self) -> str:
+        """Quick or full."""
+        return self.evidence.stages.config.audit.level
 
+    @cached_property
+    def index(self) -> torch.Tensor:
+        """The images that the checks look at: positions, int64, ascending."""
+        return subset(self.evidence.stages)
 
-def _right(
-    evidence: RunEvidence, row: Score, examined: Examined, index: torch.Tensor
-) -> NDArray[np.bool_]:
-    """Which audited images a row leaves right; a randomised model answers anew, many times."""
-    if examined.randomised and row.eps is not None:
-        for scenario, examples in _examples(evidence, Threat(row.norm, row.eps)):
-            if (scenario.attack, scenario.access) == (row.attack, row.access):
-                return examined.clean & ~rejudged(evidence.stages, examples, index)
-    result: NDArray[np.bool_] = row.right[index.numpy()]
-    return result
+    @cached_property
+    def examined(self) -> Examined:
+        """What the checks found on these."""
+        stages, attacks = self.evidence.stages, self.evidence.stages.config.attack
+        names = [s.attack for s, _ in self._examples() if s.access == "white_box"]
+        own: dict[str, Attack] = {name: attacks[name] for name in names}
+        return examine(stages, self.threat, self.index, own, self._strongest)
+
+    @cached_property
+    def kept(self) -> Kept:
+        """What is known of each image: of all, unless the run names how many are audited."""
+        n, examined, index = len(self.evidence.test), self.examined, self.index.numpy()
+        checked = np.zeros(n, dtype=bool)
+        checked[index] = True
+        clean = clean_score(self.evidence.outcomes).right.copy()
+        clean[index] = examined.clean
+        rows = np.logical_and.reduce([row.right for row in self.rows])
+        rows[index] &= np.logical_and.reduce([self.right(row) for row in self.rows])
+        held, found = rows.copy(), self.evidence.test.float_images()
+        held[index] &= examined.held
+        found[self.index] = examined.found
+        positions = np.arange(n)
+        if self.evidence.stages.config.audit.images is not None:
+            positions = index
+        else:
+            left, rest = self._left, self._rest
+            held[left.numpy()] &= rest.held
+            found[left] = rest.found
+        at = torch.from_numpy(positions)
+        return Kept(
+            positions, checked[positions], clean[positions], rows[positions], held[positions],
+            found[at], examined.randomised,
+        )  # fmt: skip
+
+    @property
+    def seconds(self) -> float:
+        """What both searches took when they were made."""
+        alone = self.evidence.stages.config.audit.images is not None
+        return self.examined.seconds + (0.0 if alone else self._rest.seconds)
+
+    @cached_property
+    def _left(self) -> torch.Tensor:
+        """The images that the checks left aside and no row breaks: positions, int64."""
+        mine = np.logical_and.reduce([row.right for row in self.rows])
+        mine[self.index.numpy()] = False
+        return torch.from_numpy(mine.nonzero()[0])
+
+    @cached_property
+    def _rest(self) -> Searched:
+        twin = self._strongest is None
+        return searched(self.evidence.stages, self.threat, self._left, self.examined, twin=twin)
+
+    def right(self, row: Score) -> NDArray[np.bool_]:
+        """Which of the checks' images a row leaves right, a randomised model asked many times."""
+        if self.examined.randomised and row.eps is not None:
+            for scenario, examples in self._examples():
+                if (scenario.attack, scenario.access) == (row.attack, row.access):
+                    wrong = rejudged(self.evidence.stages, examples, self.index)
+                    return self.examined.clean & ~wrong
+        result: NDArray[np.bool_] = row.right[self.index.numpy()]
+        return result
+
+    def pair(self, row: Score) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """What a row and the audit leave right, on the same images.
+
+        Of a randomised model these are the checks' alone, where each was judged by many answers.
+        """
+        if self.examined.randomised:
+            mine = self.right(row) & row.right[self.index.numpy()]
+            return mine, self.kept.held[self.kept.checked]
+        return row.right[self.kept.positions], self.kept.held
+
+    def _examples(self) -> Iterator[tuple[Scenario, AdversarialExamples]]:
+        """The run's attacks inside this ball, with their examples."""
+        for scenario, examples in self.evidence.examples:
+            if scenario.search == "ball" and scenario.threat == self.threat:
+                yield scenario, examples
+
+    @cached_property
+    def _strongest(self) -> AdversarialExamples | None:
+        """What a white-box row found that is the audit's own search, or a longer one."""
+        for scenario, examples in self._examples():
+            component = self.evidence.stages.config.attack[scenario.attack]
+            home = registry().home(type(component))
+            own = home is not None and home.name == STRONGEST and guest.is_ours(component)
+            whole = plain_options(component).get("budget") == "whole"
+            if own and scenario.access == "white_box" and (whole or self.level == "quick"):
+                return examples
+        return None
 
 
 def _weak(
@@ -119,19 +205,6 @@ def _weak(
                 high=pair.high,
                 missed=own.value if own is not None else None,
             )
-
-
-def _gained(row: Score, pair: Paired) -> Value:
-    return Value(
-        metric=GAINED,
-        value=pair.difference,
-        low=pair.low,
-        high=pair.high,
-        n=pair.n,
-        unit="share",
-        better="lower",
-        axes=row.axes,
-    )
 
 
 def _above_clean(evidence: RunEvidence, threat: Threat) -> Iterator[Finding]:

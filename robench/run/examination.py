@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -57,7 +58,11 @@ class Examined:
     """Which are right after the checks' own searches, the strongest one aside."""
     alone: dict[str, NDArray[np.bool_]]
     """By gradient search that met every image, which are right clean and under it alone."""
+    forms: tuple[str, ...]
+    """Modules whose gradient broke what the twin's own did not, by name."""
     randomised: bool
+    seconds: float
+    """What the checks took when they were made."""
     found: torch.Tensor
     """What first broke each audited image, else the image: float32 in [0,1], (N, C, H, W)."""
 
@@ -73,27 +78,39 @@ def subset(stages: Stages) -> torch.Tensor:
 
 
 def examine(
-    stages: Stages, threat: Threat, index: torch.Tensor, attacks: Mapping[str, Attack]
+    stages: Stages,
+    threat: Threat,
+    index: torch.Tensor,
+    attacks: Mapping[str, Attack],
+    strongest: AdversarialExamples | None,
 ) -> Examined:
-    """Run the level's checks and those of plugins; `attacks` are the run's own, by row name."""
+    """Run the level's checks and those of plugins; `attacks` are the run's own, by row name.
+
+    `strongest` is what one of them found that is the audit's strongest search itself.
+    """
     checks = _checks(stages)
     full = stages.config.audit.level == "full"
     tested, adaptive = (attacks, adaptive_attacks(stages, threat)) if full else ({}, {})
     inputs = {
-        "system": stages.system_key,
-        **_inputs(stages, index),
+        **inputs_of(stages, index),
         "threat": asdict(threat),
         "checks": [keys.component_key(check) for check in checks],
         "attacks": {name: keys.component_key(attack) for name, attack in tested.items()},
         "adaptive": {name: keys.component_key(attack) for name, attack in adaptive.items()},
+        "strongest": strongest.hash if strongest else "",
         "level": stages.config.audit.level,
-        "surrogate": _surrogate(stages).train_key if SURROGATE in sources(stages) else "",
-        "seed": stages.config.seed,
+        "surrogate": surrogate_key(stages) if SURROGATE in sources(stages) else "",
     }
+
+    def trial() -> SystemTrial:
+        known = strongest.images[index] if strongest else None
+        return _trial(stages, threat, index, tested, adaptive, known)
 
     def make(folder: Path) -> None:
         with seed_scope(derive(stages.config.seed, "audit", threat)):
-            _write(_run(_trial(stages, threat, index, tested, adaptive), checks), folder)
+            start = time.perf_counter()
+            examined = _run(trial(), checks)
+            _write(replace(examined, seconds=time.perf_counter() - start), folder)
 
     return stages.cache.fetch("audit", inputs, make, _read)
 
@@ -111,6 +128,12 @@ def rejudged(
 
     inputs = {**_inputs(stages, index), "examples": examples.hash}
     return np.array(stages.cached("rejudge", inputs, make), dtype=bool)
+
+
+def inputs_of(stages: Stages, index: torch.Tensor) -> dict[str, Any]:
+    """What every search of an audit depends on: the system, the images at `index`, the seed."""
+    seed = stages.config.seed
+    return {"system": stages.system_key, **_inputs(stages, index), "seed": seed}
 
 
 def _inputs(stages: Stages, index: torch.Tensor) -> dict[str, Any]:
@@ -151,6 +174,7 @@ def _trial(
     index: torch.Tensor,
     attacks: Mapping[str, Attack],
     adaptive: Mapping[str, Attack],
+    known: torch.Tensor | None,
 ) -> SystemTrial:
     level, test = stages.config.audit.level, stages.test.take(index)
     return SystemTrial(
@@ -164,6 +188,7 @@ def _trial(
         thrifty=level == "quick",
         attacks=attacks,
         adaptive=adaptive,
+        known=known,
     )
 
 
@@ -172,7 +197,10 @@ def _run(trial: SystemTrial, checks: tuple[Check, ...]) -> Examined:
     clean, held = trial.clean.numpy(), trial.held.numpy()
     checked = (trial.clean & ~by_checks(trial)).numpy()
     alone = {name: right.numpy() for name, right in trial.alone.items()}
-    return Examined(findings, clean, held, checked, alone, trial.randomised, trial.found)
+    forms = tuple(trial.forms)
+    return Examined(
+        findings, clean, held, checked, alone, forms, trial.randomised, 0.0, trial.found
+    )
 
 
 def _write(examined: Examined, folder: Path) -> None:
@@ -184,7 +212,9 @@ def _write(examined: Examined, folder: Path) -> None:
         "held": examined.held.tolist(),
         "checked": examined.checked.tolist(),
         "alone": {name: right.tolist() for name, right in examined.alone.items()},
+        "forms": examined.forms,
         "randomised": examined.randomised,
+        "seconds": examined.seconds,
     }
     (folder / "value.json").write_text(json.dumps(text, allow_nan=False), encoding="utf-8")
     save_file({"found": examined.found.contiguous()}, folder / "found.safetensors")
@@ -200,7 +230,17 @@ def _read(folder: Path) -> Examined:
     )
     alone = {name: np.array(right, dtype=bool) for name, right in stored["alone"].items()}
     found = load_file(folder / "found.safetensors")["found"]
-    return Examined(findings, clean, held, checked, alone, stored["randomised"], found)
+    return Examined(
+        findings=findings,
+        clean=clean,
+        held=held,
+        checked=checked,
+        alone=alone,
+        forms=tuple(stored["forms"]),
+        randomised=stored["randomised"],
+        seconds=stored["seconds"],
+        found=found,
+    )
 
 
 def sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
@@ -212,6 +252,11 @@ def sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
         surrogate = _surrogate(stages)
         found[SURROGATE] = lambda: surrogate.trained
     return found
+
+
+def surrogate_key(stages: Stages) -> str:
+    """The hash of the network that a system's audit trains to transfer from."""
+    return _surrogate(stages).train_key
 
 
 def _surrogate(stages: Stages) -> Stages:

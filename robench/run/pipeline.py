@@ -35,6 +35,7 @@ from robench.run.audits import audits
 from robench.run.cache import Cache
 from robench.run.config import Places, RunConfig, require_protocol
 from robench.run.evidence import RunEvidence
+from robench.run.plan import check_threats
 from robench.run.provenance import provenance
 from robench.run.stages import Stages, stages
 
@@ -60,6 +61,7 @@ def run(
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache), kept)
     _ = steps.subset  # images that are not there are said before the training
+    check_threats(steps)
     evidence, rows = attack_all(steps)
     values = measure(evidence)
     status: Literal["ok", "at_chance"] = (

@@ -17,6 +17,7 @@ STEPS: Mapping[str, int] = {
     "attack": 2,
     "judge": 1,
     "rejudge": 1,
-    "audit": 2,
+    "audit": 3,
+    "remaining": 1,
     "measure": 1,
 }

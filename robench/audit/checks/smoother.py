@@ -12,6 +12,9 @@ from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
+SMOOTHER = "the smoother twin"
+"""Its name among the modules that did better than the twin's own gradient."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Smoother(Check):
@@ -31,4 +34,4 @@ class Smoother(Check):
             "a gradient led through rounding and saturation takes {points} more accuracy than "
             "the twin's own",
         )
-        remember(trial, "smoother", "the smoother twin", twin, before)
+        remember(trial, "smoother", SMOOTHER, twin, before)

@@ -16,6 +16,11 @@ SURROGATE = "plainly trained surrogate"
 """The source that is trained for the audit."""
 
 
+def form_of(source: str) -> str:
+    """A source's name among the modules that did better than the twin's own gradient."""
+    return f"the {source}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TransferIn(Check):
     """Examples made on other models, such as the float parent, judged on this system."""
@@ -35,4 +40,4 @@ class TransferIn(Check):
                 partial(trial.search, name, source, trial.ascent(tried_loss(trial))),
                 f"examples made on the {name} take {{points}} more accuracy than white-box attacks",
             )
-            remember(trial, name, f"the {name}", source, before)
+            remember(trial, name, form_of(name), source, before)

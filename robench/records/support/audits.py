@@ -162,7 +162,14 @@ def _same_gain(weak: WeakAttack, value: Value) -> bool:
 def _as_said(record: Record, audit: Audit, rows: Sequence[Score]) -> Iterator[Value]:
     """The audit's values in the form they must have: a share of its images, a gain of each row."""
     said = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
-    hits = round((said.value or 0.0) * audit.n) if said else 0
-    yield audited_value(audit, hits)
+    n = _one_of(audit, record, said)
+    hits = round((said.value or 0.0) * n) if said else 0
+    yield audited_value(audit, hits, n)
     for row in rows:
-        yield gained_value(row, said_pair(said_gain(record, audit, row), audit.n))
+        gained = said_gain(record, audit, row)
+        yield gained_value(row, said_pair(gained, _one_of(audit, record, gained)))
+
+
+def _one_of(audit: Audit, record: Record, said: Value | None) -> int:
+    """How many images a value of the audit is of: all, or those that the checks looked at."""
+    return record.data.images if said and said.n == record.data.images else audit.n

@@ -34,13 +34,16 @@ KINDS = {
     "rows": "b",
     "held": "b",
 }
+CHECKED = "checked"
+"""A column that older tables lack: whether the checks looked at an image. In these they looked at
+all that the table holds."""
 """Its columns and their kinds of numbers, as numpy calls them."""
 
 
-def audited_value(audit: Audit, hits: int) -> Value:
-    """The audited accuracy of an audit after which so many of its images are right."""
+def audited_value(audit: Audit, hits: int, n: int) -> Value:
+    """The audited accuracy of an audit after which so many of `n` images are right."""
     axes: dict[str, Axis] = {"norm": audit.norm, "eps": audit.eps}
-    return share("audited_accuracy", min(max(hits, 0), audit.n), audit.n, axes)
+    return share("audited_accuracy", min(max(hits, 0), n), n, axes)
 
 
 def gained_value(row: Score, pair: Paired) -> Value:
@@ -83,10 +86,13 @@ def read_tables(path: Path, record: Record) -> list[Table]:
     for name, kinds in KINDS.items():
         if name not in table or table[name].dtype.kind not in kinds:
             raise UserError(f"expected a column {name} of its kind in {path.name}")
+    if table.get(CHECKED, np.ones(0, dtype=bool)).dtype.kind != "b":
+        raise UserError(f"expected a column {CHECKED} of its kind in {path.name}")
     if not set(np.unique(table["audit"]).tolist()) <= set(range(len(record.audit))):
         raise UserError(f"expected the record's {len(record.audit)} audits in {path.name}")
     cut = [table["audit"] == number for number in range(len(record.audit))]
-    return [{name: table[name][mine] for name in KINDS} for mine in cut]
+    names = [*KINDS, *([CHECKED] if CHECKED in table else [])]
+    return [{name: table[name][mine] for name in names} for mine in cut]
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,13 @@ class Held:
         audit, table = self.audit, self.table
         name = f"the table of the audit of {audit.norm} {audit.eps:g}"
         position, clean = table["position"], self.outcomes.clean
-        if len(position) != audit.n or len(np.unique(position)) != audit.n:
-            raise UserError(f"expected {audit.n} images in {name}, each once")
+        if self.record.config.get("protocol") and CHECKED not in table:
+            raise UserError(f"expected {name} to say which images the checks looked at")
+        n = self._expected()
+        if len(position) != n or len(np.unique(position)) != n:
+            raise UserError(f"expected {n} images in {name}, each once")
+        if self.checked.sum() != audit.n:
+            raise UserError(f"expected {audit.n} images in {name} that the checks looked at")
         if position.min() < 0 or position.max() >= len(clean):
             raise UserError(f"expected positions of judged images in {name}")
         if not np.array_equal(table["image"], clean.image[position]):
@@ -117,6 +128,17 @@ class Held:
             raise UserError(f"expected held images of {name} to be right clean and under all rows")
         self._check_answers(name)
 
+    def _expected(self) -> int:
+        """All judged images, unless the configuration says how many, or the table is older."""
+        some = self.record.config["audit"].get("images") is not None or CHECKED not in self.table
+        return self.audit.n if some else self.record.data.images
+
+    @property
+    def checked(self) -> NDArray[np.bool_]:
+        """Which of the table's images the checks looked at."""
+        found: NDArray[np.bool_] = self.table.get(CHECKED, np.ones_like(self.table["held"]))
+        return found
+
     @property
     def randomised(self) -> bool:
         """Whether the system answers anew, so that the audit's answers are not the outcomes'."""
@@ -124,12 +146,15 @@ class Held:
 
     def _check_answers(self, name: str) -> None:
         """A deterministic system gives the audit the answers that it gave the rows."""
-        if self.randomised:
-            return
         at = self.table["position"]
+        under = np.logical_and.reduce([row.right[at] for row in self.rows])
+        if self.randomised:
+            # Older audits of such systems went by their own answers alone.
+            if CHECKED in self.table and (self.table["rows"] & ~under).any():
+                raise UserError(f"expected no image of {name} to stand what a row breaks")
+            return
         if not np.array_equal(self.table["clean"], self.outcomes.clean.right[at]):
             raise UserError(f"expected the clean answers of the outcomes in {name}, got others")
-        under = np.logical_and.reduce([row.right[at] for row in self.rows])
         if not np.array_equal(self.table["rows"], under):
             raise UserError(f"expected the rows' answers of the outcomes in {name}, got others")
         for row in self.outcomes.attacked:
@@ -143,18 +168,19 @@ class Held:
     def values(self) -> list[Value]:
         """The audited accuracy, and what each row gained."""
         held = self.table["held"]
-        return [audited_value(self.audit, int(held.sum())), *self.gained()]
+        return [audited_value(self.audit, int(held.sum()), len(held)), *self.gained()]
 
     def gained(self) -> list[Value]:
         """What each row gained, as the table has it.
 
-        A randomised system answers each row anew, and the table keeps these answers together: of
-        one row they are the row's, of several they bound each.
+        A randomised system is asked many times about each row where the checks looked, and the
+        table keeps these answers together: of one row they are the row's, of several they bound
+        each.
         """
         at, held = self.table["position"], self.table["held"]
         if not self.randomised:
             return [gained_value(row, paired(row.right[at], held)) for row in self.rows]
-        together = self.table["rows"]
+        together, held = self.table["rows"][self.checked], held[self.checked]
         if len(self.rows) == 1:
             return [gained_value(self.rows[0], paired(together, held))]
         return [self._bounded(row, float((together & ~held).mean())) for row in self.rows]

@@ -1,0 +1,102 @@
+"""What a number means, in one word and one sentence: of a row, and of a system under a threat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from robench.base.stats import paired, wilson
+from robench.core.record import worst
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from robench.core.outcomes import Score
+    from robench.core.record import AttackRow, Record, WeakAttack
+
+Word = Literal[
+    "holds", "weak", "masked", "suspect", "broken", "not_audited", "invalid", "at_chance"
+]
+LEAST = 1
+"""Points by which a row must overstate before it is called weak."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A word about a number, and the sentence that explains it."""
+
+    word: Word
+    sentence: str
+
+
+def word_of(
+    record: Record, labels: NDArray[np.integer], norm: str, eps: float, holds: NDArray[np.bool_]
+) -> Said:
+    """The word of a system under a threat; `holds` is its headline, `labels` are the images': (N,).
+
+    `masked` only where the audit found that gradients mislead; `broken` where the headline cannot
+    be told from what naming the commonest class gives, so that 0 % never holds.
+    """
+    rows = [row for row in record.rows if (row.norm, row.eps) in ((norm, eps), (norm, None))]
+    if rows and all(row.status == "invalid" for row in rows):
+        return Said("invalid", "no attack worked, so nothing is known: not robust")
+    if record.status == "at_chance":
+        return Said("at_chance", "the model is at chance: nothing about it can be claimed")
+    audits = [audit for audit in record.audit if (audit.norm, audit.eps) == (norm, eps)]
+    verdict = worst(audit.verdict for audit in audits)
+    if verdict == "fail":
+        return Said("masked", "gradients mislead: attacks that fail by them say nothing")
+    low, commonest = wilson(int(holds.sum()), len(holds))[0], _commonest(labels)
+    if not holds.any():
+        return Said("broken", "nothing holds")
+    if low <= commonest:
+        return Said("broken", f"no more than always naming one class gets right, {commonest:.0%}")
+    if verdict == "suspect":
+        return Said("suspect", "signs that gradients mislead: attacks may have failed by them")
+    if not audits:
+        return Said("not_audited", "no audit looked whether the attacks could work")
+    return Said("holds", "no sign that gradients mislead")
+
+
+def word_of_row(
+    record: Record, row: AttackRow, score: Score | None, holds: NDArray[np.bool_]
+) -> Said | None:
+    """The word of a row, or None where none is due.
+
+    `score` is its robust accuracy under the threat, None of an invalid row, whose headline is
+    `holds`. A weak row is one that the headline surely beats (paired 95 % interval), or whose
+    attack missed what the audit planted.
+    """
+    if row.status == "invalid" or score is None:
+        return Said("invalid", f"the attack failed, which is no robustness: {row.message}")
+    if row.status == "at_chance":
+        return Said("at_chance", "the model is at chance: nothing about it can be claimed")
+    over, audited = paired(score.right, holds), _weak(record, score)
+    gained = [over.difference] if over.low > 0 else []
+    # Of an audit of some images the headline dilutes what the row gained on these.
+    gained += [audited.gained] if audited and audited.low > 0 else []
+    points = round(100 * max(gained, default=0.0))
+    if points >= LEAST:
+        unit = "point" if points == 1 else "points"
+        return Said("weak", f"weak attack: overstates by {points} {unit}")
+    if audited and audited.low <= 0 and audited.missed:
+        planted = f"{audited.missed:.0%} of the examples planted for it"
+        return Said("weak", f"weak attack: misses {planted}")
+    return None
+
+
+def _weak(record: Record, score: Score) -> WeakAttack | None:
+    """What the audit of a row's threat says of the row as a weak attack."""
+    for audit in record.audit:
+        for weak in audit.weak_attacks:
+            mine = weak.attack, weak.access, audit.norm, audit.eps
+            if mine == (score.attack, score.access, score.norm, score.eps):
+                return weak
+    return None
+
+
+def _commonest(labels: NDArray[np.integer]) -> float:
+    """What always naming the commonest class gets right, in [0,1]."""
+    return float(np.bincount(labels).max()) / len(labels)

@@ -1,0 +1,119 @@
+"""The images that the checks of an audit left aside: searched for the number alone, cached."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from robench.audit.checks import SEARCH_STEPS
+from robench.audit.checks.smoother import SMOOTHER
+from robench.audit.checks.transfer import SURROGATE, form_of
+from robench.audit.trial import SystemTrial
+from robench.base.seeds import derive, seed_scope
+from robench.core.system import System
+from robench.core.threat import Threat
+from robench.plugin import guest
+from robench.run.examination import Examined, inputs_of, sources, surrogate_key
+from robench.run.stages import Stages
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the strongest search left of M images that nothing broke before."""
+
+    held: NDArray[np.bool_]
+    """Which still are right: (M,)."""
+    found: torch.Tensor
+    """What broke each, else the image: float32 in [0,1], (M, C, H, W)."""
+    seconds: float
+    """What the search took when it was made."""
+
+
+def searched(
+    stages: Stages, threat: Threat, index: torch.Tensor, examined: Examined, *, twin: bool
+) -> Searched:
+    """The strongest search on the images at `index`, int64 (M,).
+
+    It runs on the `twin`, unless a row was that search, and on every module that beat the twin's
+    own gradient where the checks looked. A thrifty audit leaves a randomised model alone, since
+    the search averages every gradient.
+    """
+    thrifty = stages.config.audit.level == "quick"
+    forms = examined.forms
+    if len(index) == 0 or not (twin or forms) or (thrifty and examined.randomised):
+        images = stages.test.float_images()[index]
+        return Searched(np.ones(len(index), dtype=bool), images, 0.0)
+    inputs = {
+        **inputs_of(stages, index),
+        "threat": asdict(threat),
+        "twin": twin,
+        "forms": list(forms),
+        "level": stages.config.audit.level,
+        "surrogate": surrogate_key(stages) if form_of(SURROGATE) in forms else "",
+    }
+
+    def make(folder: Path) -> None:
+        with seed_scope(derive(stages.config.seed, "remaining", threat)):
+            start = time.perf_counter()
+            trial = guest.call("the audit", _run, stages, threat, index, twin, forms)
+            _write(trial, time.perf_counter() - start, folder)
+
+    return stages.cache.fetch("remaining", inputs, make, _read)
+
+
+def _run(
+    stages: Stages, threat: Threat, index: torch.Tensor, twin: bool, forms: tuple[str, ...]
+) -> SystemTrial:
+    level, test = stages.config.audit.level, stages.test.take(index)
+    trial = SystemTrial(
+        System(stages.deployed, stages.system.twin),
+        test.float_images(),
+        test.labels,
+        threat,
+        derive(stages.config.seed, "remaining", threat),
+        steps=SEARCH_STEPS[level],
+        thrifty=level == "quick",
+    )
+    for name, module in _modules(stages, trial, twin, forms):
+        trial.strongest(f"strongest on {name}", module)
+    return trial
+
+
+def _modules(
+    stages: Stages, trial: SystemTrial, twin: bool, forms: tuple[str, ...]
+) -> Iterator[tuple[str, nn.Module]]:
+    """What is searched on, by name; the twin first."""
+    if twin:
+        yield "the twin", trial.system.twin
+    if SMOOTHER in forms and trial.smoother is not None:
+        yield SMOOTHER, trial.smoother
+    for name, make in sources(stages).items():
+        if form_of(name) in forms:
+            yield form_of(name), make()
+
+
+def _write(trial: SystemTrial, seconds: float, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    about = {"held": trial.held.tolist(), "seconds": seconds}
+    (folder / "value.json").write_text(json.dumps(about), encoding="utf-8")
+    save_file({"found": trial.found.contiguous()}, folder / "found.safetensors")
+
+
+def _read(folder: Path) -> Searched:
+    from safetensors.torch import load_file
+
+    about = json.loads((folder / "value.json").read_text(encoding="utf-8"))
+    found = load_file(folder / "found.safetensors")["found"]
+    return Searched(np.array(about["held"], dtype=bool), found, about["seconds"])

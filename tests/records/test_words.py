@@ -1,0 +1,93 @@
+"""What a number means, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from robench.core.outcomes import Outcomes, Score
+from robench.core.record import AttackRow, Audit, WeakAttack
+from robench.records.words import word_of, word_of_row
+from tests.records.test_headline import BALL, record_of, row
+
+N = 12
+LABELS = np.arange(200) % 10
+
+
+def audit(verdict: Any, **more: Any) -> Audit:
+    return Audit(norm="linf", eps=0.1, level="quick", n=100, verdict=verdict, **more)
+
+
+def record_under(**parts: Any) -> Any:
+    yes = [True] * N
+    clean, pgd = row("clean", yes, yes, ("", None), "clean", "none"), row("pgd", yes, yes, BALL)
+    return record_of(Outcomes((clean, pgd)), **parts)
+
+
+def holding(count: int) -> Any:
+    return np.arange(200) < count
+
+
+@pytest.mark.parametrize(
+    ("verdict", "held", "word"),
+    [
+        ("pass", 150, "holds"),
+        ("pass", 0, "broken"),
+        ("suspect", 0, "broken"),
+        ("pass", 20, "broken"),
+        ("pass", 28, "broken"),
+        ("pass", 31, "holds"),
+        ("suspect", 150, "suspect"),
+        ("fail", 150, "masked"),
+        ("fail", 0, "masked"),
+        (None, 150, "not_audited"),
+        (None, 0, "broken"),
+    ],
+)
+def test_word_of_a_system(verdict: Any, held: int, word: str) -> None:
+    audits = (audit(verdict),) if verdict else ()
+    said = word_of(record_under(audit=audits), LABELS, *BALL, holding(held))
+    assert said.word == word
+    assert ("nothing holds" in said.sentence) == (word == "broken" and held == 0)
+
+
+def test_only_gradients_that_mislead_are_masked() -> None:
+    """A verdict under another threat says nothing about this one."""
+    record = record_under(audit=(audit("fail").model_copy(update={"eps": 0.2}),))
+    assert word_of(record, LABELS, *BALL, holding(150)).word == "not_audited"
+
+
+def test_chance_and_failed_attacks() -> None:
+    failed = AttackRow(
+        attack="pgd", access="white_box", norm="linf", eps=0.1, status="invalid", message="nan"
+    )
+    record = record_under(rows=(failed,))
+    assert word_of(record, LABELS, *BALL, holding(150)).word == "invalid"
+    said = word_of_row(record, failed, None, holding(150))
+    assert said is not None
+    assert (said.word, "nan" in said.sentence) == ("invalid", True)
+    assert word_of(record_under(status="at_chance"), LABELS, *BALL, holding(20)).word == "at_chance"
+
+
+@pytest.mark.parametrize(
+    ("right", "held", "weak", "words"),
+    [
+        (194, 16, None, "weak attack: overstates by 89 points"),
+        (150, 150, None, None),
+        (150, 149, None, None),
+        # An audit of some images: the row gained more there than all images show.
+        (194, 178, {"gained": 0.89, "low": 0.8, "high": 0.93}, "overstates by 89 points"),
+        (150, 150, {"gained": 0.0, "low": 0.0, "high": 0.1, "missed": 0.5}, "misses 50%"),
+    ],
+)
+def test_words_of_a_row(right: int, held: int, weak: Any, words: str | None) -> None:
+    found = (WeakAttack(attack="pgd", access="white_box", **weak),) if weak else ()
+    record = record_under(audit=(audit("pass", weak_attacks=found),))
+    score = Score("pgd", "white_box", "linf", 0.1, holding(right))
+    said = word_of_row(record, record.rows[0], score, holding(held))
+    assert (said is None) == (words is None)
+    if said and words:
+        assert said.word == "weak"
+        assert words in said.sentence
