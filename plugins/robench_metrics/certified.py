@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 CHUNK = 25
 """Images certified together: several share a batch, and progress shows between."""
-CONFIDENCE, VOTES = 1e-9, 20_000
-"""An attacked image counts as hit when Algorithm 2 names another label at this alpha, by votes of
-fresh noise, at most so many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,31 +33,20 @@ class Certified(robench.Metric):
     """Images to certify at most."""
     every: Optional[int] = None
     """Certify every n-th image of the whole test set; none given: judged images, evenly spaced."""
-    attack: bool = False
-    """Attack inside every certified ball; the run fails when more certificates break than may."""
-    attack_steps: int = 20
-    """Gradient steps of that attack."""
 
     def __post_init__(self) -> None:
-        robench.require_positive(
-            images=self.images, every=self.every or 1, attack_steps=self.attack_steps
-        )
+        robench.require_positive(images=self.images, every=self.every or 1)
         robench.require(
             bool(self.radii) and all(0 <= radius < math.inf for radius in self.radii),
             f"expected finite radii >= 0, got {list(self.radii)}",
         )
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
-        """Certify and yield values over all certified points; adds the table `certificates`.
-
-        Raises CertificateViolated when `attack` refutes them.
-        """
+        """Certify and yield values over all certified points; adds the table `certificates`."""
         chosen = choose(evidence, self.images, self.every)
         certificates, seconds, about = _certify(evidence, chosen)
         evidence.tables["certificates"] = _table(chosen, certificates, seconds, about["alpha"])
         yield from self._values(certificates, chosen.labels, about)
-        if self.attack:
-            yield from self._cross_check(evidence, chosen, certificates, about)
 
     def _values(
         self, certificates: Certificates, labels: NDArray[np.int64], about: dict[str, Any]
@@ -100,44 +85,6 @@ class Certified(robench.Metric):
             n=n,
             better="lower",
             axes=about,
-        )
-
-    def _cross_check(
-        self,
-        evidence: robench.Evidence,
-        chosen: Chosen,
-        certificates: Certificates,
-        about: dict[str, Any],
-    ) -> Iterator[robench.Value]:
-        """Attack every certified ball and judge by fresh votes; prints every hit."""
-        import numpy as np
-
-        from robench import smoothing
-
-        seed = robench.derive(chosen.seed, "cross-check")
-        rows, rng = (certificates.radius2 > 0).nonzero()[0], robench.generator(seed)
-        hits = []
-        for part in (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)):
-            images, radius2 = chosen.pixels[part], certificates.radius2[part]
-            labels, twin = certificates.prediction[part], evidence.system.twin
-            found = smoothing.crosscheck.attack_balls(
-                twin, images, labels, radius2, rng, self.attack_steps
-            )
-            source = chosen.deployed.votes(found, seed, chosen.numbers[part])
-            now = smoothing.predict_early(source, np.arange(len(part)), VOTES, CONFIDENCE)
-            hits += smoothing.crosscheck.hits(
-                chosen.numbers[part], images, found, labels, now, radius2
-            )
-        for hit in hits:
-            print(hit, file=sys.stderr)  # noqa: T201
-        smoothing.crosscheck.require_unbroken(hits, len(rows), about["alpha"])
-        limit = smoothing.crosscheck.allowed(len(rows), about["alpha"])
-        yield robench.Value(
-            metric="broken_certificates",
-            value=len(hits),
-            n=len(rows),
-            better="lower",
-            axes={**about, "allowed": limit, "steps": self.attack_steps},
         )
 
 

@@ -19,4 +19,5 @@ STEPS: Mapping[str, int] = {
     "rejudge": 1,
     "audit": 2,
     "measure": 1,
+    "certificates": 1,
 }

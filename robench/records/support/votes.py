@@ -47,7 +47,7 @@ def check_certificates(record: Record, outcomes: Outcomes, folder: Path) -> Iter
         return
     if options is None:
         raise UserError(f"expected the metric certified in the configuration, for {path.name}")
-    table = _table(path, COUNTS)
+    table = certificate_table(path)
     _check_images(table, outcomes, options)
     about = _about(found, record)
     unknown = _check_votes(table, record, about)
@@ -83,6 +83,11 @@ def check_predictions(record: Record, outcomes: Outcomes, folder: Path) -> Itera
         wanted.append(share("prediction_accuracy", right.sum(), n, axes))
         wanted.append(share("prediction_abstention", n - given.sum(), n, axes, better="lower"))
     require_values(found, wanted, path.name)
+
+
+def certificate_table(path: Path) -> Table:
+    """The table of certificates, a row an image; raises UserError for another table."""
+    return _table(path, COUNTS)
 
 
 def _table(path: Path, columns: Sequence[str]) -> Table:
