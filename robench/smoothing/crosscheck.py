@@ -30,6 +30,9 @@ VOTES = 20_000
 """... by fresh votes, at most so many."""
 LOOKED = 1_000
 """Votes at most behind each question that the search asks on its way."""
+SAMPLES = 2
+"""Evaluations of the twin, itself a mean over noisy copies, at each gradient. On digits 8 broke no
+more certificates of an unsound certifier (18 of 50, against 17) in three times the time."""
 RANKED = 200
 """Fresh votes that say which certificates reach furthest."""
 
@@ -61,7 +64,9 @@ def nearest(
 
     At most so many of those with a radius above 0, the one that reaches furthest first: by its
     radius minus s * Phi^-1 of the label's share of `RANKED` votes, which is where the label of a
-    half-space ends. A sound certificate ends before that, one that claims too much beyond.
+    half-space ends. A sound certificate ends before that, one that claims too much beyond. On
+    digits, of a plug-in estimate by 30 votes, attacks broke 18 of the 50 that come first so, and 3
+    of the 50 with the smallest radius.
     """
     from scipy import special
 
@@ -95,7 +100,7 @@ def attack(
         return []
     images, target = torch.from_numpy(pixels).float() / 255, torch.from_numpy(labels)
     radii = torch.from_numpy(radius2).double().sqrt().float() / 255
-    search, device = StrongestSearch(budget=budget), module_device(twin)
+    search, device = StrongestSearch(budget=budget, samples=SAMPLES), module_device(twin)
     candidates = search.run(
         _target(deployed, twin),
         images.to(device),
