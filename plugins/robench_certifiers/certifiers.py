@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import robench
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from robench.smoothing import Certificates, VoteSource
-
-RADII = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,11 @@ class _Smoothing(robench.Certifier):
     def rule(self) -> Any:
         """The certifier of `robench.smoothing` that has these options."""
 
-    def certify(self, votes: VoteSource, images: NDArray[np.int64]) -> Certificates:
-        """Certify images, integers only."""
-        certificates: Certificates = self.rule().certify(votes, images)
+    def certify(
+        self, votes: VoteSource, images: NDArray[np.int64], radii: Sequence[float]
+    ) -> Certificates:
+        """Certify images at these radii, integers only."""
+        certificates: Certificates = self.rule().certify(votes, images, radii)
         return certificates
 
 
@@ -62,8 +64,6 @@ class Sequential(_Smoothing):
 
     n2: int = 10_000
     """Draws that are counted, at most; the papers' budget is 100,000."""
-    radii: list[float] = field(default_factory=RADII.copy)
-    """L2 radii in [0,1] pixels, increasing."""
 
     def rule(self) -> Any:
         """See robench.smoothing.Sequential."""
@@ -78,8 +78,6 @@ class Adaptive(_Smoothing):
 
     stages: list[int] = field(default_factory=lambda: [1_000, 10_000, 100_000])
     """Draws of each stage, increasing."""
-    radii: list[float] = field(default_factory=RADII.copy)
-    """L2 radii in [0,1] pixels, increasing: when to stop."""
 
     def rule(self) -> Any:
         """See robench.smoothing.Adaptive."""

@@ -57,7 +57,7 @@ class Certified(robench.Metric):
         Raises CertificateViolated when `attack` refutes them.
         """
         chosen = choose(evidence, self.images, self.every)
-        certificates, seconds, about = _certify(evidence, chosen)
+        certificates, seconds, about = _certify(evidence, chosen, self.radii)
         evidence.tables["certificates"] = _table(chosen, certificates, seconds, about["alpha"])
         yield from self._values(certificates, chosen.labels, about)
         if self.attack:
@@ -161,7 +161,7 @@ def _table(
 
 
 def _certify(
-    evidence: robench.Evidence, chosen: Chosen
+    evidence: robench.Evidence, chosen: Chosen, radii: list[float]
 ) -> tuple[Certificates, list[float], dict[str, Any]]:
     """Certificates, seconds of each image, and what they hold under."""
     import numpy as np
@@ -174,7 +174,7 @@ def _certify(
     with robench.progress("certify", len(rows)) as advance:
         for chunk in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
             start = time.perf_counter()
-            parts.append(certifier.certify(source, chunk))
+            parts.append(certifier.certify(source, chunk, radii))
             each = (time.perf_counter() - start) / len(chunk)
             seconds += [each] * len(chunk)
             advance(len(chunk))
@@ -190,4 +190,6 @@ def _certify(
         "law": noise.law,
         "exact": chosen.deployed.exact,
     }
-    return Certificates(**joined, selection=parts[0].selection), seconds, about
+    first = parts[0]
+    found = Certificates(**joined, selection=first.selection, radii=first.radii)
+    return found, seconds, about
