@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import robench
 
@@ -62,6 +62,8 @@ class Cohen(_Smoothing):
 class Sequential(_Smoothing):
     """An anytime-valid test: as few draws as each image needs to meet a list of radii."""
 
+    version: ClassVar[str] = "2"
+
     n2: int = 10_000
     """Draws that are counted, at most; the papers' budget is 100,000."""
 
@@ -75,6 +77,8 @@ class Sequential(_Smoothing):
 @dataclass(frozen=True, kw_only=True)
 class Adaptive(_Smoothing):
     """Stages of fresh draws with a Bonferroni correction (Horvath et al., ICLR 2022)."""
+
+    version: ClassVar[str] = "2"
 
     stages: list[int] = field(default_factory=lambda: [1_000, 10_000, 100_000])
     """Draws of each stage, increasing."""

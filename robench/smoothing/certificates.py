@@ -65,7 +65,6 @@ def write_tsv(
     index: ArrayLike,
     labels: ArrayLike,
     seconds: ArrayLike,
-    p_lower: ArrayLike,
     seed: int,
 ) -> None:
     """Write rows as `certify.py` of Cohen et al. does, with columns for checking after theirs.
@@ -73,14 +72,14 @@ def write_tsv(
     Radii are in [0,1] units with three significant digits rounded down (the original rounds to
     nearest, which may overstate); radius2, exact, is in squared 8-bit units.
     """
-    lines = ["idx\tlabel\tpredict\tradius\tcorrect\ttime\tradius2\thits\tdraws\tp_lower\tseed"]
+    lines = ["idx\tlabel\tpredict\tradius\tcorrect\ttime\tradius2\thits\tdraws\tseed"]
     c = certificates
-    columns = (index, labels, seconds, p_lower, c.prediction, c.radius2, c.hits, c.draws)
-    for i, label, took, p, guess, squared, hits, draws in zip(
+    columns = (index, labels, seconds, c.prediction, c.radius2, c.hits, c.draws)
+    for i, label, took, guess, squared, hits, draws in zip(
         *(np.asarray(column).tolist() for column in columns), strict=True
     ):
         head = f"{i}\t{label}\t{guess}\t{_down(squared)}\t{int(guess == label)}"
-        tail = f"{timedelta(seconds=took)}\t{squared}\t{hits}\t{draws}\t{p:.12g}\t{seed}"
+        tail = f"{timedelta(seconds=took)}\t{squared}\t{hits}\t{draws}\t{seed}"
         lines.append(f"{head}\t{tail}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
