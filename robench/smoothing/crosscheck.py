@@ -123,9 +123,8 @@ def judged(
     seed: int,
 ) -> list[Hit]:
     """The hits among changed images, by votes under the noise of `seed`; to abstain is no hit."""
-    now, counts = decide_early(
-        deployed.votes(found, seed), np.arange(len(found)), VOTES, CONFIDENCE
-    )
+    source, positions = deployed.votes(found, seed), np.arange(len(found))
+    now, counts = decide_early(source, positions, VOTES, CONFIDENCE)
     lengths = squared(found, pixels)
     return [
         Hit(

@@ -34,9 +34,7 @@ def sentence(
     certifier: str, attacked: int, certificates: int, alpha: float, images: Sequence[int]
 ) -> str:
     """What attacking certificates found; `images` are those whose certificate broke."""
-    of = (
-        f"{attacked} of {certificates} certificates by {certifier} were attacked inside their balls"
-    )
+    of = f"{attacked} of {certificates} certificates by {certifier} were attacked in their balls"
     if not images:
         return f"{of}; none broke"
     named = ", ".join(map(str, images[:NAMED])) + (", ..." if len(images) > NAMED else "")
@@ -83,9 +81,8 @@ def check_attacked(record: Record, folder: Path) -> Iterator[str]:
     if len(set(images)) != len(images) or len(images) > attacked or not set(images) <= set(rows):
         raise UserError("expected broken certificates of certified images, each once")
     for broken in audit.broken:
-        _check_broken(
-            broken, *(int(table[c][rows[broken.image]]) for c in ("prediction", "radius2"))
-        )
+        row = rows[broken.image]
+        _check_broken(broken, int(table["prediction"][row]), int(table["radius2"][row]))
     if audit.broken and not (folder / EXAMPLES).is_file():
         yield "broken certificates: no examples"
 
