@@ -163,6 +163,52 @@ class Audit(Frozen):
     """What it took when it was made, on all images; None in older records."""
 
 
+class BrokenCertificate(Frozen):
+    """A change inside a certified ball after which the smoothed model surely gives another label.
+
+    Its example stands among the record's, under the name `certificates`, in the same order.
+    """
+
+    image: int = Field(ge=0)
+    """The image's number in the test set."""
+    label: int
+    """The label that was certified."""
+    found: int
+    """The label of most votes after the change."""
+    radius2: int
+    """The certified squared radius, in squared 8-bit units."""
+    length2: int = Field(ge=0)
+    """The change's squared length, in squared 8-bit units: at most `radius2`."""
+    votes: int = Field(ge=0)
+    """Fresh votes for `found`."""
+    draws: int = Field(ge=1)
+    """Fresh votes in all."""
+
+
+class CertificateAudit(Frozen):
+    """The certificates of a run, attacked inside their own balls by the audit's strongest search.
+
+    More broken ones than `allowed` refute the certifier: none of its certificates stands.
+    """
+
+    certifier: str
+    alpha: float
+    """Probability with which each certificate may be false, as the certifier states it."""
+    certificates: int = Field(ge=0)
+    """Certificates with a radius above 0."""
+    attacked: int = Field(ge=0)
+    """How many of them were attacked."""
+    allowed: int = Field(ge=0)
+    """False ones among all certificates that chance explains, but for one time in a million."""
+    broken: tuple[BrokenCertificate, ...] = ()
+    sentence: str
+
+    @property
+    def refuted(self) -> bool:
+        """Whether more certificates are false than chance explains."""
+        return len(self.broken) > self.allowed
+
+
 class TwinAgreement(Frozen):
     """How well the differentiable twin computes the deployed function, before defenses wrap it."""
 
@@ -218,6 +264,8 @@ class Record(Frozen):
     rows: tuple[AttackRow, ...]
     agreement: TwinAgreement
     audit: tuple[Audit, ...] = ()
+    certificates: CertificateAudit | None = None
+    """None where nothing was certified or audited, and in older records."""
     notes: dict[str, Any] = Field(default_factory=dict)
     """What the training reported: margins of every round, for instance."""
     bits: int | None = Field(None, ge=1, le=64)

@@ -20,8 +20,8 @@ SUBPIXEL = 255
 def check_plan(config: RunConfig) -> None:
     """Refuse what the configuration alone shows to have no answer; raises ConfigError.
 
-    That is what changes its protocol, a threat that allows no change or every change, a norm that an attack has not, and
-    votes of a system that nobody smooths.
+    That is what its protocol fixes and it changes, a threat that allows no change or every change,
+    a norm that an attack has not, and votes of a system that nobody smooths.
     """
     require_protocol(config)
     for where, norm, size in _asked(config):
