@@ -33,6 +33,7 @@ from robench.records.weaker import weaker
 from robench.run import attacks, keys
 from robench.run.audits import audits
 from robench.run.cache import Cache
+from robench.run.certificates import attack_certificates
 from robench.run.config import Places, RunConfig, require_protocol
 from robench.run.evidence import RunEvidence
 from robench.run.plan import check_threats
@@ -81,6 +82,7 @@ def run(
         rows=rows,
         agreement=steps.agreement,
         audit=audit,
+        certificates=attack_certificates(evidence),
         notes=steps.notes,
         bits=steps.compressor.bits,
         queries_only=_queries_only(config),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from robench.base.errors import ConfigError
 from robench.core.threat import parse_eps
 from robench.plugin.components import Defense
+from robench.run.config import RunConfig, require_protocol
 
 if TYPE_CHECKING:
-    from robench.run.config import RunConfig
     from robench.run.stages import Stages
 
 SUBPIXEL = 255
@@ -20,9 +20,10 @@ SUBPIXEL = 255
 def check_plan(config: RunConfig) -> None:
     """Refuse what the configuration alone shows to have no answer; raises ConfigError.
 
-    That is a threat that allows no change or every change, a norm that an attack has not, and
-    votes of a system that nobody smooths.
+    That is what its protocol fixes and it changes, a threat that allows no change or every change,
+    a norm that an attack has not, and votes of a system that nobody smooths.
     """
+    require_protocol(config)
     for where, norm, size in _asked(config):
         if size == 0:
             raise ConfigError(

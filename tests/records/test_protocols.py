@@ -208,7 +208,7 @@ def test_a_record_that_breaks_the_protocol_it_names_contradicts_itself(tmp_path:
         inspect(tmp_path)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["digits_l2", "cifar10_linf", "cifar10_certified_l2"])
 def test_the_command_names_the_protocol_and_nothing_that_it_fixes(name: str) -> None:
     found = again(record_of(config_of(protocols.get(name), seed=3)))
     assert found.command is not None, found.reason
