@@ -122,7 +122,7 @@ def made(
         values.append(share("audited_accuracy", right.sum(), len(at), {"norm": norm, "eps": eps}))
         about = {"level": "quick", "n": len(at), "verdict": "pass"}
         said.append({"norm": norm, "eps": eps, **about})
-    if audits and given.pop("table", True):
+    if given.pop("table", True) and audits:
         audit_file(folder, answers, audits)
     if certified is not None:
         certificates_file(folder, certified, round((RADIUS * 255) ** 2) + 1)
@@ -139,7 +139,7 @@ def made(
     return claim(answers, folder=folder, protocol=under, values=values, audit=said, **given)
 
 
-bits = st.lists(st.booleans(), min_size=N, max_size=N).map(np.array)
+bits = st.integers(0, 2**N - 1).map(lambda number: (number >> np.arange(N)) % 2 == 1)
 PARTS = (np.arange(N), np.arange(0, N, 2))
 """All images, and those that an older audit looked at."""
 
@@ -201,17 +201,22 @@ def test_order_by_headline_is_the_printed_rank_and_no_order_of_records_matters(
         assert order == sorted(order, key=lambda rank: rank or 0)
         assert [row.score for row in ranked] == sorted((r.score for r in ranked), reverse=True)
         assert not any(row.proof.refuted for row in ranked if row.radius is not None)
+    audits = [audit for one in given for audit in one["audits"].values()]
+    whole = all(one["table"] for one in given) and all(len(at) == N for at, _ in audits)
     for row in site.rows:
-        _never_above(row)
+        _never_above(row, whole)
     for again in (claims[::-1], claims[1:] + claims[:1]):
         assert printed(make_site(rows_of(again), [])) == printed(site)
 
 
-def _never_above(row: BoardRow) -> None:
+def _never_above(row: BoardRow, whole: bool) -> None:
     """A headline is below every number of its threat that speaks of all images."""
+    known = {"worst_case_accuracy", "robust_accuracy"}
+    # Without its table nobody knows which images an audit broke, and with an older one few.
+    if whole:
+        known.add("audited_accuracy")
     for column, its in row.cells.items():
-        known = {"worst_case_accuracy", "robust_accuracy"}
-        if column.metric in known or (column.metric == "audited_accuracy" and not row.subset):
+        if column.metric in known:
             assert cell(row, "robust", *_at(column)).value <= its.value + 1e-12
     if row.threat and row.radius is None and row.right:
         assert cell(row, "robust", row.threat.norm, row.threat.eps).value == row.score

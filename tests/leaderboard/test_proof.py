@@ -246,7 +246,7 @@ def test_verified_examples_bring_the_row_down_to_the_worst_case() -> None:
     worst = record.find("worst_case_accuracy", norm="linf", eps=0.1)
     assert worst is not None
     assert (worst.value, worst.n) == (17 / 40, 40)
-    assert row.counts == (17, 40)
+    assert row.score == 17 / 40
     assert [broken_by(b) for b in row.proof.breaks] == ["broken by A <i>: −7.5 points"]
     attacked = record.find("robust_accuracy", attack="pgd")
     assert attacked is not None
@@ -269,7 +269,7 @@ def test_examples_that_nobody_verified_move_nothing() -> None:
     one = replace(one, challenges=(BROKEN,))
     assert challenged(one)[0] is one.record
     row, *_ = make_row("aaaaaaaa", settle([one])[0], [], [])
-    assert row.counts == (20, 40)
+    assert row.score == 20 / 40
     assert row.proof.notes == ("challenged, not verified, by A <i>: −7.5 points",)
 
 
