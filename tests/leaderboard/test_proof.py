@@ -85,7 +85,7 @@ def test_an_attestation_marks_its_row_everywhere(copy: Path, tmp_path: Path) -> 
     assert "&lt;b&gt;no time" in page
     assert f"robench verify {name}" in page
     table = (tmp_path / "page/data/table.js").read_text()
-    assert re.search(rf'\["{name}".*"verified",\[\]', table)
+    assert re.search(rf'\["{name}".*"verified","[a-z_]+",\[', table)
     values = pd.read_csv(tmp_path / "page/data/values.csv")
     assert set(values[values.record == name].level) == {"verified"}
     flat = pd.DataFrame(json.loads((tmp_path / "page/data/values.json").read_text()))
@@ -246,7 +246,7 @@ def test_verified_examples_bring_the_row_down_to_the_worst_case() -> None:
     worst = record.find("worst_case_accuracy", norm="linf", eps=0.1)
     assert worst is not None
     assert (worst.value, worst.n) == (17 / 40, 40)
-    assert row.counts == (17, 40)
+    assert row.score == 17 / 40
     assert [broken_by(b) for b in row.proof.breaks] == ["broken by A <i>: −7.5 points"]
     attacked = record.find("robust_accuracy", attack="pgd")
     assert attacked is not None
@@ -269,7 +269,7 @@ def test_examples_that_nobody_verified_move_nothing() -> None:
     one = replace(one, challenges=(BROKEN,))
     assert challenged(one)[0] is one.record
     row, *_ = make_row("aaaaaaaa", settle([one])[0], [], [])
-    assert row.counts == (20, 40)
+    assert row.score == 20 / 40
     assert row.proof.notes == ("challenged, not verified, by A <i>: −7.5 points",)
 
 
@@ -314,8 +314,8 @@ def test_a_challenge_stands_on_the_page_and_in_every_number(
     monkeypatch.setattr(claims, "read_challenges", lambda at: [one] if at == folder else [])
     site = build([copy], tmp_path / "page", copy.parent / "verified")
     row = next(r for r in site.rows if r.id == name)
-    assert row.audited is not None
-    assert row.audited[0] == 0
+    assert row.score == 0
+    assert row.word == "broken"
     page = (tmp_path / "page/rows" / name / "index.html").read_text()
     assert "broken by A &lt;i&gt;" in page
     values = pd.read_csv(tmp_path / "page/data/values.csv")
@@ -400,10 +400,10 @@ def test_a_record_that_fails_beside_its_twin_costs_itself_alone(
     (twin / "notes.txt").write_text("other content")
     works = gather.settle
 
-    def fails(given: Any, shared: Any = ()) -> Any:
+    def fails(given: Any) -> Any:
         if len(given) > 1 and any(one.folder == twin for one in given):
             raise RuntimeError("nobody foresaw this")
-        return works(given, shared)
+        return works(given)
 
     monkeypatch.setattr(gather, "settle", fails)
     site = build([copy], tmp_path / "page")

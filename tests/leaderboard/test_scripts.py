@@ -13,7 +13,7 @@ import pytest
 
 from robench.base.paths import shipped
 from robench.base.stats import mcnemar, paired, wilson
-from robench.leaderboard.table.formats import BADGES, LEVEL_MARKS, SCALE, number
+from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, WORDS, number
 from robench.leaderboard.write.tabledata import FIELDS, TABLE
 
 NODE = shutil.which("node")
@@ -75,7 +75,7 @@ def test_fields_stand_where_python_puts_them(answers: Any, page: Path) -> None:
     assert answers["at"] == {name: place for place, name in enumerate(FIELDS)}
     text = (page / TABLE).read_text(encoding="utf-8").partition("robench.table = ")[2]
     table = json.loads(text.rstrip().rstrip(";"))
-    assert table["badges"] == {name: list(words) for name, words in BADGES.items()}
+    assert table["words"] == {name: list(words) for name, words in WORDS.items()}
     assert table["levels"] == {name: list(words) for name, words in LEVEL_MARKS.items()}
     assert table["scale"] == SCALE
     assert {len(row) for row in table["rows"]} == {len(FIELDS)}
