@@ -37,7 +37,7 @@ def cdf_at_high_precision(noise: Noise, bound: int) -> list:
 
 
 @pytest.mark.parametrize("law", INTEGER_LAWS)
-@pytest.mark.parametrize("sigma", SIGMAS[:3])
+@pytest.mark.parametrize("sigma", ["0.0001", "0.001", *SIGMAS[:3]])
 def test_every_table_entry_is_the_floor_at_high_precision(law, sigma):
     noise = Noise(sigma=sigma, law=law)
     table = noise_table(noise)
