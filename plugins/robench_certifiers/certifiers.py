@@ -64,8 +64,8 @@ class Sequential(_Smoothing):
 
     version: ClassVar[str] = "2"
 
-    n2: int = 10_000
-    """Draws that are counted, at most; the papers' budget is 100,000."""
+    n2: int = 100_000
+    """Draws that are counted, at most; an image stops once its next radius is out of reach."""
 
     def rule(self) -> Any:
         """See robench.smoothing.Sequential."""

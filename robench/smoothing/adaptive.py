@@ -55,8 +55,8 @@ class Adaptive:
     def certify(self, source: VoteSource, images: Counts, radii: Sequence[float]) -> Certificates:
         """Certify images (positions in the source) at these radii, integers only.
 
-        `radii` in [0,1] units, increasing from 0 or above. `hits` and `draws` are those of each
-        image's last stage.
+        `radii` in [0,1] units, increasing from 0 or above. `hits` and `draws` are those of the
+        stage that certified; of an image without certificate, of its last one.
         """
         grid = thresholds.grid(radii)[1:]
         chosen = source.votes(images, 0, self.n1).argmax(1)
@@ -66,8 +66,9 @@ class Adaptive:
             counts = source.votes(images[running], seen, stage.draws)
             seen += stage.draws
             now = counts[np.arange(len(running)), chosen[running]]
-            hits[running], draws[running] = now, stage.draws
-            radius2[running] = np.maximum(radius2[running], stage.table[now])
+            best = (stage.table[now] > radius2[running]) | (radius2[running] == ABSTAIN)
+            hits[running[best]], draws[running[best]] = now[best], stage.draws
+            radius2[running[best]] = stage.table[now[best]]
             met = np.searchsorted(grid, radius2[running], side="right")
             following = np.minimum(met, len(grid) - 1)
             running = running[(met < len(grid)) & (now >= stage.give_up[following])]

@@ -66,14 +66,7 @@ def _most(
             draws == rule.n2, _fixed(noise, hits, draws, rule.alpha / 2, rule.radius), ABSTAIN
         )
         return np.maximum(last, _climbed(rule, noise, hits, draws, radii))
-    share = rule.alpha / len(rule.stages)
-    found = _fixed(noise, hits, draws, share, rule.radius)
-    for stage in rule.stages:
-        # The votes of an earlier stage are not kept, so it may have had them all.
-        full = np.array([stage], dtype=np.int64)
-        best = _fixed(noise, full, full, share, rule.radius)[0]
-        found = np.where(draws > stage, np.maximum(found, best), found)
-    return found
+    return _fixed(noise, hits, draws, rule.alpha / len(rule.stages), rule.radius)
 
 
 def _fixed(noise: Noise, hits: Counts, draws: Counts, alpha: float, kind: str) -> Counts:

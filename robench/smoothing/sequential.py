@@ -39,12 +39,14 @@ class Sequential:
     """Certify a list of radii with as few draws as each image needs, at confidence 1 - alpha.
 
     Half of alpha goes to an e-process (Jeffreys' mixture, Ville's inequality; radii in order, so
-    no union bound), half to Clopper-Pearson at `n2` draws, used only by images that get there: the
-    papers' budget is 100,000. Raises UserError when the first positive radius is out of reach.
+    no union bound), half to Clopper-Pearson at `n2` draws, used only by images that get there. Both
+    hold under any rule of stopping, so that an image stops as soon as its next radius is probably
+    out of reach of `n2` draws, the papers' budget. Raises UserError when the first positive radius
+    is out of reach.
     """
 
     n1: int = 100
-    n2: int = 10_000
+    n2: int = 100_000
     alpha: float = 0.001
     radius: str = "exact"
 

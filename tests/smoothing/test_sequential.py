@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +13,7 @@ from robench.smoothing.adaptive import Adaptive
 from robench.smoothing.cohen import Cohen
 from robench.smoothing.noise import Noise
 from robench.smoothing.radius import ABSTAIN, radius_table
-from robench.smoothing.sequential import Sequential
+from robench.smoothing.sequential import Sequential, _run
 from tests.smoothing.smoothing_toys import BernoulliVotes
 
 NOISE = Noise(sigma="0.25")
@@ -51,8 +51,8 @@ def test_type_one_error_of_adaptive(radius):
 @pytest.mark.parametrize(
     ("certifier", "radii", "gain"),
     [
-        (Sequential(n2=100_000), RADII_GRID, 5),
-        (Sequential(n2=100_000), (0.5,), 20),
+        (Sequential(), RADII_GRID, 5),
+        (Sequential(), (0.5,), 20),
         (Adaptive(), RADII_GRID, 3),
     ],
 )
@@ -140,8 +140,8 @@ def test_the_tables_are_made_once():
     assert make(NOISE, 7, (0.1,)) is make(NOISE, 7, [0.1])
 
 
-def test_the_usual_budget_is_the_papers_tenth():
-    assert Sequential() == Sequential(n1=100, n2=10_000, alpha=0.001, radius="exact")
+def test_the_usual_budget_is_the_papers():
+    assert Sequential() == Sequential(n1=100, n2=100_000, alpha=0.001, radius="exact")
 
 
 @pytest.mark.parametrize("options", [{"n1": 0}, {"n2": 0}, {"alpha": 0.5}, {"radius": "wide"}])
@@ -225,3 +225,29 @@ def test_stages_must_increase():
 def test_options_are_hashable_whatever_the_config_gave():
     assert hash(Adaptive(stages=[100, 1000])) == hash(Adaptive(stages=(100, 1000)))
     assert Fraction(Sequential().alpha).limit_denominator(1000) == Fraction(1, 1000)
+
+
+def test_giving_up_takes_radius_never_gives_any():
+    """Of the same draws, an image that gives up is certified no farther than one that does not."""
+    p, radii = np.linspace(0.5, 1, 200), (0.0, 0.25, 0.5, 0.75)
+    certifier, images = Sequential(n2=20_000), np.arange(200)
+    found = certifier.certify(BernoulliVotes(p, NOISE), images, radii)
+    patient = replace(certifier.plan(NOISE, 1, radii), give_up=np.zeros((4, 1000), dtype=np.int64))
+    none = np.zeros(200, dtype=np.int64)
+    hits, draws, steps = _run(patient, BernoulliVotes(p, NOISE), images, none, certifier.n1)
+    same = found.prediction == 0
+    assert (found.radius2 <= np.maximum(patient.grid[steps], patient.final[hits]))[same].all()
+    assert found.draws[same].sum() < 0.7 * draws[same].sum()
+
+
+def test_adaptive_keeps_the_votes_of_the_stage_that_certified():
+    """No later stage speaks for a radius that it did not certify."""
+    certifier, radii = Adaptive(stages=(100, 1000, 3000), alpha=0.05), (0.0, 0.25, 0.5, 0.6)
+    found = certifier.certify(
+        BernoulliVotes(np.linspace(0.4, 1, 300), NOISE), np.arange(300), radii
+    )
+    for stage in certifier.plan(NOISE, 1, radii):
+        here = found.draws == stage.draws
+        assert np.array_equal(found.radius2[here], stage.table[found.hits[here]])
+    counts = np.unique(found.draws, return_counts=True)[1]
+    assert len(counts) == 3

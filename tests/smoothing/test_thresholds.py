@@ -135,7 +135,7 @@ def hits_for_hope(look: int, last: int, fresh: bool, needed: int) -> int:
     """The definition: the least count whose upper bound leaves `needed` of `last` in reach."""
     for hits in range(look + 1):
         test = stats.binomtest(hits, look, alternative="less")
-        upper = test.proportion_ci(0.999, method="exact").high
+        upper = test.proportion_ci(0.95, method="exact").high
         reach = math.floor(last * upper) if fresh else hits + math.floor((last - look) * upper)
         if reach >= needed:
             return hits
