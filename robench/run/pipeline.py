@@ -61,7 +61,7 @@ def run(
     places.require_writable()
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache), kept)
-    _ = steps.subset  # images that are not there are said before the training
+    _ = steps.subset  # drawn before the training: other images than its protocol names end the run
     check_threats(steps)
     evidence, rows = attack_all(steps)
     values = measure(evidence)
