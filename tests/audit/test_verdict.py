@@ -11,7 +11,6 @@ from robench.audit.verdict import (
     BENT,
     FRACTURED,
     MATERIAL,
-    MOSTLY,
     MUCH,
     SIGNS,
     STALLED,
@@ -24,7 +23,7 @@ from robench.audit.verdict import (
     share_finding,
     sound,
 )
-from robench.base.stats import paired, wilson
+from robench.base.stats import Paired, paired, wilson
 from robench.core.record import Finding, Verdict
 from robench.core.sentences import ACQUITTED, SENTENCES
 
@@ -145,13 +144,12 @@ def test_more_right_under_attack_than_clean_fails(attacked: int, verdict: Verdic
     assert told.sentence == f"accuracy under pgd is {attacked - 55:+}.0 points against clean"
 
 
-def _ends(pair: object) -> tuple[float, float, float]:
-    return pair.difference, pair.low, pair.high  # type: ignore[attr-defined]
+def _ends(pair: Paired) -> tuple[float, float, float]:
+    return pair.difference, pair.low, pair.high
 
 
 def test_no_difference_at_all_passes() -> None:
-    clean = np.ones(50, dtype=bool)
-    assert above_clean("pgd", paired(clean, clean)).verdict == "pass"
+    assert above_clean("pgd", Paired(0.0, 0.0, 0.0, 1.0, 0, 0, 50)).verdict == "pass"
 
 
 # -- all together ----------------------------------------------------------------------------------
@@ -175,12 +173,12 @@ def test_gradients_are_sound_until_a_sign_speaks_against_them(check: str) -> Non
 
 @pytest.mark.parametrize("check", sorted(WEAK))
 def test_what_beats_an_attack_speaks_against_no_sound_gradient(check: str) -> None:
-    fine, weak = finding(FRACTURED), finding(check, "fail", 0.4)
-    assert sound([fine, weak])
-    (_, told) = settled([fine, weak])
-    assert (told.verdict, told.threshold, told.value) == ("pass", 1.0, 0.4)
-    assert told.sentence == "it" + ACQUITTED
-    passed = finding(check, "pass", 0.4)
+    fine, passed = finding(FRACTURED), finding(check, "pass", 0.4)
+    for weak in (finding(check, "suspect", 0.4), finding(check, "fail", 0.4)):
+        assert sound([fine, weak])
+        (_, told) = settled([fine, weak])
+        assert (told.verdict, told.threshold, told.value) == ("pass", 1.0, 0.4)
+        assert told.sentence == "it" + ACQUITTED
     assert settled([fine, passed]) == (fine, passed)
     assert settled([weak]) == (weak,)
 
@@ -192,7 +190,7 @@ def test_what_is_neither_stays_as_it_is(check: str) -> None:
 
 
 def test_every_comparison_with_differences_must_predict() -> None:
-    mostly, hardly = finding(FRACTURED, value=MOSTLY), finding(FRACTURED, value=MOSTLY + 0.01)
+    mostly, hardly = finding(FRACTURED, value=0.25), finding(FRACTURED, value=0.26)
     assert predicting([mostly, finding("noise", value=1.0)])
     assert not predicting([mostly, hardly])
     assert not predicting([mostly, finding(FRACTURED, value=None)])

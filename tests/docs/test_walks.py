@@ -90,15 +90,22 @@ def audited(tree: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_a_new_check_runs_after_the_two_steps(tmp_path: Path) -> None:
-    module, table, test = steps("add-a-check.md")
+def test_a_new_check_runs_after_the_three_steps(tmp_path: Path) -> None:
+    module, table, said, test = steps("add-a-check.md")
     assert (module, table) == (NEW, {"robench/audit/checks/__init__.py"})
     assert test == {"tests/audit/test_checks.py"}
     shutil.copytree(
         ROOT / "robench", tmp_path / "robench", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (code,) = [b for b in blocks(DOCS / "contributing/add-a-check.md") if b.language == "python"]
+    code, words = [
+        b for b in blocks(DOCS / "contributing/add-a-check.md") if b.language == "python"
+    ]
     (tmp_path / module.pop()).write_text(code.text)
+    sentences = tmp_path / said.pop()
+    text = sentences.read_text()
+    line = "SENTENCES: dict[str, tuple[str, ...]] = {\n"
+    assert text.count(line) == 1
+    sentences.write_text(text.replace(line, line + words.text))
     levels = tmp_path / table.pop()
     text = levels.read_text()
     line = "from robench.audit.checks.agreement import Agreement\n"

@@ -186,6 +186,10 @@ def perfect(forgery: Forgery) -> None:
         for name in ("clean", "rows", "held"):
             forgery.audit[name] = clean[forgery.audit.position.to_numpy()]
     for audit in forgery.record["audit"]:
-        for finding in audit["findings"]:
+        own = [one for one in audit["findings"] if one["check"] in ("noise", "above_clean")]
+        for finding in own:
             finding |= {"value": 0.0, "low": 0.0, "high": 0.0, "threshold": 0.0, "verdict": "pass"}
+            if finding["check"] == "noise":
+                finding["sentence"] = sentence("noise", 0.0, finding["n"])
+        audit["findings"] = own
     forgery.agree()

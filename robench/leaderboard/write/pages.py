@@ -12,6 +12,7 @@ import markupsafe
 
 from robench.base.paths import shipped
 from robench.base.text import one_line, visible
+from robench.core.sentences import spoken
 from robench.leaderboard.table import formats
 from robench.leaderboard.table.proof import broken_by, spread
 
@@ -36,6 +37,7 @@ def environment() -> jinja2.Environment:
         breakable=breakable,
         broken_by=broken_by,
         one_line=one_line,
+        spoken=spoken,
         spread=spread,
     )
     found.globals.update(words=formats.WORDS, verdicts=formats.VERDICTS, levels=formats.LEVEL_MARKS)

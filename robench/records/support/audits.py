@@ -89,10 +89,11 @@ def _check_audit(record: Record, audit: Audit, outcomes: Outcomes) -> None:
         raise UserError(f"expected findings in {name}, got none")
     for finding in audit.findings:
         _check_finding(finding, name)
-        _check_sentence(record, finding, name)
     if audit.verdict != worst(finding.verdict for finding in audit.findings):
         raise UserError(f"expected the gravest of its findings in {name}, got {audit.verdict}")
     _check_above_clean(record, audit, outcomes, name)
+    for finding in audit.findings:
+        _check_sentence(record, finding, name)
 
 
 def _check_finding(finding: Finding, name: str) -> None:
