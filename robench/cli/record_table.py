@@ -73,7 +73,10 @@ def title(record: Record) -> str:
     """One line that names the evaluated model."""
     chosen = {kind: "+".join(record.config[kind]) for kind in ("model", "defense", "compressor")}
     parts = " ".join(f"{kind}={name}" for kind, name in chosen.items())
-    return f"{record.data.name}, {record.data.images} test images: {parts}, seed {record.seed}"
+    named = record.config.get("protocol")
+    under = f", protocol {named['name']} version {named['version']}" if named else ""
+    judged = f"{record.data.name}, {record.data.images} test images"
+    return f"{judged}: {parts}, seed {record.seed}{under}"
 
 
 def warnings(record: Record) -> list[str]:
