@@ -10,7 +10,7 @@ import numpy as np
 from rich.text import Text
 
 from robench.base.stats import newcombe_unpaired
-from robench.base.text import visible
+from robench.base.text import one_line, visible
 from robench.cli.terminal import Shown, console, join, print_line, print_text, styled, table
 from robench.core.outcomes import Outcomes, Score, scores_by_threat
 from robench.core.record import AttackRow, Audit, Axis, Record, Value, share
@@ -18,6 +18,7 @@ from robench.core.sentences import spoken
 from robench.records.compare import budgets
 from robench.records.headline import audit_table, headline
 from robench.records.protocol import NO_ACCESS
+from robench.records.protocols import GROUP
 from robench.records.store import read_outcomes
 from robench.records.support.held import CHECKED
 from robench.records.words import Word, word_of, word_of_row
@@ -74,7 +75,15 @@ def title(record: Record) -> str:
     """One line that names the evaluated model."""
     chosen = {kind: "+".join(record.config[kind]) for kind in ("model", "defense", "compressor")}
     parts = " ".join(f"{kind}={name}" for kind, name in chosen.items())
-    return f"{record.data.name}, {record.data.images} test images: {parts}, seed {record.seed}"
+    named = record.config.get(GROUP)
+    said = (
+        [one_line(named.get(part)) for part in ("name", "version")]
+        if isinstance(named, dict)
+        else []
+    )
+    under = f", protocol {' version '.join(said)}" if said else ""
+    judged = f"{record.data.name}, {record.data.images} test images"
+    return f"{judged}: {parts}, seed {record.seed}{under}"
 
 
 def warnings(record: Record) -> list[str]:

@@ -20,6 +20,7 @@ from robench.plugin.registry import registry
 from robench.records import protocols
 from robench.records.consistent import check_config, inspect
 from robench.records.protocols import Protocol, protocol_of, read, why_open
+from robench.run import compose
 from robench.run.again import again
 from robench.run.cache import Cache
 from robench.run.compose import from_plain
@@ -314,5 +315,14 @@ def test_a_plugins_protocols_stand_beside_ours_and_bad_ones_are_named(
             protocols.get("broken")
         assert main(["plugins", "protocol"]) == 0
         assert "mine" in capsys.readouterr().out
+        # Composed by Hydra as ours are; presets whose names are taken leave the whole package out.
+        (folder / "digits_linf.yaml").unlink()
+        compose.preset_packages.cache_clear()
+        assert main(["run", "protocol=mine", "--dry-run"]) == 0
+        plan = json.loads(capsys.readouterr().out)
+        assert plan["protocol"] == {"name": "mine", "version": 1}
+        assert plan["threat"]["eps"] == [0.2]
+        assert main(["run", "protocol=broken", "--dry-run"]) == 2
     finally:
         protocols._installed.cache_clear()
+        compose.preset_packages.cache_clear()
