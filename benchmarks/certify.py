@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -247,9 +246,9 @@ def replay(
     rows = np.arange(len(truth))
     base = Replay(counts, noise, pixels)
     reference = Cohen(n1=N1, n2=N2).certify(base, rows)
-    for certifier in (Sequential(n1=N1, n2=N2, radii=radii), replace(ADAPTIVE, radii=radii)):
+    for certifier in (Sequential(n1=N1, n2=N2), ADAPTIVE):
         source = Replay(counts, noise, pixels)
-        found = certifier.certify(source, rows)
+        found = certifier.certify(source, rows, radii)
         shares = [
             [metrics.certified_accuracy(rows_of, truth, r) for r in radii]
             for rows_of in (found, reference)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from robench.core.outcomes import Outcomes as Outcomes
     from robench.core.outcomes import RowOutcomes as RowOutcomes
     from robench.core.outcomes import Score as Score
+    from robench.core.outcomes import abstaining_as_right as abstaining_as_right
     from robench.core.outcomes import clean_score as clean_score
     from robench.core.outcomes import scores as scores
     from robench.core.outcomes import worst_cases as worst_cases
@@ -84,7 +85,8 @@ _NAMES = {
     "base.stats": "Z95 wilson",
     "core.data": "Data Split stratified",
     "core.layers": "chosen_layers weight_layers",
-    "core.outcomes": "ABSTAIN Outcomes RowOutcomes Score clean_score scores worst_cases",
+    "core.outcomes": "ABSTAIN Outcomes RowOutcomes Score abstaining_as_right clean_score scores "
+    "worst_cases",
     "core.record": "Audit Axis Finding Record Value share",
     "core.system": "Deployed FloatDeployed System forward module_device",
     "core.threat": "Threat ThreatConfig UsualThreat check_norm parse_eps resolve_eps",

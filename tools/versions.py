@@ -6,7 +6,8 @@
 Versions, not code, decide whether a cached result holds (robench/run/versions.py, and `version` of
 each component). `versions.lock` keeps a digest of the code behind each: of every definition that a
 step or a component reaches through names and imports, and of the C below it. Docstrings, comments,
-annotations, error messages, and where a definition lies do not count.
+annotations, error messages, and where a definition lies do not count. Of a named protocol it keeps
+a digest of all that the protocol fixes; accepting another one under the same version is refused.
 """
 
 from __future__ import annotations
@@ -339,10 +340,24 @@ def locked(root: Path) -> dict[str, dict[str, dict[str, str]]]:
         names[name] = {"version": version, "code": _joined(parts)}
         for path, digests in behind.items():
             files.setdefault(path, set()).update(digests)
+    names = dict(sorted({**names, **protocols(root)}.items()))
     kept = {
         str(p.relative_to(root)): {"code": _joined(sorted(d))} for p, d in sorted(files.items())
     }
     return {"names": names, "files": kept}
+
+
+def protocols(root: Path) -> dict[str, dict[str, str]]:
+    """Every protocol of this checkout: its version, and a digest of all that it fixes."""
+    sys.path[:0] = [str(root), str(root / "plugins")]
+    from robench.base.hashing import digest
+    from robench.records.protocols import read
+
+    found = {}
+    for path in sorted((root / "conf" / "protocol").glob("*.yaml")):
+        one = read(path, "robench")
+        found[f"protocol.{one.name}"] = {"version": str(one.version), "code": digest(one.fixes())}
+    return found
 
 
 def _joined(digests: list[str]) -> str:
@@ -381,11 +396,25 @@ def accept(root: Path, names: list[str]) -> None:
         raise SystemExit(
             f"versions: expected names among {', '.join(sorted(known))}, got {unknown}"
         )
+    if changed := _same_version(now["names"], before["names"], names):
+        raise SystemExit(
+            f"versions: expected a new version of {', '.join(changed)}, which fixes other things "
+            f"now; of a protocol that no record is under yet, take its lines out of {LOCK}"
+        )
     if "all" not in names:
         kept = {n: v for n, v in before["names"].items() if n not in names}
         now["names"] = kept | {n: v for n, v in now["names"].items() if n in names}
         now["names"] = dict(sorted(now["names"].items()))
     path.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+
+
+def _same_version(
+    now: dict[str, dict[str, str]], before: dict[str, dict[str, str]], names: list[str]
+) -> list[str]:
+    """The protocols to accept whose content is another one under the version of the lock."""
+    asked = [name for name in now if name.startswith("protocol.") and {name, "all"} & set(names)]
+    both = [name for name in asked if name in before and now[name] != before[name]]
+    return [name for name in both if now[name]["version"] == before[name]["version"]]
 
 
 def main(arguments: list[str]) -> int:

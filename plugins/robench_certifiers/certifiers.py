@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import robench
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from robench.smoothing import Certificates, VoteSource
-
-RADII = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,11 @@ class _Smoothing(robench.Certifier):
     def rule(self) -> Any:
         """The certifier of `robench.smoothing` that has these options."""
 
-    def certify(self, votes: VoteSource, images: NDArray[np.int64]) -> Certificates:
-        """Certify images, integers only."""
-        certificates: Certificates = self.rule().certify(votes, images)
+    def certify(
+        self, votes: VoteSource, images: NDArray[np.int64], radii: Sequence[float]
+    ) -> Certificates:
+        """Certify images at these radii, integers only."""
+        certificates: Certificates = self.rule().certify(votes, images, radii)
         return certificates
 
 
@@ -60,10 +62,10 @@ class Cohen(_Smoothing):
 class Sequential(_Smoothing):
     """An anytime-valid test: as few draws as each image needs to meet a list of radii."""
 
+    version: ClassVar[str] = "2"
+
     n2: int = 10_000
     """Draws that are counted, at most; the papers' budget is 100,000."""
-    radii: list[float] = field(default_factory=RADII.copy)
-    """L2 radii in [0,1] pixels, increasing."""
 
     def rule(self) -> Any:
         """See robench.smoothing.Sequential."""
@@ -76,10 +78,10 @@ class Sequential(_Smoothing):
 class Adaptive(_Smoothing):
     """Stages of fresh draws with a Bonferroni correction (Horvath et al., ICLR 2022)."""
 
+    version: ClassVar[str] = "2"
+
     stages: list[int] = field(default_factory=lambda: [1_000, 10_000, 100_000])
     """Draws of each stage, increasing."""
-    radii: list[float] = field(default_factory=RADII.copy)
-    """L2 radii in [0,1] pixels, increasing: when to stop."""
 
     def rule(self) -> Any:
         """See robench.smoothing.Adaptive."""

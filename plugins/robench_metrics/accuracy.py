@@ -13,10 +13,12 @@ import robench
 class Accuracy(robench.Metric):
     """Shares of right images with Wilson 95 % intervals."""
 
+    version: ClassVar[str] = "2"
     reads: ClassVar[Literal["outcomes", "deployed", "models"]] = "outcomes"
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
-        """Clean, attacked, robust and worst-case accuracy, and abstentions where there are any."""
+        """Clean, attacked, robust and worst-case accuracy; abstentions where there are any, and the
+        robust and worst-case accuracy with these counted as unbroken."""
         outcomes, budgets = evidence.outcomes, evidence.budgets
         yield _value("clean_accuracy", robench.clean_score(outcomes))
         for score in robench.scores(outcomes, budgets, when_clean_right=False):
@@ -26,6 +28,13 @@ class Accuracy(robench.Metric):
         for score in robench.worst_cases(outcomes, budgets):
             yield _value("worst_case_accuracy", score)
         yield from _abstentions(outcomes)
+        if any((row.prediction == robench.ABSTAIN).any() for row in outcomes.rows):
+            lenient = robench.abstaining_as_right(outcomes)
+            for score in (
+                *robench.scores(lenient, budgets, when_clean_right=True),
+                *robench.worst_cases(lenient, budgets),
+            ):
+                yield _value("unbroken_accuracy", score)
 
 
 def _value(metric: str, score: robench.Score) -> robench.Value:

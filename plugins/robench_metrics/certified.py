@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 import robench
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 CHUNK = 25
 """Images certified together: several share a batch, and progress shows between."""
-CONFIDENCE, VOTES = 1e-9, 20_000
-"""An attacked image counts as hit when Algorithm 2 names another label at this alpha, by votes of
-fresh noise, at most so many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,38 +27,33 @@ class Certified(robench.Metric):
     """Certified accuracy at radii, certified percentage, average radius, abstention."""
 
     reads: ClassVar[Literal["outcomes", "deployed", "models"]] = "deployed"
+    votes: ClassVar[bool] = True
+
+    version: ClassVar[str] = "2"
 
     radii: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75])
-    """L2 radii in [0,1] pixels."""
+    """L2 radii in [0,1] pixels, increasing from 0: what the certifier tests, and what is
+    reported."""
     images: int = 500
     """Images to certify at most."""
     every: Optional[int] = None
     """Certify every n-th image of the whole test set; none given: judged images, evenly spaced."""
-    attack: bool = False
-    """Attack inside every certified ball; the run fails when more certificates break than may."""
-    attack_steps: int = 20
-    """Gradient steps of that attack."""
 
     def __post_init__(self) -> None:
-        robench.require_positive(
-            images=self.images, every=self.every or 1, attack_steps=self.attack_steps
-        )
+        robench.require_positive(images=self.images, every=self.every or 1)
         robench.require(
-            bool(self.radii) and all(0 <= radius < math.inf for radius in self.radii),
-            f"expected finite radii >= 0, got {list(self.radii)}",
+            bool(self.radii)
+            and self.radii[0] == 0
+            and all(a < b < math.inf for a, b in pairwise(self.radii)),
+            f"expected finite radii that increase from 0, got {list(self.radii)}; begin with 0.0",
         )
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
-        """Certify and yield values over all certified points; adds the table `certificates`.
-
-        Raises CertificateViolated when `attack` refutes them.
-        """
+        """Certify and yield values over all certified points; adds the table `certificates`."""
         chosen = choose(evidence, self.images, self.every)
-        certificates, seconds, about = _certify(evidence, chosen)
-        evidence.tables["certificates"] = _table(chosen, certificates, seconds, about["alpha"])
+        certificates, seconds, about = _certify(evidence, chosen, self.radii)
+        evidence.tables["certificates"] = _table(chosen, certificates, seconds)
         yield from self._values(certificates, chosen.labels, about)
-        if self.attack:
-            yield from self._cross_check(evidence, chosen, certificates, about)
 
     def _values(
         self, certificates: Certificates, labels: NDArray[np.int64], about: dict[str, Any]
@@ -73,10 +65,10 @@ class Certified(robench.Metric):
         n = len(labels)
         for radius in self.radii:
             axes = {**about, "radius": radius}
-            right = metrics.certified_correct(certificates, labels, radius).sum()
-            yield robench.share("certified_accuracy", right, n, axes)
-            reached = round(metrics.certified_percentage(certificates, radius) * n)
-            yield robench.share("certified_percentage_at", reached, n, axes)
+            right = metrics.certified_accuracy(certificates, labels, radius)
+            yield _share("certified_accuracy", right, n, axes)
+            reached = metrics.certified_percentage(certificates, radius)
+            yield _share("certified_percentage_at", reached, n, axes)
             printed = metrics.certified_accuracy_eq10(certificates, labels, radius)
             yield robench.Value(
                 metric="certified_accuracy_eq10",
@@ -84,15 +76,18 @@ class Certified(robench.Metric):
                 unit="share",
                 axes=axes,
             )
-        given = round(metrics.certified_percentage(certificates) * n)
-        yield robench.share("certified_percentage", given, n, about)
-        yield robench.share("certificate_abstention", n - given, n, about, better="lower")
+        given, abstained = (
+            metrics.certified_percentage(certificates),
+            metrics.abstention(certificates),
+        )
+        yield _share("certified_percentage", given, n, about)
+        yield _share("certificate_abstention", abstained, n, about, better="lower")
         yield robench.Value(
             metric="average_certified_radius",
             value=metrics.average_certified_radius(certificates, labels),
             n=n,
             unit="[0,1] L2",
-            axes=about,
+            axes=about | _grid(certificates),
         )
         yield robench.Value(
             metric="draws_per_image",
@@ -102,51 +97,28 @@ class Certified(robench.Metric):
             axes=about,
         )
 
-    def _cross_check(
-        self,
-        evidence: robench.Evidence,
-        chosen: Chosen,
-        certificates: Certificates,
-        about: dict[str, Any],
-    ) -> Iterator[robench.Value]:
-        """Attack every certified ball and judge by fresh votes; prints every hit."""
-        import numpy as np
 
-        from robench import smoothing
-
-        seed = robench.derive(chosen.seed, "cross-check")
-        rows, rng = (certificates.radius2 > 0).nonzero()[0], robench.generator(seed)
-        hits = []
-        for part in (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)):
-            images, radius2 = chosen.pixels[part], certificates.radius2[part]
-            labels, twin = certificates.prediction[part], evidence.system.twin
-            found = smoothing.crosscheck.attack_balls(
-                twin, images, labels, radius2, rng, self.attack_steps
-            )
-            source = chosen.deployed.votes(found, seed, chosen.numbers[part])
-            now = smoothing.predict_early(source, np.arange(len(part)), VOTES, CONFIDENCE)
-            hits += smoothing.crosscheck.hits(
-                chosen.numbers[part], images, found, labels, now, radius2
-            )
-        for hit in hits:
-            print(hit, file=sys.stderr)  # noqa: T201
-        smoothing.crosscheck.require_unbroken(hits, len(rows), about["alpha"])
-        limit = smoothing.crosscheck.allowed(len(rows), about["alpha"])
-        yield robench.Value(
-            metric="broken_certificates",
-            value=len(hits),
-            n=len(rows),
-            better="lower",
-            axes={**about, "allowed": limit, "steps": self.attack_steps},
-        )
+def _share(
+    metric: str,
+    value: float,
+    n: int,
+    axes: dict[str, Any],
+    better: Literal["higher", "lower"] = "higher",
+) -> robench.Value:
+    """A share of n images, blank where it is not known (NaN)."""
+    if math.isnan(value):
+        return robench.Value(metric=metric, value=None, unit="share", better=better, axes=axes)
+    return robench.share(metric, round(value * n), n, axes, better)
 
 
-def _table(
-    chosen: Chosen, certificates: Certificates, seconds: list[float], alpha: float
-) -> dict[str, Any]:
+def _grid(certificates: Certificates) -> dict[str, Any]:
+    """The axis of values that are about a list of radii; none where each image has its largest."""
+    radii = certificates.radii
+    return {} if radii is None else {"grid": " ".join(f"{radius:g}" for radius in radii)}
+
+
+def _table(chosen: Chosen, certificates: Certificates, seconds: list[float]) -> dict[str, Any]:
     """A row an image."""
-    from robench.smoothing import lower_bound
-
     return {
         "image": chosen.numbers,
         "label": chosen.labels,
@@ -154,14 +126,13 @@ def _table(
         "radius2": certificates.radius2,
         "hits": certificates.hits,
         "draws": certificates.draws,
-        "p_lower": lower_bound(certificates.hits, certificates.draws, alpha),
         "seconds": seconds,
         "seed": [chosen.seed] * len(seconds),
     }
 
 
 def _certify(
-    evidence: robench.Evidence, chosen: Chosen
+    evidence: robench.Evidence, chosen: Chosen, radii: list[float]
 ) -> tuple[Certificates, list[float], dict[str, Any]]:
     """Certificates, seconds of each image, and what they hold under."""
     import numpy as np
@@ -174,7 +145,7 @@ def _certify(
     with robench.progress("certify", len(rows)) as advance:
         for chunk in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
             start = time.perf_counter()
-            parts.append(certifier.certify(source, chunk))
+            parts.append(certifier.certify(source, chunk, radii))
             each = (time.perf_counter() - start) / len(chunk)
             seconds += [each] * len(chunk)
             advance(len(chunk))
@@ -190,4 +161,6 @@ def _certify(
         "law": noise.law,
         "exact": chosen.deployed.exact,
     }
-    return Certificates(**joined, selection=parts[0].selection), seconds, about
+    first = parts[0]
+    found = Certificates(**joined, selection=first.selection, radii=first.radii)
+    return found, seconds, about

@@ -16,6 +16,7 @@ class SmoothedPrediction(robench.Metric):
     """Accuracy and abstention of a smoothed system against draws (IntRS, Table 1 and Fig. 7)."""
 
     timed: ClassVar[bool] = True
+    votes: ClassVar[bool] = True
 
     draws: list[int] = field(default_factory=lambda: [100, 1000, 10_000])
     """Votes behind each prediction; the larger numbers include the votes of the smaller ones."""

@@ -94,6 +94,30 @@ def at_least(hits: int, n: int, share: float = 0.5) -> float:
     return min(1.0, math.fsum(terms))
 
 
+def at_most(hits: int, n: int, share: float) -> float:
+    """Probability of at most `hits` successes among `n`, however many, each with 0 < share < 1."""
+    log, log_not = math.log(share), math.log1p(-share)
+    terms = (
+        math.exp(
+            math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+            + k * log + (n - k) * log_not
+        )
+        for k in range(min(hits, n) + 1)
+    )  # fmt: skip
+    return min(1.0, math.fsum(terms))
+
+
+def explained(n: int, share: float, chance: float) -> int:
+    """The least number that more than so many of `n` successes exceed with at most that chance.
+
+    Each success has probability `share`, above 0 and below 1.
+    """
+    hits = 0
+    while hits < n and 1 - at_most(hits, n, share) > chance:
+        hits += 1
+    return hits
+
+
 def _newcombe(a: int, b: int, c: int, d: int) -> tuple[float, float]:
     """Newcombe's hybrid score interval for a paired difference, with his continuity-corrected phi.
 

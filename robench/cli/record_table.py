@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.text import Text
 
-from robench.base.text import visible
-from robench.cli.terminal import ROW, Shown, console, join, print_line, print_text, styled, table
-from robench.core.record import AttackRow, Audit, Axis, Record, Value
+from robench.base.stats import newcombe_unpaired
+from robench.base.text import one_line, visible
+from robench.cli.terminal import Shown, console, join, print_line, print_text, styled, table
+from robench.core.outcomes import Outcomes, Score, scores_by_threat
+from robench.core.record import AttackRow, Audit, Axis, Record, Value, share
+from robench.records.compare import budgets
+from robench.records.headline import audit_table, headline
+from robench.records.protocol import NO_ACCESS
+from robench.records.protocols import GROUP
+from robench.records.store import read_outcomes
+from robench.records.support.held import CHECKED
+from robench.records.words import Word, word_of, word_of_row
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ATTACK_METRICS = (
     "clean_accuracy",
@@ -20,31 +33,38 @@ ATTACK_METRICS = (
     "audited_accuracy",
     "gained_by_masking",
 )
-"""Metrics of the attack table; the others stand below it."""
+"""Metrics of the headlines and the attack table; the others stand below these."""
 
-COLOURS = {"pass": "green", "suspect": "yellow", "fail": "red"}
-MEANING = {
-    "pass": "no sign of masked gradients",
-    "suspect": "signs of masked gradients",
-    "fail": "gradients are masked: the naive numbers do not mean robustness",
+COLOURS: dict[Word, str] = {
+    "holds": "green",
+    "weak": "yellow",
+    "suspect": "yellow",
+    "not_audited": "yellow",
+    "masked": "red",
+    "broken": "red",
+    "invalid": "red",
+    "at_chance": "red",
 }
 
 
 def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
-    """Print a record's title, tables, verdicts, warnings and folder, or its JSON."""
+    """Print a record's title, tables, headlines, warnings and folder, or its JSON.
+
+    Raises UserError where its outcomes cannot be read.
+    """
     if json:
         print(visible(record.model_dump_json(indent=1)))
         return
-    out = console()
+    out, outcomes = console(), read_outcomes(folder)
     print_text(title(record), "bold")
     out.print(_attack_table(record))
+    for colour, line in headlines(record, outcomes, audit_table(folder)):
+        print_text(line, colour)
     other = [v for v in record.values if v.metric not in ATTACK_METRICS]
     if other:
         out.print(_value_table(other))
     for name, note in record.notes.items():
         out.print(_note_table(name, note))
-    for colour, line in audit_lines(record):
-        print_text(line, colour)
     for warning in warnings(record):
         print_text(warning, "yellow")
     print_line(f"record: {folder}")
@@ -54,7 +74,15 @@ def title(record: Record) -> str:
     """One line that names the evaluated model."""
     chosen = {kind: "+".join(record.config[kind]) for kind in ("model", "defense", "compressor")}
     parts = " ".join(f"{kind}={name}" for kind, name in chosen.items())
-    return f"{record.data.name}, {record.data.images} test images: {parts}, seed {record.seed}"
+    named = record.config.get(GROUP)
+    said = (
+        [one_line(named.get(part)) for part in ("name", "version")]
+        if isinstance(named, dict)
+        else []
+    )
+    under = f", protocol {' version '.join(said)}" if said else ""
+    judged = f"{record.data.name}, {record.data.images} test images"
+    return f"{judged}: {parts}, seed {record.seed}{under}"
 
 
 def warnings(record: Record) -> list[str]:
@@ -63,13 +91,6 @@ def warnings(record: Record) -> list[str]:
         f"{row.attack} ({row.access}) is invalid, not robust: {row.message}"
         for row in record.rows
         if row.status == "invalid"
-    ]
-    found += [
-        f"{row.attack} ({row.access}, {row.norm} {_number(row.eps)}) leaves "
-        f"{100 * row.weaker.points:.1f} [{100 * row.weaker.low:.1f}, {100 * row.weaker.high:.1f}] "
-        f"points more than {row.weaker.than} on the same images: a weak attack"
-        for row in record.rows
-        if row.weaker
     ]
     if record.status == "at_chance":
         found.append("the model is at chance: nothing about its robustness can be claimed")
@@ -90,39 +111,145 @@ def percent(value: Value | None) -> Text:
     return join(share, styled(f"[{100 * value.low:.1f}, {100 * value.high:.1f}]", "dim"))
 
 
+def headlines(
+    record: Record, outcomes: Outcomes, table: Mapping[str, NDArray[Any]] | None
+) -> Iterator[tuple[str, str]]:
+    """A colour and a line for each threat, each reason of its audit and each row with a word."""
+    labels, known = outcomes.clean.label, scores_by_threat(outcomes, budgets(record))
+    for (norm, eps), scores in known.items():
+        holds = headline(record, outcomes, table, norm, eps)
+        said = word_of(record, labels, norm, eps, holds)
+        number = percent(share("headline", int(holds.sum()), len(holds), {})).plain
+        certified = record.find("certified_accuracy", radius=eps) if norm == "l2" else None
+        proven = f", {percent(certified).plain} certified" if certified else ""
+        word = said.word.replace("_", " ")
+        line = f"{norm} {_number(eps)}: {word}, {number} of {len(holds)} images{proven}"
+        yield COLOURS[said.word], f"{line}; {said.sentence}"
+        for audit in record.audit:
+            if (audit.norm, audit.eps) == (norm, eps):
+                yield from _audit_lines(record, audit, scores, table)
+        for score in scores:
+            row = _row_of(record, score)
+            weak = row and word_of_row(record, row, score, holds)
+            if weak and weak.word == "weak":
+                yield COLOURS["weak"], f"  {_attack(score.attack, score.access)}: {weak.sentence}"
+
+
+def _audit_lines(
+    record: Record,
+    audit: Audit,
+    scores: Sequence[Score],
+    table: Mapping[str, NDArray[Any]] | None,
+) -> Iterator[tuple[str, str]]:
+    """What an audit looked at and took, and why it is not satisfied."""
+    seconds = "" if audit.seconds is None else f", {_seconds(audit.seconds)} s"
+    said = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
+    n = said.n if said and said.n else audit.n
+    where = f"{n} images" if n == audit.n else f"{n} images, its checks on {audit.n}"
+    yield "dim", f"  audit: {audit.level}, on {where}{seconds}"
+    if said and said.value is not None and n < record.data.images:
+        yield "yellow", f"  {_on_some(said.value, audit, scores, table)}"
+    elif table is not None and (line := _aside(audit, table)):
+        yield "yellow", f"  {line}"
+    for finding in audit.findings:
+        if finding.verdict != "pass":
+            colour = COLOURS["masked" if finding.verdict == "fail" else "suspect"]
+            yield colour, f"  {finding.verdict}: {finding.sentence}"
+
+
+def _on_some(
+    audited: float,
+    audit: Audit,
+    scores: Sequence[Score],
+    table: Mapping[str, NDArray[Any]] | None,
+) -> str:
+    """By how much an audit of some of the images says less than the rows do, on these."""
+    start = f"the audit met {audit.n} of the images, of which {audited:.1%} hold"
+    if table is None:
+        return f"{start}; the others are known by the rows alone"
+    mine = (table["norm"] == audit.norm) & (table["eps"] == audit.eps)
+    at = table["position"][mine]
+    rows = np.logical_and.reduce([score.right for score in scores])[at].mean()
+    return (
+        f"{start}: {100 * (rows - audited):.1f} points fewer than under the rows alone, by which "
+        "the others are known"
+    )
+
+
+def _aside(audit: Audit, table: Mapping[str, NDArray[Any]]) -> str:
+    """Says where the checks broke surely more than the strongest search on the other images."""
+    mine = (table["norm"] == audit.norm) & (table["eps"] == audit.eps)
+    checked, held = table[CHECKED][mine], table["held"][mine]
+    looked, others = held[checked], held[~checked]
+    if len(others) == 0:
+        return ""
+    counts = (int(others.sum()), len(others)), (int(looked.sum()), len(looked))
+    if newcombe_unpaired(*counts[0], *counts[1])[0] <= 0:
+        return ""
+    return (
+        f"of the {len(looked)} images that the checks searched {looked.mean():.1%} hold, of the "
+        f"others {others.mean():.1%}: the same searches would break more of these"
+    )
+
+
+def _row_of(record: Record, score: Score) -> AttackRow | None:
+    """The row that a score is of: a minimum-norm row has one at each budget."""
+    for row in record.rows:
+        same = (row.attack, row.access, row.norm) == (score.attack, score.access, score.norm)
+        if same and row.eps in (score.eps, None):
+            return row
+    return None
+
+
 def _attack_table(record: Record) -> Shown:
-    """Rows and worst cases under the clean accuracy; audits and certificates only where made."""
-    certified = {v.axes.get("radius"): v for v in record.values if v.metric == "certified_accuracy"}
-    audits, certificates = bool(record.audit), bool(certified)
-    names = ["attacked accuracy", "robust accuracy"]
-    names += ["audited accuracy"] * audits + ["certified accuracy"] * certificates
+    """Rows, and worst cases of several rows, under the clean accuracy, with what they cost."""
+    found = [v for v in record.values if v.metric == "robust_accuracy"]
+    threats = [(v.axes.get("norm"), v.axes.get("eps")) for v in found]
+    found += [
+        value
+        for value in record.values
+        if value.metric == "worst_case_accuracy"
+        and threats.count((value.axes.get("norm"), value.axes.get("eps"))) > 1
+    ]
+    attacked = {id(v): record.find("attacked_accuracy", **v.axes) for v in found}
+    # Where no search righted a wrong image, both accuracies are one.
+    both = any(
+        v and v.value != one.value and one.axes.get("access") != NO_ACCESS
+        for one in found
+        if (v := attacked[id(one)])
+    )
     shown = table(
-        *ROW,
-        numbers=(*names, "seconds"),
-        caption=f"shares of images with Wilson 95 % intervals; eps in [0,1] pixels{_spent(record)}",
+        "attack",
+        "threat",
+        numbers=(*(["attacked"] * both), "robust accuracy", "gradients", "queries", "seconds"),
+        narrow=True,
+        caption="shares of images with Wilson 95 % intervals; eps in [0,1] pixels; gradients, "
+        "queries and seconds an image",
     )
     clean = percent(record.find("clean_accuracy"))
-    shares = [clean] * (2 + audits) + [percent(certified.get(0.0))] * certificates
-    shown.add_row("clean", "", "", "", *shares, "")
-    for value in record.values:
-        if value.metric in ("robust_accuracy", "worst_case_accuracy"):
-            axes = value.axes
-            shares = [percent(record.find("attacked_accuracy", **axes)), percent(value)]
-            shares += [percent(_audited(record, axes))] * audits
-            eps = axes.get("eps")
-            radius = eps if axes.get("norm") == "l2" else None
-            shares += [percent(certified.get(radius))] * certificates
-            words = "no limit" if eps is None else _number(eps)
-            shown.add_row(*_row(axes), words, *shares, _seconds(record, axes))
+    shown.add_row("clean", "", *([""] * both), clean, "", "", "")
+    for value in found:
+        other = attacked[id(value)]
+        share = f"{other.value:.1%}" if other and other.value is not None else ""
+        name, threat = _attack(value.axes.get("attack"), value.axes.get("access")), _threat(value)
+        cost = _cost(record, value.axes)
+        shown.add_row(name, threat, *([share] * both), percent(value), *cost)
     for row in record.rows:
         if row.status == "invalid":
-            eps = "" if row.eps is None else _number(row.eps)
-            shown.add_row(row.attack, row.access, row.norm, eps, *["invalid"] * 2)
+            threat = f"{row.norm} {'no limit' if row.eps is None else _number(row.eps)}"
+            shown.add_row(_attack(row.attack, row.access), threat, *["invalid"] * (1 + both))
     return shown
 
 
-def _row(axes: dict[str, Axis]) -> tuple[str, ...]:
-    return tuple(str(axes.get(name, "")) for name in ("attack", "access", "norm"))
+def _attack(attack: Axis, access: Axis) -> str:
+    """An attack's name, with its access where that is not the usual one."""
+    name = str(attack).replace("worst_case", "worst case")
+    return name if access in ("white_box", "none", "any") else f"{name} ({access})"
+
+
+def _threat(value: Value) -> str:
+    eps = value.axes.get("eps")
+    return f"{value.axes.get('norm', '')} {'no limit' if eps is None else _number(eps)}"
 
 
 def _number(value: Axis) -> str:
@@ -130,49 +257,19 @@ def _number(value: Axis) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
-def _seconds(record: Record, axes: dict[str, Axis]) -> str:
-    """What the search of a row took; nothing for a worst case, which is no search."""
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds >= 10 else f"{seconds:.2g}"
+
+
+def _cost(record: Record, axes: dict[str, Axis]) -> tuple[str, str, str]:
+    """Gradients, queries and seconds an image of a row; nothing for a worst case, no search."""
     for row in record.rows:
-        if all(getattr(row, name) == axes.get(name) for name in ROW):
-            return f"{row.seconds:.1f}"
-    return ""
-
-
-def _spent(record: Record) -> str:
-    """Gradients and queries of each attack, from the cheapest of its rows to the dearest.
-
-    Nothing for a record older than the counts.
-    """
-    if all(row.queries is None for row in record.rows):
-        return ""
-    found: dict[str, list[AttackRow]] = {}
-    for row in record.rows:
-        if row.status != "invalid":
-            usual = row.access in ("white_box", "none")
-            name = row.attack if usual else f"{row.attack} ({row.access})"
-            found.setdefault(name, []).append(row)
-    costs = (f"{name} {_cost(rows)}" for name, rows in found.items())
-    return f"; gradients + queries an image: {', '.join(costs)}" if found else ""
-
-
-def _cost(rows: list[AttackRow]) -> str:
-    gradients = [row.gradients for row in rows if row.gradients is not None]
-    queries = [row.queries for row in rows if row.queries is not None]
-    if not gradients or not queries:
-        return "not counted"
-    some = " (not all counted)" if len(queries) < len(rows) else ""
-    return f"{_range(gradients)} + {_range(queries)}{some}"
-
-
-def _range(numbers: list[float]) -> str:
-    return "-".join(dict.fromkeys(f"{end(numbers):,.0f}" for end in (min, max)))
-
-
-def _audited(record: Record, axes: dict[str, Axis]) -> Value | None:
-    """The audited accuracy of a row's threat; noise rows have no threat to audit."""
-    if axes.get("access") == "none":
-        return None
-    return record.find("audited_accuracy", norm=axes.get("norm"), eps=axes.get("eps"))
+        names = all(getattr(row, name) == axes.get(name) for name in ("attack", "access", "norm"))
+        if names and row.eps in (axes.get("eps"), None):
+            counts = (row.gradients, row.queries)
+            gradients, queries = ("-" if one is None else f"{one:,.0f}" for one in counts)
+            return gradients, queries, _seconds(row.seconds / record.data.images)
+    return "", "", ""
 
 
 def _value_table(values: Iterable[Value]) -> Shown:
@@ -198,26 +295,3 @@ def _note_table(name: str, note: Any) -> Shown:
 
 def _short(value: Any) -> str:
     return " ".join(map(_short, value)) if isinstance(value, list) else str(value)
-
-
-def audit_lines(record: Record) -> Iterator[tuple[str, str]]:
-    """A colour and a line for each verdict, each reason and each weak attack."""
-    for audit in record.audit:
-        yield COLOURS[audit.verdict], f"{_name(audit)}: {audit.verdict}, {MEANING[audit.verdict]}"
-        for finding in audit.findings:
-            if finding.verdict != "pass":
-                yield COLOURS[finding.verdict], f"  {finding.verdict}: {finding.sentence}"
-        for weak in audit.weak_attacks:
-            interval = f"[{100 * weak.low:.1f}, {100 * weak.high:.1f}]"
-            missed = (
-                "" if weak.missed is None else f", misses {weak.missed:.0%} of planted examples"
-            )
-            yield (
-                "yellow",
-                f"  weak attack: {weak.attack} ({weak.access}) leaves {100 * weak.gained:.1f} "
-                f"{interval} points more than the audit{missed}",
-            )
-
-
-def _name(audit: Audit) -> str:
-    return f"audit ({audit.level}, {audit.norm} {audit.eps:.4g}, {audit.n} images)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -209,6 +209,23 @@ def _right_at(
         limit = np.inf if budget is None else budget + TOLERANCE
         # Beyond the budget the attacker has nothing better than the clean image.
         yield budget, np.where(row.distance <= limit, row.right, row.clean_right)
+
+
+def abstaining_as_right(outcomes: Outcomes) -> Outcomes:
+    """The outcomes with the true label wherever a model abstained, clean or attacked.
+
+    Scores of these count what no attack turned into a wrong label: where a smoothed classifier is
+    certified it may abstain, since few votes decide, but not err.
+    """
+    return Outcomes(tuple(map(_abstaining_as_right, outcomes.rows)))
+
+
+def _abstaining_as_right(row: RowOutcomes) -> RowOutcomes:
+    return replace(
+        row,
+        clean_prediction=np.where(row.clean_prediction == ABSTAIN, row.label, row.clean_prediction),
+        prediction=np.where(row.prediction == ABSTAIN, row.label, row.prediction),
+    )
 
 
 def scores_by_threat(outcomes: Outcomes, budgets: Budgets) -> dict[tuple[str, float], list[Score]]:

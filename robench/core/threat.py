@@ -87,16 +87,17 @@ class Threat:
     eps: float | None
     grid: bool = True
 
-    def project(self, candidates: Tensor, images: Tensor) -> Tensor:
+    def project(self, candidates: Tensor, images: Tensor, radii: Tensor | None = None) -> Tensor:
         """Bring candidates into the ball and the pixel range, then onto the 8-bit grid.
 
-        Both are float32 in [0,1], shape (N, C, H, W). The L2 projection scales the perturbation
+        Both are float32 in [0,1], shape (N, C, H, W); `radii` (N, 1, 1, 1) give each image an eps
+        of its own. The L2 projection scales the perturbation
         (Euclidean), the Linf projection clips it. Rounding goes towards the clean image, so that
         it never leaves the ball; nearest rounding would.
         """
-        delta = candidates - images
-        if self.eps is not None:
-            delta = project_ball(delta, self.norm, self.eps)
+        delta, eps = candidates - images, self.eps if radii is None else radii
+        if eps is not None:
+            delta = project_ball(delta, self.norm, eps)
         inside = (images + delta).clamp(0.0, 1.0)
         return towards_grid(inside, images) if self.grid else inside
 

@@ -11,7 +11,7 @@ registration. Modules of components import torch and other heavy packages inside
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
@@ -253,6 +253,8 @@ class Metric(Component):
     """The most that it reads of the evidence: the outcomes alone, answers of the deployed model
     too, or any model. Values of the first two outlive another version of torch where the labels
     do."""
+    votes: ClassVar[bool] = False
+    """Whether it needs a system that answers by votes, as a defense that smooths makes one."""
 
     @abstractmethod
     def measure(self, evidence: Evidence) -> Iterable[Value]:
@@ -287,11 +289,14 @@ class Certifier(Component):
     """Probability that a certificate is false, for each image."""
 
     @abstractmethod
-    def certify(self, votes: VoteSource, images: NDArray[np.int64]) -> Certificates:
+    def certify(
+        self, votes: VoteSource, images: NDArray[np.int64], radii: Sequence[float]
+    ) -> Certificates:
         """Certify images, given by their positions in the source: int64, shape (N,).
 
-        The noise's law and sigma are the source's. Each certificate is false with probability at
-        most `alpha`, over the draws.
+        `radii` are the L2 radii asked for, in [0,1] units, increasing from 0; what comes back says
+        which were tested. The noise's law and sigma are the source's. Each certificate is false
+        with probability at most `alpha`, over the draws.
         """
 
 

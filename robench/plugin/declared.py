@@ -51,7 +51,11 @@ RULES: dict[str, dict[str, Rule]] = {
         "queries_only": (_truth, "True or False"),
     },
     "model": {"randomised": (_truth, "True or False")},
-    "metric": {"reads": _one_of(READS), "timed": (_truth, "True or False")},
+    "metric": {
+        "reads": _one_of(READS),
+        "timed": (_truth, "True or False"),
+        "votes": (_truth, "True or False"),
+    },
     "check": {"levels": _some_of(LEVELS, 0)},
 }
 """By kind, what each attribute has to be, as a test and in words."""

@@ -28,6 +28,7 @@ from robench.core.threat import ThreatConfig
 from robench.records.protocol import ACCESSES, protocol, settings
 from robench.records.protocols import GROUP, broken, check_named, is_installed, protocols
 from robench.records.store import OUTCOMES, check_choices, read
+from robench.records.support.attacked import check_attacked
 from robench.records.support.audits import check_audits
 from robench.records.support.rows import (
     check_asked,
@@ -93,6 +94,7 @@ def _held(record: Record, folder: Path) -> Inspected:
 def _unfounded(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str]:
     yield from check_audits(record, outcomes, folder)
     yield from check_certificates(record, outcomes, folder)
+    yield from check_attacked(record, folder)
     yield from check_predictions(record, outcomes, folder)
 
 

@@ -47,17 +47,17 @@ def word_of(
     audits = [audit for audit in record.audit if (audit.norm, audit.eps) == (norm, eps)]
     verdict = worst(audit.verdict for audit in audits)
     if verdict == "fail":
-        return Said("masked", "gradients mislead, so that attacks by them fail and mean nothing")
+        return Said("masked", "gradients mislead: attacks that fail by them say nothing")
     low, commonest = wilson(int(holds.sum()), len(holds))[0], _commonest(labels)
     if not holds.any():
         return Said("broken", "nothing holds")
     if low <= commonest:
-        return Said("broken", f"no more holds than always naming one class gives: {commonest:.0%}")
+        return Said("broken", f"no more than always naming one class gets right, {commonest:.0%}")
     if verdict == "suspect":
         return Said("suspect", "signs that gradients mislead: attacks may have failed by them")
     if not audits:
         return Said("not_audited", "no audit looked whether the attacks could work")
-    return Said("holds", f"nothing that was tried breaks {holds.mean():.1%} of the images")
+    return Said("holds", "no sign that gradients mislead")
 
 
 def word_of_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from robench.records.support.votes import radii_asked
 from robench.records.tables import read_columns
 from robench.replay.steps import NotDone, Refuted
 from robench.replay.subject import Subject
@@ -53,7 +54,8 @@ def certified_again(subject: Subject) -> str:
     rows = _sample(subject, table["draws"])
     test = everything.take(torch.from_numpy(numbers[rows]))
     source = deployed.votes(test.images.numpy(), subject.stages.certify_seed, numbers[rows])
-    found = next(iter(certifiers.values())).certify(source, np.arange(len(rows)))
+    radii = radii_asked(subject.record.config)
+    found = next(iter(certifiers.values())).certify(source, np.arange(len(rows)), radii)
     for at, row in enumerate(rows):
         recorded = [int(table[name][row]) for name in ("prediction", "radius2")]
         now = [int(found.prediction[at]), int(found.radius2[at])]

@@ -72,7 +72,11 @@ def _certifier(deployed: SmoothedDeployed, program: Program, evidence: Evidence)
         pixels=channels * height * width,
         seed=evidence.certify_seed,
         certifier=Cohen(
-            n1=getattr(used, "n1", Cohen.n1), n2=getattr(used, "n2", Cohen.n2), alpha=used.alpha
+            n1=getattr(used, "n1", Cohen.n1),
+            n2=getattr(used, "n2", Cohen.n2),
+            alpha=used.alpha,
+            radius=getattr(used, "radius", Cohen.radius),
         ),
         predict_draws=deployed.draws,
+        predict_alpha=deployed.alpha,
     )

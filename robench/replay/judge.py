@@ -14,6 +14,7 @@ from robench.records.store import artefact, check_choices, read
 from robench.run import reopen
 from robench.run.config import Places, RunConfig, fixed_parts
 from robench.run.pipeline import run
+from robench.run.plan import check_plan
 
 USUAL = "sequential"
 """The certifier of a run that names none."""
@@ -33,7 +34,14 @@ def judge_record(folder: Path, protocol: Protocol, places: Places) -> tuple[Reco
             f"expected a record that keeps its model, got {folder.name} without one; train it "
             f"again: robench run protocol={protocol.name} ..."
         )
-    return run(_config(record, protocol), places, kept=kept)
+    config = _config(record, protocol)
+    if config.id == record.id:
+        raise UserError(
+            f"expected a record that is not under {protocol.name} yet, got {record.id}; "
+            "robench verify judges it again"
+        )
+    check_plan(config)
+    return run(config, places, kept=kept)
 
 
 def _config(record: Record, protocol: Protocol) -> RunConfig:

@@ -34,6 +34,7 @@ AGAIN = frozenset(
         "attacked_accuracy",
         "robust_accuracy",
         "worst_case_accuracy",
+        "unbroken_accuracy",
         "audited_accuracy",
         "gained_by_masking",
         "certified_accuracy",

@@ -38,8 +38,8 @@ from robench.run.config import (
     Transfer,
     WhiteBox,
     joined,
-    require_protocol,
 )
+from robench.run.plan import check_plan
 from robench.training.recipe import TrainConfig
 
 PROVIDER = "robench"
@@ -230,7 +230,7 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
     settings["audit"] = joined(settings["audit"])
     settings |= {"seed": composed.seed, "images": composed.images}
     config = RunConfig(**parts, **settings, protocol=_protocol(plain["protocol"]))
-    require_protocol(config)
+    check_plan(config)
     places = Places(
         results=Path(composed.results),
         cache=Path(composed.cache),

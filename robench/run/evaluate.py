@@ -31,6 +31,7 @@ from robench.run.config import (
     fixed_parts,
     joined,
 )
+from robench.run.plan import check_plan
 from robench.training.recipe import TrainConfig
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def evaluate(
         seed=seed,
         **parts,
     )
+    check_plan(config)
     if places is not None:
         _given("places", places, Places)
         return run(config, places)[0]

@@ -33,8 +33,10 @@ from robench.records.weaker import weaker
 from robench.run import attacks, keys
 from robench.run.audits import audits
 from robench.run.cache import Cache
+from robench.run.certificates import attack_certificates
 from robench.run.config import Places, RunConfig, require_protocol
 from robench.run.evidence import RunEvidence
+from robench.run.plan import check_threats
 from robench.run.provenance import provenance
 from robench.run.stages import Stages, stages
 
@@ -60,6 +62,7 @@ def run(
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache), kept)
     _ = steps.subset  # images that are not there are said before the training
+    check_threats(steps)
     evidence, rows = attack_all(steps)
     values = measure(evidence)
     status: Literal["ok", "at_chance"] = (
@@ -79,6 +82,7 @@ def run(
         rows=rows,
         agreement=steps.agreement,
         audit=audit,
+        certificates=attack_certificates(evidence),
         notes=steps.notes,
         bits=steps.compressor.bits,
         queries_only=_queries_only(config),

@@ -20,4 +20,5 @@ STEPS: Mapping[str, int] = {
     "audit": 3,
     "remaining": 1,
     "measure": 1,
+    "certificates": 1,
 }

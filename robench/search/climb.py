@@ -33,7 +33,8 @@ class Attacked:
     """Images under attack, and what all climbs on them have met.
 
     Images are float32 in [0,1], shape (N, C, H, W), on the twin's device; labels int64 (N,). The
-    clean images are judged first: what is wrong without an attack does not hold. `samples`
+    clean images are judged first: what is wrong without an attack does not hold. `radii` (N,) give
+    each image an eps of its own, in place of the threat's. `samples`
     evaluations of the twin are averaged (expectation over transformation, Athalye et al., 2018).
     """
 
@@ -45,12 +46,19 @@ class Attacked:
     """Highest logit minus the label's logit met for each class: (N, classes); -inf the label's."""
 
     def __init__(
-        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, samples: int = 1
+        self,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        samples: int = 1,
+        radii: Tensor | None = None,
     ) -> None:
         # Convolutions on a CPU run a quarter faster on images laid out channels last.
         self.images = images.contiguous(memory_format=torch.channels_last)
         self.target, self.labels, self.samples = target, labels, samples
         self.threat = threat
+        self.radii = None if radii is None else radii.view(-1, 1, 1, 1)
         self.points = self.images.clone()
         self.holds = torch.ones_like(labels, dtype=torch.bool)
         # The highest margin that a randomised judge called right, and that of `points`.
@@ -68,7 +76,8 @@ class Attacked:
 
     def legal(self, index: Tensor) -> Legal:
         """The legal candidates around these images."""
-        return Legal.around(self.images[index], self.threat)
+        radii = None if self.radii is None else self.radii[index]
+        return Legal.around(self.images[index], self.threat, radii)
 
     @property
     def closeness(self) -> Tensor:
@@ -198,6 +207,7 @@ class _Rows:
     def start(cls, attacked: Attacked, index: Tensor, targets: Tensor | None, x: Tensor) -> _Rows:
         low = torch.full((len(index),), -torch.inf, device=x.device)
         legal = attacked.legal(index)
+        first = FIRST_STEP * torch.as_tensor(legal.radius).flatten().to(low)
         return cls(
             index=index,
             targets=targets,
@@ -212,7 +222,7 @@ class _Rows:
             best_gradient=torch.zeros_like(x),
             margin=low,
             gaps=torch.full_like(attacked.gaps[index], -torch.inf),
-            size=torch.full_like(low, FIRST_STEP * legal.radius),
+            size=first.expand(len(index)),
             rises=torch.zeros_like(low),
             # What never improved on its start is stuck only from the second checkpoint on.
             halved=torch.ones_like(low, dtype=torch.bool),

@@ -20,7 +20,8 @@ SLACK = 1e-4
 class Legal:
     """The ball of a threat around M images, cut with the pixel range: `low` and `high` bound it.
 
-    All tensors are float32 in [0,1], shape (M, C, H, W). On the 8-bit grid the bounds of Linf lie
+    All images are float32 in [0,1], shape (M, C, H, W); `radii` (M, 1, 1, 1) give each an eps of
+    its own, else it is the threat's. On the 8-bit grid the bounds of Linf lie
     on the grid, so that rounding to the nearest level never leaves the ball.
     """
 
@@ -28,29 +29,34 @@ class Legal:
     images: Tensor
     low: Tensor
     high: Tensor
+    radii: Tensor | None = None
 
     @classmethod
-    def around(cls, images: Tensor, threat: Threat) -> Legal:
+    def around(cls, images: Tensor, threat: Threat, radii: Tensor | None = None) -> Legal:
         """The legal candidates around images; raises ConfigError for a threat without eps."""
-        if threat.eps is None:
+        eps = threat.eps if radii is None else radii
+        if eps is None:
             raise ConfigError("expected a threat with eps, got none; give the attack one")
-        low, high = images - threat.eps, images + threat.eps
+        low, high = images - eps, images + eps
         if threat.norm != "linf":
             low, high = torch.zeros_like(images), torch.ones_like(images)
         elif threat.grid:
             low = (low * 255 - SLACK).ceil() / 255
             high = (high * 255 + SLACK).floor() / 255
-        return cls(threat, images, low.clamp_(0, 1), high.clamp_(0, 1))
+        return cls(threat, images, low.clamp_(0, 1), high.clamp_(0, 1), radii)
 
     @property
-    def radius(self) -> float:
-        """Eps, in [0,1] pixels."""
+    def radius(self) -> float | Tensor:
+        """Eps, in [0,1] pixels: a number, or (M, 1, 1, 1)."""
+        if self.radii is not None:
+            return self.radii
         assert self.threat.eps is not None
         return self.threat.eps
 
     def of(self, index: Tensor) -> Legal:
         """The legal candidates around the images at `index`."""
-        return Legal(self.threat, self.images[index], self.low[index], self.high[index])
+        radii = None if self.radii is None else self.radii[index]
+        return Legal(self.threat, self.images[index], self.low[index], self.high[index], radii)
 
     def project(self, points: Tensor) -> Tensor:
         """The nearest points of the ball; not on the grid."""
@@ -70,9 +76,11 @@ class Legal:
         candidates = (points * 255).round_().div_(255)
         if self.threat.norm == "linf":
             return candidates
-        outside = distance(candidates, self.images, "l2") > self.radius * (1 - 1e-6)
+        lengths = distance(candidates, self.images, "l2").view(-1, 1, 1, 1)
+        outside = (lengths > self.radius * (1 - 1e-6)).flatten()
         if outside.any():
-            law = self.threat.project(points[outside], self.images[outside])
+            radii = None if self.radii is None else self.radii[outside]
+            law = self.threat.project(points[outside], self.images[outside], radii)
             candidates[outside] = law
         return candidates
 
@@ -95,12 +103,15 @@ class Legal:
         return self.project(self.images + self.radius * delta.to(self.images.device))
 
     @property
-    def _inner(self) -> float:
+    def _inner(self) -> float | Tensor:
         """A radius at which rounding to the nearest level seldom leaves an L2 ball."""
+        radius = self.radius
         if not self.threat.grid:
-            return self.radius
+            return radius
         # Rounding adds a level squared / 12 a pixel to the squared length, and what it does along
         # the perturbation: by two standard deviations at most in all but 2 % of images.
         pixels = self.images[0].numel() if len(self.images) else 0
-        added = pixels / (12 * 255**2) + 4 * self.radius / (math.sqrt(12) * 255)
-        return math.sqrt(max(self.radius**2 - added, self.radius**2 / 4))
+        added = pixels / (12 * 255**2) + 4 * radius / (math.sqrt(12) * 255)
+        if isinstance(radius, Tensor):
+            return torch.maximum(radius**2 - added, radius**2 / 4).sqrt()
+        return math.sqrt(max(radius**2 - added, radius**2 / 4))

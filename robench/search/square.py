@@ -17,6 +17,9 @@ from robench.search.losses import margin
 Scores = Callable[[Tensor], Tensor]
 """Images (N, C, H, W) -> scores (N, classes): logits, probabilities or votes."""
 
+Size = float | Tensor
+"""Eps: a number, or one of each image, (N, 1, 1, 1)."""
+
 # Andriushchenko et al. (2020), section 3.2: queries out of 10,000 at which squares shrink by half.
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
@@ -42,9 +45,17 @@ class SquareSearch:
             raise ConfigError(f"expected share in (0, 1], got {self.share}")
 
     def run(
-        self, scores: Scores, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+        self,
+        scores: Scores,
+        images: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        rng: torch.Generator,
+        radii: Tensor | None = None,
     ) -> Tensor:
         """Search candidates for float32 images in [0,1]; `rng` is a CPU generator.
+
+        `radii` (N, 1, 1, 1) give each image an eps of its own, in place of the threat's.
 
         Every candidate asked about is legal under the threat, its grid included, so what is
         returned is what was judged. An image stops at the first candidate that `scores` gets wrong.
@@ -61,10 +72,12 @@ class SquareSearch:
                     break
                 clean, held = images[left], found[left]
                 side = self._side(query, images.shape[-2:])
-                new = start(clean, threat.eps, rng) if query == 1 else held
+                own = None if radii is None else radii[left]
+                eps: Size = threat.eps if own is None else own
+                new = start(clean, eps, rng) if query == 1 else held
                 if query > 1:
-                    new = propose(clean, held, threat.eps, side, rng)
-                new = threat.project(new, clean)
+                    new = propose(clean, held, eps, side, rng)
+                new = threat.project(new, clean, own)
                 rescore = _margin(scores, new, labels[left])
                 better = rescore >= score[left] if self.ties else rescore > score[left]
                 found[left[better]] = new[better]
@@ -103,15 +116,13 @@ def _window(images: Tensor, side: int, rng: torch.Generator) -> tuple[Tensor, ..
     return tuple(part.to(images.device) for part in index)
 
 
-def _stripes(clean: Tensor, eps: float, rng: torch.Generator) -> Tensor:
+def _stripes(clean: Tensor, eps: Size, rng: torch.Generator) -> Tensor:
     """Vertical stripes of eps up or down, per channel (section 3.3)."""
     count, channels, _, width = clean.shape
     return clean + eps * _signs((count, channels, 1, width), rng, clean)
 
 
-def _linf_square(
-    clean: Tensor, held: Tensor, eps: float, side: int, rng: torch.Generator
-) -> Tensor:
+def _linf_square(clean: Tensor, held: Tensor, eps: Size, side: int, rng: torch.Generator) -> Tensor:
     """One square of eps up or down, per channel (algorithm 2)."""
     window = _window(clean, side, rng)
     new = held.clone()
@@ -119,7 +130,7 @@ def _linf_square(
     return new
 
 
-def _tiles(clean: Tensor, eps: float, rng: torch.Generator) -> Tensor:
+def _tiles(clean: Tensor, eps: Size, rng: torch.Generator) -> Tensor:
     """A grid of 5 x 5 bumps that together have length eps (section 3.4)."""
     count, channels, height, width = clean.shape
     side = max(min(height, width) // 5, 1)
@@ -132,7 +143,7 @@ def _tiles(clean: Tensor, eps: float, rng: torch.Generator) -> Tensor:
     return clean + eps * delta / _length(delta, (1, 2, 3))
 
 
-def _l2_square(clean: Tensor, held: Tensor, eps: float, side: int, rng: torch.Generator) -> Tensor:
+def _l2_square(clean: Tensor, held: Tensor, eps: Size, side: int, rng: torch.Generator) -> Tensor:
     """Move the length of one window, and what is unused, to a bump in another (algorithm 3)."""
     side = min(max(side, 3) | 1, *clean.shape[-2:])
     delta = held - clean

@@ -80,8 +80,6 @@ STAGES: dict[Budget, tuple[Stage, ...]] = {
 FEW = 8
 # Beyond this margin the softmax is flat in float32, and the logits themselves are climbed.
 SATURATED = 15.0
-# Evaluations of a randomised twin that are averaged.
-SAMPLES = 8
 
 # Images whose secant is measured. Above `SOUND` (median) gradients tell the truth, below `BENT`
 # they do not: queries then come before the dear climbs.
@@ -101,11 +99,13 @@ class StrongestSearch:
     costs 40 gradients, the nearest 40 % 220 and the nearest 15 % 1,220, each with one query: about
     260 on average, more where fewer than 160 hold. A probe costs 16 images 320 queries, or 32
     images 1,250 where gradients bend; where queries win, every image 6,600 at most. A randomised
-    twin costs `SAMPLES` times all this. Raises ConfigError for an unknown budget.
+    twin costs `samples` times all this. Raises ConfigError for an unknown budget.
     """
 
     budget: Budget = "whole"
     """quick: one short climb, 15 gradients an image at most; whole: all of it."""
+    samples: int = 8
+    """Evaluations of a randomised twin that are averaged at each gradient."""
 
     def __post_init__(self) -> None:
         if self.budget not in STAGES:
@@ -114,15 +114,23 @@ class StrongestSearch:
             )
 
     def run(
-        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+        self,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        rng: torch.Generator,
+        radii: Tensor | None = None,
     ) -> Tensor:
         """Search candidates for float32 images in [0,1], shape (N, C, H, W), on their device.
 
-        `rng` is a CPU generator. Candidates are legal under the threat, its grid included, so what
+        `rng` is a CPU generator; `radii` (N,) give each image an eps of its own, at most the
+        threat's. Candidates are legal under the threat, its grid included, so what
         is returned is what was judged; for an image that holds it is the nearest one met.
         """
         with searching(target.twin):
-            attacked = Attacked(target, images, labels, threat, SAMPLES if target.randomised else 1)
+            samples = self.samples if target.randomised else 1
+            attacked = Attacked(target, images, labels, threat, samples, radii)
             first, *rest = STAGES[self.budget]
             _climbs(attacked, first, rng)
             trust = _trust(attacked, rng) if self.budget == "whole" else 1.0
@@ -213,9 +221,17 @@ def _square(attacked: Attacked, index: Tensor, queries: int, rng: torch.Generato
         return total / samples
 
     images, labels = attacked.images[index], attacked.labels[index]
+    radii = None if attacked.radii is None else attacked.radii[index]
     search = SquareSearch(queries=queries, ties=True)
     parts = [
-        search.run(scores, images[part], labels[part], attacked.threat, rng)
+        search.run(
+            scores,
+            images[part],
+            labels[part],
+            attacked.threat,
+            rng,
+            None if radii is None else radii[part],
+        )
         for part in torch.arange(len(index), device=index.device).split(rows_at_once(images))
     ]
     found = torch.cat(parts)

@@ -2,7 +2,7 @@
 
     noise = Noise(sigma=Fraction("0.25"))                   # [0,1] units; the law on Z
     source = CompiledVotes(library=..., images=..., noise=noise, ...)   # IntegerVotes, FloatVotes
-    found = Cohen(n2=100_000).certify(source, numpy.arange(len(images)))    # Sequential, Adaptive
+    found = Sequential().certify(source, numpy.arange(len(images)), radii=(0.0, 0.25))
     metrics.certified_accuracy(found, labels, radius=0.25)
     labels = predict(source, indices, draws=1000, alpha=0.001)  # Algorithm 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,8 +23,11 @@ class VoteCertifier(Protocol):
         """Probability that a certificate is false, for each image."""
         ...
 
-    def certify(self, votes: VoteSource, images: NDArray[np.int64]) -> Certificates:
-        """Certify images, given by their positions in the source: int64, shape (N,)."""
+    def certify(
+        self, votes: VoteSource, images: NDArray[np.int64], radii: Sequence[float]
+    ) -> Certificates:
+        """Certify images, given by their positions in the source, int64 (N,), at L2 radii in [0,1]
+        units that increase from 0."""
         ...
 
 
@@ -33,7 +37,9 @@ class Certificates:
 
     `prediction`: label or ABSTAIN. `radius2`: certified squared radius in 8-bit units (-1 when
     abstaining): the label is the same on every 8-bit perturbation delta with |delta|^2 <= radius2.
-    `hits` of `draws` counting draws voted for the label; `selection` draws chose it. `deployable`
+    `hits` of `draws` counting draws voted for the label; `selection` draws chose it. `radii` are
+    the ones that were tested, in [0,1] units: of no other one do these certificates tell which
+    images reach it. None: all were, since each image has its largest radius. `deployable`
     is False in benchmark mode, where the true label was given: that measures certified accuracy
     but certifies no classifier that could ship.
     """
@@ -43,6 +49,7 @@ class Certificates:
     hits: NDArray[np.int64]
     draws: NDArray[np.int64]
     selection: int
+    radii: tuple[float, ...] | None = None
     deployable: bool = True
 
     def __post_init__(self) -> None:
@@ -58,7 +65,6 @@ def write_tsv(
     index: ArrayLike,
     labels: ArrayLike,
     seconds: ArrayLike,
-    p_lower: ArrayLike,
     seed: int,
 ) -> None:
     """Write rows as `certify.py` of Cohen et al. does, with columns for checking after theirs.
@@ -66,14 +72,14 @@ def write_tsv(
     Radii are in [0,1] units with three significant digits rounded down (the original rounds to
     nearest, which may overstate); radius2, exact, is in squared 8-bit units.
     """
-    lines = ["idx\tlabel\tpredict\tradius\tcorrect\ttime\tradius2\thits\tdraws\tp_lower\tseed"]
+    lines = ["idx\tlabel\tpredict\tradius\tcorrect\ttime\tradius2\thits\tdraws\tseed"]
     c = certificates
-    columns = (index, labels, seconds, p_lower, c.prediction, c.radius2, c.hits, c.draws)
-    for i, label, took, p, guess, squared, hits, draws in zip(
+    columns = (index, labels, seconds, c.prediction, c.radius2, c.hits, c.draws)
+    for i, label, took, guess, squared, hits, draws in zip(
         *(np.asarray(column).tolist() for column in columns), strict=True
     ):
         head = f"{i}\t{label}\t{guess}\t{_down(squared)}\t{int(guess == label)}"
-        tail = f"{timedelta(seconds=took)}\t{squared}\t{hits}\t{draws}\t{p:.12g}\t{seed}"
+        tail = f"{timedelta(seconds=took)}\t{squared}\t{hits}\t{draws}\t{seed}"
         lines.append(f"{head}\t{tail}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

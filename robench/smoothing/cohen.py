@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +36,12 @@ class Cohen:
         require_useful(noise, pixels, self.n2, self.alpha, self.radius)
         return radius_table(noise, pixels, self.n2, self.alpha, self.radius)
 
-    def certify(self, source: VoteSource, images: NDArray[np.int64]) -> Certificates:
-        """Certify images (positions in the source), integers only."""
+    def certify(
+        self, source: VoteSource, images: NDArray[np.int64], radii: Sequence[float] = ()
+    ) -> Certificates:
+        """Certify images (positions in the source), integers only; each at its largest radius,
+        whichever are asked for."""
+        del radii
         table = self.table(source.noise, source.pixels)
         label = source.votes(images, 0, self.n1).argmax(1)
         counts = source.votes(images, self.n1, self.n2)

@@ -1,4 +1,9 @@
-"""Attack certificates inside their own balls: each hit is a certificate that was false."""
+"""Attack certificates inside their own balls: each that breaks was false.
+
+A certificate says that no change within its radius gives the smoothed classifier another label,
+however it was come by: from votes, from one forward pass or from a surrogate. So it is attacked
+here without asking how.
+"""
 
 from __future__ import annotations
 
@@ -7,112 +12,160 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from robench.base.errors import RobenchError
 from robench.core.system import module_device
-from robench.core.threat import Threat, towards_grid
-from robench.search import GradientSearch
+from robench.core.threat import Threat
+from robench.search import Budget, StrongestSearch, Target
+from robench.smoothing.bounds import FloatArray
+from robench.smoothing.classifier import SmoothedDeployed, to_pixels
+from robench.smoothing.prediction import decide_early, predict_early
 from robench.smoothing.radius import ABSTAIN
 
-CHANCE = 1e-6
-"""The chance that a sound certifier is accused."""
+Counts = NDArray[np.int64]
 
-
-class CertificateViolated(RobenchError):
-    """More certificates were broken than chance allows."""
+CONFIDENCE = 1e-9
+"""A change breaks a certificate when Algorithm 2 gives another label at this alpha, ..."""
+VOTES = 20_000
+"""... by fresh votes, at most so many."""
+LOOKED = 1_000
+"""Votes at most behind each question that the search asks on its way."""
+SAMPLES = 2
+"""Evaluations of the twin, itself a mean over noisy copies, at each gradient. On digits 8 broke no
+more certificates of an unsound certifier (18 of 50, against 17) in three times the time."""
+RANKED = 200
+"""Fresh votes that say which certificates reach furthest."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A change inside a certified ball after which the smoothed classifier surely names another."""
+    """A certificate that broke, by its position among those attacked."""
 
-    image: int
-    label: int
+    position: int
     found: int
-    radius2: int
-    delta: NDArray[np.int64]
-    """The change in 8-bit units, flat."""
-
-    def __str__(self) -> str:
-        changed = np.flatnonzero(self.delta)
-        pixels = " ".join(f"{i}:{self.delta[i]:+d}" for i in changed)
-        return (
-            f"image {self.image}: label {self.label} certified for squared changes up to "
-            f"{self.radius2}, label {self.found} after one of {int((self.delta**2).sum())} "
-            f"(pixel:change) {pixels}"
-        )
+    """The label of most votes after the change, never the certified one."""
+    length2: int
+    """The change's squared length, in squared 8-bit units."""
+    votes: int
+    draws: int
+    pixels: NDArray[np.uint8]
+    """The changed image, (C, H, W)."""
 
 
-def attack_balls(
-    twin: nn.Module,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    radius2: NDArray[np.int64],
-    rng: torch.Generator,
-    steps: int = 20,
-) -> NDArray[np.uint8]:
-    """L2 PGD on cross-entropy inside each image's own ball, its points on the 8-bit grid.
+def nearest(
+    deployed: SmoothedDeployed,
+    pixels: NDArray[np.uint8],
+    labels: Counts,
+    radius2: Counts,
+    most: int,
+    seed: int,
+) -> Counts:
+    """Positions of the certificates that end nearest to where fresh votes say that the label does.
 
-    `images` (N, C, H, W); `radius2` in squared 8-bit units, one an image. A smoothed twin averages
-    over noise at each gradient (expectation over transformation). Every result is inside its ball.
+    At most so many of those with a radius above 0, the one that reaches furthest first: by its
+    radius minus s * Phi^-1 of the label's share of `RANKED` votes, which is where the label of a
+    half-space ends. A sound certificate ends before that, one that claims too much beyond. On
+    digits, of a plug-in estimate by 30 votes, attacks broke 18 of the 50 that come first so, and 3
+    of the 50 with the smallest radius.
     """
-    clean, target = torch.from_numpy(images).float() / 255, torch.from_numpy(labels)
-    radius = torch.from_numpy(radius2).double().sqrt().float() * (1 - 1e-6) / 255
-    # Of a random twin the best iterate is a lucky one, so the last is kept.
-    search = GradientSearch(steps=steps, step=2.5, random_start=True, best=False)
-    device = module_device(twin)
-    candidates = search.run(
-        twin,
-        clean.to(device),
-        target.to(device),
-        Threat("l2", None),
-        rng,
-        radius=radius.to(device),
-    )
-    found = towards_grid(candidates.cpu(), clean)
-    pixels: NDArray[np.uint8] = (found * 255).round().to(torch.uint8).numpy()
-    if (squared(pixels, images) > radius2).any():
-        raise AssertionError("expected every change inside its ball")
-    return pixels
+    from scipy import special
+
+    rows = np.flatnonzero(radius2 > 0)
+    if len(rows) == 0:
+        return rows
+    counts = deployed.votes(pixels[rows], seed).votes(np.arange(len(rows)), 0, RANKED)
+    share = (counts[np.arange(len(rows)), labels[rows]] + 0.5) / (RANKED + 1)
+    ends = 255 * float(deployed.noise.sigma) * special.ndtri(share)
+    beyond: FloatArray = np.sqrt(radius2[rows]) - ends
+    return rows[np.argsort(-beyond, kind="stable")[:most]]
 
 
-def hits(
-    numbers: NDArray[np.int64],
-    images: NDArray[np.uint8],
-    found: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    now: NDArray[np.int64],
-    radius2: NDArray[np.int64],
+def attack(
+    deployed: SmoothedDeployed,
+    twin: nn.Module,
+    pixels: NDArray[np.uint8],
+    labels: Counts,
+    radius2: Counts,
+    rng: torch.Generator,
+    budget: Budget = "whole",
 ) -> list[Hit]:
-    """The broken certificates among attacked images: another label is given now; `numbers` name."""
-    changes = (found.astype(np.int64) - images).reshape(len(images), -1)
+    """Search each ball with the strongest search, in L2 on the 8-bit grid; the hits, in order.
+
+    `pixels` (N, C, H, W); `labels` are the certified ones; `radius2` above 0, in squared 8-bit
+    units. Votes judge on the way, and fresh ones at `CONFIDENCE` what was found in the end, whose
+    squared length is compared with `radius2` as integers. Noise is seeded by torch's global
+    generator.
+    """
+    if len(pixels) == 0:
+        return []
+    images, target = torch.from_numpy(pixels).float() / 255, torch.from_numpy(labels)
+    radii = torch.from_numpy(radius2).double().sqrt().float() / 255
+    search, device = StrongestSearch(budget=budget, samples=SAMPLES), module_device(twin)
+    candidates = search.run(
+        _target(deployed, twin),
+        images.to(device),
+        target.to(device),
+        Threat("l2", float(radii.max())),
+        rng,
+        radii.to(device),
+    )
+    found = to_pixels(candidates.cpu())
+    # Floats may put a change beyond the last integer length that the radius allows.
+    found = np.where(_column(squared(found, pixels) <= radius2), found, pixels)
+    return judged(deployed, pixels, found, labels, _seed())
+
+
+def judged(
+    deployed: SmoothedDeployed,
+    pixels: NDArray[np.uint8],
+    found: NDArray[np.uint8],
+    labels: Counts,
+    seed: int,
+) -> list[Hit]:
+    """The hits among changed images, by votes under the noise of `seed`; to abstain is no hit."""
+    source, positions = deployed.votes(found, seed), np.arange(len(found))
+    now, counts = decide_early(source, positions, VOTES, CONFIDENCE)
+    lengths = squared(found, pixels)
     return [
-        Hit(int(numbers[i]), int(labels[i]), int(now[i]), int(radius2[i]), changes[i])
+        Hit(
+            int(i),
+            int(now[i]),
+            int(lengths[i]),
+            int(counts[i, now[i]]),
+            int(counts[i].sum()),
+            found[i],
+        )
         for i in np.flatnonzero((now != labels) & (now != ABSTAIN))
     ]
 
 
-def squared(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _target(deployed: SmoothedDeployed, twin: nn.Module) -> Target:
+    """The twin's gradients, and the word of votes: another label than the certified one, surely."""
+
+    def wrong(candidates: Tensor, labels: Tensor) -> Tensor:
+        source = deployed.votes(to_pixels(candidates.cpu()), _seed())
+        now = predict_early(source, np.arange(len(candidates)), LOOKED, CONFIDENCE)
+        other = (now != labels.cpu().numpy()) & (now != ABSTAIN)
+        return torch.from_numpy(other).to(candidates.device)
+
+    def scores(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits: Tensor = twin(images)
+        return logits
+
+    return Target(twin, wrong, scores, randomised=True)
+
+
+def _seed() -> int:
+    return int(torch.randint(2**62, ()))
+
+
+def _column(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return flags.reshape(-1, 1, 1, 1)
+
+
+def squared(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Counts:
     """Squared distances of 8-bit images, integers: shape (N,)."""
     changes = first.astype(np.int64) - second
-    distances: NDArray[np.int64] = (changes**2).reshape(len(first), -1).sum(1)
+    distances: Counts = (changes**2).reshape(len(first), -1).sum(1)
     return distances
-
-
-def allowed(certificates: int, alpha: float) -> int:
-    """Hits that false certificates may make, each false with probability alpha at most."""
-    from scipy import stats
-
-    return int(stats.binom.isf(CHANCE, certificates, alpha))
-
-
-def require_unbroken(hits: list[Hit], certificates: int, alpha: float) -> None:
-    """Raise CertificateViolated with every hit when there are more than chance allows."""
-    limit = allowed(certificates, alpha)
-    if len(hits) > limit:
-        shown = "\n".join(map(str, hits))
-        raise CertificateViolated(
-            f"expected at most {limit} of {certificates} certificates broken, got {len(hits)}; "
-            f"no certificate of this system stands\n{shown}"
-        )

@@ -22,13 +22,14 @@ def certifier_source(
     seed: int,
     certifier: Cohen,
     predict_draws: int = 1000,
+    predict_alpha: float = 0.001,
     adapter: str | None = None,
 ) -> str:
     """One C99 translation unit with a `main` that certifies, predicts and times 8-bit images.
 
     `engine` and `adapter` as in vote_source; image i of the input has noise stream i, so that the
-    output is that of `certifier.certify` and `predict` (at the same alpha) on a source with the
-    same seed. Raises UserError when the budget could certify nothing.
+    output is that of `certifier.certify`, and of `predict` at predict_draws and predict_alpha, on a
+    source with the same seed. Raises UserError when the budget could certify nothing.
     """
     radius2 = certifier.table(noise, pixels)
     least = int(np.searchsorted(radius2, 0))
@@ -41,7 +42,7 @@ def certifier_source(
         *_array("uint64_t", "rb_high", table.high),
         *_array("uint64_t", "rb_low", table.low),
         *_array("int32_t", "rb_radius2", radius2[least:]),
-        *_array("int32_t", "rb_accept", prediction_table(predict_draws, certifier.alpha)),
+        *_array("int32_t", "rb_accept", prediction_table(predict_draws, predict_alpha)),
     ]
     middle = csrc("engine.h") if adapter is None else adapter
     parts = [csrc("noise.h"), middle, csrc("votes.h"), "\n".join(lines), csrc("certifier.h")]

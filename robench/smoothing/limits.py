@@ -6,6 +6,7 @@ certificate does not have. These bounds need neither, and no honest certificate 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -42,24 +43,29 @@ def draws_possible(rule: Rule) -> Counts:
     return np.array(rule.stages if isinstance(rule, Adaptive) else [rule.n2], dtype=np.int64)
 
 
-def most_certified(rule: Rule, noise: Noise, hits: Counts, draws: Counts) -> Counts:
+def most_certified(
+    rule: Rule, noise: Noise, hits: Counts, draws: Counts, radii: Sequence[float]
+) -> Counts:
     """Per image the largest radius2 (squared 8-bit units) that so many votes can have proved.
 
-    `hits` of `draws` counting votes, int64 (N,), 0 <= hits <= draws. ABSTAIN where they prove none.
+    `hits` of `draws` counting votes, int64 (N,), 0 <= hits <= draws; `radii` those asked for, in
+    [0,1] units. ABSTAIN where they prove none.
     """
     # Many images have all votes, so that few counts differ.
     (hits, draws), each = np.unique(np.stack([hits, draws]), axis=1, return_inverse=True)
-    return _most(rule, noise, hits, draws)[each.ravel()]
+    return _most(rule, noise, hits, draws, tuple(radii))[each.ravel()]
 
 
-def _most(rule: Rule, noise: Noise, hits: Counts, draws: Counts) -> Counts:
+def _most(
+    rule: Rule, noise: Noise, hits: Counts, draws: Counts, radii: tuple[float, ...]
+) -> Counts:
     if isinstance(rule, Cohen):
         return _fixed(noise, hits, draws, rule.alpha, rule.radius)
     if isinstance(rule, Sequential):
         last = np.where(
             draws == rule.n2, _fixed(noise, hits, draws, rule.alpha / 2, rule.radius), ABSTAIN
         )
-        return np.maximum(last, _climbed(rule, noise, hits, draws))
+        return np.maximum(last, _climbed(rule, noise, hits, draws, radii))
     share = rule.alpha / len(rule.stages)
     found = _fixed(noise, hits, draws, share, rule.radius)
     for stage in rule.stages:
@@ -77,22 +83,24 @@ def _fixed(noise: Noise, hits: Counts, draws: Counts, alpha: float, kind: str) -
     return np.where(p > 0.5 - _SLACK, squared, ABSTAIN).astype(np.int64)
 
 
-def _climbed(rule: Sequential, noise: Noise, hits: Counts, draws: Counts) -> Counts:
+def _climbed(
+    rule: Sequential, noise: Noise, hits: Counts, draws: Counts, radii: tuple[float, ...]
+) -> Counts:
     """The largest radius of the list that some look up to the last one can have certified.
 
     The votes at a look are not kept: at best all misses came after it.
     """
-    p, looks = _needed(rule, noise), thresholds.looks_up_to(rule.n2)
+    p, looks = _needed(rule, noise, radii), thresholds.looks_up_to(rule.n2)
     level = np.log(2 / rule.alpha) - _SLACK
     at_best = np.minimum(hits[:, None], looks)
     seen = looks <= draws[:, None]
     found = np.full(len(hits), ABSTAIN)
-    for radius2, probability in zip(thresholds.grid(rule.radii)[1:], p, strict=True):
+    for radius2, probability in zip(thresholds.grid(radii)[1:], p, strict=True):
         value = thresholds.log_e_value(at_best, looks, probability * (1 - _SLACK))
         found = np.where((seen & (value >= level)).any(1), radius2, found)
     return found
 
 
 @lru_cache(maxsize=32)
-def _needed(rule: Sequential, noise: Noise) -> FloatArray:
-    return thresholds.needed_probabilities(noise, 0, rule.radii, rule.radius)
+def _needed(rule: Sequential, noise: Noise, radii: tuple[float, ...]) -> FloatArray:
+    return thresholds.needed_probabilities(noise, 0, radii, rule.radius)

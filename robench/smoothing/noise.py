@@ -89,7 +89,8 @@ def noise_table(noise: Noise) -> NoiseTable:
         above = _LAW_TAILS[noise.law](noise.variance, bound)
         scale = mp.mpf(2) ** CDF_BITS
         upper = [int(mp.floor(scale * p)) for p in above[bound:0:-1]]  # P(X <= -k) = P(X >= k)
-        lower = [int(mp.floor(scale * (1 - p))) for p in above[1 : bound + 1]]
+        # Of a tail below the working precision, 1 - p is 1: its floor is one unit too many.
+        lower = [min(int(mp.floor(scale * (1 - p))), 2**CDF_BITS - 1) for p in above[1 : bound + 1]]
         tail = 2 * Fraction(int(mp.ceil(mp.ldexp(above[bound + 1], 300))), 2**300)
     cdf = upper + lower
     high = np.array([c >> 64 for c in cdf], dtype=np.uint64)

@@ -70,18 +70,27 @@ def predict_early(
     Algorithm 2 at alpha / 4 after each of four growing numbers of draws, at most `draws`: a wrong
     label needs one of the four tests to err (union bound).
     """
+    return decide_early(source, images, draws, alpha)[0]
+
+
+def decide_early(
+    source: VoteSource, images: NDArray[np.int64], draws: int, alpha: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As `predict_early`, with the votes behind each answer: int64 (N, classes)."""
     least = prediction_table(draws, alpha / len(LOOKS))
-    counts: NDArray[np.int64] | None = None
     found, open_, seen = np.full(len(images), ABSTAIN, dtype=np.int64), np.arange(len(images)), 0
+    counts: NDArray[np.int64] | None = None
     for upto in sorted({max(draws // part, 1) for part in LOOKS}):
         fresh = source.votes(images[open_], seen, upto - seen)
-        counts, seen = fresh if counts is None else counts + fresh, upto
-        found[open_] = decide(counts, least)
-        undecided = found[open_] == ABSTAIN
-        open_, counts = open_[undecided], counts[undecided]
+        if counts is None:
+            counts = np.zeros((len(images), fresh.shape[1]), dtype=np.int64)
+        counts[open_] += fresh
+        seen, found[open_] = upto, decide(counts[open_], least)
+        open_ = open_[found[open_] == ABSTAIN]
         if not len(open_):
             break
-    return found
+    assert counts is not None
+    return found, counts
 
 
 def decide(counts: NDArray[np.int64], least: NDArray[np.int64]) -> NDArray[np.int64]:

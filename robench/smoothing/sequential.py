@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,36 +38,37 @@ class Plan:
 class Sequential:
     """Certify a list of radii with as few draws as each image needs, at confidence 1 - alpha.
 
-    `radii` in [0,1] units, increasing. Half of alpha goes to an e-process (Jeffreys' mixture,
-    Ville's inequality; radii in order, so no union bound), half to Clopper-Pearson at `n2` draws,
-    used only by images that get there: the papers' budget is 100,000. Raises UserError when the
-    first radius is out of reach.
+    Half of alpha goes to an e-process (Jeffreys' mixture, Ville's inequality; radii in order, so
+    no union bound), half to Clopper-Pearson at `n2` draws, used only by images that get there: the
+    papers' budget is 100,000. Raises UserError when the first positive radius is out of reach.
     """
 
     n1: int = 100
     n2: int = 10_000
     alpha: float = 0.001
-    radii: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
     radius: str = "exact"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "radii", tuple(self.radii))
         check_options(self.alpha, self.radius, n1=self.n1, n2=self.n2)
-        thresholds.check_radii(self.radii)
 
-    def plan(self, noise: Noise, pixels: int) -> Plan:
-        """The integer tables for this law and number of pixels."""
-        return _plan(self, noise, pixels)
+    def plan(self, noise: Noise, pixels: int, radii: Sequence[float]) -> Plan:
+        """The integer tables for this law, number of pixels and list of radii."""
+        return _plan(self, noise, pixels, tuple(radii))
 
     def certify(
-        self, source: VoteSource, images: Counts, labels: Counts | None = None
+        self,
+        source: VoteSource,
+        images: Counts,
+        radii: Sequence[float],
+        labels: Counts | None = None,
     ) -> Certificates:
-        """Certify images (positions in the source), integers only.
+        """Certify images (positions in the source) at these radii, integers only.
 
-        With `labels` (benchmark mode) the true label is tested and none selected: a valid measure
-        of certified accuracy, marked as not deployable.
+        `radii` in [0,1] units, increasing from 0 or above. With `labels` (benchmark mode) the true
+        label is tested and none selected: a valid measure of certified accuracy, marked as not
+        deployable.
         """
-        plan = self.plan(source.noise, source.pixels)
+        plan = self.plan(source.noise, source.pixels, radii)
         first = 0 if labels is not None else self.n1
         chosen = source.votes(images, 0, first).argmax(1) if labels is None else labels
         hits, draws, steps = _run(plan, source, images, chosen, first)
@@ -78,6 +80,7 @@ class Sequential:
             hits=hits,
             draws=draws,
             selection=first,
+            radii=tuple(radii),
             deployable=labels is None,
         )
 
@@ -109,8 +112,9 @@ def _hopeful(plan: Plan, look: int, hits: Counts, steps: Counts) -> NDArray[np.b
 
 
 @lru_cache(maxsize=32)
-def _plan(options: Sequential, noise: Noise, pixels: int) -> Plan:
-    half, kind, radii = options.alpha / 2, options.radius, options.radii
+def _plan(options: Sequential, noise: Noise, pixels: int, radii: tuple[float, ...]) -> Plan:
+    half, kind = options.alpha / 2, options.radius
+    thresholds.check_radii(radii)
     thresholds.require_reachable(noise, pixels, options.n2, half, kind, radii)
     looks = thresholds.looks_up_to(options.n2)
     final = radius_table(noise, pixels, options.n2, half, kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -33,19 +33,20 @@ def check_radii(radii: tuple[float, ...]) -> None:
     steps = all(a < b for a, b in pairwise(radii))
     if not radii or radii[0] < 0 or not steps or not all(map(math.isfinite, radii)):
         raise UserError(
-            f"expected increasing, finite radii >= 0, got {radii}; for example (0.25, 0.5)"
+            f"expected increasing, finite radii >= 0, got {radii}; for example (0.0, 0.25, 0.5)"
         )
 
 
 def require_reachable(
     noise: Noise, pixels: int, draws: int, alpha: float, kind: str, radii: tuple[float, ...]
 ) -> None:
-    """Refuse with UserError radii of which not even the first can be certified."""
+    """Refuse with UserError radii of which not even the first above 0 can be certified."""
     require_useful(noise, pixels, draws, alpha, kind)
     best = int(radius_table(noise, pixels, draws, alpha, kind)[-1])
-    if best < squared_target(radii[0]):
+    first = next((radius for radius in radii if radius > 0), 0.0)
+    if best < squared_target(first):
         raise UserError(
-            f"expected a first radius that {draws} draws can certify, got {radii[0]}, above the "
+            f"expected a first radius that {draws} draws can certify, got {first}, above the "
             f"largest, {math.sqrt(best) / 255:.4f}; draw more, or ask for less"
         )
 
@@ -122,7 +123,7 @@ def _least(holds: Callable[[Counts], NDArray[np.bool_]], most: Counts) -> Counts
     return high
 
 
-def grid(radii: tuple[float, ...]) -> Counts:
+def grid(radii: Sequence[float]) -> Counts:
     """Number of radii certified -> radius2: ABSTAIN, then the squared targets."""
     return np.array([-1, *(squared_target(radius) for radius in radii)], dtype=np.int64)
 

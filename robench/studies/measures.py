@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from robench.core.outcomes import Score
 from robench.core.record import Record
+from robench.records.support.votes import tested
 from robench.studies.run import Run
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ class Certified(Measure):
     """Count every certificate, right or wrong (IntRS, Eq. 9)."""
 
     def score(self, run: Run) -> Score | None:
-        """The images certified to the radius in a run; None when it certified nothing."""
+        """The images certified to the radius in a run; None when it did not test this radius."""
         from robench.smoothing.thresholds import squared_target
 
         rows = run.table("certificates")
-        if rows is None:
+        if rows is None or not tested(run.record.config, self.radius):
             return None
         certified = (rows.radius2 >= squared_target(self.radius)).to_numpy()
         right = (rows.prediction == rows.label).to_numpy()

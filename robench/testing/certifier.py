@@ -13,7 +13,7 @@ from robench.plugin.components import Certifier
 from robench.smoothing import Certificates, IntegerVotes, Noise
 from robench.testing.component import ComponentContract
 
-IMAGES = 3
+IMAGES, RADII = 3, (0.0, 0.1)
 
 
 class CertifierContract(ComponentContract):
@@ -26,7 +26,7 @@ class CertifierContract(ComponentContract):
         pixels = np.full((IMAGES, 1, 4, 4), 128, dtype=np.uint8)
         noise = Noise(sigma=Fraction("0.25"))
         votes = IntegerVotes(images=pixels, labels=decide, classes=2, noise=noise, seed=1)
-        return self.component.certify(votes, np.arange(IMAGES))
+        return self.component.certify(votes, np.arange(IMAGES), RADII)
 
     def test_a_constant_classifier_is_certified(self) -> None:
         """Its label cannot change, so that its certificates have a radius."""

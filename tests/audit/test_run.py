@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -12,7 +11,7 @@ from torch import nn
 
 import robench
 from robench.base.errors import ConfigError
-from robench.cli.record_table import audit_lines
+from robench.cli.record_table import print_record
 from robench.core.data import Data
 from robench.core.record import Record
 from robench.plugin.registry import Choice, registry
@@ -68,14 +67,16 @@ def test_same_record_again_from_the_cache(
     assert again.values == masked.values
 
 
-def test_shown_with_its_reasons(masked: Record, tmp_path: Path, capsys: object) -> None:
-    from robench.cli.record_table import print_record
-
-    lines = [line for _, line in audit_lines(masked)]
-    assert "fail, gradients are masked" in lines[0]
-    assert any("weak attack: fgsm" in line for line in lines)
-    print_record(masked, tmp_path)
-    assert "audited accuracy" in capsys.readouterr().out  # type: ignore[attr-defined]
+def test_shown_with_its_reasons(
+    masked: Record, places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_record(masked, places.results / masked.id)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "linf 0.15: masked, " in shown
+    assert "; gradients mislead" in shown
+    (weak,) = masked.audit[0].weak_attacks
+    assert f"fgsm: weak attack: overstates by {100 * weak.gained:.0f} points" in shown
+    assert f"audit: quick, on {masked.data.images} images" in shown
 
 
 @pytest.mark.parametrize("options", [{"level": "deep"}, {"images": 3}])

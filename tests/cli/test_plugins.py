@@ -12,7 +12,7 @@ from tests.cli.command import command
 def test_every_choice_of_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = command(["plugins"], capsys)
     assert status == 0
-    assert [line[:-1] for line in out.splitlines() if line[0] != " "] == list(KINDS)
+    assert [line[:-1] for line in out.splitlines() if line[0] != " "] == [*KINDS, "protocol"]
     assert all(f"\n  {name} " in out for c in registry().choices.values() for name in c)
 
 

@@ -80,8 +80,8 @@ def test_lists_keep_their_order_and_presets_their_numbers(
             ["metric.certified.radii[1]", "finite", "inf"],
         ),
         (
-            ["defense=intrs", "certifier.sequential.radii=[nan]"],
-            ["certifier.sequential.radii[0]", "finite", "nan"],
+            ["defense=intrs", "metric.certified.radii=[0.25,0.5]"],
+            ["radii that increase from 0", "0.25"],
         ),
         (["threat.norm=l7"], ["expected norm", "l7"]),
         (["defense=[none,gaussian_training]"], ["defense=none alone"]),

@@ -660,14 +660,13 @@ LIES: dict[str, Lie] = {
 
 VOTES: dict[str, Lie] = {
     "larger_radii": Lie(certificate("radius2", lambda c: c.where(c < 0, c * 4 + 9000)), "radi"),
-    "radii_beyond_the_votes": Lie(certificate("hits", lambda c: c // 2), "p_lower|votes allow"),
+    "radii_beyond_the_votes": Lie(certificate("hits", lambda c: c // 2), "votes allow"),
     "more_votes_than_draws": Lie(certificate("hits", lambda c: c + 10**6), "votes among the draws"),
     "draws_that_never_were": Lie(certificate("draws", lambda c: c + 1), "numbers of draws"),
     "other_certified_labels": Lie(certificate("label", lambda c: (c + 1) % 3), "labels of the"),
     "other_certified_images": Lie(certificate("image", lambda c: c + 1), "other"),
     "radii_for_abstaining": Lie(certificate("prediction", lambda c: -1 + 0 * c), "exactly where"),
     "radii_in_words": Lie(certificate("radius2", lambda c: c.astype(str)), "whole numbers"),
-    "another_bound": Lie(certificate("p_lower", lambda c: 0 * c + 1.0), "p_lower"),
     "another_sigma": Lie(other_sigma, "configuration's certifier and noise"),
     "a_better_certified_accuracy": Lie(
         number("certified_accuracy", {"value": 1.0, "high": 1.0}, radius=0.75), "certified_accuracy"

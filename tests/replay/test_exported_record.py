@@ -19,7 +19,8 @@ from robench.smoothing.classifier import SmoothedDeployed
 
 COMPILER = shutil.which("cc")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
-CERTIFIER, IMAGES, DRAWS = Cohen(n1=20, n2=300, alpha=0.01), 6, 100
+CERTIFIER, IMAGES, DRAWS = Cohen(n1=20, n2=300, alpha=0.01, radius="renyi"), 6, 100
+PREDICT_ALPHA = 0.2
 
 
 def words(labels: np.ndarray, squares: np.ndarray | None = None) -> list[str]:
@@ -36,11 +37,12 @@ def test_the_exported_program_certifies_and_predicts_as_robench_does(
     places = Places(results=tmp_path / "results", cache=tmp_path / "cache", threads=1)
     for name, path in (("RESULTS", places.results), ("CACHE", places.cache)):
         monkeypatch.setenv(f"ROBENCH_{name}", str(path))
-    options = {"n1": CERTIFIER.n1, "n2": CERTIFIER.n2, "alpha": CERTIFIER.alpha}
+    options = {"n1": CERTIFIER.n1, "n2": CERTIFIER.n2, "alpha": CERTIFIER.alpha, "radius": "renyi"}
     choices = ["defense=intrs", "attack=[]", "metric=accuracy", "certifier=cohen", "audit=off"]
-    settings = [f"images={IMAGES}", "train.epochs=2", f"defense.intrs.draws={DRAWS}", "threads=1"]
+    settings = [f"images={IMAGES}", "train.epochs=2", "threads=1"]
+    voting = [f"defense.intrs.draws={DRAWS}", f"defense.intrs.alpha={PREDICT_ALPHA}"]
     budget = [f"certifier.cohen.{name}={value}" for name, value in options.items()]
-    assert main(["run", *choices, *settings, *budget]) == 0
+    assert main(["run", *choices, *settings, *voting, *budget]) == 0
     (folder,) = folders(places.results)
     assert main(["export", str(folder), "--format", "c", "--out", str(tmp_path)]) == 0
     binary = tmp_path / "certifier"
@@ -53,7 +55,7 @@ def test_the_exported_program_certifies_and_predicts_as_robench_does(
     assert isinstance(deployed, SmoothedDeployed)
     votes = deployed.votes(pixels, evidence.certify_seed)
     found = CERTIFIER.certify(votes, np.arange(IMAGES))
-    predicted = predict(votes, np.arange(IMAGES), DRAWS, CERTIFIER.alpha)
+    predicted = predict(votes, np.arange(IMAGES), DRAWS, PREDICT_ALPHA)
 
     def run(mode: str) -> list[str]:
         done = subprocess.run(

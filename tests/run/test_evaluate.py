@@ -31,11 +31,11 @@ IMAGES, LABELS = torch.zeros(4, 1, 6, 6, dtype=torch.uint8), torch.zeros(4, dtyp
         ({"train": 3}, "expected train to be a robench.TrainConfig, got 3; make one"),
         ({"places": "results"}, "expected places to be a robench.Places, got 'results'; make one"),
         ({"audit": ["quick"]}, "expected audit to be off, quick or full"),
-        ({"access": None}, "expected access among white_box, transfer, got None"),
+        ({"access": 3}, "expected access among white_box, transfer, got 3"),
         ({"access": [["white_box"]]}, "expected access among white_box, transfer, got a value"),
         (
-            {"attack": None},
-            "expected attack to be a choice's name or a robench.Attack, got None; "
+            {"attack": 3},
+            "expected attack to be a choice's name or a robench.Attack, got 3; "
             "`robench plugins attack` lists the choices",
         ),
         ({"attack": [3]}, "expected attack to be a choice's name or a robench.Attack, got 3;"),
@@ -45,7 +45,7 @@ IMAGES, LABELS = torch.zeros(4, 1, 6, 6, dtype=torch.uint8), torch.zeros(4, dtyp
         ({"attack": {3: PGD()}}, "expected a mapping of names to attack, got the name 3"),
         ({"model": nn.ReLU}, "got the class ReLU; make one: ReLU()"),
         ({"model": 3}, "expected model to be an nn.Module, a choice's name or a robench.Model"),
-        ({"data": None}, "expected dataset to be a robench.Data, a choice's name or a robench.D"),
+        ({"data": 3}, "expected dataset to be a robench.Data, a choice's name or a robench.D"),
     ],
 )
 def test_what_it_cannot_take_is_one_line(

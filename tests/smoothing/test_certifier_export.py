@@ -50,7 +50,7 @@ def test_one_class_is_certain(sanitized):
 def program(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certifier")
     source, binary = folder / "certifier.c", folder / "certifier"
-    source.write_text(certifier_source(TOY, predict_draws=200, **OPTIONS))
+    source.write_text(certifier_source(TOY, predict_draws=200, predict_alpha=0.2, **OPTIONS))
     # The flag refuses every floating-point and vector register, so all arithmetic is integer.
     flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
     integers = ["-mgeneral-regs-only"] if X86 or platform.machine() == "aarch64" else []
@@ -83,7 +83,9 @@ def test_certify_prints_what_robench_certifies(program, tmp_path):
 
 
 def test_predict_prints_what_robench_predicts(program):
-    labels = predict(source(), np.arange(12), 200, CERTIFIER.alpha)
+    labels = predict(source(), np.arange(12), 200, 0.2)
+    strict = predict(source(), np.arange(12), 200, CERTIFIER.alpha)
+    assert not np.array_equal(labels, strict)
     expected = ["ABSTAIN" if label < 0 else str(label) for label in labels]
     assert run(program, "predict", "-", data=images().tobytes()) == expected
     assert 0 < expected.count("ABSTAIN") < 12

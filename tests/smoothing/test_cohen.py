@@ -137,13 +137,11 @@ def test_tsv_starts_with_cohens_columns(tmp_path):
         selection=100,
     )
     path = tmp_path / "rows.tsv"
-    write_tsv(
-        path, rows, index=[0, 20], labels=[3, 5], seconds=[1.5, 2], p_lower=[0.99, 0.4], seed=7
-    )
+    write_tsv(path, rows, index=[0, 20], labels=[3, 5], seconds=[1.5, 2], seed=7)
     lines = [line.split("\t") for line in path.read_text().splitlines()]
     assert lines[0][:6] == ["idx", "label", "predict", "radius", "correct", "time"]
     assert lines[1] == ["0", "3", "3", "0.457", "1", "0:00:01.500000",
-                        "13602", "1000", "1000", "0.99", "7"]  # fmt: skip
+                        "13602", "1000", "1000", "7"]  # fmt: skip
     assert lines[2][:6] == ["20", "5", "-1", "0.0", "0", "0:00:02"]
 
 
@@ -152,7 +150,7 @@ def test_tsv_radii_are_rounded_down(tmp_path):
     rows = Certificates(prediction=np.zeros_like(squared), radius2=squared, hits=squared,
                         draws=squared, selection=1)  # fmt: skip
     path, zeros = tmp_path / "rows.tsv", np.zeros(len(squared))
-    write_tsv(path, rows, index=squared, labels=zeros, seconds=zeros, p_lower=zeros, seed=0)
+    write_tsv(path, rows, index=squared, labels=zeros, seconds=zeros, seed=0)
     radii = np.array([float(line.split("\t")[3]) for line in path.read_text().splitlines()[1:]])
     assert (radii <= np.sqrt(squared) / 255 + 1e-15).all()
     assert (radii >= np.sqrt(squared) / 255 * 0.989).all()

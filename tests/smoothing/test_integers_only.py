@@ -67,10 +67,10 @@ class IntegerSource:
 
 
 @pytest.mark.parametrize(
-    "certifier", [Cohen(n2=500), Sequential(n2=500, radii=(0.1, 0.25)), Adaptive(stages=(100, 500))]
+    "certifier", [Cohen(n2=500), Sequential(n2=500), Adaptive(stages=(100, 500))]
 )
 def test_certifying_touches_no_float(certifier):
-    found = certifier.certify(IntegerSource(), as_integers(np.arange(8)))
+    found = certifier.certify(IntegerSource(), as_integers(np.arange(8)), (0.1, 0.25))
     for name in ("prediction", "radius2", "hits", "draws"):
         assert getattr(found, name).dtype == np.int64
     assert (found.radius2 > 0).any()

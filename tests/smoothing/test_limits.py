@@ -14,9 +14,9 @@ RADII = (0.0, 0.1, 0.25, 0.5)
 RULES: list[Rule] = [
     Cohen(n2=500),
     Cohen(n2=500, radius="renyi"),
-    Sequential(n2=2000, radii=RADII),
-    Sequential(n2=500, alpha=0.05, radii=(0.25,)),
-    Adaptive(stages=(200, 1000), radii=RADII),
+    Sequential(n2=2000),
+    Sequential(n2=500, alpha=0.05),
+    Adaptive(stages=(200, 1000)),
 ]
 
 
@@ -36,8 +36,8 @@ class Coins:
 @pytest.mark.parametrize("law", ["discrete_gaussian", "gaussian"])
 def test_honest_certificates_stay_below(rule: Rule, law: str) -> None:
     noise = Noise(sigma=Fraction("0.25"), law=law)
-    found = rule.certify(Coins(noise, 400), np.arange(400))
-    most = most_certified(rule, noise, found.hits, found.draws)
+    found = rule.certify(Coins(noise, 400), np.arange(400), RADII)
+    most = most_certified(rule, noise, found.hits, found.draws, RADII)
     assert (found.radius2 <= most).all()
     assert (found.radius2 != ABSTAIN).sum() > 100
     assert np.isin(found.draws, draws_possible(rule)).all()
@@ -45,7 +45,7 @@ def test_honest_certificates_stay_below(rule: Rule, law: str) -> None:
         # Close: of those certified, one unit more is too much for nearly all.
         certified = found.radius2 > 0
         assert (found.radius2 + 1 > most)[certified].mean() > 0.5
-    assert (most <= most_certified(rule, noise, found.draws, found.draws)).all()
+    assert (most <= most_certified(rule, noise, found.draws, found.draws, RADII)).all()
 
 
 def test_the_bound_is_the_one_of_the_tables() -> None:

@@ -29,8 +29,10 @@ def test_type_one_error_of_the_whole_procedure(radius):
     """At the edge of a radius, certifying it is an error: at most alpha + 3 standard errors."""
     runs, alpha = 4000, 0.05
     source = BernoulliVotes(np.full(runs, p_of(radius) - 1e-9), NOISE, seed=3)
-    certifier = Sequential(n1=1, n2=3000, alpha=alpha, radii=RADII_GRID)
-    found = certifier.certify(source, np.arange(runs), labels=np.zeros(runs, dtype=np.int64))
+    certifier = Sequential(n1=1, n2=3000, alpha=alpha)
+    found = certifier.certify(
+        source, np.arange(runs), RADII_GRID, labels=np.zeros(runs, dtype=np.int64)
+    )
     false = (found.radius2 >= thresholds.squared_target(radius)).mean()
     assert false <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / runs)
     assert false > 0.001  # the simulation can see errors
@@ -40,28 +42,27 @@ def test_type_one_error_of_the_whole_procedure(radius):
 def test_type_one_error_of_adaptive(radius):
     runs, alpha = 4000, 0.05
     source = BernoulliVotes(np.full(runs, p_of(radius) - 1e-9), NOISE, seed=4)
-    certifier = Adaptive(n1=1, stages=(100, 1000, 3000), alpha=alpha, radii=RADII_GRID)
-    false = (
-        certifier.certify(source, np.arange(runs)).radius2 >= thresholds.squared_target(radius)
-    ).mean()
+    certifier = Adaptive(n1=1, stages=(100, 1000, 3000), alpha=alpha)
+    found = certifier.certify(source, np.arange(runs), RADII_GRID)
+    false = (found.radius2 >= thresholds.squared_target(radius)).mean()
     assert 0.001 < false <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / runs)
 
 
 @pytest.mark.parametrize(
-    ("certifier", "gain"),
+    ("certifier", "radii", "gain"),
     [
-        (Sequential(n2=100_000, radii=RADII_GRID), 5),
-        (Sequential(n2=100_000, radii=(0.5,)), 20),
-        (Adaptive(radii=RADII_GRID), 3),
+        (Sequential(n2=100_000), RADII_GRID, 5),
+        (Sequential(n2=100_000), (0.5,), 20),
+        (Adaptive(), RADII_GRID, 3),
     ],
 )
-def test_fewer_draws_than_cohen_for_the_same_certified_accuracy(certifier, gain):
+def test_fewer_draws_than_cohen_for_the_same_certified_accuracy(certifier, radii, gain):
     p = np.random.default_rng(0).beta(2, 0.4, 400)
     cohen = Cohen().certify(BernoulliVotes(p, NOISE), np.arange(400))
     source = BernoulliVotes(p, NOISE, seed=1)
-    found = certifier.certify(source, np.arange(400))
+    found = certifier.certify(source, np.arange(400), radii)
     assert source.draws.mean() * gain < 100_100
-    for target in thresholds.grid(certifier.radii)[1:]:
+    for target in thresholds.grid(radii)[1:]:
         difference = (found.radius2 >= target).mean() - (cohen.radius2 >= target).mean()
         assert abs(difference) <= 0.015
 
@@ -75,7 +76,7 @@ def test_draws_are_fresh_and_contiguous():
             return super().votes(images, first_draw, count)
 
     source = Log([0.999, 0.3], NOISE)
-    found = Sequential(n1=50, n2=1000).certify(source, np.arange(2))
+    found = Sequential(n1=50, n2=1000).certify(source, np.arange(2), RADII_GRID)
     assert asked[0] == (0, 50, 2)
     ends = np.cumsum([count for _, count, _ in asked])
     assert [first for first, _, _ in asked[1:]] == ends[:-1].tolist()
@@ -100,12 +101,12 @@ def one_image_by_the_book(plan, source, image, label, first):
 def test_every_image_is_certified_as_if_it_were_alone(n1, n2, labelled):
     """In any order, a part of the source's images, by the book."""
     p = np.concatenate([np.linspace(0, 1, 25), np.linspace(0.7, 1, 40)])
-    certifier = Sequential(n1=n1, n2=n2, radii=(0.0, 0.05, 0.25), alpha=0.1)
+    certifier, radii = Sequential(n1=n1, n2=n2, alpha=0.1), (0.0, 0.05, 0.25)
     source = BernoulliVotes(p, NOISE, seed=5)
     images = np.random.default_rng(0).permutation(len(p))[:50]
     labels = np.arange(50) % 2 if labelled else None
-    result = certifier.certify(source, images, labels=labels)
-    plan, first = certifier.plan(NOISE, 1), 0 if labelled else n1
+    result = certifier.certify(source, images, radii, labels=labels)
+    plan, first = certifier.plan(NOISE, 1, radii), 0 if labelled else n1
     assert result.selection == first
     for row, image in enumerate(images.tolist()):
         label = row % 2 if labelled else int(source.votes(np.array([image]), 0, n1).argmax())
@@ -121,7 +122,7 @@ def test_every_image_is_certified_as_if_it_were_alone(n1, n2, labelled):
 
 def test_the_tables_are_those_of_half_of_alpha():
     """E-process and Clopper-Pearson share alpha."""
-    plan = Sequential(n2=3000, alpha=0.05, radii=RADII_GRID).plan(NOISE, 3072)
+    plan = Sequential(n2=3000, alpha=0.05).plan(NOISE, 3072, RADII_GRID)
     looks, half = thresholds.looks_up_to(3000), 0.025
     p = thresholds.needed_probabilities(NOISE, 3072, RADII_GRID, "exact")
     final = radius_table(NOISE, 3072, 3000, half)
@@ -135,14 +136,12 @@ def test_the_tables_are_those_of_half_of_alpha():
 
 
 def test_the_tables_are_made_once():
-    make = Sequential(n2=500, radii=(0.1,)).plan
-    assert make(NOISE, 7) is make(NOISE, 7)
+    make = Sequential(n2=500).plan
+    assert make(NOISE, 7, (0.1,)) is make(NOISE, 7, [0.1])
 
 
 def test_the_usual_budget_is_the_papers_tenth():
-    assert Sequential() == Sequential(
-        n1=100, n2=10_000, alpha=0.001, radii=(0.25, 0.5, 0.75, 1.0, 1.25, 1.5), radius="exact"
-    )
+    assert Sequential() == Sequential(n1=100, n2=10_000, alpha=0.001, radius="exact")
 
 
 @pytest.mark.parametrize("options", [{"n1": 0}, {"n2": 0}, {"alpha": 0.5}, {"radius": "wide"}])
@@ -152,8 +151,8 @@ def test_options_out_of_range_are_refused(options):
 
 
 def test_options_and_tables_do_not_change():
-    certifier = Sequential(n2=500, radii=(0.1,))
-    plan = certifier.plan(NOISE, 1)
+    certifier = Sequential(n2=500)
+    plan = certifier.plan(NOISE, 1, (0.1,))
     for value, name in ((certifier, "alpha"), (plan, "climb")):
         with pytest.raises(FrozenInstanceError):
             setattr(value, name, None)
@@ -170,7 +169,7 @@ def test_nobody_votes_once_every_image_is_settled():
             return super().votes(images, first_draw, count)
 
     source = Log([1.0, 0.0, 0.5], NOISE)
-    result = Sequential(n1=50, n2=10_000, radii=(0.1,)).certify(source, np.arange(3))
+    result = Sequential(n1=50, n2=10_000).certify(source, np.arange(3), (0.1,))
     assert (result.draws < 10_000).all()
     assert min(asked) > 0
 
@@ -178,7 +177,7 @@ def test_nobody_votes_once_every_image_is_settled():
 def test_clopper_pearson_only_at_the_last_draw():
     """An image that stops early holds a grid radius; one that ends holds what the table says."""
     source = BernoulliVotes(np.linspace(0.5, 1, 60), NOISE)
-    found = Sequential(n2=2000, radii=(0.25, 0.5)).certify(source, np.arange(60))
+    found = Sequential(n2=2000).certify(source, np.arange(60), (0.25, 0.5))
     early = found.draws < 2000
     targets = thresholds.grid((0.25, 0.5))
     assert set(found.radius2[early].tolist()) <= set(targets.tolist())
@@ -191,14 +190,14 @@ def test_clopper_pearson_only_at_the_last_draw():
 def test_benchmark_mode_says_so():
     source = BernoulliVotes([0.999, 0.001], NOISE)
     labels = np.array([0, 0])
-    found = Sequential(radii=(0.25,)).certify(source, np.arange(2), labels=labels)
+    found = Sequential().certify(source, np.arange(2), (0.25,), labels=labels)
     assert not found.deployable
     assert found.selection == 0
     assert found.prediction.tolist() == [0, ABSTAIN]
 
 
 def test_certificates_of_a_wrong_label_are_kept():
-    found = Sequential(radii=(0.25,)).certify(BernoulliVotes([0.001], NOISE), np.arange(1))
+    found = Sequential().certify(BernoulliVotes([0.001], NOISE), np.arange(1), (0.25,))
     assert found.prediction.tolist() == [1]
     assert found.deployable
 
@@ -207,15 +206,15 @@ def test_certificates_of_a_wrong_label_are_kept():
 def test_out_of_reach_is_refused(make):
     source = BernoulliVotes([1.0], NOISE)
     with pytest.raises(UserError, match="largest radius"):
-        make(n2=10).certify(source, np.arange(1))
+        make(n2=10).certify(source, np.arange(1), RADII_GRID)
     with pytest.raises(UserError, match=r"got 0\.9, above the largest, 0\.6"):
-        make(n2=1000, radii=(0.9, 1.0)).certify(source, np.arange(1))
+        make(n2=1000).certify(source, np.arange(1), (0.0, 0.9, 1.0))
 
 
 @pytest.mark.parametrize("make", [Sequential, Adaptive])
 def test_impossible_radii_are_refused(make):
     with pytest.raises(UserError, match="increasing, finite radii"):
-        make(radii=(0.5, 0.25))
+        make().certify(BernoulliVotes([1.0], NOISE), np.arange(1), (0.5, 0.25))
 
 
 def test_stages_must_increase():
@@ -224,5 +223,5 @@ def test_stages_must_increase():
 
 
 def test_options_are_hashable_whatever_the_config_gave():
-    assert hash(Sequential(radii=[0.25, 0.5])) == hash(Sequential(radii=(0.25, 0.5)))
+    assert hash(Adaptive(stages=[100, 1000])) == hash(Adaptive(stages=(100, 1000)))
     assert Fraction(Sequential().alpha).limit_denominator(1000) == Fraction(1, 1000)

@@ -39,8 +39,8 @@ FAST: dict[str, dict[str, Any]] = {
     "intrs": {"draws": 20, "samples": 2},
     "float_rs": {"draws": 20, "samples": 2},
     "cohen": {"n2": 500},
-    "sequential": {"n2": 500, "radii": [0.1, 0.25]},
-    "adaptive": {"stages": [100, 500], "radii": [0.1]},
+    "sequential": {"n2": 500},
+    "adaptive": {"stages": [100, 500]},
     "certified": {"images": 4},
     "smoothed_prediction": {"images": 4, "draws": [10, 100]},
 }

@@ -198,3 +198,20 @@ def test_every_kernel_is_behind_something() -> None:
     kernels = {*ROOT.glob("robench/**/*.h")}
     assert kernels
     assert kernels <= reached
+
+
+def test_another_content_of_a_protocol_needs_another_version(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "conf" / "protocol", tmp_path / "conf" / "protocol")
+    before = versions.protocols(tmp_path)
+    name = "protocol.digits_l2"
+    path = "conf/protocol/digits_l2.yaml"
+    edit(tmp_path, path, lambda t: t.replace("title: ", "title: The "))
+    assert versions.protocols(tmp_path) == before
+    edit(tmp_path, path, lambda t: t.replace("[0.5, 1.0]", "[0.25, 1.0]"))
+    now = versions.protocols(tmp_path)
+    assert {n for n in now if now[n] != before[n]} == {name}
+    assert versions._same_version(now, before, ["all"]) == [name]
+    assert versions._same_version(now, before, [name]) == [name]
+    assert versions._same_version(now, before, ["attack.pgd"]) == []
+    edit(tmp_path, path, lambda t: t.replace("version: 1", "version: 2"))
+    assert versions._same_version(versions.protocols(tmp_path), before, ["all"]) == []

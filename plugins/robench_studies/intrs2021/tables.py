@@ -30,7 +30,7 @@ def variant(
     """
     defense = "intrs" if method == INT else "float_rs"
     noise = {f"defense.{defense}.sigma": sigma, f"defense.{defense}.train_sigma": train_sigma}
-    certified = {"certifier.sequential.alpha": alpha, "metric.certified.attack": False}
+    certified = {"certifier.sequential.alpha": alpha}
     trained = f", trained at {train_sigma}" if train_sigma else ""
     return Variant(
         label=label or f"{method}, sigma {sigma}{trained}",

@@ -10,6 +10,7 @@ from robench.core.outcomes import (
     ABSTAIN,
     Outcomes,
     Score,
+    abstaining_as_right,
     clean_score,
     scores,
     worst_cases,
@@ -27,9 +28,11 @@ ACCURACIES = (
 )
 """Metrics that the metric `accuracy` measures; this second account of them shares no code with it
 but the scores."""
+UNBROKEN = "unbroken_accuracy"
+"""The same with abstentions counted as right; older records do not say it."""
 AUDITED, GAINED = "audited_accuracy", "gained_by_masking"
 """Metrics that the audit measures."""
-OWN = (*ACCURACIES, AUDITED, GAINED)
+OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED)
 """Names that say the same in every record, whichever plugins are installed."""
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""
@@ -50,7 +53,9 @@ def check_accuracies(record: Record, outcomes: Outcomes) -> None:
                 f"expected values with names that do not begin as robench's own, got {value.metric}"
             )
     wanted = list(_accuracies(outcomes, record))
-    found = [value for value in record.values if value.metric in ACCURACIES]
+    found = [value for value in record.values if value.metric in (*ACCURACIES, UNBROKEN)]
+    if any(value.metric == UNBROKEN for value in found):
+        wanted += _unbroken(outcomes, record)
     _check_budgets(record, outcomes)
     if not found and "accuracy" not in record.config["metric"]:
         return
@@ -66,6 +71,16 @@ def _accuracies(outcomes: Outcomes, record: Record) -> Iterator[Value]:
     for score in worst_cases(outcomes, known):
         yield _value("worst_case_accuracy", score, score.axes)
     yield from _abstentions(outcomes)
+
+
+def _unbroken(outcomes: Outcomes, record: Record) -> Iterator[Value]:
+    """Robust and worst-case accuracy where something abstains, with that counted as right."""
+    if any((row.prediction == ABSTAIN).any() for row in outcomes.rows):
+        known, lenient = budgets(record), abstaining_as_right(outcomes)
+        for score in scores(lenient, known, when_clean_right=True):
+            yield _value(UNBROKEN, score, score.axes)
+        for score in worst_cases(lenient, known):
+            yield _value(UNBROKEN, score, score.axes)
 
 
 def _value(metric: str, score: Score, axes: dict[str, Axis]) -> Value:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from robench.base.errors import UserError
 from robench.core.outcomes import ABSTAIN, Outcomes
 from robench.core.record import Axis, Record, Value, share
-from robench.records.support.values import ROUNDING, require_values
+from robench.records.support.values import require_values
 from robench.records.tables import read_columns
 
 if TYPE_CHECKING:
@@ -33,7 +33,29 @@ CERTIFIED = (
     "draws_per_image",
 )
 PREDICTED = ("prediction_accuracy", "prediction_abstention")
+LISTED = ("sequential", "adaptive")
+"""Certifiers that test a list of radii; of others nothing is known of in between."""
 COUNTS = ("image", "label", "prediction", "radius2", "hits", "draws", "seed")
+
+
+def radii_asked(config: Mapping[str, Any]) -> tuple[float, ...]:
+    """The radii that a run's certifier was handed, in [0,1] units, by the run's configuration.
+
+    Those of the metric; older records have them among the options of the certifier.
+    """
+    return _own_radii(config) or tuple(config["metric"]["certified"]["radii"])
+
+
+def tested(config: Mapping[str, Any], radius: float) -> bool:
+    """Whether a run's certificates say of every image if it reaches a radius in [0,1] units."""
+    listed = any(name in LISTED for name in config.get("certifier", {}))
+    return not listed or radius in radii_asked(config)
+
+
+def _own_radii(config: Mapping[str, Any]) -> tuple[float, ...]:
+    """The radii among the certifier's options, which older records have there; empty: none."""
+    ((name, options),) = config["certifier"].items()
+    return tuple(options.get("radii", ())) if name in LISTED else ()
 
 
 def check_certificates(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str]:
@@ -47,13 +69,17 @@ def check_certificates(record: Record, outcomes: Outcomes, folder: Path) -> Iter
         return
     if options is None:
         raise UserError(f"expected the metric certified in the configuration, for {path.name}")
-    table = _table(path, COUNTS)
+    table = certificate_table(path)
     _check_images(table, outcomes, options)
     about = _about(found, record)
     unknown = _check_votes(table, record, about)
-    require_values(found, list(_certified(table, options["radii"], about)), path.name)
+    wanted = _certified(table, options["radii"], _grid(found, record), about)
+    require_values(found, list(wanted), path.name)
     if unknown:
         yield unknown
+    if beside := [radius for radius in options["radii"] if not tested(record.config, radius)]:
+        radii = ", ".join(f"{radius:g}" for radius in beside)
+        yield f"certified values at radius {radii}, which the certifier did not test"
 
 
 def check_predictions(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str]:
@@ -83,6 +109,11 @@ def check_predictions(record: Record, outcomes: Outcomes, folder: Path) -> Itera
         wanted.append(share("prediction_accuracy", right.sum(), n, axes))
         wanted.append(share("prediction_abstention", n - given.sum(), n, axes, better="lower"))
     require_values(found, wanted, path.name)
+
+
+def certificate_table(path: Path) -> Table:
+    """The table of certificates, a row an image; raises UserError for another table."""
+    return _table(path, COUNTS)
 
 
 def _table(path: Path, columns: Sequence[str]) -> Table:
@@ -142,24 +173,57 @@ def _about(found: Sequence[Value], record: Record) -> dict[str, Axis]:
     return said
 
 
-def _certified(table: Table, radii: Sequence[float], about: Mapping[str, Axis]) -> Iterator[Value]:
+def _grid(found: Sequence[Value], record: Record) -> str | None:
+    """The radii that were tested, as the axis of the average radius says them; None: any.
+
+    Only of a certifier that is not robench's the values themselves are asked.
+    """
+    (name,) = record.config["certifier"]
+    if name in LISTED:
+        radii = radii_asked(record.config)
+        return None if _own_radii(record.config) else " ".join(f"{radius:g}" for radius in radii)
+    said = [v.axes.get("grid") for v in found if v.metric == "average_certified_radius"]
+    return said[0] if name != "cohen" and len(said) == 1 else None  # type: ignore[return-value]
+
+
+def _certified(
+    table: Table, radii: Sequence[float], grid: str | None, about: Mapping[str, Axis]
+) -> Iterator[Value]:
     labels, prediction, radius2 = table["label"], table["prediction"], table["radius2"]
     n, given, right = len(labels), prediction != ABSTAIN, prediction == labels
+    listed = set(radii) | {0.0} if grid is None else set(map(float, str(grid).split()))
     for radius in radii:
         axes = {**about, "radius": radius}
-        reached = radius2 >= _squared(radius)
-        yield share("certified_accuracy", (right & reached).sum(), n, axes)
-        yield share("certified_percentage_at", reached.sum(), n, axes)
-        printed = float((right & reached)[given].mean()) if given.any() else None
+        reached, known = radius2 >= _squared(radius), radius in listed
+        yield _share("certified_accuracy", known, (right & reached).sum(), n, axes)
+        yield _share("certified_percentage_at", known, reached.sum(), n, axes)
+        some = known and 0 in listed and given.any()
+        printed = float((right & reached)[given].mean()) if some else None
         yield Value(metric="certified_accuracy_eq10", value=printed, unit="share", axes=axes)
-    axes = dict(about)
-    yield share("certified_percentage", given.sum(), n, axes)
-    yield share("certificate_abstention", n - given.sum(), n, axes, better="lower")
+    axes, known = dict(about), 0 in listed
+    yield _share("certified_percentage", known, given.sum(), n, axes)
+    abstained = n - given.sum()
+    yield _share("certificate_abstention", known, abstained, n, axes, better="lower")
     mean = float((np.sqrt(np.where(right, radius2, 0)) / 255).mean())
+    on = axes if grid is None else axes | {"grid": grid}
     unit = "[0,1] L2"
-    yield Value(metric="average_certified_radius", value=mean, n=n, unit=unit, axes=axes)
+    yield Value(metric="average_certified_radius", value=mean, n=n, unit=unit, axes=on)
     draws = float(table["draws"].mean())
     yield Value(metric="draws_per_image", value=draws, n=n, better="lower", axes=axes)
+
+
+def _share(
+    metric: str,
+    known: bool,
+    hits: int,
+    n: int,
+    axes: dict[str, Axis],
+    better: Literal["higher", "lower"] = "higher",
+) -> Value:
+    """A share, blank where the radius was not tested."""
+    if known:
+        return share(metric, hits, n, axes, better)
+    return Value(metric=metric, value=None, unit="share", better=better, axes=axes)
 
 
 def _squared(radius: float) -> int:
@@ -174,7 +238,7 @@ def _check_votes(table: Table, record: Record, about: Mapping[str, Axis]) -> str
     """No radius is larger than its votes allow; returns what cannot be said, or nothing."""
     # Few records certify, and tables of radii take longer to load than a record to read.
     from robench.smoothing import Adaptive, Cohen, Noise, Sequential
-    from robench.smoothing.limits import draws_possible, most_certified, votes_lower_bound
+    from robench.smoothing.limits import draws_possible, most_certified
 
     ((name, options),) = record.config["certifier"].items()
     hits, draws, radius2 = table["hits"], table["draws"], table["radius2"]
@@ -186,19 +250,15 @@ def _check_votes(table: Table, record: Record, about: Mapping[str, Axis]) -> str
     rules = {"cohen": Cohen, "sequential": Sequential, "adaptive": Adaptive}
     if name not in rules or _noise(record) is None:
         return f"certified radii by {name}: no rule known for this certifier and noise"
-    if strange := set(options) - {field.name for field in fields(rules[name])}:
+    known = {field.name for field in fields(rules[name])}
+    if strange := set(options) - known - ({"radii"} if name in LISTED else set()):
         raise UserError(f"expected options of {name}, got {', '.join(sorted(strange))}")
-    rule: Any = rules[name](
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    )
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in known}
+    rule: Any = rules[name](**given)
     if not np.isin(draws, draws_possible(rule)).all():
         raise UserError(f"expected numbers of draws at which {name} may stop, got others")
-    bound = votes_lower_bound(hits, draws, float(options["alpha"]))
-    stated = table.get("p_lower")
-    if stated is None or stated.dtype.kind != "f" or not np.allclose(stated, bound, atol=ROUNDING):
-        raise UserError("expected p_lower to follow from the votes in the table of certificates")
     noise = Noise(sigma=Fraction(str(about["sigma"])), law=str(about["law"]))
-    excess = radius2 > most_certified(rule, noise, hits, draws)
+    excess = radius2 > most_certified(rule, noise, hits, draws, radii_asked(record.config))
     if excess.any():
         image = int(table["image"][excess][0])
         raise UserError(f"expected radii that the votes allow, got a larger one of image {image}")

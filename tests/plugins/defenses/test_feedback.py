@@ -304,7 +304,7 @@ def test_show_prints_the_margins_and_levels_of_every_round(
         images=20,
         places=places,
     )
-    print_record(record, tmp_path)
+    print_record(record, places.results / record.id)
     shown = capsys.readouterr().out
     assert "feedback_learning" in shown
     first = record.notes["feedback_learning"][0]
