@@ -41,6 +41,7 @@ TESTS = {
     "robench.audit.contest": ("audit/test_contest.py",),
     "robench.base.stats": ("base/test_stats.py",),
     "robench.core.threat": ("core/test_threat.py",),
+    "robench.leaderboard.table.ranking": ("leaderboard/test_ranking.py",),
     "robench.smoothing.sequential": ("smoothing/test_sequential.py",),
     "robench.smoothing.thresholds": ("smoothing/test_thresholds.py",),
     "robench.smoothing.radius": ("smoothing/test_radius.py",),

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from robench.base.stats import paired
+from robench.core.record import Record
 from robench.leaderboard.build import build
+from robench.leaderboard.read import claims
 from robench.records import store as results
+from tests.leaderboard.made import protocol
 from tests.leaderboard.test_proof import attest
 
 
@@ -40,26 +43,54 @@ def heading(tab: Any, name: str) -> Any:
     return tab.locator("table.board thead th").filter(has_text=name).first
 
 
-def open_shared(tab: Any, page: Path) -> None:
-    """Open the protocol that two rows share."""
-    label = data(page)["protocols"][1]["label"]
-    tab.select_option("select[name=protocol]", label=label)
-    assert f"2 rows · {label}" in tab.inner_text("#count")
+def named(source: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The page of the made records, two of which are taken as runs under a named protocol."""
+    made = [results.read(folder) for folder in results.folders(source)]
+    worst = next(v for one in made for v in one.values if v.metric == "worst_case_accuracy")
+    eps = worst.axes["eps"]
+    assert isinstance(eps, float)
+    under = protocol("tiny_linf", title="tiny <i>data</i>", eps=eps)
+
+    def why(record: Record) -> str:
+        return "" if record.seed == 0 else "no protocol was chosen"
+
+    monkeypatch.setattr(claims, "why_open", why)
+    monkeypatch.setattr(claims, "protocol_of", lambda record: under)
+    build([source], root / "named")
+    return root / "named"
+
+
+@pytest.fixture
+def board(browser: Any, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An open first page with a named protocol and open runs."""
+    page = named(records, tmp_path, monkeypatch)
+    tab, said = opened(browser, f"file://{page}/index.html")
+    tab.wait_for_selector("#filters:not([hidden])")
+    yield tab
+    assert said == []
+    tab.context.close()
+
+
+def choose(tab: Any, key: str) -> None:
+    """Open a tab by its key; nothing is the tab of all rows."""
+    tab.click(f"#tabs button[value='{key}']")
 
 
 def test_opens_from_disk_sorts_and_follows_a_link(tab: Any, page: Path) -> None:
-    assert data(page)["protocols"][0]["label"] in tab.inner_text("#count")  # the audited row's
-    open_shared(tab, page)
+    assert "4 rows · open runs" in tab.inner_text("#count")
     # Less is better, so the first click brings the quickest up.
     for direction in ("asc", "desc"):
         heading(tab, "latency").click()
         tab.wait_for_url(lambda url, way=direction: way in url)
-        shown = [float(text.split()[0]) for text in column(tab, "latency")]
+        texts = [text for text in column(tab, "latency") if text != "·"]
+        shown = [float(text.split()[0]) for text in texts]
         assert shown == sorted(shown, reverse=direction == "desc")
         assert shown[0] != shown[1]
+    assert set(column(tab, "rank")) == {"open run"}
     name = column(tab, "system")[0]
     tab.locator("table.board tbody a").first.click()
     assert tab.inner_text("h1") == name
+    assert "an open run: no protocol was chosen" in tab.inner_text(".lead")
 
 
 slow = pytest.mark.slow
@@ -81,36 +112,50 @@ def test_scripts_write_what_the_server_wrote(browser: Any, page: Path) -> None:
 
 
 @slow
-def test_filters_narrow_and_the_address_keeps_them(tab: Any, page: Path) -> None:
-    tab.select_option("select[name=protocol]", label="all, apart")
-    assert tab.locator("tr.dtrg-group").count() == 3
+def test_a_protocol_is_a_tab_and_open_runs_stand_apart(board: Any) -> None:
+    """The page opens with the protocol; what it fixes stands above its table, as text."""
+    tab = board
+    assert "2 rows · tiny <i>data</i> · v1" in tab.inner_text("#count")
+    assert sorted(column(tab, "rank"))[0] == "1"
+    about = tab.inner_text("#about")
+    assert "tiny_linf version 1" in about
+    assert "robust accuracy, L∞ ε = " in about
+    choose(tab, "open")
+    assert "protocol=open" in tab.url
+    assert column(tab, "rank") == ["open run"] * 2
+    assert "none of them has a rank" in tab.inner_text("#about")
+    choose(tab, "")
     assert "4 rows" in tab.inner_text("#count")
-    tab.select_option("select[name=verdict]", "invalid")
-    assert "1 rows" in tab.inner_text("#count")
-    assert "verdict=invalid" in tab.url
+    assert tab.locator("tr.dtrg-group").count() >= 2
     again = tab.context.new_page()
     again.goto(tab.url)
     again.wait_for_selector("#filters:not([hidden])")
-    assert "1 rows" in again.inner_text("#count")
-    assert again.input_value("select[name=verdict]") == "invalid"
-    again.click("button[type=reset]")
-    assert "verdict" not in again.url
+    assert "4 rows" in again.inner_text("#count")
+    again.close()
 
 
 @slow
-def test_the_proof_of_a_row_is_a_mark_and_a_filter(
+def test_the_proof_of_a_row_is_a_mark_and_a_filter_that_the_address_keeps(
     browser: Any, records: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(records, tmp_path / "records")
     folder = next(results.folders(tmp_path / "records"))
     name = attest(folder, tmp_path / "verified")
     build([tmp_path / "records"], tmp_path / "page", tmp_path / "verified")
-    tab, said = opened(browser, f"file://{tmp_path}/page/index.html#protocol=all&level=verified")
+    tab, said = opened(browser, f"file://{tmp_path}/page/index.html#level=verified")
     tab.wait_for_selector("#filters:not([hidden])")
     assert column(tab, "proof") == ["✓ verified"]
     assert name in tab.locator("table.board tbody a").first.get_attribute("href")
     tab.select_option("select[name=level]", "consistent")
     assert column(tab, "proof") == ["= consistent"] * 3
+    assert "level=consistent" in tab.url
+    again = tab.context.new_page()
+    again.goto(tab.url)
+    again.wait_for_selector("#filters:not([hidden])")
+    assert "3 rows" in again.inner_text("#count")
+    assert again.input_value("select[name=level]") == "consistent"
+    again.click("button[type=reset]")
+    assert "level" not in again.url
     assert said == []
     tab.context.close()
 
@@ -127,9 +172,10 @@ def test_search_and_columns(tab: Any) -> None:
 
 
 @slow
-def test_protocols_never_mix_when_sorted(tab: Any, page: Path) -> None:
-    tab.select_option("select[name=protocol]", label="all, apart")
-    place = {row[0]: row[2] for row in data(page)["rows"]}
+def test_protocols_never_mix_when_sorted(board: Any, tmp_path: Path) -> None:
+    tab = board
+    choose(tab, "")
+    place = {row[0]: row[2] for row in data(tmp_path / "named")["rows"]}
     for _ in range(2):
         heading(tab, "clean").click()
         links = tab.locator("table.board tbody a").evaluate_all(
@@ -140,31 +186,30 @@ def test_protocols_never_mix_when_sorted(tab: Any, page: Path) -> None:
 
 
 @slow
-def test_badges_are_those_of_the_records(tab: Any, records: Path) -> None:
-    tab.select_option("select[name=protocol]", label="all, apart")
+def test_words_are_those_of_the_records(tab: Any, records: Path) -> None:
     shown = dict(
         zip(
             tab.locator("table.board tbody a").evaluate_all(
                 "(all) => all.map((one) => one.getAttribute('href').split('/')[1])"
             ),
-            column(tab, "audit"),
+            column(tab, "meaning"),
             strict=True,
         )
     )
     for folder in results.folders(records):
         record = results.read(folder)
-        verdict = shown[record.id].split(maxsplit=1)[1]
-        if any(row.status == "invalid" for row in record.rows):
-            assert verdict == "invalid"
-        elif record.audit:
-            assert verdict in {audit.verdict for audit in record.audit}
+        word = shown[record.id].split(maxsplit=1)[1]
+        if any(audit.verdict == "fail" for audit in record.audit):
+            assert word == "masked"
+        elif not record.audit:
+            assert word in {"not audited", "broken"}
         else:
-            assert verdict == "not audited"
+            assert word in {"holds", "suspect", "broken"}
 
 
 @slow
-def test_two_rows_compare_as_in_python(tab: Any, page: Path) -> None:
-    open_shared(tab, page)
+def test_two_rows_compare_as_in_python(board: Any) -> None:
+    tab = board
     for box in tab.locator("table.board tbody input[type=checkbox]").all()[:2]:
         box.check()
     tab.click("#compare")
@@ -243,7 +288,6 @@ def test_no_page_breaks_its_policy(browser: Any, page: Path) -> None:
             tab.wait_for_selector("figure[data-chart=eps] svg")
             tab.locator("figure[data-chart=eps] path[aria-roledescription=point]").last.hover()
             tab.wait_for_selector(".tip:not([hidden])")
-            tab.select_option("select[name=protocol]", label="all, apart")
         assert tab.evaluate("breaches") == said == [], name
         tab.context.close()
 

@@ -90,10 +90,11 @@ def cells(
     return found
 
 
-def certified_cell(radius: float, right: NDArray[np.bool_]) -> dict[Column, Cell]:
+def certified_cell(radius: float, right: NDArray[np.bool_], said: Said) -> dict[Column, Cell]:
     """The cell by which a certified protocol ranks: of images right and certified, by image."""
     axes = (("radius", radius),)
-    return {column_of("certified", "share", "higher", axes): _share(right)}
+    cell = replace(_share(right), word=said.word, sentence=said.sentence)
+    return {column_of("certified", "share", "higher", axes): cell}
 
 
 def _headline(head: Headline) -> Cell:

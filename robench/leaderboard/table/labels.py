@@ -83,7 +83,9 @@ def about(protocol: Protocol) -> tuple[tuple[str, str], ...]:
         ("protocol", f"{protocol.name} version {protocol.version}"),
         ("ranks", ranks),
         ("images", f"{protocol.images:,} of {' + '.join(protocol.dataset)}, fixed by seed"),
-        ("attacks", f"{', '.join(protocol.attack) or 'none'}: {NORM_NAMES[protocol.norm]} {sizes}"),
+        ("attacks", f"{', '.join(protocol.attack)}: {NORM_NAMES[protocol.norm]} {sizes}")
+        if protocol.attack
+        else ("attacks", "inside the certificates, by the audit"),
         ("access", ", ".join(protocol.access).replace("_", " ")),
         ("audit", f"{protocol.audit} or more"),
         ("cost", f"about {protocol.minutes:g} min to judge a small network on two cores"),
@@ -121,6 +123,8 @@ def heading(column: Column) -> tuple[str, str]:
     if access not in (None, "white_box", "none", "any"):
         small.append(str(access).replace("_", " "))
     told = {name: value for name, value in axes.items() if value is not None and name not in UNTOLD}
+    # What tells neighbours apart first.
+    told = {name: told[name] for name in sorted(told, key=lambda name: name != "radius")}
     small += [f"{name} {_axis_text(value)}" for name, value in told.items()]
     if column.unit in SMALL_UNITS and column.unit != "share":
         small.insert(0, SMALL_UNITS[column.unit])

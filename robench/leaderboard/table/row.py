@@ -140,11 +140,13 @@ def make_row(
     heads = headlines(settled, told)
     threat = headline_threat(settled.protocol, heads)
     head = heads.get(threat) if threat else None
-    said = head.said if head else _unknown(told)
     found = cells(told, outcomes, heads)
-    right, missing = _ranks_by(settled, proof, head, threat)
-    if right is not None and settled.protocol and settled.protocol.headline_radius is not None:
-        found |= certified_cell(settled.protocol.headline_radius, right)
+    right, missing = _ranks_by(settled, proof, head)
+    said = head.said if head else _unknown(told)
+    if settled.protocol and settled.protocol.headline_radius is not None:
+        said = _said_of_certificates(told, right, missing)
+        if right is not None:
+            found |= certified_cell(settled.protocol.headline_radius, right, said)
     known = settings(record.rows, record.config, record.provenance.components)
     row = BoardRow(
         id=row_id,
@@ -207,7 +209,7 @@ def _certifying(record: Record) -> tuple[str, ...]:
 
 
 def _ranks_by(
-    settled: Settled, proof: Proof, head: Headline | None, threat: Threat | None
+    settled: Settled, proof: Proof, head: Headline | None
 ) -> tuple[NDArray[np.bool_] | None, str]:
     """Per image whether it stands what the protocol ranks by, or why that is unknown.
 
@@ -217,13 +219,29 @@ def _ranks_by(
     if protocol is None and head is None:
         return settled.outcomes.clean.right, ""
     if protocol is None or protocol.headline_radius is None:
-        return (head.holds, "") if head else (None, f"nothing attacked it under {threat}")
+        return (
+            (head.holds, "") if head else (None, "nothing attacked it under the protocol's threat")
+        )
     if proof.refuted:
         return None, proof.refuted
     right = certified(settled, protocol.headline_radius)
     return right, "" if right is not None else (
         f"nothing says what it certifies at radius {protocol.headline_radius:g}"
     )
+
+
+def _said_of_certificates(record: Record, right: NDArray[np.bool_] | None, missing: str) -> Said:
+    """The word of what a certified protocol ranks by."""
+    audit = record.certificates
+    if record.status == "at_chance":
+        return _unknown(record)
+    if audit is not None and audit.refuted:
+        return Said("broken", missing)
+    if right is None or audit is None or not audit.attacked:
+        return Said("not_audited", missing or "no attack looked inside the certificates")
+    if not right.any():
+        return Said("broken", "nothing is certified")
+    return Said("holds", audit.sentence.rstrip("."))
 
 
 def _unknown(record: Record) -> Said:

@@ -27,14 +27,14 @@ def write_index(site: Site, studies: Sequence[Study], out: Path) -> None:
 
 def _first_page(site: Site, studies: Sequence[Study], drawn: set[str], out: Path) -> dict[str, Any]:
     tab = site.tabs[0]
-    first = tab.groups[0]
-    wanted = first.at_first
+    wanted = {column for group in tab.groups for column in group.at_first}
     return {
         "site": site,
         "about": tab.about,
-        "group": first,
+        "label": tab.label,
+        "apart": len(tab.groups) > 1,
         "columns": [(column, *heading(column)) for column in site.columns if column in wanted],
-        "first_rows": first.rows[:FIRST_ROWS],
+        "first_rows": [(one.label, row) for one in tab.groups for row in one.rows][:FIRST_ROWS],
         "charts": [chart for chart in CHARTS if chart.name in drawn],
         "stills": {chart.name for chart in CHARTS if (out / f"charts/{chart.name}.svg").exists()},
         "varies": {

@@ -118,6 +118,7 @@ def _write_row(job: RowJob) -> downloads.Lines:
         row=job.row,
         record=record,
         raw=raw,
+        said=_said(job.row),
         commands=[again(one) for one in raw.values()],
         values=[_value(value) for value in record.values],
         csv=base64.b64encode(whole.encode()).decode(),
@@ -125,6 +126,15 @@ def _write_row(job: RowJob) -> downloads.Lines:
     return downloads.Lines(
         csv, json, row_text(job.row, job.label, job.rank, job.place, job.columns)
     )
+
+
+def _said(row: BoardRow) -> dict[tuple[object, object], str]:
+    """The word of what holds under each threat."""
+    return {
+        (column.axis("norm"), column.axis("eps")): cell.word
+        for column, cell in row.cells.items()
+        if column.metric == "robust"
+    }
 
 
 def _records(job: RowJob) -> tuple[Record, dict[str, Record]]:

@@ -97,17 +97,21 @@ def row_text(
         "level": row.proof.level,
         "notes": row.notes,
     }
-    cells = ",".join(_cell(row.cells.get(column)) for column in columns)
+    cells = ",".join(_cell(row.cells.get(column), column.unit) for column in columns)
     texts = [f"[{cells}]" if name == "cells" else compact(fields[name]) for name in FIELDS]
     return f"[{','.join(texts)}]"
 
 
-def _cell(cell: Cell | None) -> str:
-    """`[value, low, high, word, sentence]`, five digits each; 0 where there is no cell."""
+def _cell(cell: Cell | None, unit: str) -> str:
+    """`[value, low, high, word, sentence]`; 0 where there is no cell.
+
+    Shares have five digits; others nine, so that rounding twice shows no other number.
+    """
     if cell is None:
         return "0"
+    digits = 5 if unit == "share" else 9
     numbers = ",".join(
-        "null" if v is None else f"{v:.5g}" for v in (cell.value, cell.low, cell.high)
+        "null" if v is None else f"{v:.{digits}g}" for v in (cell.value, cell.low, cell.high)
     )
     said = compact([cell.word, cell.sentence])[1:-1] if cell.word or cell.sentence else ""
     return f"[{numbers},{said}]" if said else f"[{numbers}]"
