@@ -170,16 +170,16 @@ def store_votes(record: Path, file: Path, images: int = 500) -> None:
     from robench.run.config import Places
     from robench.smoothing.classifier import SmoothedDeployed
 
-    _, steps = rebuild(record, Places.from_environment())
-    test, train = steps.data.test, steps.data.train
+    evidence = rebuild(record, Places.from_environment()).evidence
+    test, train = evidence.data.test, evidence.data.train
     few = min(images, len(test))
     some = torch.arange(few) * len(test) // few
     pixels = torch.cat([test.images[some], train.images[: images - few]])
     truth = torch.cat([test.labels[some], train.labels[: images - few]]).numpy()
-    deployed = steps.system.deployed
+    deployed = evidence.system.deployed
     if not isinstance(deployed, SmoothedDeployed):
         raise SystemExit(f"expected the record of a smoothed network, got {record}")
-    source = deployed.votes(pixels.numpy(), steps.certify_seed)
+    source = deployed.votes(pixels.numpy(), evidence.certify_seed)
     rows, start = np.arange(len(truth)), time.perf_counter()
     parts = [source.votes(rows, int(a), int(b - a)) for a, b in pairwise(EDGES)]
     np.savez_compressed(

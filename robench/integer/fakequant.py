@@ -169,6 +169,10 @@ class QuantConv(_Weighted):
         """(N, C, H, W) to (N, out, H', W')."""
         kernel, bias = self.effective()
         y = F.conv2d(x, kernel, bias, self.stride, self.padding)
+        if not self.training:
+            # A grey image has no channels to put last: its convolution would answer in the other
+            # layout, and everything after it mix the two. The numbers are the same.
+            y = y.contiguous(memory_format=torch.channels_last)
         out: Tensor = self.quant(self.normalise(y))
         return out
 

@@ -58,8 +58,10 @@ SETTINGS = [
 LARGE = [
     (sigma, tuple(float(sigma) * r for r in radii), 100_000, alpha)
     for sigma in ("0.12", "0.25", "0.5", "1.0")
-    for radii in ((0.0, 1.0, 2.0, 3.0), (0.0, 0.4, 1.0, 1.6, 2.0, 2.4, 3.0, 3.7))
-    for alpha in (0.05, 0.001)
+    for radii, alpha in (
+        ((0.0, 1.0, 2.0, 3.0), 0.05),
+        ((0.0, 0.4, 1.0, 1.6, 2.0, 2.4, 3.0, 3.7), 0.001),
+    )
 ]
 
 
