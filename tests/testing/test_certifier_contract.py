@@ -8,34 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from scipy import special
 
 import robench
 from robench import testing
 from robench.plugin.registry import registry
-from robench.smoothing import ABSTAIN, Certificates, VoteSource
+from robench.smoothing import Certificates, VoteSource
 from robench.testing import truth
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlugIn(robench.Certifier):
-    """Takes the share of a few votes for the probability, without a bound."""
-
-    draws: int = 100
-
-    def certify(
-        self, votes: VoteSource, images: np.ndarray, radii: Sequence[float]
-    ) -> Certificates:
-        """Radii by the estimate; no counts are handed on."""
-        del radii
-        counts = votes.votes(images, 0, self.draws)
-        share = np.minimum(counts.max(1) / self.draws, 1 - 0.5 / self.draws)
-        radius = 255 * float(votes.noise.sigma) * special.ndtri(share)
-        given = share > 0.5
-        return Certificates(
-            prediction=np.where(given, counts.argmax(1), ABSTAIN),
-            radius2=np.where(given, np.floor(radius.clip(0) ** 2), ABSTAIN).astype(np.int64),
-        )
+from tests.testing.unsound import PlugIn
 
 
 def contract(certifier: Any, count: int = 600) -> testing.CertifierContract:
