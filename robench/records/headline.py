@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robench.base.errors import UserError
 from robench.core.outcomes import clean_score, scores_by_threat
 from robench.records.compare import budgets
-from robench.records.support.held import AUDIT_TABLE
+from robench.records.support.held import AUDIT_TABLE, require_columns, with_checked
 from robench.records.tables import read_columns
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ def audit_table(folder: Path) -> Table | None:
     Raises UserError for a damaged one.
     """
     path = folder / f"{AUDIT_TABLE}.parquet"
-    return read_columns(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    table = read_columns(path)
+    require_columns(table, path)
+    return with_checked(table)
 
 
 def headline(
@@ -38,12 +43,15 @@ def headline(
 
     Bool (images,), in the order of the outcomes. `table` is the record's `audit_table`; an image
     that the audit did not look at is known by the rows alone. It holds nowhere where a row, the
-    worst case or the audit says that it does not.
+    worst case or the audit says that it does not. Raises UserError for a table of other images.
     """
     holds = clean_score(outcomes).right.copy()
     for row in scores_by_threat(outcomes, budgets(record)).get((norm, eps), []):
         holds &= row.right
     if table is not None:
         mine = (table["norm"] == norm) & (table["eps"] == eps)
-        holds[table["position"][mine & ~table["held"].astype(bool)]] = False
+        fell = table["position"][mine & ~table["held"]]
+        if len(fell) and not 0 <= fell.min() <= fell.max() < len(holds):
+            raise UserError(f"expected positions of {len(holds)} images in the audit's table")
+        holds[fell] = False
     return holds

@@ -16,7 +16,7 @@ from robench.core.threat import Threat
 from robench.records.examples import differences, load_examples
 from robench.records.store import EXAMPLES
 from robench.records.support.held import AUDIT_TABLE as AUDIT_TABLE
-from robench.records.support.held import CHECKED
+from robench.records.support.held import with_checked
 from robench.records.tables import read_columns
 
 if TYPE_CHECKING:
@@ -82,10 +82,8 @@ def read_audit_table(folder: Path, number: int) -> dict[str, NDArray[Any]]:
     table = read_columns(path)
     if missing := {"audit", "position", "randomised", "rows", "held"} - set(table):
         raise UserError(f"expected columns {', '.join(sorted(missing))} in {path}")
-    # Older tables hold the images that the checks looked at, and no others.
-    table.setdefault(CHECKED, np.ones(len(table["audit"]), dtype=bool))
     mine = table["audit"] == number
-    return {name: column[mine] for name, column in table.items()}
+    return {name: column[mine] for name, column in with_checked(table).items()}
 
 
 def held_again(

@@ -42,8 +42,8 @@ def records(root: Path) -> dict[str, object]:
     for path in (root / "results").glob("*/record.json"):
         record = json.loads(path.read_text())
         del record["timings"]
-        for row in record["rows"]:
-            del row["seconds"]
+        for part in (*record["rows"], *record["audit"]):
+            del part["seconds"]
         found[path.parent.name] = record
     return found
 

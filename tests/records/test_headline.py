@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robench.base.errors import UserError
 from robench.core.outcomes import Outcomes, RowOutcomes, scores, worst_cases
 from robench.core.record import (
     AttackRow,
@@ -120,3 +122,11 @@ def test_an_audit_of_another_threat_says_nothing() -> None:
 
 def test_no_table_no_audit(tmp_path: Any) -> None:
     assert audit_table(tmp_path) is None
+
+
+def test_a_table_of_other_images_is_refused() -> None:
+    yes = [True] * N
+    outcomes = Outcomes((row("clean", yes, yes, ("", None), "clean", "none"),))
+    table = table_of([N], [False], BALL)
+    with pytest.raises(UserError, match="expected positions of 12 images"):
+        headline(record_of(outcomes), outcomes, table, *BALL)

@@ -128,8 +128,8 @@ def untimed(record: robench.Record) -> dict[str, Any]:
     """A record without its timings."""
     plain = record.model_dump()
     del plain["timings"]
-    for row in plain["rows"]:
-        del row["seconds"]
+    for part in (*plain["rows"], *plain["audit"]):
+        del part["seconds"]
     return plain
 
 

@@ -80,14 +80,24 @@ def said_pair(value: Value, n: int) -> Paired:
     return Paired(value.value, value.low, value.high, 1.0, 0, 0, n)
 
 
-def read_tables(path: Path, record: Record) -> list[Table]:
-    """The table, cut into the audits of the record; raises UserError for another table."""
-    table = read_columns(path)
+def require_columns(table: Table, path: Path) -> None:
+    """Raise UserError unless the table has the columns of an audit's, each of its kind."""
     for name, kinds in KINDS.items():
         if name not in table or table[name].dtype.kind not in kinds:
             raise UserError(f"expected a column {name} of its kind in {path.name}")
-    if table.get(CHECKED, np.ones(0, dtype=bool)).dtype.kind != "b":
+    if table.get(CHECKED, table["held"]).dtype.kind != "b":
         raise UserError(f"expected a column {CHECKED} of its kind in {path.name}")
+
+
+def with_checked(table: Table) -> Table:
+    """The table with the column that older ones lack."""
+    return {CHECKED: np.ones(len(table["held"]), dtype=bool), **table}
+
+
+def read_tables(path: Path, record: Record) -> list[Table]:
+    """The table, cut into the audits of the record; raises UserError for another table."""
+    table = read_columns(path)
+    require_columns(table, path)
     if not set(np.unique(table["audit"]).tolist()) <= set(range(len(record.audit))):
         raise UserError(f"expected the record's {len(record.audit)} audits in {path.name}")
     cut = [table["audit"] == number for number in range(len(record.audit))]
