@@ -36,7 +36,7 @@ def broken_record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         record = evaluated(
             places,
             attack=[],
-            images=40,
+            images=30,
             compressor="qat_int8",
             defense="intrs",
             metric="certified",
@@ -67,12 +67,14 @@ def test_broken_certificates_stand_in_the_record(broken_record: Path) -> None:
     assert "no rule known for this certifier" in unfounded
 
 
+@pytest.mark.slow
 def test_a_verification_breaks_them_again(broken_record: Path, places: Places) -> None:
     (step,) = [s for s in verify(broken_record, places, seed=3).steps if s.name == "certificates"]
     assert step.outcome == "pass", step.text
     assert "no certificate of this certifier stands" in step.text
 
 
+@pytest.mark.slow
 def test_who_hides_them_is_refuted(broken_record: Path, copied: Copy, places: Places) -> None:
     folder = copied(broken_record)
     edit(folder, lambda record: record.update(certificates=None))
