@@ -7,7 +7,9 @@ scipy.stats takes longer than all else that a cached run does.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -96,26 +98,28 @@ def at_least(hits: int, n: int, share: float = 0.5) -> float:
 
 def at_most(hits: int, n: int, share: float) -> float:
     """Probability of at most `hits` successes among `n`, however many, each with 0 < share < 1."""
-    log, log_not = math.log(share), math.log1p(-share)
-    terms = (
-        math.exp(
-            math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-            + k * log + (n - k) * log_not
-        )
-        for k in range(min(hits, n) + 1)
-    )  # fmt: skip
-    return min(1.0, math.fsum(terms))
+    return min(1.0, math.fsum(islice(_binomial(n, share), hits + 1)))
 
 
 def explained(n: int, share: float, chance: float) -> int:
-    """The least number that more than so many of `n` successes exceed with at most that chance.
+    """The least number that the successes among `n` exceed with probability `chance` at most.
 
-    Each success has probability `share`, above 0 and below 1.
+    Each succeeds with probability `share`, above 0 and below 1; `chance` well above 1e-12.
     """
-    hits = 0
-    while hits < n and 1 - at_most(hits, n, share) > chance:
-        hits += 1
-    return hits
+    below = 0.0
+    for hits, term in enumerate(_binomial(n, share)):
+        below += term
+        if 1 - below <= chance:
+            return hits
+    return n
+
+
+def _binomial(n: int, share: float) -> Iterator[float]:
+    """Probabilities of 0, 1 ... n successes, by logarithms, which no n makes overflow."""
+    log, log_not, all_ = math.log(share), math.log1p(-share), math.lgamma(n + 1)
+    for k in range(n + 1):
+        ways = all_ - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+        yield math.exp(ways + k * log + (n - k) * log_not)
 
 
 def _newcombe(a: int, b: int, c: int, d: int) -> tuple[float, float]:

@@ -92,6 +92,8 @@ def warnings(record: Record) -> list[str]:
         for row in record.rows
         if row.status == "invalid"
     ]
+    if record.certificates and record.certificates.broken:
+        found.append(record.certificates.sentence)
     if record.status == "at_chance":
         found.append("the model is at chance: nothing about its robustness can be claimed")
     if record.agreement.flagged:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 
+from robench.base.seeds import derive, seed_scope
+from robench.core.record import BrokenCertificate
+from robench.records.examples import load_examples
+from robench.records.store import EXAMPLES
+from robench.records.support.attacked import BROKEN, allowed, sentence
 from robench.records.support.votes import radii_asked
 from robench.records.tables import read_columns
 from robench.replay.steps import NotDone, Refuted
 from robench.replay.subject import Subject
-from robench.smoothing import SmoothedDeployed
+from robench.run.certificates import search
+from robench.smoothing import SmoothedDeployed, crosscheck, to_pixels
 
 TABLE = "certificates"
 IMAGES, DRAWS = 8, 100_000
@@ -76,8 +84,47 @@ def certified_again(subject: Subject) -> str:
     exactly = "the same" if deployed.exact else f"the same within {FLOATS:.0%}"
     return (
         f"{len(rows)} of {len(numbers)} images certified again, {given} with a label: "
-        f"labels and radii are {exactly}"
+        f"labels and radii are {exactly}; {_attacked_again(subject, table)}"
     )
+
+
+def _attacked_again(subject: Subject, table: Mapping[str, np.ndarray]) -> str:
+    """Whether certificates break as the record says: its own examples, and a search anew."""
+    audit, certifier = subject.record.certificates, next(iter(subject.stages.config.certifier))
+    claims = {name: table[name].astype(np.int64) for name in ("image", "prediction", "radius2")}
+    with seed_scope(derive(subject.seed, "certificates")):
+        if audit is not None:
+            _broken_again(subject, audit.broken)
+        attacked, hits = search(subject.stages, claims, "quick")
+    count = int((claims["radius2"] > 0).sum())
+    alpha = float(subject.stages.config.certifier[certifier].alpha)
+    found = sentence(certifier, attacked, count, alpha, [broken.image for broken, _ in hits])
+    if len(hits) > allowed(count, alpha) and not (audit is not None and audit.refuted):
+        raise Refuted(f"certificates that the record does not call broken do break: {found}")
+    return found
+
+
+def _broken_again(subject: Subject, broken: Sequence[BrokenCertificate]) -> None:
+    """Raise Refuted unless each recorded change breaks its certificate by fresh votes."""
+    if not broken:
+        return
+    deployed = subject.system.deployed
+    assert isinstance(deployed, SmoothedDeployed)
+    numbers = torch.tensor([one.image for one in broken])
+    clean = subject.stages.data.test.take(numbers).images
+    found = load_examples(subject.folder / EXAMPLES, BROKEN, clean)
+    pixels, labels = to_pixels(found), np.array([one.label for one in broken])
+    seed = int(torch.randint(2**62, ()))
+    hits = {
+        hit.position: hit
+        for hit in crosscheck.judged(deployed, clean.numpy(), pixels, labels, seed)
+    }
+    for at, one in enumerate(broken):
+        if at not in hits or hits[at].length2 != one.length2:
+            raise Refuted(
+                f"the change that is recorded to break the certificate of image {one.image} does "
+                "not break it, or has another length"
+            )
 
 
 def _sample(subject: Subject, draws: np.ndarray) -> np.ndarray:

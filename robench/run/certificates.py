@@ -100,7 +100,9 @@ def _broken(hit: Hit, claims: Table, row: int) -> BrokenCertificate:
 
 def _claims(table: Mapping[str, Any], evidence: RunEvidence) -> Table:
     """Images, labels and radii of a table of certificates; PluginError for what is none."""
-    name, _ = evidence.certifier
+    name, certifier = evidence.certifier
+    if not 0 < certifier.alpha < 0.5:
+        raise PluginError(f"expected 0 < alpha < 0.5 of certifier {name}, got {certifier.alpha}")
     claims = {key: np.asarray(table[key]) for key in ("image", "prediction", "radius2")}
     labels, radius2 = claims["prediction"], claims["radius2"]
     whole = all(column.dtype.kind == "i" for column in claims.values())

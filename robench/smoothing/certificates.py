@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -31,13 +31,18 @@ class VoteCertifier(Protocol):
         ...
 
 
+def _none() -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Certificates:
     """One row per image, integers only.
 
     `prediction`: label or ABSTAIN. `radius2`: certified squared radius in 8-bit units (-1 when
     abstaining): the label is the same on every 8-bit perturbation delta with |delta|^2 <= radius2.
-    `hits` of `draws` counting draws voted for the label; `selection` draws chose it. `radii` are
+    `hits` of `draws` counting draws voted for the label; `selection` draws chose it: all 0 where
+    they are not given, of certificates that no count of votes stands behind. `radii` are
     the ones that were tested, in [0,1] units: of no other one do these certificates tell which
     images reach it. None: all were, since each image has its largest radius. `deployable`
     is False in benchmark mode, where the true label was given: that measures certified accuracy
@@ -46,9 +51,9 @@ class Certificates:
 
     prediction: NDArray[np.int64]
     radius2: NDArray[np.int64]
-    hits: NDArray[np.int64]
-    draws: NDArray[np.int64]
-    selection: int
+    hits: NDArray[np.int64] = field(default_factory=_none)
+    draws: NDArray[np.int64] = field(default_factory=_none)
+    selection: int = 0
     radii: tuple[float, ...] | None = None
     deployable: bool = True
 
@@ -56,6 +61,9 @@ class Certificates:
         abstained = self.prediction == ABSTAIN
         if not np.array_equal(abstained, self.radius2 == ABSTAIN):
             raise ValueError("expected a radius exactly where there is a label")
+        for name in ("hits", "draws"):
+            if len(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.zeros_like(self.prediction))
 
 
 def write_tsv(

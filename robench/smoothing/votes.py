@@ -31,6 +31,11 @@ class VoteSource(Protocol):
         """Pixels of an image, channels included."""
         ...
 
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """The images without noise, (N, ...): for claims by other means than votes."""
+        ...
+
     def votes(self, images: NDArray[np.int64], first_draw: int, count: int) -> NDArray[np.int64]:
         """Labels counted over draws first_draw ... first_draw + count - 1 of each image.
 

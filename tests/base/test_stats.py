@@ -8,7 +8,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from robench.base.stats import Z95, mcnemar, newcombe_unpaired, paired, wilson
+from robench.base.stats import (
+    Z95,
+    at_most,
+    explained,
+    mcnemar,
+    newcombe_unpaired,
+    paired,
+    wilson,
+)
 
 
 def scipys_wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -182,3 +190,18 @@ def test_unpaired_newcombe_is_the_square_and_add_of_two_wilsons(
     assert (p1 - p2 - low) ** 2 == pytest.approx((p1 - l1) ** 2 + (u2 - p2) ** 2, abs=1e-9)
     assert (high - p1 + p2) ** 2 == pytest.approx((u1 - p1) ** 2 + (p2 - l2) ** 2, abs=1e-9)
     assert low <= p1 - p2 <= high
+
+
+@pytest.mark.parametrize("n", [1, 50, 600, 20_000])
+@pytest.mark.parametrize("share", [0.001, 0.05, 0.4])
+def test_what_chance_explains_is_scipys_binomial(n: int, share: float) -> None:
+    limit = explained(n, share, 1e-6)
+    assert limit == int(scipy_stats.binom.isf(1e-6, n, share))
+    for hits in (0, limit // 2, limit, n):
+        assert at_most(hits, n, share) == pytest.approx(
+            scipy_stats.binom.cdf(hits, n, share), rel=1e-6, abs=1e-12
+        )
+
+
+def test_nothing_is_explained_of_nothing() -> None:
+    assert explained(0, 0.001, 1e-6) == 0

@@ -13,6 +13,7 @@ from robench.core.outcomes import (
     COLUMNS,
     Outcomes,
     RowOutcomes,
+    abstaining_as_right,
     clean_score,
     scores,
     scores_by_threat,
@@ -106,3 +107,26 @@ def test_a_share_is_a_value_with_wilsons_interval() -> None:
     assert (value.value, value.n, value.unit, value.better) == (0.75, 4, "share", "lower")
     assert value.low == pytest.approx(0.3006, abs=1e-4)
     assert value.high == pytest.approx(0.9544, abs=1e-4)
+
+
+def test_abstentions_count_both_ways() -> None:
+    """Wrong to who needs a label, unbroken to who asks what an attack reached."""
+    found = Outcomes(
+        (
+            row(CLEAN, [0, -1, 2, 0], access="none", search=CLEAN, norm="", eps=None),
+            row("pgd", [-1, 1, 0, -1], clean_prediction=np.array([0, -1, 2, 0])),
+            row("cw", [-1, 0, 0, 3], search="minimal", norm="l2", eps=None),
+        )
+    )
+    lenient, budgets = abstaining_as_right(found), {"cw": (0.6,)}
+    assert lenient.clean.right.tolist() == [True, True, True, False]
+    assert right(scores(found, budgets, when_clean_right=True)) == {
+        ("pgd", 0.1): [0, 0, 0, 0],
+        ("cw", 0.6): [0, 0, 1, 0],
+        ("cw", None): [0, 0, 0, 0],
+    }
+    assert right(scores(lenient, budgets, when_clean_right=True)) == {
+        ("pgd", 0.1): [1, 1, 0, 0],
+        ("cw", 0.6): [1, 0, 1, 0],
+        ("cw", None): [1, 0, 0, 0],
+    }

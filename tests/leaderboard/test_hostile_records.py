@@ -658,7 +658,22 @@ LIES: dict[str, Lie] = {
     ),
 }
 
+
+def any_radius(record: dict[str, Any]) -> None:
+    """The average radius of a list, told as if each image had its largest one."""
+    for value in record["values"]:
+        value["axes"].pop("grid", None)
+
+
+def older(record: dict[str, Any]) -> None:
+    """Not a lie: the radii among the certifier's options, as records had them before."""
+    any_radius(record)
+    record["config"]["certifier"]["sequential"]["radii"] = [0.0, 0.25, 0.5, 0.75, 0.8]
+
+
 VOTES: dict[str, Lie] = {
+    "an_average_of_no_list": Lie(change(any_radius), "average_certified_radius"),
+    "radii_of_an_older_record": Lie(change(older), "", AGREES),
     "larger_radii": Lie(certificate("radius2", lambda c: c.where(c < 0, c * 4 + 9000)), "radi"),
     "radii_beyond_the_votes": Lie(certificate("hits", lambda c: c // 2), "votes allow"),
     "more_votes_than_draws": Lie(certificate("hits", lambda c: c + 10**6), "votes among the draws"),

@@ -48,6 +48,28 @@ def test_every_table_entry_is_the_floor_at_high_precision(law, sigma):
     assert [int(h) << 64 | int(w) for h, w in zip(table.high, table.low, strict=True)] == expected
 
 
+@pytest.mark.parametrize("law", INTEGER_LAWS)
+@pytest.mark.parametrize("sigma", ["0.0001", "0.001"])
+def test_noise_that_is_nearly_always_0_has_a_table(law, sigma):
+    """Its tails are below any usual precision, so that the distribution function is 1 but for
+    them."""
+    noise = Noise(sigma=sigma, law=law)
+    table = noise_table(noise)
+    with mp.workprec(12_000):
+        s = mp.sqrt(mp.mpf(noise.variance.numerator) / noise.variance.denominator)
+        if law == "rounded_gaussian":
+            above = [mp.erfc((k + mp.mpf(1) / 2) / s / mp.sqrt(2)) / 2 for k in range(table.bound)]
+        else:
+            weights = [mp.exp(-(mp.mpf(k) ** 2) / (2 * s**2)) for k in range(12)]
+            total = weights[0] + 2 * mp.fsum(weights[1:])
+            above = [mp.fsum(weights[k + 1 :]) / total for k in range(table.bound)]
+        below = [int(mp.floor(mp.ldexp(p, 128))) for p in reversed(above)]
+        upper = [int(mp.floor(mp.ldexp(1 - p, 128))) for p in above]
+    found = [int(h) << 64 | int(w) for h, w in zip(table.high, table.low, strict=True)]
+    assert found == below + upper
+    assert np.abs(draw(table, keys_of(1), 0, 0, 100, 50)).max() == (sigma == "0.001")
+
+
 @pytest.mark.slow
 def test_every_table_entry_at_the_widest_sigma():
     test_every_table_entry_is_the_floor_at_high_precision("discrete_gaussian", "1.0")

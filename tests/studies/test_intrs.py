@@ -67,6 +67,23 @@ def test_certified_columns_read_radii_and_labels(tmp_path: Path) -> None:
     assert Predicted("n", draws=100).score(run) is None
 
 
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [
+        ({"sequential": {}}, [True, True, False]),
+        ({"sequential": {"radii": [0.25, 0.6]}}, [False, True, True]),  # an older record
+        ({"cohen": {}}, [True, True, True]),
+    ],
+)
+def test_radii_that_were_not_tested_are_not_in_the_table(
+    options: dict[str, Any], known: list[bool], tmp_path: Path
+) -> None:
+    run = certified(tmp_path / "a", [0, 20], [4064, 9999], [1, 1])
+    run.record.config.update(certifier=options, metric={"certified": {"radii": [0.0, 0.25]}})
+    found = [Certified("CA", radius=radius).score(run) for radius in (0.0, 0.25, 0.6)]
+    assert [score is not None for score in found] == known
+
+
 def test_differences_use_the_images_that_both_certified(tmp_path: Path) -> None:
     first, second = variant(INT), variant(FLOAT)
     runs = Runs(Records(tmp_path), [])

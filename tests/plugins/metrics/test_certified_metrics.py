@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from robench.base.errors import UserError
 from robench.smoothing import metrics
 from robench.smoothing.certificates import Certificates
 from robench.smoothing.cohen import Cohen
@@ -52,10 +54,35 @@ def test_no_images():
     assert math.isnan(metrics.average_certified_radius(empty, np.empty(0)))
 
 
-def test_high_probability_band_of_cohen():
-    assert metrics.high_probability_accuracy(0.6, 500, 0.001) == pytest.approx(
-        0.6 - 0.001 - math.sqrt(0.001 * 0.999 * math.log(1000) / 500) - math.log(1000) / 1500
-    )
+def more_than(k: int, images: int, alpha: float) -> float:
+    """P(Bin(images, alpha) > k), from the definition."""
+    terms = (math.comb(images, i) * alpha**i * (1 - alpha) ** (images - i) for i in range(k + 1))
+    return 1 - math.fsum(terms)
+
+
+@pytest.mark.parametrize(("images", "alpha"), [(500, 0.001), (2000, 0.01), (1000, 0.05)])
+def test_the_bound_on_false_certificates_holds_and_no_smaller_one_does(images, alpha):
+    bound = metrics.high_probability_accuracy(0.6, images, alpha, rho=0.001)
+    false = round((0.6 - bound) * images)
+    assert more_than(false, images, alpha) <= 0.001 < more_than(false - 1, images, alpha)
+    assert metrics.high_probability_accuracy(0.6, images, alpha) == bound
+
+
+LISTED = replace(FOUND, radii=(0.25, 1.0))
+
+
+def test_of_radii_that_were_not_tested_nothing_is_known():
+    assert metrics.certified_accuracy(LISTED, LABELS, 0.25) == 2 / 5
+    assert metrics.certified_percentage(LISTED, 1.0) == 1 / 5
+    for radius in (0.0, 0.5, 1.01):
+        assert math.isnan(metrics.certified_accuracy(LISTED, LABELS, radius))
+        assert math.isnan(metrics.certified_percentage(LISTED, radius))
+        with pytest.raises(UserError, match=r"radii that were tested, \(0.25, 1.0\), got"):
+            metrics.certified_correct(LISTED, LABELS, radius)
+    for radius in (0.25, 0.5):
+        assert math.isnan(metrics.certified_accuracy_eq10(LISTED, LABELS, radius))
+    assert math.isnan(metrics.abstention(LISTED))
+    assert metrics.abstention(replace(FOUND, radii=(0.0, 0.25))) == 1 / 5
 
 
 # Certified accuracy of ResNet-110 on CIFAR-10 (Cohen et al. 2019, released logs of 500 images).
