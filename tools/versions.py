@@ -51,8 +51,8 @@ STEPS = {
     "rejudge": ["robench.run.examination:rejudged"],
     "audit": ["robench.run.examination:examine"],
     "remaining": ["robench.run.remaining:searched"],
-    "measure": ["robench.run.pipeline:_measured", "robench.core.outcomes"],
     "certificates": ["robench.run.certificates:attack_certificates"],
+    "measure": ["robench.run.pipeline:_measured", "robench.core.outcomes"],
 }
 """Where the code of each step begins: modules, or definitions of them."""
 

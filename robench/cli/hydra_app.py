@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from robench.base.errors import ConfigError, UserError
 from robench.base.machine import resume_collector
@@ -58,7 +59,7 @@ def launch(arguments: Sequence[str]) -> int:
     Summary.last = None
     try:
         app(job)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         text = _unknown_choice(error) or _unknown_setting(error) or _with_cause(error)
         raise ConfigError(text + origin_of_preset(_with_cause(error))) from error
     if failed:
