@@ -61,8 +61,8 @@ def run(
     places.require_writable()
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache), kept)
-    _ = steps.subset  # drawn before the training: other images than its protocol names end the run
     check_threats(steps)
+    _ = steps.subset  # drawn before the training: other images than its protocol names end the run
     evidence, rows = attack_all(steps)
     values = measure(evidence)
     status: Literal["ok", "at_chance"] = (
