@@ -36,7 +36,7 @@ def broken_record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         record = evaluated(
             places,
             attack=[],
-            images=30,
+            images=40,
             compressor="qat_int8",
             defense="intrs",
             metric="certified",
