@@ -9,6 +9,7 @@ from pathlib import Path
 
 from robench.core.record import Record
 from robench.plugin.evidence import Evidence
+from robench.records.retired import current
 from robench.records.store import artefact, read
 from robench.run import reopen
 from robench.run.compose import from_plain
@@ -61,4 +62,4 @@ def _trainable(folder: Path, places: Places) -> Rebuilt:
     # Trained bits depend on the number of threads.
     places = replace(places, threads=record.provenance.threads)
     prepare_machine(places)
-    return Rebuilt(record, from_plain(record.config, record.provenance.components), places)
+    return Rebuilt(record, from_plain(current(record.config), record.provenance.components), places)

@@ -21,10 +21,11 @@ from robench.base.errors import UserError
 from robench.base.hashing import canonical
 from robench.base.paths import shipped
 from robench.base.text import one_line, visible
-from robench.core.record import RUN_KINDS, SYSTEM_KINDS, Record
+from robench.core.record import RUN_KINDS, SYSTEM_KINDS, Record, run_id
 from robench.plugin.registry import registry
 from robench.plugin.typed import plain_defaults
 from robench.records.protocols import CERTIFIED, Protocol
+from robench.records.retired import current
 from robench.run.compose import (
     SETTINGS,
     distribution_of,
@@ -54,16 +55,20 @@ class Again:
 
 
 def again(record: Record) -> Again:
-    """The command that makes a record again, from its checked configuration."""
+    """The command that makes a record again, from its checked configuration.
+
+    Of a record with retired options it is that of the same run without them, which has another id.
+    """
     origins = record.provenance.components
     if any(origin.startswith("given in Python") for origin in origins.values()):
         return Again(reason="a component was handed over in Python, which no command can name")
     try:
         if needs := _needs(record.config, origins):
             return Again(reason=needs)
-        config = from_plain(record.config, origins)
+        asked = current(record.config)
+        config = from_plain(asked, origins)
         words = _words(config)
-        if _composed(words) != record.id:
+        if record.id != run_id(record.config) or _composed(words) != run_id(asked):
             return Again(reason="its options have changed since, and so has the id they give")
     except (UserError, HydraException, OmegaConfBaseException, RecursionError) as error:
         return Again(reason=one_line(error))

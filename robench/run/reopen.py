@@ -15,7 +15,7 @@ from robench.plugin.evidence import Evidence
 from robench.plugin.registry import registry
 from robench.plugin.scenario import Scenario
 from robench.records import protocols
-from robench.records.support.votes import LISTED
+from robench.records.retired import current
 from robench.run import attacks
 from robench.run.cache import Cache
 from robench.run.config import ACCESS, AuditConfig, Places, RunConfig
@@ -55,8 +55,8 @@ def system_config(plain: Mapping[str, Any]) -> tuple[RunConfig, dict[str, str]]:
             kind: {name: _component(kind, name, fields) for name, fields in plain[kind].items()}
             for kind in SYSTEM_KINDS
         }
-        judging = {"attack": plain["attack"], "certifier": _certifiers(plain["certifier"])}
-        parts |= {kind: _known(kind, chosen, unknown) for kind, chosen in judging.items()}
+        judging = ("attack", "certifier")
+        parts |= {kind: _known(kind, current(plain)[kind], unknown) for kind in judging}
         parts["access"] = {name: ACCESS[name](**fields) for name, fields in plain["access"].items()}
         parts["train"] = TrainConfig(**plain["train"])
         parts["threat"] = ThreatConfig(**plain["threat"])
@@ -67,14 +67,6 @@ def system_config(plain: Mapping[str, Any]) -> tuple[RunConfig, dict[str, str]]:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"expected a run's configuration, got {error!r}") from error
     return config, unknown
-
-
-def _certifiers(plain: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The certifiers' options but for the radii, which older records have there."""
-    return {
-        name: {k: v for k, v in fields.items() if k != "radii" or name not in LISTED}
-        for name, fields in plain.items()
-    }
 
 
 def _known(kind: str, plain: Mapping[str, Any], unknown: dict[str, str]) -> dict[str, Component]:
