@@ -23,7 +23,7 @@ TEXT = (shipped("conf") / "protocol" / "digits_linf.yaml").read_text(encoding="u
 SMALL = (
     TEXT.replace("[fgsm, pgd, strongest]", "[fgsm]")
     .replace('    attack.pgd: "1"\n', "")
-    .replace('    attack.strongest: "1"\n', "")
+    .replace('    attack.strongest: "2"\n', "")
     .replace("audit: quick", 'audit: "off"')
     .replace("name: digits_linf", "name: small")
 )
