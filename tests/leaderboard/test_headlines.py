@@ -48,8 +48,9 @@ def audit_file(folder: Path, answers: Mapping[Any, Any], audits: Mapping[Any, An
         rows = [its for key, its in answers.items() if key[1:] == (norm, eps)]
         rows = np.logical_and.reduce([answers["clean"], *rows])[at]
         for position, right, stood in zip(at, rows, np.asarray(held)[at] & rows, strict=True):
-            parts.append((number, position, norm, eps, right, stood))
-    names = ("audit", "position", "norm", "eps", "rows", "held")
+            clean = bool(answers["clean"][position])
+            parts.append((number, position, position, norm, eps, False, clean, right, stood))
+    names = ("audit", "position", "image", "norm", "eps", "randomised", "clean", "rows", "held")
     columns = {
         name: np.array(its) for name, its in zip(names, zip(*parts, strict=True), strict=True)
     }
