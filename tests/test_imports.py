@@ -168,7 +168,9 @@ LAZY = {
     "robench/plugin/components.py": "registration loads no torch",
     "robench/records/store.py": "reading a record loads no torch",
     "robench/records/support/votes.py": "records without certificates need no tables of radii",
+    "robench/run/certificates.py": "a run without certificates loads no smoothing",
     "robench/run/evaluate.py": "importing robench.evaluate loads no torch",
+    "robench/run/plan.py": "a plan that only composes loads no attacks",
     "robench/run/stages.py": "a cached run of a float network needs no C emitter",
     "robench/studies/measures.py": "a study without certificates needs no tables of radii",
 }

@@ -251,7 +251,6 @@ def test_a_metric_that_raises_is_named(
     [
         ({"access": ["nope"]}, "expected access among white_box, transfer, got 'nope'"),
         ({"attack": InPlace}, r"expected attack to be .* got the class InPlace"),
-        ({"attack": None}, "expected attack to be a choice"),
     ],
 )
 def test_bad_arguments_are_one_line(
