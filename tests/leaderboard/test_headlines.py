@@ -266,7 +266,11 @@ def test_certificates_that_naming_one_class_matches_never_hold(
 
 
 def test_an_attack_of_the_protocol_that_failed_takes_the_rank(tables: Any) -> None:
-    answers = {"clean": first(40), ("fgsm", *NEAR): first(30), ("pgd", *FAR): first(30)}
+    answers: dict[Any, Any] = {
+        "clean": first(40),
+        ("fgsm", *NEAR): first(30),
+        ("pgd", *FAR): first(30),
+    }
     for threat, rank in ((NEAR, None), (FAR, 1)):
         at = {"access": "transfer", "norm": threat[0], "eps": threat[1]}
         tried = [
@@ -281,7 +285,7 @@ def test_an_attack_of_the_protocol_that_failed_takes_the_rank(tables: Any) -> No
 
 
 def test_a_plugins_tab_never_reads_like_another(tables: Any) -> None:
-    answers = {"clean": first(40), ("pgd", *NEAR): first(30)}
+    answers: dict[Any, Any] = {"clean": first(40), ("pgd", *NEAR): first(30)}
     under = [
         protocol("p", title="t"),
         protocol("q", title="t", package="x"),
