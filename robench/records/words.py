@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from robench.base.stats import paired, wilson
 from robench.core.record import worst
+from robench.records.protocol import NO_ACCESS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,24 +42,62 @@ def word_of(
     be told from what naming the commonest class gives, so that 0 % never holds.
     """
     rows = [row for row in record.rows if (row.norm, row.eps) in ((norm, eps), (norm, None))]
-    if rows and all(row.status == "invalid" for row in rows):
-        return Said("invalid", "no attack worked, so nothing is known: not robust")
+    failed = [row for row in rows if row.status == "invalid"]
+    if why := _nothing_known(record, rows, failed):
+        return Said("invalid", why)
+    said = _of_what_worked(record, labels, norm, eps, holds)
+    if not failed:
+        return said
+    return Said(said.word, f"{said.sentence}; on fewer attacks than asked: {_names(failed)} failed")
+
+
+def _nothing_known(record: Record, rows: Sequence[AttackRow], failed: Sequence[AttackRow]) -> str:
+    """Why attacks that failed leave nothing known under a threat; nothing where they do not.
+
+    A protocol fixes every attack. An open run's may fail beside another search of its access.
+    """
+    if failed and len(failed) == len(rows):
+        return "no attack worked, so nothing is known: not robust"
+    if failed and record.config.get("protocol"):
+        return f"an attack that the protocol fixes failed: {_names(failed)}"
+    worked = {row.access for row in rows if row.status != "invalid"}
+    alone = [row for row in failed if row.access not in {*worked, NO_ACCESS}]
+    return f"no other attack of its access worked: {_names(alone)} failed" if alone else ""
+
+
+def _names(rows: Sequence[AttackRow]) -> str:
+    return ", ".join(dict.fromkeys(f"{row.attack} ({row.access})" for row in rows))
+
+
+def _of_what_worked(
+    record: Record, labels: NDArray[np.integer], norm: str, eps: float, holds: NDArray[np.bool_]
+) -> Said:
     if record.status == "at_chance":
         return Said("at_chance", "the model is at chance: nothing about it can be claimed")
     audits = [audit for audit in record.audit if (audit.norm, audit.eps) == (norm, eps)]
     verdict = worst(audit.verdict for audit in audits)
     if verdict == "fail":
         return Said("masked", "gradients mislead: attacks that fail by them say nothing")
-    low, commonest = wilson(int(holds.sum()), len(holds))[0], _commonest(labels)
-    if not holds.any():
-        return Said("broken", "nothing holds")
-    if low <= commonest:
-        return Said("broken", f"no more than always naming one class gets right, {commonest:.0%}")
+    if why := no_better(labels, holds):
+        return Said("broken", why)
     if verdict == "suspect":
         return Said("suspect", "signs that gradients mislead: attacks may have failed by them")
     if not audits:
         return Said("not_audited", "no audit looked whether the attacks could work")
     return Said("holds", "no sign that gradients mislead")
+
+
+def no_better(labels: NDArray[np.integer], holds: NDArray[np.bool_]) -> str:
+    """Why a share of images is no better than naming the commonest of their `labels`; else ''.
+
+    It is better where its Wilson 95 % interval lies above what that gets right.
+    """
+    commonest = _commonest(labels)
+    if not holds.any():
+        return "nothing holds"
+    if wilson(int(holds.sum()), len(holds))[0] > commonest:
+        return ""
+    return f"no more than always naming one class gets right, {commonest:.0%}"
 
 
 def word_of_row(

@@ -127,6 +127,7 @@ def claim(
                 "attack": {key[0]: {} for key in attacks},
                 "train": {},
                 "threat": {},
+                **({"protocol": protocol.plain} if protocol else {}),
             },
             "seed": 0,
             "data": {"name": "d", "hash": "0" * 8, "images": len(LABELS), "subset": "0" * 8},

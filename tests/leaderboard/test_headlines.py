@@ -256,6 +256,46 @@ def test_nothing_that_holds_is_never_called_good(tables: Any) -> None:
     assert (row.score, row.word) == (0.0, "broken")
 
 
+@pytest.mark.parametrize(("count", "word"), [(0, "broken"), (1, "broken"), (25, "holds")])
+def test_certificates_that_naming_one_class_matches_never_hold(
+    tables: Any, count: int, word: str
+) -> None:
+    answers = {"clean": first(40), ("pgd", *L2): first(0)}
+    (row,) = rows_of([made(tables(), answers, {}, CERTIFIED, certified=first(count))])
+    assert (row.word, cell(row, "certified").word) == (word, word)
+
+
+def test_an_attack_of_the_protocol_that_failed_takes_the_rank(tables: Any) -> None:
+    answers: dict[Any, Any] = {
+        "clean": first(40),
+        ("fgsm", *NEAR): first(30),
+        ("pgd", *FAR): first(30),
+    }
+    for threat, rank in ((NEAR, None), (FAR, 1)):
+        at = {"access": "transfer", "norm": threat[0], "eps": threat[1]}
+        tried = [
+            {"attack": attack, "access": "white_box", "norm": norm, "eps": eps}
+            for attack, norm, eps in list(answers)[1:]
+        ]
+        rows = [*tried, {"attack": "pgd", **at, "status": "invalid"}]
+        one = claim(answers, folder=tables(), protocol=protocol(), rows=rows)
+        site = make_site(rows_of([one]), [])
+        assert list(site.ranks.values()) == [rank]
+        assert (site.rows[0].word == "invalid") == (rank is None)
+
+
+def test_a_plugins_tab_never_reads_like_another(tables: Any) -> None:
+    answers: dict[Any, Any] = {"clean": first(40), ("pgd", *NEAR): first(30)}
+    under = [
+        protocol("p", title="t"),
+        protocol("q", title="t", package="x"),
+        protocol("r", title="t", package="x"),
+    ]
+    site = make_site(rows_of([claim(answers, folder=tables(), protocol=one) for one in under]), [])
+    assert [tab.label for tab in site.tabs] == ["t · v1", "t · v1 · q@1 of x", "t · v1 · r@1 of x"]
+    assert [tab.label for tab in site.tabs] == [tab.groups[0].label for tab in site.tabs]
+
+
 def test_certificates_rank_and_a_broken_one_takes_them_away(tables: Any) -> None:
     answers = {"clean": first(40), ("pgd", *L2): first(0)}
     (row,) = rows_of([made(tables(), answers, {}, CERTIFIED, certified=first(25))])

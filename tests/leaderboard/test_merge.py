@@ -80,8 +80,8 @@ def test_groups_agree_on_every_attack_they_share() -> None:
 
 
 def test_a_family_shares_an_id_or_a_system_directly_or_through_others() -> None:
-    given = [("a", "1", "s"), ("b", "2", "t"), ("c", "1", "u"), ("d", "3", "u"), ("e", "4", "v")]
-    assert [sorted(family) for family in families(given)] == [["a", "c", "d"], ["b"], ["e"]]
+    keys = {"a": "1s", "b": "2t", "c": "1u", "d": "3u", "e": "4v"}
+    assert [sorted(family) for family in families(keys.items())] == [["a", "c", "d"], ["b"], ["e"]]
 
 
 def test_a_record_says_its_bits_and_what_reads_answers_only(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def row(
         members=(name,),
         contents=(name,),
         system=name,
+        network="",
         meaning={},
         weights="",
         protocol=under,

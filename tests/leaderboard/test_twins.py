@@ -7,10 +7,12 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.leaderboard.read.claims import Claim
+from robench.leaderboard.read.merge import families, network, system
 from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.proof import prove, spread
 from robench.leaderboard.table.row import BoardRow, make_row
@@ -121,6 +123,60 @@ def test_records_that_agree_add_their_attacks_at_their_lowest_level() -> None:
     assert set(row.attacks) == {"pgd", "fgsm"}
     assert cell(row, "worst_case_accuracy") == 0.25
     assert (row.proof.level, row.proof.unfounded) == ("reported", ("x",))
+
+
+def test_under_a_protocol_no_reported_record_takes_the_rank_of_its_network() -> None:
+    sound: dict[str, Any] = {"protocol": protocol(), "weights": "a"}
+    genuine = plain(**sound)
+    for twin in (better(**sound), better(**{**sound, "weights": None})):
+        told = replace(twin, taken=replace(twin.taken, unfounded=("x",)))
+        (row,) = rows([told, genuine])
+        assert (row.proof.level, row.proof.disputed, row.members) == (
+            "consistent",
+            False,
+            ("aaaaaaaa",),
+        )
+        (aside,) = row.proof.aside
+        why = "not all of it follows from what it stored, as all of aaaaaaaa does"
+        assert (aside.id, aside.reason) == ("00000000", why)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ([{"seed": 0}, {"seed": 1}, {"seed": 2}], {"a0"}),
+        # What is verified stands before what is lower, and this before what only comes first.
+        ([{"seed": 0}, {"seed": 1, "verified": True}], {"a1"}),
+        ([{"seed": 0, "count": 25}, {"seed": 1}], {"a1"}),
+        ([{"seed": 0, "weights": "b"}, {"seed": 1}], {"a0", "a1"}),
+        ([{"seed": 0, "protocol": None}, {"seed": 1, "protocol": None}], {"a0, a1"}),
+    ],
+)
+def test_one_network_under_several_seeds_is_one_row(
+    given: list[dict[str, Any]], kept: set[str]
+) -> None:
+    claims = []
+    for one in given:
+        about: dict[str, Any] = {"protocol": protocol(), "weights": "w", **one}
+        answers = {"clean": first(36), "pgd": first(about.pop("count", 20))}
+        claims.append(claim(answers, name=f"a{one['seed']}", **about))
+    for order in permutations(claims):
+        found = rows(list(order))
+        assert {", ".join(row.members) for row in found} == kept
+        if len(found) == 1 and found[0].protocol:
+            why = f"its network is that of {found[0].members[0]} under another seed"
+            assert {aside.reason for aside in found[0].proof.aside} == {why}
+            assert len(found[0].proof.aside) == len(claims) - 1
+
+
+def test_the_networks_of_records_of_two_seeds_are_one_family() -> None:
+    alike = [claim({"clean": first(9), "pgd": first(0)}, seed=seed).record for seed in (0, 1)]
+    assert len({system(one) for one in alike}) == 2
+    assert len({network(one, "w") for one in alike}) == 1
+    assert network(alike[0], "v") != network(alike[0], "w")
+    assert [network(one, None) for one in alike] == ["", ""]
+    both = families((one, [system(one), network(one, "w")]) for one in alike)
+    assert both == [alike]
 
 
 def test_what_is_not_verified_adds_no_attack_to_what_is() -> None:

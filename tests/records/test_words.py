@@ -72,6 +72,28 @@ def test_chance_and_failed_attacks() -> None:
 
 
 @pytest.mark.parametrize(
+    ("under", "access", "eps", "word", "sentence"),
+    [
+        ({"name": "p", "version": 1}, "white_box", 0.1, "invalid", "fixes failed: cw (white_box)"),
+        ({"name": "p", "version": 1}, "transfer", None, "invalid", "fixes failed: cw (transfer)"),
+        ({"name": "p", "version": 1}, "white_box", 0.2, "not_audited", "could work"),
+        (None, "white_box", 0.1, "not_audited", "on fewer attacks than asked: cw (white_box) fail"),
+        (None, "transfer", 0.1, "invalid", "no other attack of its access worked: cw (transfer)"),
+        (None, "none", 0.1, "not_audited", "on fewer attacks than asked: cw (none) failed"),
+    ],
+)
+def test_a_failed_attack_is_no_robustness(
+    under: Any, access: str, eps: Any, word: str, sentence: str
+) -> None:
+    record = record_under()
+    failed = AttackRow(attack="cw", access=access, norm="linf", eps=eps, status="invalid")
+    config = {**record.config, "protocol": under} if under else record.config
+    record = record.model_copy(update={"rows": (*record.rows, failed), "config": config})
+    said = word_of(record, LABELS, *BALL, holding(150))
+    assert (said.word, sentence in said.sentence) == (word, True), said.sentence
+
+
+@pytest.mark.parametrize(
     ("right", "held", "weak", "words"),
     [
         (194, 16, None, "weak attack: overstates by 89 points"),

@@ -37,9 +37,22 @@ def system(record: Record) -> str:
 
     What answered (weights, machine) stays out: records of one system may be replicates.
     """
-    config = {kind: record.config.get(kind) for kind in (*SYSTEM_KINDS, "train", "certifier")}
     made = {k: v for k, v in record.provenance.components.items() if k.startswith(SYSTEM_KINDS)}
-    return digest([config, list(record.config["defense"]), made, record.seed])
+    return digest([*_asked(record), made, record.seed])
+
+
+def network(record: Record, weights: str | None) -> str:
+    """The digest of the model's weights and of what was asked for, whatever the seed.
+
+    Nothing where no weights are known: then two seeds may be two networks.
+    """
+    return digest([*_asked(record), weights]) if weights else ""
+
+
+def _asked(record: Record) -> list[Any]:
+    """The configuration up to the attacks; the order of defenses is part of it."""
+    config = {kind: record.config.get(kind) for kind in (*SYSTEM_KINDS, "train", "certifier")}
+    return [config, list(record.config["defense"])]
 
 
 def meaning(record: Record, known: Settings) -> dict[tuple[str, str], str]:
@@ -47,18 +60,18 @@ def meaning(record: Record, known: Settings) -> dict[tuple[str, str], str]:
     return {**known, ("", "images"): digest([record.data.hash, record.data.subset])}
 
 
-def families(items: Iterable[tuple[T, str, str]]) -> list[list[T]]:
-    """Items that share an id or a system, directly or through others; each with both.
+def families(items: Iterable[tuple[T, Sequence[str]]]) -> list[list[T]]:
+    """Items that share a key (id, system, network), directly or through others; each with its keys.
 
     Families, and the items of one, stand in the order in which they came.
     """
     of: dict[str, list[T]] = {}
-    for item, name, its in items:
+    for item, keys in items:
         mine: list[T] = [item]
-        joined = {id(found): found for key in (name, its) if (found := of.get(key))}
+        joined = {id(found): found for key in keys if (found := of.get(key))}
         both = [*chain(*joined.values()), *mine]
         moved = {key for key, found in of.items() if id(found) in joined}
-        of |= dict.fromkeys(moved | {name, its}, both)
+        of |= dict.fromkeys(moved | {*keys}, both)
     return list({id(found): found for found in of.values()}.values())
 
 

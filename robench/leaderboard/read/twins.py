@@ -1,8 +1,9 @@
 """Records of one system beside each other: what feeds a row, what disputes it, what is set aside.
 
 Each network has rows of its own, so that no other network moves them. Of one network, a record
-that verifies is moved by none that does not; of the others the worse number stands. No clock, no
-name of a folder and no order decides.
+that verifies is moved by none that does not; of the others the worse number stands. Under a
+protocol a network has one row, whatever seeds its records name, and a record that does not follow
+from what it stored moves none that does. No clock, no name of a folder and no order decides.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from robench.core.outcomes import Outcomes, RowOutcomes
 from robench.core.record import Record
 from robench.leaderboard.read.challenged import AUDITED, WORST, challenged
 from robench.leaderboard.read.claims import Claim
-from robench.leaderboard.read.merge import merged, row_key
+from robench.leaderboard.read.merge import SEVERITY, merged, network, row_key
 from robench.records.protocols import Protocol
 from robench.records.trust import LEVELS, Level
 
@@ -69,22 +70,70 @@ class Settled:
 def settle(claims: Sequence[Claim]) -> list[Settled]:
     """The rows of a group's records, all under one protocol or none; in any order the same."""
     once = {one.content: one for one in sorted(claims, key=_key)}
-    proven = [one for one in once.values() if one.verified]
-    others = [one for one in once.values() if not one.verified]
+    every, repeated = _split(once.values(), lambda one: _repeats(one, once.values()))
+    proven = [one for one in every if one.verified]
+    others = [one for one in every if not one.verified]
     if not proven:
-        return _rows(others)
+        return _named(_rows(others), repeated)
     networks = _networks(proven)
+    kept, aside = _split(others, lambda one: _set_aside(one, networks))
+    rows = _named(_rows(proven), [*repeated, *aside])
+    return [*rows, *(_named(_rows(kept), repeated) if kept else [])]
+
+
+def _split(
+    claims: Iterable[Claim], why: Callable[[Claim], str]
+) -> tuple[list[Claim], list[tuple[Claim, Aside]]]:
+    """The records that nothing sets aside, and the others with why."""
     kept, aside = [], []
-    for claim in others:
-        if why := _set_aside(claim, networks):
-            aside.append((claim, Aside(claim.id, claim.content, claim.level, why)))
+    for claim in claims:
+        if reason := why(claim):
+            aside.append((claim, Aside(claim.id, claim.content, claim.level, reason)))
         else:
             kept.append(claim)
-    rows = [
+    return kept, aside
+
+
+def _named(rows: Iterable[Settled], aside: Sequence[tuple[Claim, Aside]]) -> list[Settled]:
+    """The rows, each with the records of its network that were set aside."""
+    return [
         replace(row, aside=tuple(one for claim, one in aside if _of(claim, row.claims)))
-        for row in _rows(proven)
+        for row in rows
     ]
-    return [*rows, *(_rows(kept) if kept else [])]
+
+
+def _repeats(claim: Claim, every: Iterable[Claim]) -> str:
+    """Why a record under a protocol adds nothing to another of its network, which takes its place.
+
+    Nothing where it does, and of open runs, which have no rank to take.
+    """
+    if claim.protocol is None:
+        return ""
+    same = [one for one in every if _maybe_same(claim, one)]
+    sound = [one for one in same if one.level != "reported"]
+    if claim.level == "reported" and sound:
+        return f"not all of it follows from what it stored, as all of {sound[0].id} does"
+    its = network(claim.record, claim.weights)
+    same = [one for one in same if one.weights and network(one.record, one.weights) == its]
+    under = claim.protocol
+    first = min(same, key=lambda one: _standing(one, under), default=claim)
+    if first.record.seed == claim.record.seed:
+        return ""
+    return f"its network is that of {first.id} under another seed"
+
+
+def _standing(claim: Claim, protocol: Protocol) -> tuple[int, bool, int, float, tuple[str, str]]:
+    """Orders records of one network and several seeds: what is proven first, then what is worse."""
+    record = challenged(claim)[0]
+    if protocol.headline_radius is not None:
+        found = [record.find("certified_accuracy", radius=protocol.headline_radius)]
+    else:
+        at = {"norm": protocol.norm, "eps": protocol.headline_eps}
+        found = [record.find(metric, **at) for metric in (WORST, AUDITED)]
+    least = min((one.value for one in found if one and one.value is not None), default=1.0)
+    refuted = record.certificates is not None and record.certificates.refuted
+    worst = min((SEVERITY.index(audit.verdict) for audit in record.audit), default=len(SEVERITY))
+    return -LEVELS.index(claim.level), not refuted, worst, least, _key(claim)
 
 
 def _set_aside(claim: Claim, networks: Iterable[Sequence[Claim]]) -> str:

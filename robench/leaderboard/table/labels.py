@@ -54,8 +54,16 @@ def row_label(row: BoardRow, different: set[Place]) -> str:
 
 
 def tab_label(protocol: Protocol | None) -> str:
-    """The name of a protocol's tab: its title, and its version."""
-    return f"{protocol.title} · v{protocol.version}" if protocol else "open runs"
+    """The name of a protocol's tab: its title, its version, and whose it is if not robench's.
+
+    Names are unique among installed protocols, titles are not: no two tabs read alike.
+    """
+    if protocol is None:
+        return "open runs"
+    label = f"{protocol.title} · v{protocol.version}"
+    if protocol.package == "robench":
+        return label
+    return f"{label} · {protocol.name}@{protocol.version} of {protocol.package}"
 
 
 def threat_text(norm: str, eps: float) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from robench.core.outcomes import Outcomes
 from robench.core.record import SYSTEM_KINDS, Record
-from robench.leaderboard.read.merge import meaning, system
+from robench.leaderboard.read.merge import meaning, network, system
 from robench.leaderboard.read.threat import Threat, headline_threat
 from robench.leaderboard.read.traits import queries_only, weight_bits
 from robench.leaderboard.read.twins import Settled
@@ -23,7 +23,7 @@ from robench.leaderboard.table.values import axis_names
 from robench.records.preview import shown
 from robench.records.protocol import Settings, settings
 from robench.records.protocols import Protocol
-from robench.records.words import Said, Word
+from robench.records.words import Said, Word, no_better
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class BoardRow:
     weights: str
     """The beginning of the digest of its network's weights; nothing where no record keeps it."""
     system: str
+    network: str
+    """What its records share with those of the same network under another seed, or nothing."""
     meaning: Settings
     """What another record of the row must not contradict."""
     protocol: Protocol | None
@@ -144,7 +146,7 @@ def make_row(
     right, missing = _ranks_by(settled, proof, head)
     said = head.said if head else _unknown(told)
     if settled.protocol and settled.protocol.headline_radius is not None:
-        said = _said_of_certificates(told, right, missing)
+        said = _said_of_certificates(told, outcomes.clean.label, right, missing)
         if right is not None:
             found |= certified_cell(settled.protocol.headline_radius, right, said)
     known = settings(record.rows, record.config, record.provenance.components)
@@ -156,6 +158,7 @@ def make_row(
         contents=tuple(claim.content for claim in settled.claims),
         weights=(settled.weights or "")[:16],
         system=system(record),
+        network=network(record, settled.weights),
         meaning=meaning(record, known),
         protocol=settled.protocol,
         why_open=settled.claims[0].why_open,
@@ -230,17 +233,20 @@ def _ranks_by(
     )
 
 
-def _said_of_certificates(record: Record, right: NDArray[np.bool_] | None, missing: str) -> Said:
+def _said_of_certificates(
+    record: Record, labels: NDArray[np.integer], right: NDArray[np.bool_] | None, missing: str
+) -> Said:
     """The word of what a certified protocol ranks by."""
     audit = record.certificates
     if record.status == "at_chance":
         return _unknown(record)
     if audit is not None and audit.refuted:
         return Said("broken", missing)
+    # Naming one class always is certified at every radius.
+    if right is not None and (why := no_better(labels, right)):
+        return Said("broken", why if right.any() else "nothing is certified")
     if right is None or audit is None or not audit.attacked:
         return Said("not_audited", missing or "no attack looked inside the certificates")
-    if not right.any():
-        return Said("broken", "nothing is certified")
     return Said("holds", audit.sentence.rstrip("."))
 
 

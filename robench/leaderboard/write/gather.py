@@ -68,7 +68,7 @@ def _waiting(row: BoardRow, out: Path) -> Path:
 
 def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
     """Records of one protocol, or of none, and of one id or system that do not contradict each
-    other's settings.
+    other's settings; under a protocol of one network, whatever their seeds.
 
     Those that verify come first, so that no other one decides whom they stand with.
     """
@@ -77,8 +77,14 @@ def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
     for row in ordered:
         apart.setdefault(row.key, []).append(row)
     for same in apart.values():
-        for family in families((row, row.id, row.system) for row in same):
+        for family in families((row, _keys(row)) for row in same):
             yield from groups((row, row.meaning) for row in family)
+
+
+def _keys(row: BoardRow) -> list[str]:
+    """What joins a row to others."""
+    networks = [row.network] if row.protocol and row.network else []
+    return [row.id, row.system, *networks]
 
 
 def _settle(
