@@ -61,6 +61,8 @@ def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
     out.print(_attack_table(record))
     for colour, line in headlines(record, outcomes, audit_table(folder)):
         print_text(line, colour)
+    for colour, line in certified_lines(record):
+        print_text(line, colour)
     other = [v for v in record.values if v.metric not in ATTACK_METRICS]
     if other:
         out.print(_value_table(other))
@@ -136,6 +138,20 @@ def headlines(
             weak = row and word_of_row(record, row, score, holds)
             if weak and weak.word == "weak":
                 yield COLOURS["weak"], f"  {_attack(score.attack, score.access)}: {weak.sentence}"
+
+
+def certified_lines(record: Record) -> Iterator[tuple[str, str]]:
+    """A colour and a line for what is certified, and for the attack on the certificates."""
+    found = [v for v in record.values if v.metric == "certified_accuracy" and v.value is not None]
+    if not found:
+        return
+    shares = (f"{v.value:.1%} at {_number(v.axes.get('radius'))}" for v in found)
+    audit = record.certificates
+    refuted = audit is not None and audit.refuted
+    words = "certificates refuted, claimed" if refuted else "certified"
+    yield "red" if refuted else "", f"l2 {words}: {', '.join(shares)}"
+    if audit is not None and not audit.broken:
+        yield "dim", f"  audit: {audit.sentence}"
 
 
 def _audit_lines(

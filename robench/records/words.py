@@ -97,7 +97,7 @@ def no_better(labels: NDArray[np.integer], holds: NDArray[np.bool_]) -> str:
         return "nothing holds"
     if wilson(int(holds.sum()), len(holds))[0] > commonest:
         return ""
-    return f"no more than always naming one class gets right, {commonest:.0%}"
+    return f"not surely more than always naming one class gets right, {commonest:.0%}"
 
 
 def word_of_row(

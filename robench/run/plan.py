@@ -45,7 +45,7 @@ def check_plan(config: RunConfig) -> None:
 def check_threats(stages: Stages) -> None:
     """Refuse what the data shows to have no answer, before training; raises ConfigError.
 
-    That is more images than there are, and a ball that holds every image.
+    That is more images than there are, one threat twice, and a ball that holds every image.
     """
     from robench.run.attacks import scenarios
 
@@ -58,7 +58,14 @@ def check_threats(stages: Stages) -> None:
         )
     channels, height, width = stages.data.shape
     diagonal = float(channels * height * width) ** 0.5
+    seen = set()
     for one in scenarios(stages):
+        row = (one.attack, one.access, one.threat.norm, one.threat.eps)
+        if row in seen:
+            raise ConfigError(
+                f"expected each eps of attack.{one.attack} once, got {one.threat.eps:g} twice"
+            )
+        seen.add(row)
         bounds = one.budgets if one.threat.eps is None else (one.threat.eps,)
         for eps in bounds if one.search != "noise" else ():
             if one.threat.norm == "linf":

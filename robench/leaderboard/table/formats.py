@@ -13,7 +13,7 @@ WORDS: dict[Word, tuple[str, str]] = {
     "weak": ("↓", "a better search leaves less: the number overstates"),
     "suspect": ("?", "signs that gradients mislead the attacks"),
     "masked": ("⊘", "gradients mislead the attacks: the number is not robustness"),
-    "broken": ("✕", "no more holds than always naming one class gives"),
+    "broken": ("✕", "not surely more holds than always naming one class gives"),
     "not_audited": ("○", "no audit looked whether the attacks could work"),
     "invalid": ("∅", "the attack failed: no number"),
     "at_chance": ("~", "the model is at chance: no claim"),

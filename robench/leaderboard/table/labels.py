@@ -42,7 +42,7 @@ def row_label(row: BoardRow, different: set[Place]) -> str:
     So does a certifier in which rows do not differ.
     """
     parts = [chosen_label(row, kind, different) for kind in ("defense", "compressor")]
-    named = [part for part in parts if part != "none"] or ["plain"]
+    named = [part for part in parts if part != "none"] or [_bare(row)]
     if any(kind == "certifier" for kind, *_ in different) and "certifier" in row.chosen:
         named.append(chosen_label(row, "certifier", different))
     changed = [
@@ -51,6 +51,13 @@ def row_label(row: BoardRow, different: set[Place]) -> str:
         if ("train", "train", name) in different and value is not None
     ]
     return " · ".join(named + changed)
+
+
+def _bare(row: BoardRow) -> str:
+    """The name of a network without defense and compressor; how a given one was trained is not
+    known, so its hash names it."""
+    given = row.chosen["model"].get("given")
+    return f"given {str(given.get('hash', ''))[:8]}" if given is not None else "plain"
 
 
 def tab_label(protocol: Protocol | None) -> str:
