@@ -92,7 +92,8 @@ class Registry:
 
     choices: dict[str, dict[str, Choice]] = field(default_factory=lambda: {k: {} for k in KINDS})
     broken: list[Broken] = field(default_factory=list)
-    config_packages: list[str] = field(default_factory=list)
+    config_packages: dict[str, str] = field(default_factory=dict)
+    """By package of presets, the distribution that ships it."""
     studies: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
     """By plugin, the hook that makes its studies; called when one is asked for."""
 
@@ -221,7 +222,8 @@ def _load(
 
             found["robench_register"].function(register)
         if "robench_config" in found:
-            result.config_packages += _presets(found["robench_config"].function())
+            package = _presets(found["robench_config"].function())
+            result.config_packages |= dict.fromkeys(package, distribution)
         if "robench_studies" in found:
             result.studies.append((name, found["robench_studies"].function))
     except BaseException:

@@ -30,6 +30,7 @@ from robench.records.protocols import GROUP, broken, check_named, is_installed, 
 from robench.records.store import OUTCOMES, check_choices, read
 from robench.records.support.attacked import check_attacked
 from robench.records.support.audits import check_audits
+from robench.records.support.complete import check_complete
 from robench.records.support.rows import (
     check_asked,
     check_outcomes,
@@ -77,7 +78,7 @@ def hold(record: Record, folder: Path) -> Inspected:
 
 def _held(record: Record, folder: Path) -> Inspected:
     _check_identity(record)
-    _check_files(record, folder)
+    check_files(record, folder)
     _check_named_protocol(record)
     most = record.data.images * (len(record.rows) + 1)
     outcomes = read_outcomes_file(folder / OUTCOMES, rows=most)
@@ -96,6 +97,8 @@ def _unfounded(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str
     yield from check_certificates(record, outcomes, folder)
     yield from check_attacked(record, folder)
     yield from check_predictions(record, outcomes, folder)
+    if record.config.get(GROUP):
+        yield from check_complete(record, folder)
 
 
 def check_config(record: Record) -> None:
@@ -159,8 +162,8 @@ def _check_identity(record: Record) -> None:
         raise UserError(f"expected {bits['bits']} bits, as in config, got {record.bits}")
 
 
-def _check_files(record: Record, folder: Path) -> None:
-    """The files are those that the record names; an older record names none."""
+def check_files(record: Record, folder: Path) -> None:
+    """Raise UserError unless the files are those that the record names; an older one names none."""
     if not record.files:
         return
     here = {path.name for path in folder.iterdir() if PROOF.fullmatch(path.name)}

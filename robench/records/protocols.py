@@ -51,6 +51,7 @@ STATED = {
 """What a protocol says of itself, all of it required, and of which type."""
 DIGEST = re.compile(r"[0-9a-f]{16}")
 OPEN = "no protocol was chosen"
+OURS = "robench"
 _MISSING = object()
 
 
@@ -106,6 +107,11 @@ class Protocol:
         return tuple(float(eps) for eps in parse_eps(self.threat["eps"]) or ())
 
     @property
+    def origins(self) -> set[str]:
+        """The distributions that what is fixed may come from: robench, or the protocol's own."""
+        return {OURS, registry().config_packages.get(self.package, OURS)}
+
+    @property
     def plain(self) -> dict[str, Any]:
         """What a run's configuration holds of its protocol."""
         return {"name": self.name, "version": self.version}
@@ -139,6 +145,15 @@ class Protocol:
             here = components.get(name, "").rpartition(" / ")[2]
             if here != version:
                 yield f"version {version} of {name}, got {one_line(here) or 'none'}"
+        yield from self._strangers(components)
+
+    def _strangers(self, components: Mapping[str, str]) -> Iterator[str]:
+        """Components of the right name and version that another distribution brings."""
+        for name in (*self.versions, *(f"dataset.{one}" for one in self.dataset)):
+            origin = components.get(name, "").rpartition(" / ")[0].rpartition(" ")[0]
+            if origin and origin not in self.origins:
+                wanted = " or ".join(sorted(self.origins))
+                yield f"{name} of {wanted}, got it of {one_line(origin)[:80]}"
 
     def _alphas(self, certifiers: Mapping[str, Any]) -> Iterator[str]:
         for name, options in certifiers.items():

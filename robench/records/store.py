@@ -14,6 +14,7 @@ from robench.base.errors import CacheError, UserError
 from robench.base.files import read_plain
 from robench.base.hashing import file_hash
 from robench.base.paths import inside
+from robench.base.text import one_line
 from robench.core.outcomes import Outcomes
 from robench.core.record import RUN_KINDS, SCHEMA_VERSION, SYSTEM_KINDS, Record
 from robench.records.tables import read_outcomes_file, write_columns, write_outcomes_file
@@ -117,7 +118,7 @@ def read(folder: Path) -> Record:
         raise UserError(f"expected a record at {path}, got: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+        where = one_line(".".join(map(str, first["loc"]))) or "the file"
         raise UserError(
             f"expected a record of schema version {SCHEMA_VERSION} in {path}, got {where}: "
             f"{first['msg']}"

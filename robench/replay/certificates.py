@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from robench.base.seeds import derive, seed_scope
+from robench.base.stats import at_most
 from robench.core.record import BrokenCertificate
 from robench.records.examples import load_examples
 from robench.records.store import EXAMPLES
@@ -20,8 +21,17 @@ from robench.run.certificates import search
 from robench.smoothing import SmoothedDeployed, crosscheck, to_pixels
 
 TABLE = "certificates"
-IMAGES, DRAWS = 8, 100_000
-"""Images certified again at most; no more are taken once they need so many draws together."""
+IMAGES, FEWER, MANY = 8, 4, 50_000
+"""Images certified again; so few where the certifier's own option allows more draws an image than
+that. What the record claims has no say in it."""
+ASKED, VOTES = 50, 5_000
+"""Certificates that fresh votes are held against, those that reach furthest, and votes for each: of
+50 lifted from 0.25 to 0.5 where no attack breaks them, these forbid 19 to 22.
+"""
+SURPRISE, SURE = 1e-4, 1 - 1e-12
+"""The chance of so few votes that forbids a radius; the largest share that one may need."""
+ONE_CLASS = ("cohen", "sequential", "adaptive")
+"""Certifiers whose radius follows from the probability of one label alone."""
 COLUMNS = ("image", "label", "prediction", "radius2", "hits", "draws", "seed")
 FLOATS = 0.05
 """Share by which the squared radius of a float certificate may differ on another machine."""
@@ -59,7 +69,8 @@ def certified_again(subject: Subject) -> str:
         raise Refuted("the true labels of the certified images are not the data set's")
     if set(table["seed"].tolist()) != {subject.stages.certify_seed}:
         raise Refuted("the noise of the certificates is not that of the run's seed")
-    rows = _sample(subject, table["draws"])
+    _votes_allow(subject, table)
+    rows = _sample(subject, len(numbers))
     test = everything.take(torch.from_numpy(numbers[rows]))
     source = deployed.votes(test.images.numpy(), subject.stages.certify_seed, numbers[rows])
     radii = radii_asked(subject.record.config)
@@ -127,7 +138,44 @@ def _broken_again(subject: Subject, broken: Sequence[BrokenCertificate]) -> None
             )
 
 
-def _sample(subject: Subject, draws: np.ndarray) -> np.ndarray:
-    """Rows of the table, fewer where they need many draws, at least three."""
-    order = subject.draw(TABLE, np.arange(len(draws)), IMAGES, ordered=False)
-    return order[: max(3, int((np.cumsum(draws[order]) <= DRAWS).sum()))]
+def _votes_allow(subject: Subject, table: Mapping[str, np.ndarray]) -> None:
+    """Raise Refuted where fresh votes forbid more of the claimed radii than alpha explains.
+
+    A radius r needs a label of probability Phi(r / s). Votes under other noise than the certifier's
+    contradict it where such a label gets so few of them with a probability below SURPRISE: of a
+    sound certifier, each image does with alpha + SURPRISE at most, whichever of them are asked.
+    """
+    from scipy import special
+
+    ((name, certifier),) = subject.stages.config.certifier.items()
+    deployed = subject.system.deployed
+    assert isinstance(deployed, SmoothedDeployed)
+    rows = np.flatnonzero(table["radius2"] > 0)
+    if name not in ONE_CLASS or len(rows) == 0:
+        return
+    numbers, labels, radius2 = (
+        table[column][rows].astype(np.int64) for column in ("image", "prediction", "radius2")
+    )
+    pixels = subject.stages.data.test.take(torch.from_numpy(numbers)).images.numpy()
+    seeds = [derive(subject.seed, TABLE, part) for part in ("nearest", "votes")]
+    near = crosscheck.nearest(deployed, pixels, labels, radius2, ASKED, seeds[0])
+    counts = deployed.votes(pixels[near], seeds[1]).votes(np.arange(len(near)), 0, VOTES)
+    needed = special.ndtr(np.sqrt(radius2[near]) / (255 * float(deployed.noise.sigma)))
+    false = [
+        int(numbers[row])
+        for row, votes, share in zip(near, counts, needed, strict=True)
+        if at_most(int(votes[labels[row]]), VOTES, min(float(share), SURE)) < SURPRISE
+    ]
+    alpha = float(certifier.alpha)
+    if len(false) > (chance := allowed(len(rows), alpha + SURPRISE)):
+        raise Refuted(
+            f"fresh votes forbid the radii of {len(false)} of {len(rows)} certified images (image "
+            f"{false[0]} and others), where alpha {alpha:g} explains {chance}"
+        )
+
+
+def _sample(subject: Subject, count: int) -> np.ndarray:
+    """Rows of the table, all alike to be drawn."""
+    (certifier,) = subject.stages.config.certifier.values()
+    most = FEWER if getattr(certifier, "n2", 0) > MANY else IMAGES
+    return subject.draw(TABLE, np.arange(count), most, ordered=False)

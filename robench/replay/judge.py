@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from robench.base.errors import ConfigError, UserError
+from robench.base.hashing import file_hash
 from robench.base.text import one_line
 from robench.core.record import Record
 from robench.plugin.registry import registry
+from robench.records.consistent import check_files
 from robench.records.protocols import GROUP, Protocol
 from robench.records.store import artefact, check_choices, read
 from robench.run import reopen
@@ -24,10 +26,12 @@ def judge_record(folder: Path, protocol: Protocol, places: Places) -> tuple[Reco
     """Judge the model of a record under a protocol: its program, else its weights.
 
     Returns the new record, which is that of `robench run protocol=...` with the same model, and
-    its folder. Raises UserError for a record without a model, of another data set, or one whose
-    components are not installed.
+    its folder. Raises UserError for a record without a model, with files that are not those that it
+    names, of another data set, or whose components are not installed; and where the new record
+    would take the place of one of another network.
     """
     record = read(folder)
+    check_files(record, folder)
     kept = artefact(folder)
     if kept is None:
         raise UserError(
@@ -40,8 +44,19 @@ def judge_record(folder: Path, protocol: Protocol, places: Places) -> tuple[Reco
             f"expected a record that is not under {protocol.name} yet, got {record.id}; "
             "robench verify judges it again"
         )
+    _require_same(places.results / config.id, kept)
     check_plan(config)
     return run(config, places, kept=kept)
+
+
+def _require_same(there: Path, kept: Path) -> None:
+    """A configuration does not say which machine trained, so two networks may share an id."""
+    before = artefact(there)
+    if before is not None and file_hash(before) != file_hash(kept):
+        raise UserError(
+            f"expected no record of another network in {there}, got one; move it away, or set "
+            "results= to another folder"
+        )
 
 
 def _config(record: Record, protocol: Protocol) -> RunConfig:

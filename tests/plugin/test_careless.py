@@ -211,7 +211,7 @@ def test_presets_that_take_the_place_of_others_are_left_out(
         (tmp_path / package / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     invalidate_caches()
-    monkeypatch.setattr(registry(), "config_packages", ["evil_conf", "good_conf"])
+    monkeypatch.setattr(registry(), "config_packages", {"evil_conf": "evil", "good_conf": "good"})
     compose.preset_packages.cache_clear()
     try:
         assert compose.preset_packages() == {"good_conf": {"experiment/mine"}}

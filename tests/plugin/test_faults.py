@@ -105,7 +105,7 @@ def test_presets_of_a_package_that_is_not_there_are_reported() -> None:
         module = ModuleType("a_plugin")
         vars(module)["robench_config"] = robench_config
         known = found(module)
-        assert known.config_packages == []
+        assert known.config_packages == {}
         assert len(known.broken) == bool(package), package
         if package:
             assert "expected robench_config to name an installed package" in str(known.broken[0])

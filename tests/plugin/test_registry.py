@@ -145,7 +145,7 @@ def test_config_packages_are_collected() -> None:
     def robench_config() -> str:
         return "tests.conf"
 
-    assert found(module(robench_config=robench_config)).config_packages == ["tests.conf"]
+    assert found(module(robench_config=robench_config)).config_packages == {"tests.conf": "dist0"}
 
 
 def test_choice_of_an_instance_knows_its_class() -> None:

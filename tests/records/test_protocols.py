@@ -148,6 +148,25 @@ def test_other_data_images_and_versions_are_an_open_run(name: str) -> None:
         )
 
 
+def test_what_is_fixed_comes_from_robench_or_from_who_ships_the_protocol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    protocol = protocols.get("digits_linf")
+    record = record_of(config_of(protocol))
+    for component in ("attack.pgd", "dataset.digits"):
+        version = record.provenance.components[component].rpartition(" / ")[2]
+        other = {**record.provenance.components, component: f"my weak attacks 0.1 / {version}"}
+        about = record.provenance.model_copy(update={"components": other})
+        words = why_open(record.model_copy(update={"provenance": about}))
+        assert f"{component} of robench, got it of my weak attacks" in words
+        with pytest.raises(ConfigError, match="got it of my weak attacks: protocol digits_linf"):
+            protocol.require(record.config, other)
+    monkeypatch.setitem(registry().config_packages, "mine", "my weak attacks")
+    theirs = Protocol(**{**vars(protocol), "package": "mine"})
+    assert list(theirs.changed(record.config, other)) == []
+    assert list(theirs.changed(record.config, record.provenance.components)) == []
+
+
 def test_what_is_free_stays_free() -> None:
     record = record_of(config_of(protocols.get("digits_linf"), seed=7))
     for where, value in (
@@ -308,7 +327,7 @@ def test_a_plugins_protocols_stand_beside_ours_and_bad_ones_are_named(
     (folder / "broken.yaml").write_text("# @package _global_\nimages: [", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     invalidate_caches()
-    monkeypatch.setattr(registry(), "config_packages", ["own_protocols"])
+    monkeypatch.setattr(registry(), "config_packages", {"own_protocols": "own"})
     protocols._installed.cache_clear()
     try:
         found = protocols.protocols()

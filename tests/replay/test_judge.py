@@ -66,6 +66,9 @@ def test_the_kept_model_is_judged_as_a_run_of_its_own_would(
     monkeypatch.setattr("robench.training.loop.Trainer.fit", lambda *_: pytest.fail("it trains"))
     record, judged = judge_record(folder, small, places)
     assert protocol_of(inspect(judged).record) is small
+    shutil.copy(judged / "record.json", judged / "model.safetensors")
+    with pytest.raises(UserError, match="expected no record of another network in"):
+        judge_record(folder, small, places)
     assert record.data.images == 360
     assert record.seed == 3
     monkeypatch.undo()
@@ -92,7 +95,10 @@ def test_what_cannot_be_judged_is_refused_in_one_line(
     bare = tmp_path / folder.name
     shutil.copytree(folder, bare)
     (bare / "model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"keeps its model.*train it again"):
+    with pytest.raises(UserError, match="expected the file model.safetensors, which the record"):
+        judge_record(bare, small, places)
+    (bare / "model.safetensors").write_bytes(b"of another record")
+    with pytest.raises(UserError, match="expected model.safetensors as the record names it"):
         judge_record(bare, small, places)
     monkeypatch.setenv("ROBENCH_RESULTS", str(places.results))
     assert main(["judge", str(folder), "--protocol", "smal"]) == 2

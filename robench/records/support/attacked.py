@@ -50,13 +50,15 @@ def sentence(
 
 def check_attacked(record: Record, folder: Path) -> Iterator[str]:
     """Yield what nothing stored supports; raises UserError for an audit that cannot be."""
-    audit = record.certificates
+    audit, table_there = record.certificates, (folder / f"{CERTIFICATES}.parquet").is_file()
+    if table_there:
+        _check_kept(audit.broken if audit else (), folder / EXAMPLES)
     if audit is None:
         return
-    level, path = record.config["audit"].get("level"), folder / f"{CERTIFICATES}.parquet"
-    if level not in ATTACKED or not path.is_file():
+    level = record.config["audit"].get("level")
+    if level not in ATTACKED or not table_there:
         raise UserError("expected attacked certificates where a run certifies and audits, got some")
-    table = certificate_table(path)
+    table = certificate_table(folder / f"{CERTIFICATES}.parquet")
     certificates = int((table["radius2"] > 0).sum())
     ((name, options),) = record.config["certifier"].items()
     alpha = float(options.get("alpha", audit.alpha))
@@ -85,6 +87,20 @@ def check_attacked(record: Record, folder: Path) -> Iterator[str]:
         _check_broken(broken, int(table["prediction"][row]), int(table["radius2"][row]))
     if audit.broken and not (folder / EXAMPLES).is_file():
         yield "broken certificates: no examples"
+
+
+def _check_kept(broken: Sequence[BrokenCertificate], path: Path) -> None:
+    """The examples hold an image of each broken certificate, and of no other."""
+    # Examples need torch, which reading most records does not.
+    from robench.records.examples import header
+
+    kept = header(path, BROKEN) if path.is_file() else None
+    shape = kept[0] if kept else ()
+    if kept and shape[:1] != (len(broken),):
+        raise UserError(
+            f"expected {len(broken)} images of broken certificates in {path.name}, as the record "
+            f"names them, got {shape[0] if shape else 'none'}"
+        )
 
 
 def _check_broken(broken: BrokenCertificate, label: int, radius2: int) -> None:

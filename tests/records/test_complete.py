@@ -1,0 +1,53 @@
+"""A record under a named protocol keeps all evidence that such a run gives, or is only reported."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robench.records.consistent import inspect
+
+PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "records"
+LINF, CERTIFIED = "e248eb66ccefb78f", "c2857396000a4316"
+"""Published under digits_linf and digits_certified_l2."""
+Change = Callable[[dict[str, Any]], None]
+
+
+def few_findings(record: dict[str, Any]) -> None:
+    for audit in record["audit"]:
+        audit["findings"] = [f for f in audit["findings"] if f["check"] in ("noise", "above_clean")]
+
+
+def no_attack_on_certificates(record: dict[str, Any]) -> None:
+    record["certificates"] = None
+
+
+def no_digests(record: dict[str, Any]) -> None:
+    record["files"] = {}
+
+
+@pytest.mark.parametrize("name", [LINF, CERTIFIED])
+def test_a_published_one_is_whole(name: str) -> None:
+    assert list(inspect(PUBLISHED / name).unfounded) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        (LINF, few_findings, "no finding random_prediction"),
+        (LINF, no_digests, "files: no digests"),
+        (CERTIFIED, no_attack_on_certificates, "certificates: they were not attacked"),
+    ],
+)
+def test_what_is_taken_away_is_named(name: str, change: Change, words: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    shutil.copytree(PUBLISHED / name, folder)
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    change(record)
+    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    assert any(words in why for why in inspect(folder).unfounded)
