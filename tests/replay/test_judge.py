@@ -95,10 +95,10 @@ def test_what_cannot_be_judged_is_refused_in_one_line(
     bare = tmp_path / folder.name
     shutil.copytree(folder, bare)
     (bare / "model.safetensors").unlink()
-    with pytest.raises(UserError, match="expected the file model.safetensors, which the record"):
+    with pytest.raises(UserError, match=r"expected the file model\.safetensors, which the record"):
         judge_record(bare, small, places)
     (bare / "model.safetensors").write_bytes(b"of another record")
-    with pytest.raises(UserError, match="expected model.safetensors as the record names it"):
+    with pytest.raises(UserError, match=r"expected model\.safetensors as the record names it"):
         judge_record(bare, small, places)
     monkeypatch.setenv("ROBENCH_RESULTS", str(places.results))
     assert main(["judge", str(folder), "--protocol", "smal"]) == 2

@@ -1,7 +1,7 @@
 "use strict";
 // Numbers and cells as the page writes them; robench/leaderboard/table/formats.py writes the same.
 (function (robench) {
-  const { badges: BADGES, levels: LEVELS, scale: SCALE, fields } = robench.table;
+  const { words: WORDS, levels: LEVELS, scale: SCALE, fields } = robench.table;
   // Where each field of a row stands.
   const at = Object.fromEntries(fields.map((name, place) => [name, place]));
 
@@ -31,17 +31,16 @@
     return `${number(low, unit)}–${number(high, unit)}`;
   }
 
-  function badge(verdict) {
-    if (!verdict) return "";
-    const [sign, meaning] = BADGES[verdict];
-    return `<span class="badge ${verdict}" title="${meaning}"><span aria-hidden="true">${sign}</span>` +
-      `<span class="hidden">${meaning}</span></span>`;
+  function badge(word, sentence) {
+    if (!word) return "";
+    return `<span class="badge ${word}" title="${escape(sentence)}"><span aria-hidden="true">${WORDS[word][0]}</span>` +
+      `<span class="hidden">${escape(sentence)}</span></span>`;
   }
 
-  function verdictWord(verdict) {
-    const sign = BADGES[verdict][0];
-    return `<span class="verdict ${verdict}"><span aria-hidden="true">${sign}</span> ` +
-      `${verdict.replace("_", " ")}</span>`;
+  function wordOf(word) {
+    const [sign, meaning] = WORDS[word];
+    return `<span class="verdict ${word}" title="${meaning}"><span aria-hidden="true">${sign}</span> ` +
+      `${word.replace("_", " ")}</span>`;
   }
 
   function levelWord(level) {
@@ -51,10 +50,12 @@
 
   function cell(data, unit) {
     if (!data) return '<span class="none">·</span>';
-    const range = interval(data[1], data[2], unit);
-    return `<span class="value">${number(data[0], unit)}</span>${badge(data[3])}` +
-      (range ? `<small>${range}</small>` : "");
+    const [value, low, high, word = "", sentence = ""] = data;
+    // A number that a better search refutes, or that has no interval, is explained below it.
+    const small = word === "weak" || (!word && sentence) ? sentence : interval(low, high, unit);
+    return `<span class="value ${word}">${number(value, unit)}</span>${badge(word, sentence)}` +
+      (small ? `<small>${escape(small)}</small>` : "");
   }
 
-  Object.assign(robench, { escape, number, interval, short, badge, verdictWord, levelWord, cell, at });
+  Object.assign(robench, { escape, number, interval, short, badge, wordOf, levelWord, cell, at });
 })(window.robench);

@@ -32,23 +32,24 @@
     };
   }
 
-  function protocolOf(rows) {
-    return rows.length ? rows[0][robench.at.protocol] : 0;
+  function groupOf(rows) {
+    return rows.length ? rows[0][robench.at.group] : 0;
   }
 
-  async function pointsOf(protocol) {
-    const name = `points${protocol}`;
+  async function pointsOf(group) {
+    const name = `points${group}`;
     if (!robench[name]) await load(`data/${name}.js`);
     return robench[name];
   }
 
   async function draw() {
     if (!ready) return;
-    // Protocols are never drawn together: of several the first one of the table.
+    // One norm and eps a picture: of several groups the first one of the table.
     const all = robench.board.shownRows();
-    const protocol = protocolOf(all);
-    const ids = all.filter((row) => row[robench.at.protocol] === protocol).map((row) => row[robench.at.id]);
-    const points = await pointsOf(protocol);
+    const group = groupOf(all);
+    const ids = all.filter((row) => row[robench.at.group] === group).map((row) => row[robench.at.id]);
+    const points = await pointsOf(group);
+    document.getElementById("drawn").textContent = robench.table.groups[group].label;
     for (const figure of figures) drawOne(figure, points[figure.dataset.chart], ids);
   }
 

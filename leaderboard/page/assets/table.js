@@ -3,10 +3,10 @@
 (function (robench) {
   const table = robench.table;
   const { at } = robench;
-  const FILTERS = ["protocol", "dataset", "model", "defense", "compressor", "bits", "access", "verdict", "level"]
+  const FILTERS = ["protocol", "dataset", "model", "defense", "compressor", "bits", "access", "level", "word"]
     .map((name) => [name, at[name]]);
   const ABOUT = [
-    { key: "protocol", title: "protocol", at: at.protocol, number: true, hidden: true, fixed: true },
+    { key: "group", title: "group", at: at.group, number: true, hidden: true, fixed: true },
     { key: "pick", title: '<span class="hidden">choose for comparison</span>', at: at.id, plain: true, fixed: true },
     { key: "rank", title: "rank", at: at.rank, number: true },
     { key: "system", title: "system", at: at.label },
@@ -17,9 +17,11 @@
     { key: "bits", title: "bits", at: at.bits, number: true, telling: true },
     { key: "access", title: "access", at: at.access, hidden: true },
     { key: "seed", title: "seed", at: at.seed, number: true, telling: true },
-    { key: "verdict", title: "audit", at: at.verdict },
     { key: "level", title: "proof", at: at.level },
+    { key: "word", title: "meaning", at: at.word },
   ];
+  const OPEN = "open";
+  const ALL = "all";
   const filters = new Map();
   const picked = new Set();
   let chosenColumns = null;
@@ -42,20 +44,24 @@
     };
     if (about.number) column.type = "cell";
     if (about.key === "pick") column.render = renderPick;
-    if (about.key === "rank") column.render = (v, type) => (type === "display" && v === null ? "–" : v);
+    if (about.key === "rank") column.render = (v, type, row) => (type === "display" && v === null ? unranked(row) : v);
     if (about.key === "system") {
       column.cellType = "th";
       column.render = (v, type, row) => (type === "display"
         ? `<a href="rows/${robench.escape(row[at.id])}/index.html">${robench.escape(v).replaceAll("_", "_<wbr>")}</a>${notes(row)}` : v);
       column.createdCell = (cell) => cell.setAttribute("scope", "row");
-    } else if (about.key === "verdict") {
-      column.render = (v, type) => (type === "display" ? robench.verdictWord(v) : v);
+    } else if (about.key === "word") {
+      column.render = (v, type) => (type === "display" ? robench.wordOf(v) : v);
     } else if (about.key === "level") {
       column.render = (v, type) => (type === "display" ? robench.levelWord(v) : v);
     } else if (!about.number && !about.plain) {
       column.render = (v, type) => (type === "display" ? robench.escape(v) : v);
     }
     return column;
+  }
+
+  function unranked(row) {
+    return table.protocols[row[at.protocol]].key === OPEN ? "open run" : "–";
   }
 
   // What moved the row's numbers, or took its rank.
@@ -85,25 +91,59 @@
   function passes(row) {
     for (const [name, place] of FILTERS) {
       const wanted = filters.get(name);
-      if (wanted && String(row[place]) !== wanted) return false;
+      if (wanted && said(name, row[place]) !== wanted) return false;
     }
     return true;
   }
 
+  // A protocol is known by its name and version, all else by what the row says.
+  function said(name, value) {
+    return name === "protocol" ? table.protocols[value].key : String(value);
+  }
+
+  function makeTabs() {
+    const tabs = document.getElementById("tabs");
+    const all = { key: "", label: "all" };
+    for (const tab of table.protocols.length > 1 ? [...table.protocols, all] : table.protocols) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.value = tab.key;
+      button.textContent = tab.label;
+      const count = table.rows.filter((row) => !tab.key || said("protocol", row[at.protocol]) === tab.key).length;
+      button.insertAdjacentHTML("beforeend", ` <small>${count}</small>`);
+      button.addEventListener("click", () => { filters.set("protocol", tab.key); chosenColumns = null; refresh(); });
+      tabs.append(button);
+    }
+    tabs.hidden = false;
+  }
+
+  // Which tab is open, and what its protocol fixes.
+  function showTab() {
+    const wanted = filters.get("protocol");
+    for (const button of document.querySelectorAll("#tabs button")) {
+      button.setAttribute("aria-pressed", String(button.value === wanted));
+    }
+    const place = document.getElementById("about");
+    const about = (table.protocols.find((tab) => tab.key === wanted) || { about: [] }).about;
+    const facts = about.map(([term, text]) => `<div><dt>${robench.escape(term)}</dt><dd>${robench.escape(text)}</dd></div>`);
+    const open = "Open runs: each chose its own images, attacks and audit, so none of them has a rank.";
+    const all = "All tabs, each ranked by itself.";
+    place.innerHTML = facts.length ? `<dl class="about">${facts.join("")}</dl>`
+      : `<p class="open">${wanted === OPEN ? open : all}</p>`;
+  }
+
   function makeFilters() {
     const choices = document.getElementById("choices");
-    for (const [name, place] of FILTERS) {
+    for (const [name, place] of FILTERS.filter(([name]) => name !== "protocol")) {
       const values = [...new Set(table.rows.map((row) => row[place]))];
       if (values.length < 2) continue;
       values.sort((a, b) => (typeof a === "number" ? a - b : a < b ? -1 : 1));
       const label = document.createElement("label");
       const select = document.createElement("select");
       select.name = name;
-      select.append(new Option(name === "protocol" ? "all, apart" : "all", ""));
-      for (const value of values) {
-        select.append(new Option(name === "protocol" ? table.protocols[value].label : value, String(value)));
-      }
-      label.append(name === "level" ? "proof" : name, select);
+      select.append(new Option("all", ""));
+      for (const value of values) select.append(new Option(String(value).replace("_", " "), String(value)));
+      label.append({ level: "proof", word: "meaning" }[name] || name, select);
       choices.append(label);
       select.addEventListener("change", () => { filters.set(name, select.value); refresh(); });
     }
@@ -124,10 +164,10 @@
     return table.rows.some((row) => row[place] !== table.rows[0][place]);
   }
 
-  // The columns that the protocols of the shown rows show at first.
+  // The columns that the groups of the shown rows show at first.
   function usualColumns() {
-    const shown = new Set(table.rows.filter(passes).map((row) => row[at.protocol]));
-    return new Set([...shown].flatMap((protocol) => table.protocols[protocol].columns));
+    const shown = new Set(table.rows.filter(passes).map((row) => row[at.group]));
+    return new Set([...shown].flatMap((group) => table.groups[group].columns));
   }
 
   function showColumns() {
@@ -174,7 +214,10 @@
     filters.clear();
     for (const [name] of FILTERS) {
       const value = view.has(name) ? view.get(name) : usual(name);
-      filters.set(name, value === "all" ? "" : value);
+      filters.set(name, value === ALL ? "" : value);
+    }
+    if (!table.protocols.some((tab) => tab.key === filters.get("protocol"))) {
+      filters.set("protocol", view.get("protocol") === ALL && table.protocols.length > 1 ? "" : usual("protocol"));
     }
     chosenColumns = view.has("columns") ? new Set(view.get("columns").split(",")) : null;
     const [key, direction] = (view.get("order") || "").split(":");
@@ -186,7 +229,7 @@
   function writeView() {
     const entries = [...filters]
       .filter(([name, value]) => value !== usual(name))
-      .map(([name, value]) => [name, value || "all"]);
+      .map(([name, value]) => [name, value || ALL]);
     const order = board.order()[0];
     if (order) entries.push(["order", `${names[order[0]]}:${order[1]}`]);
     entries.push(["search", board.search()]);
@@ -196,7 +239,7 @@
 
   // At first one protocol is shown: others rank by themselves.
   function usual(name) {
-    return name === "protocol" && table.protocols.length > 1 ? "0" : "";
+    return name === "protocol" ? table.protocols[0].key : "";
   }
 
   const names = [...ABOUT.map((a) => a.key), ...table.columns.map((c) => c.key)];
@@ -204,7 +247,9 @@
   // -- drawing ---------------------------------------------------------------------------------
 
   function refresh() {
-    board.rowGroup()[filters.get("protocol") || table.protocols.length === 1 ? "disable" : "enable"]();
+    const groups = new Set(table.rows.filter(passes).map((row) => row[at.group]));
+    board.rowGroup()[groups.size > 1 ? "enable" : "disable"]();
+    showTab();
     showColumns();
     board.draw();
   }
@@ -212,9 +257,8 @@
   function drawn() {
     const info = board.page.info();
     const shown = info.recordsDisplay.toLocaleString("en-US");
-    const protocol = filters.get("protocol");
-    const about = protocol ? table.protocols[Number(protocol)].label : "all protocols, each ranked by itself";
-    document.getElementById("count").textContent = `${shown} rows · ${table.protocols.length > 1 ? about : table.protocols[0].label}`;
+    const tab = table.protocols.find((one) => one.key === filters.get("protocol"));
+    document.getElementById("count").textContent = `${shown} rows · ${tab ? tab.label : "all tabs, each ranked by itself"}`;
     writeView();
     document.dispatchEvent(new CustomEvent("rowschange"));
   }
@@ -250,12 +294,13 @@
       autoWidth: false,
       layout: { topStart: null, topEnd: null, bottomStart: "pageLength", bottomEnd: "paging" },
       rowGroup: {
-        dataSrc: (row) => table.protocols[row[at.protocol]].label,
+        dataSrc: (row) => table.groups[row[at.group]].label,
         startRender: (rows, group) => robench.escape(group),
         enable: false,
       },
     });
     board.search.fixed("filters", (text, row) => passes(row));
+    makeTabs();
     makeFilters();
     makeChooser();
     makePicks(element);
@@ -290,5 +335,5 @@
   }
 
   start();
-  robench.board = { shownRows, protocol: () => filters.get("protocol") || "0" };
+  robench.board = { shownRows };
 })(window.robench);
