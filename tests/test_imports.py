@@ -167,6 +167,7 @@ LAZY = {
     "robench/leaderboard/check.py": "the checks of form and hashes need no torch",
     "robench/plugin/components.py": "registration loads no torch",
     "robench/records/store.py": "reading a record loads no torch",
+    "robench/records/support/attacked.py": "records without certificates need no examples",
     "robench/records/support/votes.py": "records without certificates need no tables of radii",
     "robench/run/certificates.py": "a run without certificates loads no smoothing",
     "robench/run/evaluate.py": "importing robench.evaluate loads no torch",

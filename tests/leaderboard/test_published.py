@@ -18,9 +18,11 @@ RECORDS = BOARD / "records"
 DIGITS = [
     folder
     for folder in folders(RECORDS)
-    if artefact(folder) and "digits" in read(folder).config["dataset"]
+    if artefact(folder)
+    and (record := read(folder)).rows
+    and {"digits", "none"} == {*record.config["dataset"], *record.config["defense"]}
 ]
-"""Those that can be judged again wherever robench is installed."""
+"""Attacked networks that can be judged again in seconds wherever robench is installed."""
 
 
 def of_kind(suffix: str) -> Path:
