@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
@@ -61,6 +61,12 @@ class System:
 
     deployed: Deployed
     twin: nn.Module
+    others: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Further twins by name, where the faithful one may hide gradients: white-box attacks search on
+    each of them, and the worst on `deployed` counts."""
+    black_box: str = ""
+    """Why there is no twin with gradients, in words; `twin` then asks `deployed` itself, and gives
+    answers without gradients. Empty where there is one."""
 
 
 class FloatDeployed:
