@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RECORD, OUTCOMES, EXAMPLES = "record.json", "outcomes.parquet", "examples.npz"
 PROGRAM, WEIGHTS = "program.robench", "model.safetensors"
 """The integer program that a record judged; where there is none, the trained network."""
-RESERVED = {"record", "outcomes", "examples", "audit", "program", "model", "preview"}
+RESERVED = {"record", "outcomes", "examples", "audit", "parent", "program", "model", "preview"}
 """Names of files beside a record, without their endings: no metric's table has them."""
 MAX_RECORD_BYTES = 8 * 2**20
 

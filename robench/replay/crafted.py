@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,6 @@ import torch
 
 from robench.base.hashing import plain_options
 from robench.base.seeds import derive
-from robench.core.system import System
 from robench.core.threat import TOLERANCE, distance
 from robench.plugin.scenario import Scenario
 from robench.replay.judged import named
@@ -108,7 +108,7 @@ def _again(subject: Subject, scenario: Scenario, place: Place, tests: int) -> st
     test = subject.test.take(torch.from_numpy(positions))
     seed = derive(subject.stages.config.seed, "attack", plain_options(component), scenario.threat)
     try:
-        system = System(subject.deployed, subject.system.twin)
+        system = replace(subject.system, deployed=subject.deployed)
         again = attacks.search(component, scenario, system, test, seed)
     except attacks.AttackFailed as failure:
         raise NotDone(f"its attack fails here, {failure}") from failure
