@@ -15,15 +15,12 @@ from robench.plugin.scenario import Scenario
 from robench.records.protocol import PARENT
 from robench.records.support.files import (
     PARENT_TABLE,
-    SATURATION,
-    TIES,
-    TIES_RIGHT,
-    TIES_WRONG,
     axes_of,
     differences,
     gap,
     robust,
 )
+from robench.records.support.values import SATURATION, TIES, TIES_RIGHT, TIES_WRONG
 from robench.run import attacks
 
 if TYPE_CHECKING:

@@ -20,7 +20,17 @@ from robench.base.stats import Paired, paired
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes
 from robench.core.record import Axis, Record, Value
 from robench.records.protocol import PARENT
-from robench.records.support.values import OF_FILES, ROUNDING, require_same, words
+from robench.records.support.values import (
+    DIFFERENCE,
+    OF_FILES,
+    ROUNDING,
+    SATURATION,
+    TIES,
+    TIES_RIGHT,
+    TIES_WRONG,
+    require_same,
+    words,
+)
 from robench.records.tables import read_columns
 
 if TYPE_CHECKING:
@@ -28,7 +38,6 @@ if TYPE_CHECKING:
 
     Table = Mapping[str, NDArray[Any]]
 
-TIES, TIES_RIGHT, TIES_WRONG, SATURATION, DIFFERENCE = OF_FILES
 PARENT_TABLE = "parent"
 """The table of what the float parent answers to its own examples."""
 COLUMNS = {"attack": "U", "norm": "U", "eps": "f", "image": "iu", "prediction": "iu"}

@@ -32,13 +32,9 @@ UNBROKEN = "unbroken_accuracy"
 """The same with abstentions counted as right; older records do not say it."""
 AUDITED, GAINED = "audited_accuracy", "gained_by_masking"
 """Metrics that the audit measures."""
-OF_FILES = (
-    "tie_rate",
-    "accuracy_ties_right",
-    "accuracy_ties_wrong",
-    "saturation_gap",
-    "parent_difference",
-)
+TIES, TIES_RIGHT, TIES_WRONG = "tie_rate", "accuracy_ties_right", "accuracy_ties_wrong"
+SATURATION, DIFFERENCE = "saturation_gap", "parent_difference"
+OF_FILES = (TIES, TIES_RIGHT, TIES_WRONG, SATURATION, DIFFERENCE)
 """Metrics that a run measures of a shipped file alone."""
 OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED, *OF_FILES)
 """Names that say the same in every record, whichever plugins are installed."""
