@@ -17,8 +17,8 @@ from robench.shipped.contract import Contract
 
 BATCH = 256
 """Images of one call, where the file leaves that open."""
-KEPT = "network"
-"""Name of the file beside a record, without its ending."""
+SAVED = "network"
+"""Name under which a file is saved, without its ending."""
 
 
 class FileDeployed:
@@ -53,7 +53,7 @@ class FileDeployed:
 
     def save(self, folder: Path) -> None:
         """Write the file into a folder, as it is."""
-        (folder / f"{KEPT}.{self.facts.format}").write_bytes(self.content)
+        (folder / f"{SAVED}.{self.facts.format}").write_bytes(self.content)
 
     @cached_property
     def batch(self) -> int:
