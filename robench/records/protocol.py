@@ -18,18 +18,18 @@ NO_ACCESS = "none"
 
 
 def accesses_of(
-    asked: Iterable[str], queries_only: bool, file: FileInfo | None, surrogate: bool
+    asked: Iterable[str], blind: bool, file: FileInfo | None, surrogate: bool, parent: bool
 ) -> list[str]:
-    """The accesses of an attack's rows, where the run asked for some.
+    """The accesses of an attack's rows, where the run asked for some; a `blind` one's stay.
 
     Of a file whose twin is a surrogate, what searched on it transfers; of one without a twin no
     gradient search is made; and with a float parent every gradient search is made there, too.
     """
-    if file is None or queries_only:
+    if file is None or blind:
         return list(asked)
     known = [one for one in asked if one != WHITE_BOX or not file.black_box]
     shown = [TRANSFER if surrogate and one == WHITE_BOX else one for one in known]
-    return [*shown, PARENT] if file.parent else shown
+    return [*shown, PARENT] if parent else shown
 
 
 Settings = Mapping[tuple[str, str], str]

@@ -30,6 +30,7 @@ from robench.records.protocol import NO_ACCESS, PARENT, TRANSFER, accesses_of
 from robench.run import keys, transfer
 from robench.run.config import Transfer
 from robench.run.stages import Stages
+from robench.run.stages import stages as made
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,11 +121,11 @@ def rows(stages: Stages) -> list[Scenario]:
     one name.
     """
     asked = list(scenarios(stages))
-    if stages.file is None:
+    if stages.facts is None:
         return asked
     found: list[Scenario] = []
     for _, group in groupby(asked, key=lambda one: one.attack):
-        found += _known(list(group), stages, stages.file)
+        found += _known(list(group), stages, stages.facts)
     _require_different(found)
     return found
 
@@ -135,7 +136,8 @@ def _known(asked: list[Scenario], stages: Stages, file: FileInfo) -> list[Scenar
     blind = stages.config.attack[name].queries_only or asked[0].search == "noise"
     given = dict.fromkeys(one.access for one in asked)
     each = [one for one in asked if one.access == next(iter(given))]
-    shown = accesses_of(given, blind, file, stages.agreement.surrogate)
+    parent = stages.model.of_parent is not None
+    shown = accesses_of(given, blind, file, stages.agreement.surrogate, parent)
     if not shown:
         raise ConfigError(
             f"expected attacks without gradients on {file.runtime}'s file, a black box "
@@ -164,7 +166,7 @@ def source_of(stages: Stages, access: str) -> Stages:
     chosen = stages.config.access.get(access)
     if not isinstance(chosen, Transfer):
         return stages
-    return Stages(transfer.source(stages.config, chosen), stages.places, stages.cache)
+    return made(transfer.source(stages.config, chosen), stages.places, stages.cache)
 
 
 def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExamples:

@@ -36,7 +36,7 @@ def file_values(evidence: RunEvidence) -> tuple[Value, ...]:
 
     What its float parent answers becomes a table of the evidence.
     """
-    if evidence.stages.file is None:
+    if evidence.stages.facts is None:
         return ()
     return (*_ties(evidence), *_saturation(evidence), *_parent(evidence))
 

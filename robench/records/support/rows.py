@@ -89,7 +89,8 @@ def check_asked(record: Record, outcomes: Outcomes) -> None:
 def _accesses(record: Record, name: str) -> list[str]:
     """The accesses of an attack's rows, as far as the judged file lets them be."""
     blind = name in (record.queries_only or ())
-    return accesses_of(record.config["access"], blind, record.file, record.agreement.surrogate)
+    file, surrogate = record.file, record.agreement.surrogate
+    return accesses_of(record.config["access"], blind, file, surrogate, bool(file and file.parent))
 
 
 def _items(
