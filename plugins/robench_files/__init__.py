@@ -1,1 +1,12 @@
 """Files that ship: a foreign toolchain's network as the model, and the runtimes that answer."""
+
+from __future__ import annotations
+
+from robench import Register, hookimpl
+from robench_files.onnxruntime import OnnxRuntime
+
+
+@hookimpl
+def robench_register(register: Register) -> None:
+    """Register the runtimes."""
+    register("runtime", "onnxruntime", OnnxRuntime)
