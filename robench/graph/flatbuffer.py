@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.base.errors import UserError
+from robench.base.files import read_plain
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.table import MAX_BYTES, MAX_ELEMENTS, MAX_OPERATORS
 
@@ -127,10 +128,10 @@ def stored(path: Path) -> Subgraph:
 
 
 def _content(path: Path) -> bytes:
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise UnreadableFile(f"{path}: expected at most {MAX_BYTES} bytes, got {size}")
-    content = path.read_bytes()
+    try:
+        content = read_plain(path, MAX_BYTES)
+    except OSError as error:
+        raise UnreadableFile(f"expected a file at {path}, got {error.strerror}") from error
     if content[4:8] != b"TFL3":
         raise UnreadableFile(f"{path}: expected a LiteRT file (TFL3), got {content[4:8]!r}")
     return content

@@ -143,7 +143,10 @@ class _Reader:
             self._one(operator)
         if self.target not in self.names:
             raise UnreadableFile("expected an output that an operator makes")
-        return self.builder.finish(replace(self._port(self.target), name=self.names[self.target]))
+        port = self._port(self.target)
+        last = Unary(inputs=(self.names[self.target],), output=port.name, function="identity")
+        self.builder.add(last)
+        return self.builder.finish(port)
 
     def _port(self, place: int) -> Port:
         tensor = self.found.tensors[place]
@@ -278,9 +281,7 @@ class _Reader:
             quantiser = Quantiser(scale.reshape(()), zero.reshape(()), None, low, high)
         else:
             quantiser = Quantiser(scale, zero, axis, low, high)
-        return self.builder.add(
-            Quantise(inputs=(name,), output=self._new(), quantiser=quantiser)
-        )
+        return self.builder.add(Quantise(inputs=(name,), output=self._new(), quantiser=quantiser))
 
     def _clipped(self, name: str, activation: str) -> str:
         if activation == "RELU":
@@ -362,7 +363,9 @@ class _Reader:
             return stride, (0, 0, 0, 0)
         _, height, width, _ = self._shape(operator.inputs[0])
         before, after = [], []
-        for size, window, step, apart in zip((height, width), kernel, stride, dilation, strict=True):
+        for size, window, step, apart in zip(
+            (height, width), kernel, stride, dilation, strict=True
+        ):
             out = math.ceil(size / step)
             whole = max((out - 1) * step + (window - 1) * apart + 1 - size, 0)
             before.append(whole // 2)
@@ -568,7 +571,10 @@ class _Reader:
         if index is None or index.dtype.kind != "i" or operator.options.BatchDims():
             raise UnknownOperator(["GATHER at places that are no constants"])
         axis = self._image_axis(self._axis(operator, operator.options.Axis()))
-        if index.size and not 0 <= index.min() <= index.max() < self._shape(operator.inputs[0])[axis]:
+        if (
+            index.size
+            and not 0 <= index.min() <= index.max() < self._shape(operator.inputs[0])[axis]
+        ):
             raise UnreadableFile(f"expected GATHER at places of the axis, got {index.min()}")
         gather = Gather(
             inputs=(self._x(operator), self._value(operator, 1)), output=self._new(), axis=axis
