@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from robench.shipped.contract import Contract, usual_contract
-from robench.shipped.deployed import Facts, FileDeployed
+from robench.shipped.deployed import FileDeployed
 from robench.shipped.system import load, open_system, runtime_of
 
 __all__ = [
     "Contract",
-    "Facts",
     "FileDeployed",
     "load",
     "open_system",

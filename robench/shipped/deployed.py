@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,28 +11,14 @@ import torch
 from torch import Tensor
 
 from robench.base.errors import UserError
+from robench.core.record import FileInfo
 from robench.core.session import Port, Session
 from robench.shipped.contract import Contract
 
 BATCH = 256
 """Images of one call, where the file leaves that open."""
-KEPT = "network"
-"""Name of the file beside a record, without its ending."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What answers: the file, and what runs it."""
-
-    sha256: str
-    nbytes: int
-    format: str
-    """The file's ending, without the dot."""
-    runtime: str
-    version: str
-    provider: str
-    instructions: str
-    """The instruction set of this machine, as far as it decides what kernels run."""
+SAVED = "network"
+"""Name under which a file is saved, without its ending."""
 
 
 class FileDeployed:
@@ -43,24 +27,13 @@ class FileDeployed:
     randomised = False
 
     def __init__(
-        self, content: bytes, suffix: str, session: Session, contract: Contract, output: Port
+        self, content: bytes, session: Session, contract: Contract, output: Port, facts: FileInfo
     ) -> None:
         """`content` are the bytes of the file that `session` opened."""
-        self.content, self.suffix = content, suffix
-        self.session, self.contract, self.output = session, contract, output
-        self.facts = Facts(hashlib.sha256(content).hexdigest(), len(content), suffix[1:], *[""] * 4)
-
-    def described(self, runtime: str, instructions: str) -> FileDeployed:
-        """This one, with what runs it among its facts."""
-        about = self.session.describe()
-        self.facts = replace(
-            self.facts,
-            runtime=runtime,
-            version=str(about.get("version", "")),
-            provider=str(about.get("provider", "")),
-            instructions=instructions,
-        )
-        return self
+        self.content, self.session = content, session
+        self.contract, self.output = contract, output
+        self.facts = facts
+        """What the file is, and what runs it."""
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits, float32 (N, classes), of float32 images in [0,1]."""
@@ -80,18 +53,17 @@ class FileDeployed:
 
     def save(self, folder: Path) -> None:
         """Write the file into a folder, as it is."""
-        (folder / f"{KEPT}{self.suffix}").write_bytes(self.content)
+        (folder / f"{SAVED}.{self.facts.format}").write_bytes(self.content)
 
     @cached_property
     def batch(self) -> int:
         """Images of one call."""
         return self.session.inputs[0].shape[0] or BATCH
 
-    @cached_property
     def variants(self) -> Mapping[str, FileDeployed]:
         """The same file run in other ways of its runtime, by name: its own spread."""
         return {
-            name: FileDeployed(self.content, self.suffix, session, self.contract, self.output)
+            name: FileDeployed(self.content, session, self.contract, self.output, self.facts)
             for name, session in self.session.variants().items()
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from robench.base.errors import ConfigError, UserError
 from robench.base.files import read_plain
 from robench.base.machine import instruction_set
 from robench.base.text import reason, suggestion
+from robench.core.record import FileInfo
 from robench.core.session import Port, Session
-from robench.core.system import System
+from robench.core.system import BlackBox, System
 from robench.plugin.components import Runtime
 from robench.plugin.registry import registry
 from robench.shipped.contract import Contract, usual_contract
@@ -45,10 +47,24 @@ def open_system(
     source, target = _only_input(session, path), _chosen_output(session, output, path)
     agreed = usual_contract(source, shape, **contract)
     _require_classes(target, agreed, classes)
-    deployed = FileDeployed(content, path.suffix.lower(), session, agreed, target)
-    deployed.described(name, instruction_set())
-    twin, others, black_box = twins(path, deployed)
-    return System(deployed, twin, others, black_box)
+    twin, others, black_box = twins(path, agreed, target)
+    facts = _facts(path, content, name, session, black_box)
+    deployed = FileDeployed(content, session, agreed, target, facts)
+    return System(deployed, twin or BlackBox(deployed), others, black_box)
+
+
+def _facts(path: Path, content: bytes, runtime: str, session: Session, black_box: str) -> FileInfo:
+    about = session.describe()
+    return FileInfo(
+        format=path.suffix[1:].lower(),
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        runtime=runtime,
+        version=str(about.get("version", "")),
+        provider=str(about.get("provider", "")),
+        instructions=instruction_set(),
+        black_box=black_box,
+    )
 
 
 def load(name: str, runtime: Runtime, path: Path) -> Session:
