@@ -5,6 +5,7 @@ from __future__ import annotations
 from robench import Register, hookimpl
 from robench_files.file import File
 from robench_files.onnxruntime import OnnxRuntime
+from robench_files.openvino import OpenVINO
 
 
 @hookimpl
@@ -12,3 +13,4 @@ def robench_register(register: Register) -> None:
     """Register the model and the runtimes."""
     register("model", "file", File)
     register("runtime", "onnxruntime", OnnxRuntime)
+    register("runtime", "openvino", OpenVINO)
