@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from robench import Register, hookimpl
+from robench_files.file import File
 from robench_files.onnxruntime import OnnxRuntime
 
 
 @hookimpl
 def robench_register(register: Register) -> None:
-    """Register the runtimes."""
+    """Register the model and the runtimes."""
+    register("model", "file", File)
     register("runtime", "onnxruntime", OnnxRuntime)
