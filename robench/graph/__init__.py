@@ -47,5 +47,11 @@ def read(
             from robench.graph.onnx import read_onnx
 
             return read_onnx(path, input_name, output_name)
-        case _:
-            raise UnknownOperator([f"files of kind {kind}"])
+        case "litert":
+            from robench.graph.litert import read_litert
+
+            return read_litert(path, input_name, output_name)
+        case "torch":
+            from robench.graph.aten import read_aten
+
+            return read_aten(path, input_name, output_name)
