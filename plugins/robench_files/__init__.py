@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from robench import Register, hookimpl
 from robench_files.file import File
+from robench_files.litert import LiteRT
 from robench_files.onnxruntime import OnnxRuntime
 from robench_files.openvino import OpenVINO
+from robench_files.torch_export import TorchExport
 
 
 @hookimpl
@@ -14,3 +16,5 @@ def robench_register(register: Register) -> None:
     register("model", "file", File)
     register("runtime", "onnxruntime", OnnxRuntime)
     register("runtime", "openvino", OpenVINO)
+    register("runtime", "litert", LiteRT)
+    register("runtime", "torch", TorchExport)
