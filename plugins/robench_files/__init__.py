@@ -6,6 +6,7 @@ from robench import Register, hookimpl
 from robench_files.file import File
 from robench_files.litert import LiteRT
 from robench_files.onnxruntime import OnnxRuntime
+from robench_files.openvino import OpenVINO
 from robench_files.torch_export import TorchExport
 
 
@@ -15,4 +16,5 @@ def robench_register(register: Register) -> None:
     register("model", "file", File)
     register("runtime", "litert", LiteRT)
     register("runtime", "onnxruntime", OnnxRuntime)
+    register("runtime", "openvino", OpenVINO)
     register("runtime", "torch", TorchExport)
