@@ -14,7 +14,7 @@ from robench_files.torch_export import TorchExport
 def robench_register(register: Register) -> None:
     """Register the model and the runtimes."""
     register("model", "file", File)
+    register("runtime", "litert", LiteRT)
     register("runtime", "onnxruntime", OnnxRuntime)
     register("runtime", "openvino", OpenVINO)
-    register("runtime", "litert", LiteRT)
     register("runtime", "torch", TorchExport)
