@@ -56,7 +56,6 @@ class TorchSession(robench.Session):
 
     def run(self, batch: NDArray[np.float32], output: str) -> NDArray[np.float32]:
         """See Session."""
-        import numpy as np
         import torch
 
         (source,) = self.inputs

@@ -27,11 +27,9 @@ from robench.graph.table import (
     Conv,
     ConvTranspose,
     Elu,
-    Expand,
     Gather,
     Graph,
     GroupNorm,
-    HardSigmoid,
     LayerNorm,
     LeakyRelu,
     MatMul,
@@ -562,9 +560,7 @@ class _Reader:
             order[a], order[b] = b, a
         else:
             order.reverse()
-        return self.builder.add(
-            Transpose(inputs=(name,), output=self._new(), order=tuple(order))
-        )
+        return self.builder.add(Transpose(inputs=(name,), output=self._new(), order=tuple(order)))
 
     def _concat(self, call: Call) -> str:
         parts = [self._tensor(one.name) for one in call.arguments["tensors"]]
@@ -628,9 +624,7 @@ class _Reader:
         axis = self._axis(call, call.arguments.get("dim", 0))
         self._size(call, axis)
         cuts = [self._cut(self._x(call), axis, i, i + 1) for i in range(len(call.results))]
-        return [
-            self._to_shape(cut, result) for cut, result in zip(cuts, call.results, strict=True)
-        ]
+        return [self._to_shape(cut, result) for cut, result in zip(cuts, call.results, strict=True)]
 
     def _roll(self, call: Call) -> str:
         name = self._x(call)

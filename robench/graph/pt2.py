@@ -129,7 +129,9 @@ def run_call(call: Call, values: Mapping[str, Any], device: str = "cpu") -> dict
         made = operator(call.target)(**arguments)
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
         words = str(error).splitlines()[0][:200]
-        raise UnreadableFile(f"expected a call that torch runs, got {call.target}: {words}") from error
+        raise UnreadableFile(
+            f"expected a call that torch runs, got {call.target}: {words}"
+        ) from error
     several = call.listed or len(call.results) > 1
     if several and len(made) != len(call.results):
         raise UnreadableFile(f"expected {len(call.results)} results of {call.target}")
@@ -137,7 +139,7 @@ def run_call(call: Call, values: Mapping[str, Any], device: str = "cpu") -> dict
 
 
 def operator(target: str) -> Callable[..., Any]:
-    """torch's own function of an operator; raises UnknownOperator."""
+    """Torch's own function of an operator; raises UnknownOperator."""
     if target in ARITHMETIC:
         return lambda **given: ARITHMETIC[target](*given.values())
     match = TARGET.fullmatch(target)
@@ -401,7 +403,7 @@ def _size(value: Mapping[str, Any]) -> Any:
 
 def _require_pure(program: Program) -> None:
     """Refuse calls that change what the file fixes, and unknown operators, all at once."""
-    unknown = set()
+    unknown: set[str] = set()
     for call in program.calls:
         try:
             operator(call.target)
