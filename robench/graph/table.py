@@ -24,6 +24,14 @@ import numpy as np
 import numpy.typing as npt
 
 Real = npt.NDArray[np.float32]
+UnaryFunction = Literal[
+        "abs", "ceil", "cos", "erf", "exp", "floor", "gelu", "gelu_tanh", "hard_sigmoid",
+        "hard_swish", "identity", "log", "mish", "negate", "reciprocal", "relu", "round", "rsqrt",
+        "sigmoid", "sign", "silu", "sin", "softplus", "softsign", "sqrt", "tanh",
+    ]  # fmt: skip
+BinaryFunction = Literal["add", "subtract", "multiply", "divide", "power", "minimum", "maximum",
+                      "prelu"]  # fmt: skip
+ReduceFunction = Literal["mean", "sum", "max", "min", "norm"]
 Shape = tuple[int, ...]
 """Sizes of axes; a size of -k is k times the batch, so that -1 is the batch itself."""
 
@@ -159,19 +167,14 @@ class Resize(Operator):
 class Unary(Operator):
     """One function of every number."""
 
-    function: Literal[
-        "abs", "ceil", "cos", "erf", "exp", "floor", "gelu", "gelu_tanh", "hard_sigmoid",
-        "hard_swish", "identity", "log", "mish", "negate", "reciprocal", "relu", "round", "rsqrt",
-        "sigmoid", "sign", "silu", "sin", "softplus", "softsign", "sqrt", "tanh",
-    ]  # fmt: skip
+    function: UnaryFunction
 
 
 @dataclass(frozen=True, kw_only=True)
 class Binary(Operator):
     """One function of two numbers, sizes of 1 repeated as numpy does; `prelu` is a, slope."""
 
-    function: Literal["add", "subtract", "multiply", "divide", "power", "minimum", "maximum",
-                      "prelu"]  # fmt: skip
+    function: BinaryFunction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +249,7 @@ class Normalise(Operator):
 class Reduce(Operator):
     """One number for all along some axes; `keep`: the axes stay, of size 1."""
 
-    function: Literal["mean", "sum", "max", "min", "norm"]
+    function: ReduceFunction
     axes: tuple[int, ...]
     keep: bool
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from robench.core.session import Port
 from robench.graph import Form, Graph, GraphTwin, Kind, UnknownOperator, output_quantisers, read
 from robench.graph.table import Quantise, Softmax
-from robench.shipped.contract import Contract
+from robench.shipped.contract import Contract, arranged
 
 KINDS: dict[str, Kind] = {".onnx": "onnx", ".tflite": "litert", ".pt2": "torch"}
 """By a file's ending, the reader that makes a table of it."""
@@ -34,7 +34,9 @@ class FileTwin(nn.Module):
         return self.contract.logits(self.network(self.contract.fed(images)))
 
 
-def twins(path: Path, contract: Contract, source: Port, target: Port) -> Twins:
+def twins(
+    path: Path, contract: Contract, source: Port, target: Port, shape: tuple[int, int, int]
+) -> Twins:
     """The twins of a file from one port to another; none where it has unknown operators.
 
     Raises UnreadableFile for a file that is broken or unsafe.
@@ -43,7 +45,8 @@ def twins(path: Path, contract: Contract, source: Port, target: Port) -> Twins:
     if kind is None:
         return None, {}, f"no reader of robench's knows files that end in {path.suffix}"
     try:
-        graph = read(path, kind, input_name=source.name, output_name=target.name)
+        ports = {"input_name": source.name, "output_name": target.name}
+        graph = read(path, kind, **ports, image=arranged(shape, contract.layout))
     except UnknownOperator as unknown:
         return None, {}, f"robench does not know its operators {', '.join(unknown.operators)}"
     forms: list[Form] = ["open_output"] if output_quantisers(graph) else []
