@@ -43,7 +43,8 @@ def read(
 ) -> Graph:
     """The table of a file, from one input to one output, which are named where there are several.
 
-    `image` is the shape of one image in the file's own layout, for sizes that the file leaves free.
+    `image` is the shape of one image in the file's own layout, for sizes that an ONNX file leaves
+    free.
     Raises UnreadableFile for a broken or unsafe file, UnknownOperator for one that has operators
     the table lacks, and UserError where the package that parses the format is missing.
     """
@@ -53,5 +54,11 @@ def read(
             from robench.graph.onnx import read_onnx
 
             return read_onnx(path, input_name, output_name, image)
-        case _:
-            raise UnknownOperator([f"files of kind {kind}"])
+        case "litert":
+            from robench.graph.litert import read_litert
+
+            return read_litert(path, input_name, output_name)
+        case "torch":
+            from robench.graph.aten import read_aten
+
+            return read_aten(path, input_name, output_name)
