@@ -49,9 +49,7 @@ def twins(
         return None, {}, f"no reader of robench's knows files that end in {path.suffix}"
     image = tuple(contract.fed(torch.zeros(1, *shape)).shape[1:])
     try:
-        graph = read(
-            path, kind, input_name=source.name, output_name=target.name, image=image
-        )
+        graph = read(path, kind, input_name=source.name, output_name=target.name, image=image)
     except UnknownOperator as unknown:
         return None, {}, f"robench does not know its operators {', '.join(unknown.operators)}"
     forms: list[Form] = ["open_output"] if output_quantisers(graph) else []
