@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from robench.graph.build import Builder, named
+from robench.graph.build import Builder, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.flatbuffer import (
     WHOLE,
@@ -103,31 +103,18 @@ def read_litert(path: Path, input_name: str | None, output_name: str | None) -> 
     if unknown:
         raise UnknownOperator(unknown)
     with guarded(path):
-        source = _chosen(found, found.inputs, input_name, "input")
-        target = _chosen(found, found.outputs, output_name, "output")
-        return _Reader(found, source, target).table()
-
-
-def _chosen(found: Subgraph, places: tuple[int, ...], name: str | None, what: str) -> int:
-    """The input or output that is named, or the only one."""
-    names = [found.tensors[place].name for place in places]
-    if name is None and len(names) == 1:
-        return places[0]
-    if name not in names:
-        raise UnreadableFile(
-            f"expected one {what}, or the name of one of {', '.join(names)[:300] or 'none'}, "
-            f"got {name!r}"
-        )
-    return places[names.index(name)]
+        return _Reader(found, input_name, output_name).table()
 
 
 class _Reader:
     """One file's operators, put into a builder one after another."""
 
-    def __init__(self, found: Subgraph, source: int, target: int) -> None:
-        self.found, self.source, self.target = found, source, target
-        self.builder = Builder(self._port(source))
-        self.names = {source: self._port(source).name}
+    def __init__(self, found: Subgraph, input_name: str | None, output_name: str | None) -> None:
+        self.found = found
+        self.source = self._chosen("input", found.inputs, input_name)
+        self.target = self._chosen("output", found.outputs, output_name)
+        self.builder = Builder(self._port(self.source))
+        self.names = {self.source: self._port(self.source).name}
         self.made = 0
 
     @staticmethod
@@ -146,6 +133,10 @@ class _Reader:
         port = self._port(self.target)
         graph = self.builder.finish(replace(port, name=self.names[self.target]))
         return named(graph, port)
+
+    def _chosen(self, what: str, places: tuple[int, ...], name: str | None) -> int:
+        ports = tuple(self._port(place) for place in places)
+        return places[ports.index(chosen(what, ports, name))]
 
     def _port(self, place: int) -> Port:
         tensor = self.found.tensors[place]
