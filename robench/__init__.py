@@ -1,8 +1,8 @@
 """robench: how robust is the network you actually ship?
 
-The names below, and those of the packages `robench.search`, `.integer`, `.smoothing`, `.studies`
-and `.testing`, are what a plugin may import. They load when first used, so that importing robench
-costs next to nothing.
+The names below, and those of the packages `robench.search`, `.integer`, `.smoothing`, `.graph`,
+`.shipped`, `.studies` and `.testing`, are what a plugin may import. They load when first used, so
+that importing robench costs next to nothing.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from robench.core.record import Record as Record
     from robench.core.record import Value as Value
     from robench.core.record import share as share
+    from robench.core.session import Port as Port
+    from robench.core.session import Session as Session
     from robench.core.system import Deployed as Deployed
     from robench.core.system import FloatDeployed as FloatDeployed
     from robench.core.system import System as System
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from robench.plugin.components import DeployContext as DeployContext
     from robench.plugin.components import Metric as Metric
     from robench.plugin.components import Model as Model
+    from robench.plugin.components import Runtime as Runtime
     from robench.plugin.components import require as require
     from robench.plugin.components import require_positive as require_positive
     from robench.plugin.evidence import Evidence as Evidence
@@ -88,12 +91,13 @@ _NAMES = {
     "core.outcomes": "ABSTAIN Outcomes RowOutcomes Score abstaining_as_right clean_score scores "
     "worst_cases",
     "core.record": "Audit Axis Finding Record Value share",
+    "core.session": "Port Session",
     "core.system": "Deployed FloatDeployed System forward module_device",
     "core.threat": "Threat ThreatConfig UsualThreat check_norm parse_eps resolve_eps",
     "core.weights": "read_tensors",
     "plugin.components": (
         "Attack Certifier Check Compressor Dataset Defense DeployContext Metric Model "
-        "require require_positive"
+        "Runtime require require_positive"
     ),
     "plugin.evidence": "Evidence",
     "plugin.hooks": "API_VERSION Register hookimpl",

@@ -7,11 +7,13 @@ from robench import Register, hookimpl
 
 @hookimpl
 def robench_register(register: Register) -> None:
-    """Register the compressors of foreign toolchains."""
+    """Register the runtimes, and the compressors of foreign toolchains."""
+    from robench_files.onnxruntime import OnnxRuntime
     from robench_files.openvino_int8 import OpenVINOInt8
     from robench_files.ort_int8 import OrtInt8
     from robench_files.pt2e_int8 import PT2EInt8
 
+    register("runtime", "onnxruntime", OnnxRuntime)
     register("compressor", "ort_int8", OrtInt8)
     register("compressor", "openvino_int8", OpenVINOInt8)
     register("compressor", "pt2e_int8", PT2EInt8)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class OrtInt8(Toolchain):
-    """Static int8 by onnxruntime.quantization (QDQ, weights per channel), judged in ONNX Runtime."""
+    """Static int8 by onnxruntime.quantization (QDQ, scales per channel), judged in ONNX Runtime."""
 
     file: ClassVar[str] = "network.onnx"
     runtime: ClassVar[str] = "onnxruntime"

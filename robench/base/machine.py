@@ -99,3 +99,13 @@ def cpu_flags() -> set[str]:
     except OSError:
         return set()
     return set(flags.partition(":")[2].split())
+
+
+INTEGER = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm")
+"""CPU features by which runtimes choose their kernels of integers, on x86 and on ARM."""
+
+
+def instruction_set() -> str:
+    """The machine and those of its features by which runtimes choose kernels, in words."""
+    flags = cpu_flags()
+    return " ".join((platform.machine(), *(one for one in INTEGER if one in flags)))

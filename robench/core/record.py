@@ -22,8 +22,17 @@ VERDICTS: tuple[Verdict, ...] = ("pass", "suspect", "fail")
 """Of an audit, from the one that weighs least."""
 AGREEMENT_EXPECTED = 0.99
 """Share of equal labels below which the twin is flagged as not computing the deployed function."""
+ADVERSARIAL_EXPECTED = 0.98
+"""The same on adversarial candidates: below one of both the twin of a file is a surrogate."""
+AGREEMENT_GOOD = 0.999
+"""Share of equal labels, clean and on candidates, below which a reader is warned."""
 RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric", "certifier")
 """Those, and what judges it: every run chooses of each."""
+
+
+def _is_none(value: object) -> bool:
+    """Leaves a field out of records that have nothing to say there: their bytes stay."""
+    return value is None
 
 
 class Frozen(BaseModel):
@@ -220,6 +229,52 @@ class TwinAgreement(Frozen):
     give different labels; None where none wraps, and in older records."""
     flagged: bool
     """Whether too few labels agree, before or after: fewer than AGREEMENT_EXPECTED."""
+    adversarial: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
+    """Share of equal labels on adversarial candidates that the twin was searched for; None of a
+    network that robench made, and where there is no twin."""
+    adversarial_n: int | None = Field(default=None, ge=1, exclude_if=_is_none)
+    """How many candidates these are."""
+    spread: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
+    """Smallest share of equal labels of a file and the same file run otherwise (optimisations off,
+    other threads, other batches), on the judged images; None where it is run in one way."""
+    adversarial_spread: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
+    """The same on the adversarial candidates."""
+
+    @property
+    def surrogate(self) -> bool:
+        """Whether a file's twin computes another function, so that its examples transfer."""
+        if self.adversarial is None:
+            return False
+        return self.equal_labels < AGREEMENT_EXPECTED or self.adversarial < ADVERSARIAL_EXPECTED
+
+    @property
+    def imperfect(self) -> bool:
+        """Whether a file's twin is no surrogate, and yet not as good as it could be."""
+        if self.adversarial is None or self.surrogate:
+            return False
+        return min(self.equal_labels, self.adversarial) < AGREEMENT_GOOD
+
+
+class FileInfo(Frozen):
+    """A file that somebody else's toolchain made, and what runs it here."""
+
+    format: str
+    """onnx, tflite, pt2, ..."""
+    sha256: str = Field(pattern=r"[0-9a-f]{64}")
+    bytes: int = Field(ge=1)
+    """Of the file and of what it keeps outside."""
+    runtime: str
+    """The runtime's choice: onnxruntime, litert, torch, ..."""
+    version: str
+    """The runtime's own."""
+    provider: str = ""
+    """Its execution provider or delegate."""
+    instructions: str = ""
+    """The machine's instruction set."""
+    parent: str = ""
+    """SHA-256 of the float network's file that it was made from; empty where none was given."""
+    black_box: str = ""
+    """Why no twin could be made of it; empty where there is one."""
 
 
 class DataInfo(Frozen):
@@ -263,6 +318,8 @@ class Record(Frozen):
     values: tuple[Value, ...]
     rows: tuple[AttackRow, ...]
     agreement: TwinAgreement
+    file: FileInfo | None = Field(default=None, exclude_if=_is_none)
+    """The shipped file that was judged; None of a network that robench itself made."""
     audit: tuple[Audit, ...] = ()
     certificates: CertificateAudit | None = None
     """None where nothing was certified or audited, and in older records."""

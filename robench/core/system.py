@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
@@ -31,6 +31,8 @@ class Deployed(Protocol):
     It may also have `logits(images) -> Tensor`, `counts(...)` (votes under noise) and
     `export(folder, format)`; callers test for them. `exact = True` says that integers alone compute
     its labels, the same on every machine: they outlive another torch, thread or instruction set.
+    A shipped file also has `facts: FileInfo`, and `variants() -> Mapping[str, Deployed]`, the same
+    file run in other ways.
     """
 
     @property
@@ -61,6 +63,34 @@ class System:
 
     deployed: Deployed
     twin: nn.Module
+    others: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Further twins by name, whose gradients pass what stops the twin's own (`open_output`,
+    `pass_through`): a white-box search goes on there."""
+    black_box: str = ""
+    """Why nothing has gradients here; the twin is a `BlackBox` then. Empty where it has some."""
+
+
+class BlackBox(nn.Module):
+    """The answers of a deployed model of which no twin can be made, with no gradient."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__()
+        self.deployed = deployed
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The deployed model's logits of float32 images in [0,1]; they are no path for gradients.
+
+        Raises PluginError where it gives none.
+        """
+        logits = getattr(self.deployed, "logits", None)
+        if logits is None:
+            raise PluginError("expected logits of the deployed model, got labels alone")
+        found: Tensor = logits(images.detach().cpu())
+        return found
+
+    def __deepcopy__(self, memo: dict[int, object]) -> BlackBox:
+        """The same model behind another module: what runs a file cannot be copied."""
+        return BlackBox(self.deployed)
 
 
 class FloatDeployed:

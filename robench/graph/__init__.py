@@ -1,3 +1,51 @@
-"""A foreign file's network: one table of operators and quantisers, and twins made of it."""
+"""A foreign file's network: one table of operators and quantisers, and twins made of it.
 
-__all__: list[str] = []
+`read` makes the table of a file, without running anything in it; `GraphTwin` computes it in torch
+with gradients. A reader of another format builds its table with `Builder`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from robench.graph.build import Builder
+from robench.graph.errors import UnknownOperator, UnreadableFile
+from robench.graph.table import Constant, Graph, Operator, Port, Quantiser
+from robench.graph.twin import Form, GraphTwin, output_quantisers
+
+__all__ = [
+    "Builder",
+    "Constant",
+    "Form",
+    "Graph",
+    "GraphTwin",
+    "Kind",
+    "Operator",
+    "Port",
+    "Quantiser",
+    "UnknownOperator",
+    "UnreadableFile",
+    "output_quantisers",
+    "read",
+]
+
+Kind = Literal["onnx", "litert", "torch"]
+
+
+def read(
+    path: Path, kind: Kind, *, input_name: str | None = None, output_name: str | None = None
+) -> Graph:
+    """The table of a file, from one input to one output, which are named where there are several.
+
+    Raises UnreadableFile for a broken or unsafe file, UnknownOperator for one that has operators
+    the table lacks, and UserError where the package that parses the format is missing.
+    """
+    # Imported when needed: each parses with a package of its own.
+    match kind:
+        case "onnx":
+            from robench.graph.onnx import read_onnx
+
+            return read_onnx(path, input_name, output_name)
+        case _:
+            raise UnknownOperator([f"files of kind {kind}"])

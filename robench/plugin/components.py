@@ -1,4 +1,4 @@
-"""The eight kinds of component a plugin registers.
+"""The nine kinds of component a plugin registers.
 
 A component is a frozen, keyword-only dataclass. Its fields are its options: they give the
 defaults, the command-line help (the string below each field), the validation (`__post_init__`,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from robench.core.data import Data
     from robench.core.record import Finding, Value
+    from robench.core.session import Session
     from robench.core.system import System
     from robench.core.threat import Threat
     from robench.plugin.evidence import Evidence
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component(ABC):  # noqa: B024 - abstract through its eight kinds
+class Component(ABC):  # noqa: B024 - abstract through its nine kinds
     """What every component has: options of plain types, and a version.
 
     The version decides whether cached results still hold. A field with the metadata plain=False is
@@ -94,6 +95,32 @@ class Model(Component):
     def identity(self) -> str:
         """What besides the options decides the network: a digest of a file or of foreign code."""
         return ""
+
+    def system(self, data: Data) -> System | None:
+        """The finished system, of a model that arrives as one; default: None, `build` makes it.
+
+        Nothing is trained or compressed then, and defenses may only wrap it. Raises UserError for
+        what cannot be judged on these data.
+        """
+        del data
+        return None
+
+    def reopen(self, file: Path, data: Data) -> System:
+        """The same system from the file that a record of it keeps, whatever the options name.
+
+        A model that has `system` has this, too.
+        """
+        raise NotImplementedError
+
+    @property
+    def arrives_finished(self) -> bool:
+        """Whether it hands over a finished system: it has a `system` of its own."""
+        return type(self).system is not Model.system
+
+    @property
+    def parent(self) -> Model | None:
+        """The float model that this one was made from, to transfer from; default: not known."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +212,18 @@ class Compressor(Component):
     @abstractmethod
     def finish(self, model: nn.Module, data: Data) -> System:
         """Make the deployed model and its twin from the trained (and transformed) model."""
+
+    def reopen(self, file: Path, data: Data) -> System:
+        """The system of a file that `finish` made before, as a record of it keeps it.
+
+        For a compressor whose deployed model is a foreign file (`robench.shipped.FileDeployed`).
+        """
+        raise NotImplementedError
+
+    @property
+    def makes_file(self) -> bool:
+        """Whether a foreign file is what it deploys: it has a `reopen` of its own."""
+        return type(self).reopen is not Compressor.reopen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +339,31 @@ class Certifier(Component):
         """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Runtime(Component):
+    """A runtime: opens a foreign file and answers as the shipped network does.
+
+    Its package is imported when a file is opened, not before. It never loads a library that a file
+    names.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """Endings of the files that it opens when no runtime is named, such as ".onnx"; a runtime that
+    is only chosen by name has none of its own that another has."""
+    opens: ClassVar[tuple[str, ...]] = ()
+    """Endings of the files that it opens when it is named; none given: `suffixes`."""
+    requires: ClassVar[str] = ""
+    """What installs its package, said when that is missing: "pip install onnxruntime"."""
+
+    @abstractmethod
+    def load(self, path: Path) -> Session:
+        """Open a file; raises ImportError without the package, and UserError for a file that it
+        cannot run.
+
+        As many threads as torch has (`torch.get_num_threads()`).
+        """
+
+
 KINDS: dict[str, type[Component]] = {
     "dataset": Dataset,
     "model": Model,
@@ -309,6 +373,7 @@ KINDS: dict[str, type[Component]] = {
     "metric": Metric,
     "check": Check,
     "certifier": Certifier,
+    "runtime": Runtime,
 }
 """The kinds that plugins register, by name."""
 

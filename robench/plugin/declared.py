@@ -41,6 +41,11 @@ def _some_of(names: tuple[str, ...], least: int) -> tuple[Callable[[Any], bool],
     return fits, f"a tuple of {', '.join(names)}"
 
 
+def _suffixes(value: Any) -> bool:
+    texts = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    return texts and all(one.startswith(".") and one == one.lower() for one in value)
+
+
 Rule = tuple[Callable[[Any], bool], str]
 EVERY: dict[str, Rule] = {"version": (lambda value: isinstance(value, str), "text")}
 RULES: dict[str, dict[str, Rule]] = {
@@ -57,5 +62,10 @@ RULES: dict[str, dict[str, Rule]] = {
         "votes": (_truth, "True or False"),
     },
     "check": {"levels": _some_of(LEVELS, 0)},
+    "runtime": {
+        "suffixes": (_suffixes, 'a tuple of endings, such as (".onnx",)'),
+        "opens": (_suffixes, 'a tuple of endings, such as (".onnx",)'),
+        "requires": (lambda value: isinstance(value, str), "text"),
+    },
 }
 """By kind, what each attribute has to be, as a test and in words."""

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 RECORD, OUTCOMES, EXAMPLES = "record.json", "outcomes.parquet", "examples.npz"
 PROGRAM, WEIGHTS = "program.robench", "model.safetensors"
 """The integer program that a record judged; where there is none, the trained network."""
-RESERVED = {"record", "outcomes", "examples", "audit", "program", "model", "preview"}
+FILE = "network"
+"""The foreign file that a record judged, without its ending."""
+RESERVED = {FILE, "record", "outcomes", "examples", "audit", "program", "model", "preview"}
 """Names of files beside a record, without their endings: no metric's table has them."""
 MAX_RECORD_BYTES = 8 * 2**20
 
@@ -43,8 +45,8 @@ def write(
 ) -> tuple[Record, Path]:
     """Write a record's folder under a temporary name and rename it to `results/<id>`.
 
-    `model` is the file of the integer program that was judged, or of the trained network; `arrays`
-    are the audit's examples. Returns the record with the digests of its files, and its folder.
+    `model` is the file of the integer program or the foreign file that was judged, or of the
+    trained network; `arrays` are the audit's examples. Returns the record with the digests of its files, and its folder.
 
     Raises CacheError when the disk refuses; then nothing of it is left.
     """
@@ -58,7 +60,7 @@ def write(
         work.mkdir(parents=True)
         write_outcomes_file(evidence.outcomes, work / OUTCOMES)
         save_examples(evidence, work / EXAMPLES, arrays or {})
-        shutil.copyfile(model, work / (WEIGHTS if model.suffix == ".safetensors" else PROGRAM))
+        shutil.copyfile(model, work / _kept_as(model))
         for name, table in evidence.tables.items():
             write_columns(table, inside(work, f"{name}.parquet"))
         files = {path.name: file_hash(path) for path in sorted(work.iterdir())}
@@ -76,8 +78,15 @@ def write(
 
 
 def artefact(folder: Path) -> Path | None:
-    """The deployed model that a record keeps: its integer program, else its trained network."""
-    return next((folder / name for name in (PROGRAM, WEIGHTS) if (folder / name).is_file()), None)
+    """The deployed model that a record keeps: its program or file, else its trained network."""
+    there = (folder / PROGRAM, *sorted(folder.glob(f"{FILE}.*")), folder / WEIGHTS)
+    return next((path for path in there if path.is_file()), None)
+
+
+def _kept_as(model: Path) -> str:
+    """The name of a model's file beside a record."""
+    names = {".safetensors": WEIGHTS, ".robench": PROGRAM}
+    return names.get(model.suffix, f"{FILE}{model.suffix}")
 
 
 def _replace(work: Path, folder: Path) -> None:

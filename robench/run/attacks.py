@@ -29,6 +29,7 @@ from robench.records.protocol import NO_ACCESS
 from robench.run import keys, transfer
 from robench.run.config import Transfer
 from robench.run.stages import Stages
+from robench.run.stages import stages as made
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,7 +116,7 @@ def source_of(stages: Stages, access: str) -> Stages:
     chosen = stages.config.access.get(access)
     if not isinstance(chosen, Transfer):
         return stages
-    return Stages(transfer.source(stages.config, chosen), stages.places, stages.cache)
+    return made(transfer.source(stages.config, chosen), stages.places, stages.cache)
 
 
 def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExamples:

@@ -160,6 +160,8 @@ class RunConfig:
         for kind in ("dataset", "model", "compressor"):
             only(kind, getattr(self, kind))
         _check_defenses(self.defense, only("compressor", self.compressor))
+        if only("model", self.model).arrives_finished:
+            _check_finished(self)
         if not self.access:
             raise ConfigError("expected access to be white_box, transfer or both, got none")
         _check_whole("seed", self.seed, least=0)
@@ -264,6 +266,22 @@ def _check_defenses(defenses: Mapping[str, Defense], compressor: Compressor) -> 
             "change weights after their activation ranges were learned; use a post-training "
             "compressor such as ptq"
         )
+
+
+def _check_finished(config: RunConfig) -> None:
+    """Refuse what would change a network that arrives as it ships; raises ConfigError."""
+    name, compressor = next(iter(config.model)), next(iter(config.compressor))
+    if compressor != "none":
+        raise ConfigError(
+            f"expected compressor=none with model={name}, got {compressor}: the file is what ships"
+        )
+    for defense, made in config.defense.items():
+        if made.changes_training or type(made).transform is not Defense.transform:
+            raise ConfigError(
+                f"expected defenses that only wrap what is deployed with model={name}, got "
+                f"{defense}, which changes training or weights: the file is what ships (smoothing "
+                "does without training: defense=float_rs defense.float_rs.train_sigma=0)"
+            )
 
 
 def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:

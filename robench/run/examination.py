@@ -32,7 +32,7 @@ from robench.plugin.registry import registry
 from robench.plugin.typed import check_options
 from robench.run import keys, transfer
 from robench.run.config import Transfer
-from robench.run.stages import ProgramStages, Stages
+from robench.run.stages import FileStages, ProgramStages, Stages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -262,7 +262,7 @@ def surrogate_key(stages: Stages) -> str:
 def _surrogate(stages: Stages) -> Stages:
     """The stages of a plainly trained network, for transfer."""
     # A network that came trained would be its own surrogate, or may take long to train.
-    comes_trained = stages.model.pretrained or isinstance(stages, ProgramStages)
+    comes_trained = stages.model.pretrained or isinstance(stages, ProgramStages | FileStages)
     other = Transfer(source={"model": "small_cnn"} if comes_trained else {})
     source = transfer.source(stages.config, other)
     if stages.config.audit.level == "quick":

@@ -54,7 +54,8 @@ def run(
 ) -> tuple[Record, Path]:
     """Train, transform, compress, attack, judge, measure; returns the record and its folder.
 
-    kept: an integer program that stands for training and compression, or weights for training.
+    kept: a foreign file or an integer program that stands for training and compression, or weights
+    for training.
     """
     start = time.perf_counter()
     require_protocol(config)
@@ -81,6 +82,7 @@ def run(
         values=values + audited,
         rows=rows,
         agreement=steps.agreement,
+        file=steps.facts,
         audit=audit,
         certificates=attack_certificates(evidence),
         notes=steps.notes,
@@ -90,8 +92,7 @@ def run(
         provenance=made,
         timings={"run": time.perf_counter() - start, "finished": time.time()},
     )
-    model = steps.program or steps.weights.path
-    return write(record, evidence, places.results, model=model, arrays=evidence.arrays)
+    return write(record, evidence, places.results, model=steps.kept, arrays=evidence.arrays)
 
 
 def prepare_machine(places: Places) -> None:

@@ -86,7 +86,7 @@ def _component(kind: str, name: str, fields: Mapping[str, Any]) -> Component:
 
 def is_trained(config: RunConfig, places: Places) -> bool:
     """Whether a run's network is in the cache."""
-    return Stages(config, places, Cache(places.cache)).is_trained
+    return stages(config, places, Cache(places.cache)).is_trained
 
 
 def asked(stages: Stages) -> list[Scenario]:

@@ -21,17 +21,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from robench.base.errors import DataError, PluginError
+from robench.base.errors import DataError, PluginError, UserError
 from robench.base.hashing import digest, file_hash
 from robench.base.seeds import derive, seed_scope
 from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
-from robench.core.record import MadeOn, TwinAgreement
+from robench.core.record import FileInfo, MadeOn, TwinAgreement
 from robench.core.system import Deployed, System, agreement, check_output, forward
 from robench.core.weights import load_weights, save_weights
 from robench.plugin import guest
 from robench.plugin.components import Component, Compressor, Defense, DeployContext
 from robench.run import keys
+from robench.records.store import FILE
 from robench.run.config import Places, RunConfig, only
 from robench.run.data_cache import read_data, stamp, write_data
 from robench.training.checkpoint import remove_checkpoints
@@ -45,6 +46,7 @@ T = TypeVar("T")
 MAX_NOTES = 2**20
 """Bytes of what a training reports, as JSON."""
 PROGRAM_GIVEN = "the network is the integer program that was kept with a record"
+FILE_GIVEN = "the network is the file that was kept with a record"
 WEIGHTS_GIVEN = "the trained network is the weights that were kept with a record"
 
 
@@ -257,7 +259,8 @@ class Stages:
         with seed_scope(derive(self.config.seed, "finish")):
             system = guest.call(self.compressor, finish, self._handed, deepcopy(self.data))
         _check_system(self.compressor, "finish", system)
-        system.twin.eval()
+        for twin in (system.twin, *system.others.values()):
+            twin.eval()
         return system
 
     @cached_property
@@ -313,7 +316,7 @@ class Stages:
     @property
     def system_name(self) -> str:
         """Who made the system, in words."""
-        makers: list[Component] = [self.compressor]
+        makers: list[Component] = [self._finisher]
         makers += [d for d in self.defenses if type(d).deploy is not Defense.deploy]
         return f"the deployed model of {' and '.join(guest.name_of(maker) for maker in makers)}"
 
@@ -356,8 +359,9 @@ class Stages:
 
         It seeds the answers of a randomised system, so that another version draws no other votes.
         """
-        weights = self.network.get("weights", self.network.get("program"))
-        return digest([weights, self.config.plain()["defense"], list(self.config.defense)])
+        kinds = ("weights", "program", "file")
+        network = next(self.network[kind] for kind in kinds if kind in self.network)
+        return digest([network, self.config.plain()["defense"], list(self.config.defense)])
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -365,7 +369,39 @@ class Stages:
         exact = self.cached("system", {"asks": "exact"}, lambda: self.deployed.exact)
         program = self.program
         generated = {"c": guest.call(self.compressor, _generated, program)} if program else {}
+        if facts := self.facts:
+            kept = ("runtime", "version", "provider", "instructions")
+            generated |= {"runtime": {name: getattr(facts, name) for name in kept}}
         return generated if exact else generated | keys.float_environment(self.device)
+
+    @property
+    def facts(self) -> FileInfo | None:
+        """The foreign file that ships, and what runs it; None of a network that robench made."""
+        if not self.ships_file:
+            return None
+        facts: FileInfo = self.finished.deployed.facts  # type: ignore[attr-defined]
+        return facts
+
+    @property
+    def ships_file(self) -> bool:
+        """Whether a foreign file is what ships."""
+        return self.model.arrives_finished or self.compressor.makes_file
+
+    @property
+    def kept(self) -> Path:
+        """What a record keeps: the file that ships, the integer program, else the weights."""
+        if self.ships_file:
+            return self.cache.fetch("file", {"system": self.system_key}, self._save_file, _only_file)
+        return self.program or self.weights.path
+
+    def _save_file(self, folder: Path) -> None:
+        deployed = self.finished.deployed
+        guest.call(self._finisher, deployed.save, folder)
+
+    @property
+    def _finisher(self) -> Component:
+        """What makes the finished system."""
+        return self.compressor
 
     @cached_property
     def program(self) -> Path | None:
@@ -465,6 +501,71 @@ class ProgramStages(Stages):
         return self.finished.twin.to(self.device)
 
 
+class FileStages(Stages):
+    """The stages of a configuration whose network is a file that ships: nothing is trained.
+
+    The model hands it over, or a record kept it, of a model or of a compressor that makes files.
+    Its twin stands for the trained network, too.
+    """
+
+    def __init__(
+        self, config: RunConfig, places: Places, cache: Cache, given: Path | None = None
+    ) -> None:
+        super().__init__(config, places, cache)
+        self._given = given
+
+    def again(self) -> FileStages:
+        """See Stages."""
+        return FileStages(self.config, self.places, self.cache, self._given)
+
+    @property
+    def twin_is_trained(self) -> bool:
+        """See Stages."""
+        return self.system.twin is self.trained
+
+    made_on = None
+    is_trained = True
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Nothing of a training, but what stands for it."""
+        return {"stored": FILE_GIVEN} if self._given else {}
+
+    @cached_property
+    def network(self) -> dict[str, Any]:
+        """The file by its hash, and how its model reads it."""
+        if self._given is None:
+            assert self.facts is not None
+            return {"file": self.facts.sha256, "model": self._model_key}
+        model = keys.component_key(self.model) | {"identity": ""}
+        return {"file": file_hash(self._given), "model": model}
+
+    @property
+    def _finisher(self) -> Component:
+        return self.model if self.model.arrives_finished else self.compressor
+
+    @cached_property
+    def finished(self) -> System:
+        """The file in its runtime."""
+        with seed_scope(derive(self.config.seed, "finish")):
+            system = self._opened(deepcopy(self.data))
+        _check_system(self._finisher, "the file's system", system)
+        for twin in (system.twin, *system.others.values()):
+            twin.to(self.device).eval()
+        return system
+
+    def _opened(self, data: Data) -> Any:
+        if self._given is None:
+            return guest.call(self.model, self.model.system, data)
+        maker = self.model if self.model.arrives_finished else self.compressor
+        return guest.call(maker, maker.reopen, self._given, data)
+
+    @property
+    def trained(self) -> nn.Module:
+        """The file's twin."""
+        return self.finished.twin
+
+
 class WeightsStages(Stages):
     """The stages of a configuration whose training a file of weights stands for.
 
@@ -522,11 +623,26 @@ def _check_system(maker: Component, method: str, made: Any) -> None:
 
 
 def stages(config: RunConfig, places: Places, cache: Cache, kept: Path | None = None) -> Stages:
-    """The stages of a configuration; `kept` is an integer program or safetensors, or None."""
+    """The stages of a configuration; `kept` is what a record of it keeps, or None.
+
+    Raises UserError where such a record keeps another kind of file.
+    """
+    model, compressor = only("model", config.model), only("compressor", config.compressor)
     if kept is None:
-        return Stages(config, places, cache)
+        made = FileStages if model.arrives_finished else Stages
+        return made(config, places, cache)
+    foreign = kept.suffix not in (".safetensors", ".robench")
+    if foreign != (model.arrives_finished or compressor.makes_file):
+        wanted = "weights or an integer program" if foreign else "a foreign file"
+        raise UserError(f"expected {wanted} kept with such a run, got {kept.name}")
+    if foreign:
+        return FileStages(config, places, cache, kept)
     given = WeightsStages if kept.suffix == ".safetensors" else ProgramStages
     return given(config, places, cache, kept)
+
+
+def _only_file(folder: Path) -> Path:
+    return next(path for path in folder.iterdir() if path.stem == FILE)
 
 
 def _read_weights(folder: Path) -> Weights:

@@ -1,3 +1,16 @@
 """A file that ships, opened in its runtime: the deployed model, its twins, how far they agree."""
 
-__all__: list[str] = []
+from __future__ import annotations
+
+from robench.shipped.contract import Contract, usual_contract
+from robench.shipped.deployed import FileDeployed
+from robench.shipped.system import load, open_system, runtime_of
+
+__all__ = [
+    "Contract",
+    "FileDeployed",
+    "load",
+    "open_system",
+    "runtime_of",
+    "usual_contract",
+]

@@ -1,0 +1,173 @@
+"""What every reader builds its table with: shapes are followed, bounds kept, dead lines dropped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from robench.graph.compute import compute
+from robench.graph.errors import UnknownOperator, UnreadableFile
+from robench.graph.table import (
+    MAX_ELEMENTS,
+    MAX_OPERATORS,
+    Constant,
+    Expand,
+    Graph,
+    Operator,
+    Plain,
+    Port,
+    Quantise,
+    Real,
+    Reshape,
+    Shape,
+)
+
+BATCHES = (2, 3)
+"""Every tensor's shape is found for two batches, so that what grows with the batch is known."""
+
+
+class Builder:
+    """A table in the making: constants and operators go in, shapes come out.
+
+    Batches are free whatever the file says: a file for B images at a time (`fixed`) is read as
+    one for any number, which is right for networks that never mix images.
+    """
+
+    def __init__(self, entry: Port) -> None:
+        self.input = entry
+        self.fixed = entry.shape[0]
+        self.constants: dict[str, Constant] = {}
+        self.operators: list[Operator] = []
+        self._probes: dict[str, tuple[Tensor, ...]] = {}
+        rest = [_known(entry, size) for size in entry.shape[1:]]
+        self._keep(entry.name, [torch.empty(n, *rest, device="meta") for n in BATCHES])
+
+    def constant(self, name: str, values: npt.NDArray[Any], step: Real | None = None) -> str:
+        """Add a tensor of the file: floats become float32, integers int64. Returns its name."""
+        if values.size > MAX_ELEMENTS:
+            raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
+        kind = np.float32 if values.dtype.kind == "f" else np.int64
+        self.constants[name] = Constant(np.ascontiguousarray(values, kind), step)
+        probe = torch.empty(values.shape, dtype=_torch_type(kind), device="meta")
+        self._probes[name] = (probe,) * len(BATCHES)
+        return name
+
+    def add(self, operator: Operator) -> str:
+        """Add an operator behind all it reads. Returns its output's name.
+
+        Raises: UnreadableFile when its tensors do not fit it, or for one beyond the bounds.
+        """
+        if len(self.operators) >= MAX_OPERATORS:
+            raise UnreadableFile(f"expected at most {MAX_OPERATORS} operators")
+        if operator.output in self._probes:
+            raise UnreadableFile(f"expected each tensor to be made once, got {operator.output!r}")
+        probes = []
+        for place, batch in enumerate(BATCHES):
+            inputs = [self._probe(name)[place] for name in operator.inputs]
+            probes.append(_probe(operator, inputs, batch))
+        self._keep(operator.output, probes)
+        self.operators.append(operator)
+        return operator.output
+
+    def reshape(self, x: str, shape: Sequence[int], output: str) -> str:
+        """Add a reshape to the file's own literal shape, a -1 for what is left over included.
+
+        Where the file's batch is fixed, its first size is taken to hold the batch.
+        """
+        return self.add(Reshape(inputs=(x,), output=output, shape=self._free(x, list(shape))))
+
+    def expand(self, x: str, shape: Shape, output: str) -> str:
+        """Add a repetition of sizes of 1."""
+        return self.add(Expand(inputs=(x,), output=output, shape=shape))
+
+    def shape(self, name: str) -> Shape:
+        """A tensor's shape, where -k is k times the batch."""
+        few, more = (tuple(probe.shape) for probe in self._probe(name))
+        return tuple(_size(name, a, b) for a, b in zip(few, more, strict=True))
+
+    def batched(self, name: str) -> bool:
+        """Whether a tensor depends on the input (a constant, and what is made of such, does not).
+
+        Read off its shape: a tensor that grows with the batch depends on it.
+        """
+        return any(size < 0 for size in self.shape(name))
+
+    def finish(self, out: Port) -> Graph:
+        """The table, without the lines and constants that its output does not need."""
+        self._probe(out.name)
+        needed, kept = {out.name}, []
+        for operator in reversed(self.operators):
+            if operator.output in needed:
+                needed.update(operator.inputs)
+                kept.append(operator)
+        constants = {name: value for name, value in self.constants.items() if name in needed}
+        if self.input.name not in needed:
+            raise UnreadableFile(
+                f"expected output {out.name!r} to depend on the input, it does not"
+            )
+        return Graph(self.input, out, constants, tuple(reversed(kept)))
+
+    def _free(self, x: str, shape: list[int]) -> Shape:
+        """A literal shape with the batch free."""
+        few, more = (probe.numel() for probe in self._probe(x))
+        if few == more:
+            return tuple(shape)
+        per_image = more - few
+        if -1 in shape and (self.fixed is None or shape[0] == -1):
+            known = -math.prod(shape)
+            return tuple(-(per_image // known) if size == -1 else size for size in shape)
+        fixed = self.fixed or 1
+        if -1 in shape:
+            shape[shape.index(-1)] = per_image * fixed // -math.prod(shape)
+        if not shape or math.prod(shape) != per_image * fixed or shape[0] % fixed:
+            raise UnreadableFile(f"expected {per_image * fixed} numbers in a shape, got {shape}")
+        return (-(shape[0] // fixed), *shape[1:])
+
+    def _probe(self, name: str) -> tuple[Tensor, ...]:
+        if name not in self._probes:
+            raise UnreadableFile(f"expected tensor {name!r} to be made before it is read")
+        return self._probes[name]
+
+    def _keep(self, name: str, probes: Sequence[Tensor]) -> None:
+        if probes[0].numel() > MAX_ELEMENTS * BATCHES[0]:
+            raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
+        self._probes[name] = tuple(probes)
+
+
+def _probe(operator: Operator, inputs: list[Tensor], batch: int) -> Tensor:
+    """A tensor without numbers, shaped like the operator's output."""
+    if isinstance(operator, Quantise):
+        return inputs[0]
+    assert isinstance(operator, Plain)
+    try:
+        return compute(operator, inputs, batch)
+    except (RuntimeError, IndexError, ValueError, TypeError) as error:
+        words = str(error).splitlines()[0]
+        kind = type(operator).__name__
+        raise UnreadableFile(f"expected shapes that fit, got {kind}: {words[:200]}") from error
+
+
+def _known(entry: Port, size: int | None) -> int:
+    """A size of an image, which a file may not leave free."""
+    if size is None or size < 1:
+        raise UnknownOperator([f"an input {entry.name!r} of free size {entry.shape}"])
+    return size
+
+
+def _size(name: str, few: int, more: int) -> int:
+    """A size that is fixed, or a multiple of the batch as a negative number."""
+    if few == more:
+        return few
+    if few * BATCHES[1] != more * BATCHES[0] or few % BATCHES[0]:
+        raise UnknownOperator([f"a size of {name!r} that is no multiple of the batch"])
+    return -(few // BATCHES[0])
+
+
+def _torch_type(kind: type[np.generic]) -> torch.dtype:
+    return torch.float32 if kind is np.float32 else torch.int64
