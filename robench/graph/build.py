@@ -46,6 +46,8 @@ class Builder:
         self.operators: list[Operator] = []
         self._probes: dict[str, tuple[Tensor, ...]] = {}
         rest = [_known(entry, size) for size in entry.shape[1:]]
+        if self.fixed is not None and self.fixed < 1:
+            raise UnreadableFile(f"expected a batch of one image or more, got {self.fixed}")
         self._keep(entry.name, [torch.empty(n, *rest, device="meta") for n in BATCHES])
 
     def constant(self, name: str, values: npt.NDArray[Any], step: Real | None = None) -> str:
@@ -75,10 +77,10 @@ class Builder:
         self.operators.append(operator)
         return operator.output
 
-    def reshape(self, x: str, shape: Sequence[int], output: str) -> str:
-        """Add a reshape to the file's own literal shape, a -1 for what is left over included.
+    def reshape(self, x: str, shape: Sequence[int | None], output: str) -> str:
+        """Add a reshape to a shape whose batch may be hidden: `None` is what is left over.
 
-        Where the file's batch is fixed, its first size is taken to hold the batch.
+        A literal of a file for a fixed batch is taken to hold the batch in its first size.
         """
         return self.add(Reshape(inputs=(x,), output=output, shape=self._free(x, list(shape))))
 
@@ -113,21 +115,24 @@ class Builder:
             )
         return Graph(self.input, out, constants, tuple(reversed(kept)))
 
-    def _free(self, x: str, shape: list[int]) -> Shape:
-        """A literal shape with the batch free."""
+    def _free(self, x: str, shape: list[int | None]) -> Shape:
+        """A file's shape with the batch free."""
         few, more = (probe.numel() for probe in self._probe(x))
-        if few == more:
-            return tuple(shape)
-        per_image = more - few
-        if -1 in shape and (self.fixed is None or shape[0] == -1):
-            known = -math.prod(shape)
-            return tuple(-(per_image // known) if size == -1 else size for size in shape)
-        fixed = self.fixed or 1
-        if -1 in shape:
-            shape[shape.index(-1)] = per_image * fixed // -math.prod(shape)
-        if not shape or math.prod(shape) != per_image * fixed or shape[0] % fixed:
-            raise UnreadableFile(f"expected {per_image * fixed} numbers in a shape, got {shape}")
-        return (-(shape[0] // fixed), *shape[1:])
+        known = math.prod(size for size in shape if size is not None)
+        holds_batch = few == more or known < 0 or self.fixed is None or shape[:1] == [None]
+        # What the shape must hold for one image, or for the batch the file fixes.
+        total = few if few == more else (more - few) * (1 if holds_batch else self.fixed or 1)
+        left = total // abs(known) if known else 0
+        full = [left if size is None else size for size in shape]
+        if shape.count(None) > 1 or abs(math.prod(full)) != total:
+            raise UnreadableFile(f"expected {total} numbers in a shape, got {tuple(shape)}")
+        if few != more and not holds_batch:
+            if full[0] % (self.fixed or 1):
+                raise UnknownOperator([f"a batch that is not the first size of {tuple(full)}"])
+            return (-(full[0] // (self.fixed or 1)), *full[1:])
+        if few != more and known > 0:
+            return tuple(-left if size is None else size for size in shape)
+        return tuple(full)
 
     def _probe(self, name: str) -> tuple[Tensor, ...]:
         if name not in self._probes:
