@@ -37,7 +37,8 @@ class Port:
             return real.astype(self.dtype)
         low, high = WHOLE[self.dtype]
         whole = np.rint(real / np.float32(self.scale or 1.0)) + (self.zero_point or 0)
-        return np.clip(whole, low, high).astype(self.dtype)
+        codes: NDArray[Any] = np.clip(whole, low, high).astype(self.dtype)
+        return codes
 
     def real(self, stored: NDArray[Any]) -> NDArray[np.float32]:
         """The real numbers of what this port gives: float32."""

@@ -118,7 +118,7 @@ class Model(Component):
         return type(self).system is not Model.system
 
     @property
-    def parent(self) -> Model | None:
+    def of_parent(self) -> Model | None:
         """The float model that this one was made from, to transfer from; default: not known."""
         return None
 

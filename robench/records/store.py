@@ -46,7 +46,8 @@ def write(
     """Write a record's folder under a temporary name and rename it to `results/<id>`.
 
     `model` is the file of the integer program or the foreign file that was judged, or of the
-    trained network; `arrays` are the audit's examples. Returns the record with the digests of its files, and its folder.
+    trained network; `arrays` are the audit's examples. Returns the record with the digests of its
+    files, and its folder.
 
     Raises CacheError when the disk refuses; then nothing of it is left.
     """

@@ -92,7 +92,7 @@ class GivenRandomised(GivenModel):
 
 
 def evaluate(
-    model: nn.Module | str | Model,
+    model: nn.Module | str | Path | Model,
     data: Data | str | Dataset | None = None,
     *,
     attack: Choices | None = None,
@@ -110,7 +110,8 @@ def evaluate(
     places: Places | None = None,
     randomised: bool = False,
 ) -> Record:
-    """Evaluate a model: your own network (float images in [0,1] -> logits), or a choice's name.
+    """Evaluate a model: your own network (float images in [0,1] -> logits), a file that ships
+    ("net.onnx"), or a choice's name.
 
     Components are given by name, as instances, or several of them. Not given, the data are
     "digits", the attacks "fgsm" and "strongest", the metric "accuracy", the access "white_box" and
@@ -219,6 +220,8 @@ def _given_model(model: Any, randomised: bool) -> dict[str, Any]:
         return {"given": made(hash=_network_hash(model), module=model)}
     if randomised:
         raise ConfigError("expected an own network with randomised=True, got a registered choice")
+    if isinstance(model, Path) or (isinstance(model, str) and Path(model).suffix):
+        return {"file": registry().get("model", "file").make(path=str(model))}
     return _chosen("model", model)
 
 
@@ -272,7 +275,7 @@ def _component(kind: str, item: Any) -> Component:
         check_declared(type(item), kind)
         return item
     known = f"a choice's name or a robench.{KINDS[kind].__name__}"
-    also = {"dataset": "a robench.Data, ", "model": "an nn.Module, "}.get(kind, "")
+    also = {"dataset": "a robench.Data, ", "model": "an nn.Module, a file, "}.get(kind, "")
     advice = f"make one: {item.__name__}()" if isinstance(item, type) else ""
     raise ConfigError(
         f"expected {kind} to be {also}{known}, got {_named(item)}; "

@@ -30,9 +30,9 @@ from robench.core.record import FileInfo, MadeOn, TwinAgreement
 from robench.core.system import Deployed, System, agreement, check_output, forward
 from robench.core.weights import load_weights, save_weights
 from robench.plugin import guest
-from robench.plugin.components import Component, Compressor, Defense, DeployContext
-from robench.run import keys
+from robench.plugin.components import Component, Compressor, Defense, DeployContext, Model
 from robench.records.store import FILE
+from robench.run import keys
 from robench.run.config import Places, RunConfig, only
 from robench.run.data_cache import read_data, stamp, write_data
 from robench.training.checkpoint import remove_checkpoints
@@ -368,7 +368,9 @@ class Stages:
         """What decides the labels besides the system: its C, or the float machine, or both."""
         exact = self.cached("system", {"asks": "exact"}, lambda: self.deployed.exact)
         program = self.program
-        generated = {"c": guest.call(self.compressor, _generated, program)} if program else {}
+        generated: dict[str, Any] = (
+            {"c": guest.call(self.compressor, _generated, program)} if program else {}
+        )
         if facts := self.facts:
             kept = ("runtime", "version", "provider", "instructions")
             generated |= {"runtime": {name: getattr(facts, name) for name in kept}}
@@ -391,7 +393,9 @@ class Stages:
     def kept(self) -> Path:
         """What a record keeps: the file that ships, the integer program, else the weights."""
         if self.ships_file:
-            return self.cache.fetch("file", {"system": self.system_key}, self._save_file, _only_file)
+            return self.cache.fetch(
+                "file", {"system": self.system_key}, self._save_file, _only_file
+            )
         return self.program or self.weights.path
 
     def _save_file(self, folder: Path) -> None:
@@ -399,7 +403,7 @@ class Stages:
         guest.call(self._finisher, deployed.save, folder)
 
     @property
-    def _finisher(self) -> Component:
+    def _finisher(self) -> Model | Compressor:
         """What makes the finished system."""
         return self.compressor
 
@@ -541,24 +545,23 @@ class FileStages(Stages):
         return {"file": file_hash(self._given), "model": model}
 
     @property
-    def _finisher(self) -> Component:
+    def _finisher(self) -> Model | Compressor:
         return self.model if self.model.arrives_finished else self.compressor
 
     @cached_property
     def finished(self) -> System:
         """The file in its runtime."""
         with seed_scope(derive(self.config.seed, "finish")):
-            system = self._opened(deepcopy(self.data))
-        _check_system(self._finisher, "the file's system", system)
+            opened = self._opened(deepcopy(self.data))
+        system = _expect(self._finisher, "the file", System, opened)
         for twin in (system.twin, *system.others.values()):
             twin.to(self.device).eval()
         return system
 
-    def _opened(self, data: Data) -> Any:
+    def _opened(self, data: Data) -> System | None:
         if self._given is None:
             return guest.call(self.model, self.model.system, data)
-        maker = self.model if self.model.arrives_finished else self.compressor
-        return guest.call(maker, maker.reopen, self._given, data)
+        return guest.call(self._finisher, self._finisher.reopen, self._given, data)
 
     @property
     def trained(self) -> nn.Module:

@@ -58,6 +58,12 @@ class Contract:
                 f"expected order to name different positions from 0, got {list(self.order)}"
             )
 
+    @property
+    def words(self) -> str:
+        """How it reads images, in words."""
+        normalised = ", normalised outside" if self.mean else ""
+        return f"layout {self.layout}, scale {self.scale}{normalised}"
+
     def fed(self, images: Tensor) -> Tensor:
         """The input tensor of images: gradients pass."""
         fed = images if self.scale == "unit" else images * 255
@@ -83,14 +89,19 @@ def usual_contract(port: Port, shape: tuple[int, int, int], **stated: Any) -> Co
     The layout is the one that the port's shape fits, the scale what its numbers hold. Raises
     ConfigError for a port that fits no layout.
     """
-    layout = stated.get("layout") or _layout(port, shape)
-    contract = Contract(**{"layout": layout, "scale": _scale(port), **stated})
-    return _fitting(contract, port, shape)
+    contract = Contract(**{"scale": _scale(port), **stated})
+    if "layout" not in stated:
+        choices = [replace(contract, layout=layout) for layout in LAYOUTS]
+        contract = next((one for one in choices if fits(one, port, shape)), contract)
+    _require_fitting(contract, port, shape)
+    return contract
 
 
-def _layout(port: Port, shape: tuple[int, int, int]) -> str:
-    fitting = [name for name in LAYOUTS if _fits(port, _arranged(shape, name))]
-    return fitting[0] if fitting else LAYOUTS[0]
+def fits(contract: Contract, port: Port, shape: tuple[int, int, int]) -> bool:
+    """Whether an input takes images (C, H, W) in a contract's layout."""
+    there, arranged = port.shape[1:], _arranged(shape, contract.layout)
+    pairs = zip(there, arranged, strict=False)
+    return len(there) == len(arranged) and all(one in (None, size) for one, size in pairs)
 
 
 def _scale(port: Port) -> str:
@@ -99,31 +110,23 @@ def _scale(port: Port) -> str:
     return "byte" if 255 * port.scale > WIDE else "unit"
 
 
-def _fitting(contract: Contract, port: Port, shape: tuple[int, int, int]) -> Contract:
-    arranged = _arranged(shape, contract.layout)
-    if not _fits(port, arranged):
+def _require_fitting(contract: Contract, port: Port, shape: tuple[int, int, int]) -> None:
+    if not fits(contract, port, shape):
+        wanted = _times((None, *_arranged(shape, contract.layout)))
         raise ConfigError(
-            f"expected a file for images of {_times(shape)}, got the input {port.name!r} of shape "
-            f"{_times(port.shape)}; export it for {contract.layout} {_times((1, *arranged))}, or "
-            "choose the data set that it was made for"
+            f"expected an input of shape {wanted} ({contract.layout}) for images of "
+            f"{_times(shape)}, got {port.name!r} of {_times(port.shape)}; export the file for "
+            "them, or choose the data set that it was made for"
         )
-    channels = shape[0]
-    if contract.mean and len(contract.mean) not in (1, channels):
+    if len(contract.mean) not in (0, 1, shape[0]):
         raise ConfigError(
-            f"expected one mean and std a channel, {channels}, got {len(contract.mean)}"
+            f"expected one mean and std for each of {shape[0]} channels, got {len(contract.mean)}"
         )
-    return replace(contract)
 
 
 def _arranged(shape: tuple[int, int, int], layout: str) -> tuple[int, int, int]:
     channels, height, width = shape
     return shape if layout == "NCHW" else (height, width, channels)
-
-
-def _fits(port: Port, arranged: tuple[int, ...]) -> bool:
-    there = port.shape[1:]
-    pairs = zip(there, arranged, strict=False)
-    return len(there) == len(arranged) and all(one in (None, size) for one, size in pairs)
 
 
 def _times(shape: tuple[int | None, ...]) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from robench.base.errors import UserError
 from robench.core.record import FileInfo
 from robench.core.session import Port, Session
-from robench.shipped.contract import Contract
+from robench.shipped.contract import Contract, fits
 
 BATCH = 256
 """Images of one call, where the file leaves that open."""
@@ -35,11 +35,23 @@ class FileDeployed:
         self.facts = facts
         """What the file is, and what runs it."""
 
+    def answers(self, images: Tensor) -> Tensor:
+        """What the file gives, float32 (N, outputs), for float32 images in [0,1]."""
+        if len(images) == 0:
+            return self.answers(images.new_zeros(1, *images.shape[1:]))[:0]
+        return torch.cat([self._answer(part) for part in images.cpu().split(self.batch)])
+
     def logits(self, images: Tensor) -> Tensor:
         """Logits, float32 (N, classes), of float32 images in [0,1]."""
-        if len(images) == 0:
-            return self.logits(images.new_zeros(1, *images.shape[1:]))[:0]
-        return torch.cat([self._answer(part) for part in images.cpu().split(self.batch)])
+        return self.contract.logits(self.answers(images))
+
+    def read_as(self, contract: Contract) -> FileDeployed:
+        """The same file under another contract."""
+        return FileDeployed(self.content, self.session, contract, self.output, self.facts)
+
+    def fits(self, contract: Contract, shape: tuple[int, int, int]) -> bool:
+        """Whether its input takes images (C, H, W) under a contract."""
+        return fits(contract, self.session.inputs[0], shape)
 
     def predict(self, images: Tensor) -> Tensor:
         """Labels of float32 images in [0,1]: int64, shape (N,); of equal logits the first."""
@@ -79,4 +91,4 @@ class FileDeployed:
                 "export it with the batch as the first axis of its output"
             )
         # A copy: the session's own memory may be written by its next call.
-        return self.contract.logits(torch.from_numpy(answers[:count].copy()))
+        return torch.from_numpy(answers[:count].copy()).flatten(1)

@@ -32,13 +32,15 @@ def open_system(
     classes: int,
     runtime: str | Runtime | None = None,
     output: str | None = None,
+    parent: str | Path | None = None,
     **contract: Any,
 ) -> System:
     """The system of a file for images (C, H, W): `deployed` is the file in its runtime.
 
     `runtime` is a registered one's name, or one itself; none given: the usual one of the file's
-    ending. `output` names one of several outputs. `contract` are fields of `Contract` where they
-    are not what the file's input says. Raises UserError for a file that cannot be judged.
+    ending. `output` names one of several outputs, `parent` the file of the float network that it
+    was made from. `contract` are fields of `Contract` where they are not what the file's input
+    says. Raises UserError for a file that cannot be judged.
     """
     path = Path(path).expanduser()
     name, chosen = runtime_of(path, runtime)
@@ -47,17 +49,24 @@ def open_system(
     source, target = _only_input(session, path), _chosen_output(session, output, path)
     agreed = usual_contract(source, shape, **contract)
     _require_classes(target, agreed, classes)
-    twin, others, black_box = twins(path, agreed, target)
+    twin, others, black_box = twins(path, agreed, source, target)
     facts = _facts(path, content, name, session, black_box)
+    if parent is not None:
+        facts = facts.model_copy(update={"parent": sha256(_content(Path(parent).expanduser()))})
     deployed = FileDeployed(content, session, agreed, target, facts)
     return System(deployed, twin or BlackBox(deployed), others, black_box)
+
+
+def sha256(content: bytes) -> str:
+    """64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _facts(path: Path, content: bytes, runtime: str, session: Session, black_box: str) -> FileInfo:
     about = session.describe()
     return FileInfo(
         format=path.suffix[1:].lower(),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256(content),
         bytes=len(content),
         runtime=runtime,
         version=str(about.get("version", "")),

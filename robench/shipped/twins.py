@@ -3,18 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from robench.core.session import Port
+from robench.graph import Form, Graph, GraphTwin, Kind, UnknownOperator, output_quantisers, read
+from robench.graph.table import Quantise, Softmax
 from robench.shipped.contract import Contract
 
+KINDS: dict[str, Kind] = {".onnx": "onnx", ".tflite": "litert", ".pt2": "torch"}
+"""By a file's ending, the reader that makes a table of it."""
 Twins = tuple[nn.Module | None, Mapping[str, nn.Module], str]
 """The faithful twin, others by name, and why there is none with gradients."""
 
 
-def twins(path: Path, contract: Contract, output: Port) -> Twins:
-    """The twins of a file, from images in [0,1] to logits; none for unknown operators."""
-    del contract, output
-    return None, {}, f"no reader knows files that end in {path.suffix}"
+class FileTwin(nn.Module):
+    """A file's table in torch, from images in [0,1] to logits."""
+
+    def __init__(self, graph: Graph, form: Form, contract: Contract) -> None:
+        super().__init__()
+        if contract.outputs == "probabilities":
+            graph, contract = _before_softmax(graph, form, contract)
+        self.network = GraphTwin(graph, form)
+        self.contract = contract
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of float32 images in [0,1], shape (N, C, H, W)."""
+        return self.contract.logits(self.network(self.contract.fed(images)))
+
+
+def twins(path: Path, contract: Contract, source: Port, target: Port) -> Twins:
+    """The twins of a file from one port to another; none where it has unknown operators.
+
+    Raises UnreadableFile for a file that is broken or unsafe.
+    """
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None:
+        return None, {}, f"no reader of robench's knows files that end in {path.suffix}"
+    try:
+        graph = read(path, kind, input_name=source.name, output_name=target.name)
+    except UnknownOperator as unknown:
+        return None, {}, f"robench does not know its operators {', '.join(unknown.operators)}"
+    forms: list[Form] = ["open_output"] if output_quantisers(graph) else []
+    if any(isinstance(operator, Quantise) for operator in graph.operators):
+        forms.append("pass_through")
+    others: dict[str, nn.Module] = {form: FileTwin(graph, form, contract) for form in forms}
+    return FileTwin(graph, "faithful", contract), others, ""
+
+
+def _before_softmax(graph: Graph, form: Form, contract: Contract) -> tuple[Graph, Contract]:
+    """The graph up to its last softmax, whose saturation would hide gradients, where it ends there.
+
+    With the output's quantiser left open, what stands between is left out, too.
+    """
+    makers = {operator.output: operator for operator in graph.operators}
+    last = makers.get(graph.output.name)
+    if form == "open_output" and isinstance(last, Quantise):
+        last = makers.get(last.inputs[0])
+    if not isinstance(last, Softmax) or last.log:
+        return graph, contract
+    kept = graph.operators[: graph.operators.index(last)]
+    port = replace(graph.output, name=last.inputs[0], scale=None, zero_point=None)
+    return replace(graph, output=port, operators=kept), replace(contract, outputs="logits")
