@@ -41,6 +41,7 @@ STEPS = {
         "robench.core.system:FloatDeployed",
     ],
     "program": ["robench.integer.file", "robench.run.stages:Stages.program"],
+    "file": ["robench.shipped.deployed:FileDeployed.save", "robench.run.stages:Stages.kept"],
     "agreement": ["robench.core.system:agreement", "robench.run.stages:Stages._agree"],
     "attack": ["robench.run.attacks:attack"],
     "judge": [

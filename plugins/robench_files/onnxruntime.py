@@ -80,7 +80,7 @@ class OnnxSession(robench.Session):
         other = 1 if self._threads > 1 else 2
         return {
             "optimisations off": self._again(self._threads, optimised=False),
-            f"{other} threads": self._again(other, optimised=True),
+            f"{other} thread{'s' if other > 1 else ''}": self._again(other, optimised=True),
         }
 
     def _again(self, threads: int, *, optimised: bool) -> OnnxSession:

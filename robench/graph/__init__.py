@@ -34,10 +34,17 @@ Kind = Literal["onnx", "litert", "torch"]
 
 
 def read(
-    path: Path, kind: Kind, *, input_name: str | None = None, output_name: str | None = None
+    path: Path,
+    kind: Kind,
+    *,
+    input_name: str | None = None,
+    output_name: str | None = None,
+    image: tuple[int, ...] | None = None,
 ) -> Graph:
     """The table of a file, from one input to one output, which are named where there are several.
 
+    `image` is the shape of one image in the file's own layout, for sizes that an ONNX file leaves
+    free.
     Raises UnreadableFile for a broken or unsafe file, UnknownOperator for one that has operators
     the table lacks, and UserError where the package that parses the format is missing.
     """
@@ -46,6 +53,12 @@ def read(
         case "onnx":
             from robench.graph.onnx import read_onnx
 
-            return read_onnx(path, input_name, output_name)
-        case _:
-            raise UnknownOperator([f"files of kind {kind}"])
+            return read_onnx(path, input_name, output_name, image)
+        case "litert":
+            from robench.graph.litert import read_litert
+
+            return read_litert(path, input_name, output_name)
+        case "torch":
+            from robench.graph.aten import read_aten
+
+            return read_aten(path, input_name, output_name)

@@ -78,11 +78,15 @@ class Builder:
         return operator.output
 
     def reshape(self, x: str, shape: Sequence[int | None], output: str) -> str:
-        """Add a reshape to a shape whose batch may be hidden: `None` is what is left over.
+        """Add a reshape to a file's shape, as `reshaped` understands it."""
+        return self.add(self.reshaped(x, shape, output))
+
+    def reshaped(self, x: str, shape: Sequence[int | None], output: str) -> Reshape:
+        """A reshape to a file's shape, in which the batch may hide; `None` is what is left over.
 
         A literal of a file for a fixed batch is taken to hold the batch in its first size.
         """
-        return self.add(Reshape(inputs=(x,), output=output, shape=self._free(x, list(shape))))
+        return Reshape(inputs=(x,), output=output, shape=self._free(x, list(shape)))
 
     def expand(self, x: str, shape: Shape, output: str) -> str:
         """Add a repetition of sizes of 1."""
@@ -91,7 +95,7 @@ class Builder:
     def shape(self, name: str) -> Shape:
         """A tensor's shape, where -k is k times the batch."""
         few, more = (tuple(probe.shape) for probe in self._probe(name))
-        return tuple(_size(name, a, b) for a, b in zip(few, more, strict=True))
+        return tuple(size_of(name, a, b) for a, b in zip(few, more, strict=True))
 
     def batched(self, name: str) -> bool:
         """Whether a tensor depends on the input (a constant, and what is made of such, does not).
@@ -165,7 +169,7 @@ def _known(entry: Port, size: int | None) -> int:
     return size
 
 
-def _size(name: str, few: int, more: int) -> int:
+def size_of(name: str, few: int, more: int) -> int:
     """A size that is fixed, or a multiple of the batch as a negative number."""
     if few == more:
         return few

@@ -170,8 +170,7 @@ class _Reader:
         elif kind in CLIP:
             self._give(operator, self._clipped(self._x(operator), kind))
         elif kind in SHAPED:
-            shape = self._shape(operator.outputs[0])
-            self._move(operator, self.builder.reshape(self._x(operator), shape, self._new()))
+            self._move(operator, self._reshaped(self._x(operator), operator.outputs[0]))
         else:
             _SPECIAL[kind](self, operator)
 
@@ -252,6 +251,18 @@ class _Reader:
         if not -axes <= axis < axes:
             raise UnreadableFile(f"expected an axis of {axes}, got {axis}")
         return axis % axes
+
+    def _reshaped(self, name: str, place: int) -> str:
+        """A tensor in the shape that the file gives another, the batch free."""
+        return self._shaped(name, self._shape(place))
+
+    def _shaped(self, name: str, shape: tuple[int, ...]) -> str:
+        batch = self._shape(self.source)[0]
+        if self.builder.batched(name):
+            if not shape or shape[0] % batch:
+                raise UnknownOperator([f"a batch that is not the first size of {shape}"])
+            shape = (-(shape[0] // batch), *shape[1:])
+        return self.builder.reshape(name, shape, self._new())
 
     # --- what an operator makes --------------------------------------------------------------
 
@@ -379,7 +390,7 @@ class _Reader:
         x, wide = self._x(operator), self._shape(operator.inputs[0])
         inner = self.builder.shape(weight)[0]
         if len(wide) > 2 and not operator.options.KeepNumDims():
-            x = self.builder.reshape(x, (math.prod(wide) // inner, inner), self._new())
+            x = self._shaped(x, (math.prod(wide) // inner, inner))
         name = self.builder.add(
             MatMul(
                 inputs=(x, weight, *self._bias(operator)),
@@ -535,7 +546,7 @@ class _Reader:
             if (start, stop, step) != (0, shape[axis], 1):
                 name = self._cut(name, self._image_axis(axis), start, stop, step)
         if options.ShrinkAxisMask():
-            name = self.builder.reshape(name, self._shape(operator.outputs[0]), self._new())
+            name = self._reshaped(name, operator.outputs[0])
         self._move(operator, name)
 
     def _split(self, operator: StoredOperator) -> None:
@@ -552,17 +563,16 @@ class _Reader:
         axis = self._image_axis(self._axis(operator, operator.options.Axis()))
         for place, out in enumerate(operator.outputs):
             name = self._cut(self._x(operator), axis, place, place + 1)
-            name = self.builder.reshape(name, self._shape(out), self._new())
-            self._move(operator, name, place)
+            self._move(operator, self._reshaped(name, out), place)
 
     def _pack(self, operator: StoredOperator) -> None:
         axes = len(self._shape(operator.outputs[0]))
         axis = self._image_axis(operator.options.Axis() % axes)
         names = []
         for index, place in enumerate(operator.inputs):
-            shape = list(self._shape(place))
-            shape.insert(axis, 1)
-            names.append(self.builder.reshape(self._value(operator, index), shape, self._new()))
+            shape = self._shape(place)
+            shape = (*shape[:axis], 1, *shape[axis:])
+            names.append(self._shaped(self._value(operator, index), shape))
         packed = Concat(inputs=tuple(names), output=self._new(), axis=axis)
         self._move(operator, self.builder.add(packed))
 

@@ -23,7 +23,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from robench.core.session import Port
+
 Real = npt.NDArray[np.float32]
+UnaryFunction = Literal[
+        "abs", "ceil", "cos", "erf", "exp", "floor", "gelu", "gelu_tanh", "hard_sigmoid",
+        "hard_swish", "identity", "log", "mish", "negate", "reciprocal", "relu", "round", "rsqrt",
+        "sigmoid", "sign", "silu", "sin", "softplus", "softsign", "sqrt", "tanh",
+    ]  # fmt: skip
+BinaryFunction = Literal["add", "subtract", "multiply", "divide", "power", "minimum", "maximum",
+                      "prelu"]  # fmt: skip
+ReduceFunction = Literal["mean", "sum", "max", "min", "norm"]
 Shape = tuple[int, ...]
 """Sizes of axes; a size of -k is k times the batch, so that -1 is the batch itself."""
 
@@ -33,21 +43,6 @@ MAX_OPERATORS = 20_000
 """Operators of a file, at most."""
 MAX_ELEMENTS = 2**28
 """Numbers in one constant, or in one tensor for one image, at most."""
-
-
-@dataclass(frozen=True)
-class Port:
-    """A tensor that enters or leaves a file: `None` is a size the file leaves free.
-
-    `dtype` is numpy's word. Where it is an integer, a code stands for
-    `(code - zero_point) * scale`; images that enter as codes in 0..255 have neither.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str = "float32"
-    scale: float | None = None
-    zero_point: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,19 +154,14 @@ class Resize(Operator):
 class Unary(Operator):
     """One function of every number."""
 
-    function: Literal[
-        "abs", "ceil", "cos", "erf", "exp", "floor", "gelu", "gelu_tanh", "hard_sigmoid",
-        "hard_swish", "identity", "log", "mish", "negate", "reciprocal", "relu", "round", "rsqrt",
-        "sigmoid", "sign", "silu", "sin", "softplus", "softsign", "sqrt", "tanh",
-    ]  # fmt: skip
+    function: UnaryFunction
 
 
 @dataclass(frozen=True, kw_only=True)
 class Binary(Operator):
     """One function of two numbers, sizes of 1 repeated as numpy does; `prelu` is a, slope."""
 
-    function: Literal["add", "subtract", "multiply", "divide", "power", "minimum", "maximum",
-                      "prelu"]  # fmt: skip
+    function: BinaryFunction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +236,7 @@ class Normalise(Operator):
 class Reduce(Operator):
     """One number for all along some axes; `keep`: the axes stay, of size 1."""
 
-    function: Literal["mean", "sum", "max", "min", "norm"]
+    function: ReduceFunction
     axes: tuple[int, ...]
     keep: bool
 

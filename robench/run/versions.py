@@ -13,6 +13,7 @@ STEPS: Mapping[str, int] = {
     "train": 1,
     "system": 1,
     "program": 1,
+    "file": 1,
     "agreement": 2,
     "attack": 2,
     "judge": 1,

@@ -49,7 +49,7 @@ def open_system(
     source, target = _only_input(session, path), _chosen_output(session, output, path)
     agreed = usual_contract(source, shape, **contract)
     _require_classes(target, agreed, classes)
-    twin, others, black_box = twins(path, agreed, source, target)
+    twin, others, black_box = twins(path, agreed, source, target, shape)
     facts = _facts(path, content, name, session, black_box)
     if parent is not None:
         facts = facts.model_copy(update={"parent": sha256(_content(Path(parent).expanduser()))})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from robench.core.session import Port
@@ -34,16 +35,23 @@ class FileTwin(nn.Module):
         return self.contract.logits(self.network(self.contract.fed(images)))
 
 
-def twins(path: Path, contract: Contract, source: Port, target: Port) -> Twins:
+def twins(
+    path: Path, contract: Contract, source: Port, target: Port, shape: tuple[int, int, int]
+) -> Twins:
     """The twins of a file from one port to another; none where it has unknown operators.
+
+    `shape` (C, H, W) is that of the images, for sizes the file leaves free.
 
     Raises UnreadableFile for a file that is broken or unsafe.
     """
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
         return None, {}, f"no reader of robench's knows files that end in {path.suffix}"
+    image = tuple(contract.fed(torch.zeros(1, *shape)).shape[1:])
     try:
-        graph = read(path, kind, input_name=source.name, output_name=target.name)
+        graph = read(
+            path, kind, input_name=source.name, output_name=target.name, image=image
+        )
     except UnknownOperator as unknown:
         return None, {}, f"robench does not know its operators {', '.join(unknown.operators)}"
     forms: list[Form] = ["open_output"] if output_quantisers(graph) else []
