@@ -11,6 +11,7 @@ from typing import Literal
 
 from robench.graph.build import Builder
 from robench.graph.errors import UnknownOperator, UnreadableFile
+from robench.graph.pt2 import Program, read_program
 from robench.graph.table import Constant, Graph, Operator, Port, Quantiser
 from robench.graph.twin import Form, GraphTwin, output_quantisers
 
@@ -23,11 +24,13 @@ __all__ = [
     "Kind",
     "Operator",
     "Port",
+    "Program",
     "Quantiser",
     "UnknownOperator",
     "UnreadableFile",
     "output_quantisers",
     "read",
+    "read_program",
 ]
 
 Kind = Literal["onnx", "litert", "torch"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robench.graph.build import Builder
+from robench.graph.build import Builder, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.pt2 import ARITHMETIC, Call, Program, Ref, read_program, run_call
 from robench.graph.table import (
@@ -126,10 +127,8 @@ class _Reader:
             self._one(call)
         if self.target.name not in self.names or self.target.name in self.coded:
             raise UnknownOperator(["an output that holds codes, or depends on no input"])
-        last = self.names[self.target.name]
-        if last != self.target.name:
-            self.builder.add(Unary(inputs=(last,), output=self.target.name, function="identity"))
-        return self.builder.finish(self.target)
+        graph = self.builder.finish(replace(self.target, name=self.names[self.target.name]))
+        return named(graph, self.target)
 
     def _one(self, call: Call) -> None:
         name = _name(call)

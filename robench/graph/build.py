@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,23 @@ class Builder:
         if probes[0].numel() > MAX_ELEMENTS * BATCHES[0]:
             raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
         self._probes[name] = tuple(probes)
+
+
+def named(graph: Graph, port: Port) -> Graph:
+    """The table with its output under a port's name."""
+    old = graph.output.name
+    taken = {operator.output for operator in graph.operators}
+    if port.name in taken | set(graph.constants) | {graph.input.name}:
+        raise UnreadableFile(f"expected one tensor of the name {port.name!r}, got several")
+    operators = tuple(
+        replace(
+            one,
+            inputs=tuple(port.name if name == old else name for name in one.inputs),
+            output=port.name if one.output == old else one.output,
+        )
+        for one in graph.operators
+    )
+    return Graph(graph.input, port, graph.constants, operators)
 
 
 def _probe(operator: Operator, inputs: list[Tensor], batch: int) -> Tensor:

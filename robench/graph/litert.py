@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from robench.graph.build import Builder
+from robench.graph.build import Builder, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.flatbuffer import (
     WHOLE,
@@ -144,9 +144,8 @@ class _Reader:
         if self.target not in self.names:
             raise UnreadableFile("expected an output that an operator makes")
         port = self._port(self.target)
-        last = Unary(inputs=(self.names[self.target],), output=port.name, function="identity")
-        self.builder.add(last)
-        return self.builder.finish(port)
+        graph = self.builder.finish(replace(port, name=self.names[self.target]))
+        return named(graph, port)
 
     def _port(self, place: int) -> Port:
         tensor = self.found.tensors[place]
