@@ -28,13 +28,15 @@ from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
 from robench.core.record import FileInfo, MadeOn, TwinAgreement
 from robench.core.system import Deployed, System, agreement, check_output, forward
+from robench.core.threat import Threat, resolve_eps
 from robench.core.weights import load_weights, save_weights
 from robench.plugin import guest
 from robench.plugin.components import Component, Compressor, Defense, DeployContext, Model
 from robench.records.store import FILE
-from robench.run import keys
+from robench.run import keys, transfer
 from robench.run.config import Places, RunConfig, only
 from robench.run.data_cache import read_data, stamp, write_data
+from robench.shipped.agreement import under_attack
 from robench.training.checkpoint import remove_checkpoints
 from robench.training.loop import Trainer
 from robench.training.loss import plain_loss
@@ -293,13 +295,22 @@ class Stages:
         make a copy."""
         context = DeployContext(deepcopy(self.data), seed)
         told = "" if guest.is_ours(defense) else self._told(system.twin)
-        wrapped = guest.call(defense, defense.deploy, system, context)
-        _check_system(defense, "deploy", wrapped)
+        wrapped = self._deployed_by(defense, system, context)
+        others = {
+            name: self._deployed_by(defense, System(system.deployed, twin), context).twin
+            for name, twin in system.others.items()
+        }
+        wrapped = replace(wrapped, others=others, black_box=system.black_box)
         if told and self._told(system.twin) != told:
             raise PluginError(
                 f"expected deploy of {guest.name_of(defense)} to leave the twin that it was given "
                 "as it was, got another one; change a copy of it"
             )
+        return wrapped
+
+    def _deployed_by(self, defense: Defense, system: System, context: DeployContext) -> System:
+        wrapped = guest.call(defense, defense.deploy, system, context)
+        _check_system(defense, "deploy", wrapped)
         return wrapped
 
     def _told(self, twin: nn.Module) -> str:
@@ -435,17 +446,38 @@ class Stages:
         return self.weights.made_on
 
     @cached_property
+    def parent(self) -> Stages | None:
+        """The stages of the float network that a file was made from; None where none is given."""
+        model = self.model.of_parent
+        if model is None:
+            return None
+        return stages(transfer.parent(self.config, model), self.places, self.cache)
+
+    @cached_property
     def agreement(self) -> TwinAgreement:
         """The twin against the deployed model on the judged images, before and after defenses."""
         inputs = {"images": digest(self.subset.tolist()), **self.environment}
+        inputs |= {"threat": asdict(self._usual_threat)} if self.facts else {}
         stored = self.cached("agreement", inputs, lambda: self._agree().model_dump())
         return TwinAgreement(**stored)
 
     def _agree(self) -> TwinAgreement:
         wrapped = self.system if self.system is not self.finished else None
         given = self.finished, self.test, self.model.randomised, wrapped
-        with seed_scope(derive(self.config.seed, "agreement")):
-            return guest.call(self.system_name, agreement, *given)
+        seed = derive(self.config.seed, "agreement")
+        with seed_scope(seed):
+            found = guest.call(self.system_name, agreement, *given)
+            if self.facts is None:
+                return found
+            about = self.finished, self.test, self._usual_threat, seed
+            return guest.call(self.system_name, under_attack, found, *about)
+
+    @property
+    def _usual_threat(self) -> Threat:
+        """The largest ball that attacks inherit."""
+        given, usual = self.config.threat, self.data.threat
+        norm = given.norm or usual.norm
+        return Threat(norm, max(resolve_eps(given.eps, usual, norm)), given.grid)
 
     def cached(self, step: str, inputs: dict[str, Any], make: Callable[[], Any]) -> Any:
         """A JSON-like result about this system, made once for these inputs."""
