@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from robench.base.hashing import digest
 from robench.core.data import Data, Split
 from robench.core.threat import UsualThreat
+from robench.integer import engine
 from robench.run.config import Places
 
 torch.set_num_threads(1)
@@ -24,6 +28,27 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROBENCH_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("ROBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ROBENCH_DEBUG", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Equal C sources are compiled once for all tests and workers, whatever cache each test has."""
+    base, compile_anew = tmp_path_factory.getbasetemp(), engine.compile_source
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "engines"
+    folder.mkdir(exist_ok=True)
+
+    def compile_source(source: str, output: Path, flags: tuple[str, ...]) -> None:
+        kept = folder / digest([source, flags, engine.find_compiler()])
+        if not kept.exists():
+            compile_anew(source, output, flags)
+            own = kept.with_suffix(f".{os.getpid()}")
+            shutil.copy(output, own)
+            own.replace(kept)
+        shutil.copy(kept, output)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "compile_source", compile_source)
+        yield
 
 
 @pytest.fixture
