@@ -15,6 +15,8 @@ from robench.base.hashing import digest
 from robench.core.data import Data, Split
 from robench.core.threat import UsualThreat
 from robench.integer import engine
+from robench.plugin.registry import Registry
+from robench.run import compose
 from robench.run.config import Places
 
 torch.set_num_threads(1)
@@ -48,6 +50,22 @@ def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "compile_source", compile_source)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stored_once() -> Iterator[None]:
+    """Hydra learns the components again only where they changed, not for every command."""
+    store_nodes, last = compose.store_nodes, [()]
+
+    def store(known: Registry) -> None:
+        ids = ((kind, n, id(c)) for kind, own in known.choices.items() for n, c in own.items())
+        if last[0] != (now := tuple(ids)):
+            store_nodes(known)
+            last[0] = now
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "store_nodes", store)
         yield
 
 
