@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from robench.base.hashing import digest
 from robench.core.data import Data, Split
 from robench.core.threat import UsualThreat
+from robench.integer import engine
+from robench.plugin.registry import Registry
+from robench.run import compose
 from robench.run.config import Places
 
 torch.set_num_threads(1)
@@ -24,6 +30,43 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROBENCH_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("ROBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ROBENCH_DEBUG", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Equal C sources are compiled once for all tests and workers, whatever cache each test has."""
+    base, compile_anew = tmp_path_factory.getbasetemp(), engine.compile_source
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "engines"
+    folder.mkdir(exist_ok=True)
+
+    def compile_source(source: str, output: Path, flags: tuple[str, ...]) -> None:
+        kept = folder / digest([source, flags, engine.find_compiler()])
+        if not kept.exists():
+            compile_anew(source, output, flags)
+            own = kept.with_suffix(f".{os.getpid()}")
+            shutil.copy(output, own)
+            own.replace(kept)
+        shutil.copy(kept, output)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "compile_source", compile_source)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stored_once() -> Iterator[None]:
+    """Hydra learns the components again only where they changed, not for every command."""
+    store_nodes, last = compose.store_nodes, [()]
+
+    def store(known: Registry) -> None:
+        ids = ((kind, n, id(c)) for kind, own in known.choices.items() for n, c in own.items())
+        if last[0] != (now := tuple(ids)):
+            store_nodes(known)
+            last[0] = now
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "store_nodes", store)
+        yield
 
 
 @pytest.fixture

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from robench.cli.main import main
 from robench.records.store import EXAMPLES, PROGRAM, WEIGHTS, read
 from robench.records.trust import Step, content, read_attestations
-from tests.cli.command import FAST, command, records
+from tests.cli.command import command
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small record."""
+    root = tmp_path_factory.mktemp("made")
+    settings = ["attack=fgsm", "audit=off", "train.epochs=3", "images=90", "threads=1"]
+    assert main(["run", *settings, f"results={root}", f"cache={root / 'cache'}"]) == 0
+    (path,) = root.glob("*/record.json")
+    return path.parent
 
 
 @pytest.fixture
-def made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    command(["run", "attack=fgsm", "audit=off", "train.epochs=3", *FAST[1:], "images=90"], capsys)
-    (path,) = records(tmp_path)
-    return path.parent
+def made(record: Path, tmp_path: Path) -> Path:
+    """A copy of it, where the commands look for records."""
+    return Path(shutil.copytree(record, tmp_path / "results" / record.name))
 
 
 def test_what_stands(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,13 +32,6 @@ def assert_same_bits(program: Program, batch: torch.Tensor) -> None:
             assert torch.equal(got[0].long(), labels), isa
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compile in a second instead of four."""
-    monkeypatch.setattr(engine, "FLAGS", ("-O1", *engine.FLAGS[1:]))
-
-
-@pytest.mark.usefixtures("quick")
 @settings(SETTINGS, max_examples=4)  # each compiles; the slow fuzzers run many more
 @given(programs(), st.integers(1, 40), st.integers(0, 99))
 def test_random_programs(program: Program, count: int, seed: int) -> None:
@@ -49,7 +42,7 @@ def test_random_programs(program: Program, count: int, seed: int) -> None:
 @pytest.mark.slow
 @settings(SETTINGS, max_examples=100)
 @given(programs(), st.integers(1, 40), st.integers(0, 99))
-def test_many_random_programs_fully_optimised(program: Program, count: int, seed: int) -> None:
+def test_many_random_programs(program: Program, count: int, seed: int) -> None:
     for wide in (False, True):
         assert_same_bits(program, torch.from_numpy(images(program, count, seed, wide=wide)))
 

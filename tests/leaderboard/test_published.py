@@ -12,6 +12,7 @@ from robench.leaderboard.read.private import check_text
 from robench.records.store import artefact, folders, read
 from robench.records.trust import content, read_attestations
 from robench.run.config import Places
+from robench.training.loop import Trainer
 
 BOARD = Path(__file__).parents[2] / "leaderboard"
 RECORDS = BOARD / "records"
@@ -25,8 +26,15 @@ DIGITS = [
 """Attacked networks that can be judged again in seconds wherever robench is installed."""
 
 
-def of_kind(suffix: str) -> Path:
-    return next(folder for folder in DIGITS if artefact(folder).suffix == suffix)  # type: ignore[union-attr]
+def quickest(suffix: str) -> Path:
+    """The record with such a model whose audits met fewest images, and whose search took least."""
+
+    def cost(folder: Path) -> tuple[int, float]:
+        record = read(folder)
+        return record.data.images * len(record.audit), sum(row.seconds for row in record.rows)
+
+    found = [folder for folder in DIGITS if artefact(folder).suffix == suffix]  # type: ignore[union-attr]
+    return min(found, key=cost)
 
 
 def test_no_published_record_contradicts_itself(places: Places) -> None:
@@ -36,11 +44,14 @@ def test_no_published_record_contradicts_itself(places: Places) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".robench", ".safetensors"])
-def test_a_published_record_is_verified_again(suffix: str, places: Places, tmp_path: Path) -> None:
-    folder = of_kind(suffix)
+def test_a_published_record_is_verified_again_without_training(
+    suffix: str, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "fit", None)
+    folder = quickest(suffix)
     shutil.copytree(folder, tmp_path / "records" / folder.name)
     results = list(check([tmp_path / "records"], places))
-    assert {"model", "examples", "audits", "searched again"} <= {
+    assert {"model", "rows", "examples", "audits", "crafted again", "searched again"} <= {
         result.check for result in results if result.outcome == "pass"
     }
     assert [result for result in results if result.outcome == "fail"] == []

@@ -76,6 +76,10 @@ def test_rows_that_the_images_separate_get_their_own_rank() -> None:
     assert [one.score for one in rows] == [0.9, 0.7, 0.5]
 
 
+def test_the_score_decides_before_the_id() -> None:
+    assert ranks(shares(50, 70, 90)) == {"2": 1, "1": 2, "0": 3}
+
+
 def test_rows_that_they_cannot_tell_apart_share_one() -> None:
     # 5 images differ: exact McNemar p = 2 * 2**-5 = 0.0625; 6 images: 0.03125.
     assert ranks(shares(90, 85, 84)) == {"0": 1, "1": 1, "2": 3}

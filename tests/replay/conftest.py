@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import robench
 from robench.core.record import Record
-from robench.integer import engine
 from robench.run.config import Places
 from robench.training.recipe import TrainConfig
-
-QUICK = ("-O1", *engine.FLAGS[1:])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    """Compile in a second instead of four."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "FLAGS", QUICK)
-        yield
 
 
 def evaluated(places: Places, **options: object) -> Record:
@@ -35,9 +24,7 @@ def evaluated(places: Places, **options: object) -> Record:
         "places": places,
         **options,
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "FLAGS", QUICK)
-        return robench.evaluate("small_cnn", "digits", **given)
+    return robench.evaluate("small_cnn", "digits", **given)
 
 
 def made_places(root: Path) -> Places:

@@ -9,9 +9,10 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,9 @@ from robench.records.consistent import Inspected
 from robench.records.store import EXAMPLES, PROGRAM, WEIGHTS, read, read_outcomes
 from robench.records.tables import read_columns, write_columns
 from robench.records.trust import STEPS
-from robench.replay import crafted, steps
+from robench.replay import certificates, crafted, steps
 from robench.replay import verify as module
+from robench.replay.steps import Refuted
 from robench.replay.verify import Verification, verify
 from robench.run import attacks
 from robench.run.config import Places
@@ -65,8 +67,20 @@ def outcome(verification: Verification, name: str) -> tuple[str, str]:
     return step.outcome, step.text
 
 
+def verified_by(folder: Path, places: Places, step: str) -> Verification:
+    """A verification whose only step on the model is the named one."""
+    works = module._works
+
+    def only(*given: Any) -> Iterator[Any]:
+        return (work for work in works(*given) if work[0] == step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_works", only)
+        return verify(folder, places, seed=3)
+
+
 def require_found(folder: Path, places: Places, step: str, sentence: str) -> None:
-    verification = verify(folder, places, seed=3)
+    verification = verified_by(folder, places, step)
     found, text = outcome(verification, step)
     assert found == "fail", verification.steps
     assert re.search(sentence, text), text
@@ -84,7 +98,7 @@ def test_an_honest_record_is_verified(
 ) -> None:
     folder = copied(request.getfixturevalue(kind))
     forger.seal(folder)
-    for seed in range(3):
+    for seed in range(2):
         verification = verify(folder, places, seed=seed)
         assert not verification.refuted, verification.steps
         assert verification.level == "verified", verification.steps
@@ -270,6 +284,20 @@ def test_larger_radii(certified_record: Path, copied: Copy, places: Places) -> N
     require_found(folder, places, "certificates", "has label and squared radius .* certified again")
 
 
+def test_radii_that_fresh_votes_forbid(
+    certified_record: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificates, "VOTES", 500)
+    known = forger.subject(certified_record, places)
+    table = read_columns(certified_record / "certificates.parquet")
+    certificates._votes_allow(known, table)
+    claimed = table["radius2"] > 0
+    assert claimed.sum() >= 6
+    raised = np.where(claimed, 9 * table["radius2"], table["radius2"])
+    with pytest.raises(Refuted, match="fresh votes forbid the radii of"):
+        certificates._votes_allow(known, {**table, "radius2": raised})
+
+
 def test_chosen_noise(certified_record: Path, copied: Copy, places: Places) -> None:
     folder = copied(certified_record)
     table = read_columns(folder / "certificates.parquet")
@@ -338,7 +366,7 @@ def test_costs_that_nobody_counted_again_are_named(
 
 
 def require_unverified(folder: Path, places: Places, step: str, sentence: str) -> None:
-    verification = verify(folder, places, seed=3)
+    verification = verified_by(folder, places, step)
     found, text = outcome(verification, step)
     assert found == "not done", verification.steps
     assert re.search(sentence, text), text
@@ -376,8 +404,8 @@ def test_an_attack_that_never_ends_is_not_waited_for(
     unaudited_record: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crafted.attacks, "search", lambda *_: time.sleep(60))
-    monkeypatch.setattr(steps, "LIMIT", 8)
-    require_unverified(unaudited_record, places, "crafted again", "not done after 8 seconds")
+    monkeypatch.setattr(steps, "LIMIT", 3)
+    require_unverified(unaudited_record, places, "crafted again", "not done after 3 seconds")
 
 
 def test_integers_that_claim_to_answer_anew(forged: Path, places: Places) -> None:

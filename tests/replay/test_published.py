@@ -23,12 +23,6 @@ PROGRAMS = sorted(RECORDS.glob(f"*/{PROGRAM}"))
 COMPLETE = [path for path in PROGRAMS if (path.parent / EXAMPLES).is_file()]
 VERIFIABLE = [path for path in COMPLETE if "digits" in read(path.parent).config["dataset"]]
 """Digits come with the distribution; the other data sets may be absent."""
-SLOW = pytest.mark.slow
-
-
-def chosen(program: Path) -> list[str]:
-    """The defenses of a program's record; one of them is verified by the fast tests."""
-    return [*read(program.parent).config["defense"]]
 
 
 def test_there_are_published_programs() -> None:
@@ -37,14 +31,8 @@ def test_there_are_published_programs() -> None:
         load_program(path)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, marks=[] if chosen(path) == ["adversarial_training"] else [SLOW])
-        for path in VERIFIABLE
-    ],
-    ids=lambda path: path.parent.name,
-)
+@pytest.mark.slow  # of the quickest one, the leaderboard's tests see to it
+@pytest.mark.parametrize("path", VERIFIABLE, ids=lambda path: path.parent.name)
 def test_a_published_program_verifies_without_training(
     path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -244,35 +244,36 @@ def test_an_installed_wheel_is_named_by_its_version_an_editable_one_by_its_sourc
         assert code["distribution"] == "foreign-wheel 1.2"
 
 
-def test_a_component_of_a_session_is_keyed_by_what_its_code_can_reach(tmp_path: Path) -> None:
-    """As in a notebook: no file, helpers and constants in the same namespace."""
+SESSION = """
+from dataclasses import dataclass
+import robench
+from robench.run import keys
+SCALE = {scale}
+def helper(): return SCALE
+@dataclass(frozen=True, kw_only=True)
+class Mine(robench.Attack):
+    steps: int = 3
+    def run(self, twin, images, labels, threat, rng):
+        {body}
+print(keys.component_key(Mine()))
+"""
+
+
+def test_a_component_of_a_session_is_keyed_by_what_its_code_can_reach() -> None:
+    """As in a notebook: no file, helpers and constants in the same namespace, each cell anew."""
     import subprocess
 
-    def key(scale: str, body: str = "return images + helper()") -> str:
-        text = textwrap.dedent(
-            f"""
-            from dataclasses import dataclass
-            import robench
-            from robench.run import keys
-            SCALE = {scale}
-            def helper(): return SCALE
-            @dataclass(frozen=True, kw_only=True)
-            class Mine(robench.Attack):
-                steps: int = 3
-                def run(self, twin, images, labels, threat, rng):
-                    {body}
-            print(keys.component_key(Mine()))
-            """
-        )
-        done = subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    first = key("1")
+    plus, minus = "return images + helper()", "return images - helper()"
+    given = (("1", plus), ("1", plus), ("2", plus), ("1", minus))
+    cells = [SESSION.format(scale=scale, body=body) for scale, body in given]
+    text = f"for cell in {cells!r}: exec(cell)"
+    done = subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, same, constant, body = done.stdout.splitlines()
     assert "'code': {'code'" in first
-    assert key("1") == first
-    assert key("2") != first, "a constant that its helper reads"
-    assert key("1", "return images - helper()") != first
+    assert same == first
+    assert constant != first, "a constant that its helper reads"
+    assert body != first
 
 
 def judged_labels(places: Places, data: robench.Data) -> Callable[[], list[int]]:
