@@ -46,7 +46,8 @@ def read(
 ) -> Graph:
     """The table of a file, from one input to one output, which are named where there are several.
 
-    `image` is the shape of one image in the file's own layout, for sizes that the file leaves free.
+    `image` is the shape of one image in the file's own layout, for sizes that an ONNX file leaves
+    free.
     Raises UnreadableFile for a broken or unsafe file, UnknownOperator for one that has operators
     the table lacks, and UserError where the package that parses the format is missing.
     """

@@ -23,6 +23,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from robench.core.session import Port
+
 Real = npt.NDArray[np.float32]
 UnaryFunction = Literal[
         "abs", "ceil", "cos", "erf", "exp", "floor", "gelu", "gelu_tanh", "hard_sigmoid",
@@ -41,21 +43,6 @@ MAX_OPERATORS = 20_000
 """Operators of a file, at most."""
 MAX_ELEMENTS = 2**28
 """Numbers in one constant, or in one tensor for one image, at most."""
-
-
-@dataclass(frozen=True)
-class Port:
-    """A tensor that enters or leaves a file: `None` is a size the file leaves free.
-
-    `dtype` is numpy's word. Where it is an integer, a code stands for
-    `(code - zero_point) * scale`; images that enter as codes in 0..255 have neither.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str = "float32"
-    scale: float | None = None
-    zero_point: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +120,13 @@ class MatMul(Operator):
     """
 
     exact: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Einsum(Operator):
+    """Sums of products by Einstein's rule; a letter is an axis, as numpy has it."""
+
+    equation: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,9 +319,9 @@ class Quantise(Operator):
 
 
 Plain = (
-    AveragePool | Binary | Clip | Concat | Conv | ConvTranspose | Elu | Expand | Gather | GroupNorm
-    | HardSigmoid | LayerNorm | LeakyRelu | MatMul | MaxPool | Normalise | Pad | Reduce | Reshape
-    | Resize | Slice | Softmax | Transpose | Unary | Where
+    AveragePool | Binary | Clip | Concat | Conv | ConvTranspose | Einsum | Elu | Expand | Gather
+    | GroupNorm | HardSigmoid | LayerNorm | LeakyRelu | MatMul | MaxPool | Normalise | Pad | Reduce
+    | Reshape | Resize | Slice | Softmax | Transpose | Unary | Where
 )  # fmt: skip
 """Every operator but `Quantise`, whose gradient the twin's form decides."""
 
