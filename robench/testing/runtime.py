@@ -30,7 +30,9 @@ class RuntimeContract(ComponentContract):
     def make(self, folder: Path) -> Path:
         """Write a file that the runtime opens: a classifier of `robench.testing.tiny_data`."""
 
-    def _opened(self, folder: Path) -> tuple[Session, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    def _opened(
+        self, folder: Path
+    ) -> tuple[Session, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
         session = load("the runtime", self.component, self.make(folder))
         images = tiny_data().test.float_images()[:6].numpy()
         return session, images
