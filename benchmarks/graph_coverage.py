@@ -3,7 +3,7 @@
     python benchmarks/graph_coverage.py [FAMILY ...] [--folder DIR] [--images N]
 
 Each family is exported by torch's exporter, with random weights and a free batch, and quantised by
-onnxruntime.quantization: as QDQ with weights per channel, and as QOperator. The twin of each file is
+onnxruntime.quantization, as QDQ with weights per channel, and as QOperator. Each file's twin is
 held against ONNX Runtime on N images: the largest gap of a logit must be within the larger of twice
 the runtime's own spread (optimisations on and off, one thread and several, one image at a time and
 all) and one step of the logits (their quantiser's, else 1e-3 of their standard deviation). So that

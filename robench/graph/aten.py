@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from robench.graph.build import Builder, named
+from robench.graph.build import Builder, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.pt2 import ARITHMETIC, Call, Program, Ref, read_program, run_call
 from robench.graph.table import (
@@ -77,7 +77,11 @@ SAME = frozenset(
 """What changes nothing in a network that is not trained."""
 IGNORED = frozenset({"_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_size",
                      "sym_constrain_range_for_size"})  # fmt: skip
-DEFAULTS = {"add": 1, "sub": 1}
+PADS: dict[str, Literal["constant", "edge", "reflect"]] = {
+    "constant": "constant",
+    "reflect": "reflect",
+    "replicate": "edge",
+}
 
 
 def read_aten(path: Path, input_name: str | None, output_name: str | None) -> Graph:
@@ -109,8 +113,8 @@ class _Reader:
 
     def __init__(self, program: Program, input_name: str | None, output_name: str | None) -> None:
         self.program = program
-        self.source = _chosen(program.inputs, input_name, "input")
-        self.target = _chosen(program.outputs, output_name, "output")
+        self.source = chosen("input", program.inputs, input_name)
+        self.target = chosen("output", program.outputs, output_name)
         if len(program.inputs) > 1:
             raise UnknownOperator(["a program of several inputs"])
         self.builder = Builder(self.source)
@@ -648,9 +652,9 @@ class _Reader:
 
     def _pad(self, call: Call) -> str:
         given = call.arguments
-        mode = {"replicate": "edge"}.get(given.get("mode", "constant"), given.get("mode"))
-        if mode not in (None, "constant", "edge", "reflect"):
-            raise UnknownOperator([f"{call.target} that is {mode}"])
+        words = str(given.get("mode", "constant"))
+        if words not in PADS:
+            raise UnknownOperator([f"{call.target} that is {words[:40]}"])
         flat = given["pad"]
         axes = len(self.builder.shape(self._x(call)))
         if not all(isinstance(one, int) for one in flat) or len(flat) % 2 or len(flat) > 2 * axes:
@@ -667,7 +671,7 @@ class _Reader:
             before=tuple(before),
             after=tuple(after),
             value=float(given.get("value") or 0),
-            mode=mode or "constant",
+            mode=PADS[words],
         )
         return self.builder.add(pad)
 
@@ -717,19 +721,6 @@ class _Reader:
         if self.coded.get(self._ref(call).name) != self._grid(call):
             raise UnknownOperator([f"{call.target} onto another grid"])
         self._give(call, self._x(call))
-
-
-def _chosen(ports: Sequence[Any], name: str | None, what: str) -> Any:
-    """The input or output that is named, or the only one."""
-    names = [port.name for port in ports]
-    if name is None and len(names) == 1:
-        return ports[0]
-    if name not in names:
-        raise UnreadableFile(
-            f"expected one {what}, or the name of one of {', '.join(names)[:300] or 'none'}, "
-            f"got {name!r}"
-        )
-    return ports[names.index(name)]
 
 
 def _used(call: Call) -> list[str]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from robench.base.errors import UserError
 from robench.graph.compute import compute
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.table import (
@@ -148,6 +149,18 @@ class Builder:
         if probes[0].numel() > MAX_ELEMENTS * BATCHES[0]:
             raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
         self._probes[name] = tuple(probes)
+
+
+def chosen(what: str, ports: tuple[Port, ...], name: str | None) -> Port:
+    """The port of a name, or the only one; raises UserError."""
+    names = ", ".join(repr(port.name) for port in ports[:20])
+    if name is None and len(ports) == 1:
+        return ports[0]
+    found = [port for port in ports if port.name == name]
+    if not found:
+        wanted = f"a name of several {what}s" if name is None else f"an {what} {name!r}"
+        raise UserError(f"expected {wanted}, got {names or 'none'}; name one of them")
+    return found[0]
 
 
 def named(graph: Graph, port: Port) -> Graph:

@@ -403,7 +403,7 @@ def _size(value: Mapping[str, Any]) -> Any:
 
 def _require_pure(program: Program) -> None:
     """Refuse calls that change what the file fixes, and unknown operators, all at once."""
-    unknown = set()
+    unknown: set[str] = set()
     for call in program.calls:
         try:
             operator(call.target)

@@ -10,18 +10,16 @@ pass_through    the file's numbers; saturation passes the gradient, but for a bo
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from robench.graph.compute import compute
+from robench.graph.plan import Plan
 from robench.graph.table import (
     Graph,
     Operator,
-    Plain,
     Quantise,
-    Quantiser,
     Reshape,
     Softmax,
     Transpose,
@@ -36,38 +34,29 @@ class GraphTwin(nn.Module):
 
     def __init__(self, graph: Graph, form: Form = "faithful") -> None:
         super().__init__()
+        opened = output_quantisers(graph) if form == "open_output" else frozenset[str]()
+        plan = Plan(graph, opened, form == "pass_through")
         self.graph = graph
         self.form = form
-        opened = output_quantisers(graph) if form == "open_output" else frozenset[str]()
-        self.quantisers = nn.ModuleDict()
-        for index, operator in enumerate(graph.operators):
-            if isinstance(operator, Quantise) and operator.output not in opened:
-                inner = StraightThrough(operator.quantiser, form == "pass_through")
-                self.quantisers[str(index)] = inner
-        self._names = {name: f"constant_{i}" for i, name in enumerate(graph.constants)}
-        for name, buffer in self._names.items():
-            self.register_buffer(buffer, torch.from_numpy(graph.constants[name].values.copy()))
-        self._last = {name: i for i, op in enumerate(graph.operators) for name in op.inputs}
+        self.steps = nn.ModuleList(line.step for line in plan.lines)
+        self._lines = [(line.inputs, line.output) for line in plan.lines]
+        self._last = plan.last_readers()
+        self._output = plan.output
+        self._buffers_of = {name: f"constant_{i}" for i, name in enumerate(plan.constants)}
+        for name, buffer in self._buffers_of.items():
+            self.register_buffer(buffer, torch.tensor(plan.constants[name].values))
 
     def forward(self, x: Tensor) -> Tensor:
         """The file's output, real numbers, for a batch of its input."""
-        values = {name: getattr(self, buffer) for name, buffer in self._names.items()}
+        values = {name: getattr(self, buffer) for name, buffer in self._buffers_of.items()}
         values[self.graph.input.name] = x
-        for index, operator in enumerate(self.graph.operators):
-            inputs = [values[name] for name in operator.inputs]
-            values[operator.output] = self._one(index, operator, inputs, len(x))
-            for name in operator.inputs:
+        for index, (step, (names, output)) in enumerate(zip(self.steps, self._lines, strict=True)):
+            values[output] = step([values[name] for name in names], len(x))
+            for name in names:
                 if self._last[name] == index:
                     values.pop(name, None)
-        out: Tensor = values[self.graph.output.name]
+        out: Tensor = values[self._output]
         return out
-
-    def _one(self, index: int, operator: Operator, inputs: list[Tensor], batch: int) -> Tensor:
-        if isinstance(operator, Quantise):
-            key = str(index)
-            return self.quantisers[key](inputs[0]) if key in self.quantisers else inputs[0]
-        assert isinstance(operator, Plain)
-        return compute(operator, inputs, batch)
 
 
 def output_quantisers(graph: Graph) -> frozenset[str]:
@@ -89,55 +78,3 @@ def _last_of_all(operator: Operator) -> bool:
     if isinstance(operator, Unary):
         return operator.function in ("identity", "sigmoid")
     return isinstance(operator, Reshape | Transpose | Softmax)
-
-
-class StraightThrough(nn.Module):
-    """A quantiser whose rounding passes the gradient and whose bounds stop it, or pass it."""
-
-    scale: Tensor
-    zero_point: Tensor
-
-    def __init__(self, quantiser: Quantiser, pass_through: bool) -> None:
-        super().__init__()
-        self.quantiser = quantiser
-        self.pass_through = pass_through
-        self.register_buffer("scale", torch.tensor(quantiser.scale))
-        zero = quantiser.zero_point.astype("float32")
-        self.register_buffer("zero_point", torch.tensor(zero))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The nearest numbers on the grid."""
-        scale, zero = (
-            _along(t, self.quantiser.axis, x.dim()) for t in (self.scale, self.zero_point)
-        )
-        out: Tensor = _Rounded.apply(x, scale, zero, self.quantiser, self.pass_through)
-        return out
-
-
-def _along(values: Tensor, axis: int | None, axes: int) -> Tensor:
-    """One number for each place of an axis, shaped to broadcast."""
-    return values if axis is None else values.reshape(-1, *[1] * (axes - axis - 1))
-
-
-class _Rounded(torch.autograd.Function):
-    """Onto the grid; the gradient is 1 between the bounds."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, scale: Tensor, zero: Tensor, quantiser: Quantiser, passing: bool
-    ) -> Tensor:
-        ratio = x * (1 / scale) if quantiser.reciprocal else x / scale
-        codes = ratio.round_()
-        low, high = quantiser.low - zero, quantiser.high - zero
-        inside = codes.clamp(low, high)
-        if passing:  # a bound at zero is a ReLU
-            relu = (codes >= low) | (low != 0), (codes <= high) | (high != 0)
-            ctx.save_for_backward(relu[0] & relu[1])
-        else:
-            ctx.save_for_backward(codes == inside)
-        return inside.mul_(scale)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (mask,) = ctx.saved_tensors
-        return grads[0] * mask, None, None, None, None

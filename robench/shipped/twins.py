@@ -39,8 +39,6 @@ def twins(
 ) -> Twins:
     """The twins of a file from one port to another; none where it has unknown operators.
 
-    `shape` (C, H, W) is that of the images, for sizes the file leaves free.
-
     Raises UnreadableFile for a file that is broken or unsafe.
     """
     kind = KINDS.get(path.suffix.lower())

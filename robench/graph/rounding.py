@@ -1,0 +1,155 @@
+"""The steps of a twin that round: in codes where it can, so that sums are exact and steps few.
+
+`Codes` are whole numbers `code - zero point` held as float32; a real number is one times the
+tensor's unit. Rounding passes the gradient; a bound passes it or not, as the twin's form says.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from robench.graph.compute import compute
+from robench.graph.table import Plain, Quantiser, Real
+
+
+class _Rounded(torch.autograd.Function):
+    """clamp(round(x * factor), low, high); the gradient is `factor` between `least` and `most`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, factor: Tensor | float, bounds: tuple[int, int],
+        passing: tuple[float, float], divides: bool,
+    ) -> Tensor:  # fmt: skip
+        one = isinstance(factor, float) and factor == 1.0
+        wide = x if one else x / factor if divides else x * factor
+        if not ctx.needs_input_grad[0]:
+            return wide.round().clamp_(*bounds)
+        ctx.save_for_backward(wide)
+        ctx.rest = factor, passing, divides
+        return wide.round().clamp_(*bounds)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (wide,) = ctx.saved_tensors
+        factor, (least, most), divides = ctx.rest
+        grad = grads[0]
+        if math.isfinite(least) or math.isfinite(most):
+            grad = torch.ops.aten.hardtanh_backward(grad, wide, least, most)
+        if isinstance(factor, Tensor) or factor != 1.0:
+            grad = grad / factor if divides else grad * factor
+        return grad, None, None, None, None
+
+
+class Step(nn.Module):
+    """One step of a twin."""
+
+    def forward(self, inputs: list[Tensor], batch: int) -> Tensor:
+        """What it makes of its tensors, for a batch of so many images."""
+        raise NotImplementedError
+
+
+class Computed(Step):
+    """An operator of the table as it stands; `wide` sums whole numbers in float64."""
+
+    def __init__(self, operator: Plain, wide: bool = False) -> None:
+        super().__init__()
+        self.operator = operator
+        self.wide = wide
+
+    def forward(self, inputs: list[Tensor], batch: int) -> Tensor:
+        """What the operator makes of its tensors."""
+        if self.wide:
+            return compute(self.operator, [x.double() for x in inputs], batch).float()
+        return compute(self.operator, inputs, batch)
+
+
+class Scaled(Step):
+    """Codes times their unit: real numbers."""
+
+    factor: Tensor
+
+    def __init__(self, factor: Real) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.tensor(factor))
+
+    def forward(self, inputs: list[Tensor], batch: int) -> Tensor:
+        """Real numbers."""
+        return inputs[0] * self.factor
+
+
+class Added(Step):
+    """The sum of two tensors, each times a factor."""
+
+    def __init__(self, first: float, second: float) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, inputs: list[Tensor], batch: int) -> Tensor:
+        """The sum."""
+        a = inputs[0] if self.first == 1.0 else inputs[0] * self.first
+        return torch.add(a, inputs[1], alpha=self.second)
+
+
+class Rounded(Step):
+    """Numbers onto a quantiser's grid, as codes less the zero point.
+
+    `unit` is the size of one of the numbers, None for real ones. `pass_through`: a bound stops the
+    gradient only where it stands at real zero, and is a ReLU.
+    """
+
+    factor: Tensor
+
+    def __init__(self, quantiser: Quantiser, unit: Real | None, pass_through: bool) -> None:
+        super().__init__()
+        zero = int(quantiser.zero_point)
+        low, high = self.bounds = quantiser.low - zero, quantiser.high - zero
+        # Half a step beyond a bound still rounds onto it.
+        self.passing = (
+            -math.inf if pass_through and low else low - 0.5,
+            math.inf if pass_through and high else high + 0.5,
+        )
+        self.divides = unit is None and not quantiser.reciprocal
+        factor = np.float32(1) / quantiser.scale if quantiser.reciprocal else quantiser.scale
+        if unit is not None:
+            factor = unit * factor if quantiser.reciprocal else unit / quantiser.scale
+        self.register_buffer("factor", torch.tensor(np.asarray(factor, np.float32)))
+        self.number = float(factor) if np.ndim(factor) == 0 else None
+
+    def forward(self, inputs: list[Tensor], batch: int) -> Tensor:
+        """Whole numbers."""
+        factor = self.factor if self.number is None else self.number
+        out: Tensor = _Rounded.apply(inputs[0], factor, self.bounds, self.passing, self.divides)
+        return out
+
+
+class RoundedAlong(Step):
+    """Real numbers onto a grid of its own for each place of an axis; they stay real."""
+
+    scale: Tensor
+    zero: Tensor
+
+    def __init__(self, quantiser: Quantiser, pass_through: bool) -> None:
+        super().__init__()
+        self.quantiser = quantiser
+        self.pass_through = pass_through
+        self.register_buffer("scale", torch.tensor(quantiser.scale))
+        self.register_buffer("zero", torch.tensor(quantiser.zero_point.astype(np.float32)))
+
+    def forward(self, inputs: list[Tensor], batch: int) -> Tensor:
+        """The nearest numbers on the grids."""
+        x, axis = inputs[0], self.quantiser.axis or 0
+        shape = (-1, *[1] * (x.dim() - axis - 1))
+        scale, zero = self.scale.reshape(shape), self.zero.reshape(shape)
+        wide = x * (1 / scale) if self.quantiser.reciprocal else x / scale
+        low, high = self.quantiser.low - zero, self.quantiser.high - zero
+        # A bound at zero is a ReLU, which stops the gradient in every form.
+        open_low, open_high = (self.pass_through & (bound != 0) for bound in (low, high))
+        passes = ((wide >= low - 0.5) | open_low) & ((wide <= high + 0.5) | open_high)
+        codes = wide.detach().round().clamp(low, high)
+        kept = torch.where(passes, wide, wide.detach())
+        return (codes + (kept - kept.detach())) * scale
