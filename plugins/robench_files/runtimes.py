@@ -23,7 +23,7 @@ class Runtimes(robench.Metric):
     """The judged file in every installed runtime that opens it, on the run's own images.
 
     `runtime_agreement` is the share of images with the label that the judging runtime gives,
-    `runtime_accuracy` that of right labels, under attack of those that are right clean and attacked.
+    `runtime_accuracy` that of images with the right one, under attack of those right clean, too.
     The examples were searched for the judging runtime: in another one they are transferred.
     """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from robench.core.data import Data
 from robench.core.record import FileInfo
-from robench.core.system import BlackBox, FloatDeployed, System
+from robench.core.system import BlackBox, System
 from robench.plugin.components import Model
 from robench.testing.tiny import tiny_network
 
@@ -54,11 +53,6 @@ class Shipped:
 
     def variants(self) -> Mapping[str, Shipped]:
         return {"again": self}
-
-
-@cache
-def network() -> nn.Module:
-    return tiny_network()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +115,3 @@ class Flipped(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return images.roll(1, 2) * 0.5 + images * 0.5
-
-
-__all__ = ["FloatDeployed", "Parent", "ToyFile"]

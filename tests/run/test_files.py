@@ -59,13 +59,12 @@ def test_a_clipped_output_is_searched_past_and_named(places: Places) -> None:
     clipped = judged(places, ToyFile(ceiling=2.0, steps=4.0), "pgd")
     honest = judged(places, ToyFile(), "pgd")
     gap = clipped.find("saturation_gap", attack="pgd")
-    print(gap, robust(clipped), robust(honest), [v for v in clipped.values if 'tie' in v.metric], clipped.rows, honest.rows)
     assert gap is not None
     assert gap.low is not None
     assert gap.low > 0.05
     assert abs(robust(clipped) - robust(honest)) < 0.1
     assert clipped.audit[0].verdict == "fail"
-    assert honest.find("saturation_gap").value == 0  # type: ignore[union-attr]
+    assert (honest.find("saturation_gap").low or 0.0) < 0  # type: ignore[union-attr]
     assert word(places, honest).word == "holds"
     assert not warnings(honest)
     assert list(file_lines(honest))
@@ -73,7 +72,6 @@ def test_a_clipped_output_is_searched_past_and_named(places: Places) -> None:
 
 def test_a_surrogates_rows_transfer(places: Places) -> None:
     record = judged(places, ToyFile(twin="surrogate"), "pgd", "square")
-    print(record.agreement, record.rows)
     assert [row.access for row in record.rows] == ["transfer", "white_box"]
     assert word(places, record).word == "upper_bound"
 
@@ -92,7 +90,6 @@ def test_examples_of_the_float_parent_are_rows_of_their_own(places: Places) -> N
     record = judged(places, ToyFile(parent=True), "pgd", "square", audit="off")
     assert [row.access for row in record.rows] == ["white_box", "parent", "white_box"]
     clean, attacked = (v for v in record.values if v.metric == "parent_difference")
-    print(clean, attacked)
     assert clean.value == 0
     assert attacked.axes["access"] == "white_box"
 
@@ -102,7 +99,11 @@ def test_ties_are_read_both_ways(places: Places) -> None:
     rate = record.find("tie_rate", attack="pgd")
     right = record.find("accuracy_ties_right", attack="pgd")
     wrong = record.find("accuracy_ties_wrong", attack="pgd")
-    print(rate, right, wrong)
+    assert rate
+    assert right
+    assert wrong
+    assert (rate.value or 0.0) > 0
+    assert (wrong.value or 0.0) <= robust(record) < (right.value or 0.0)
 
 
 def change(folder: Path, metric: str, **update: Any) -> None:

@@ -25,9 +25,7 @@ def elsewhere(deployed: FileDeployed) -> Iterator[dict[str, FileDeployed | None]
         deployed.save(Path(folder))
         (path,) = Path(folder).iterdir()
         sessions = {name: _session(name, path) for name in _others(deployed)}
-        yield {
-            name: _answering(deployed, found[0]) for name, found in sessions.items() if found
-        }
+        yield {name: _answering(deployed, found[0]) for name, found in sessions.items() if found}
 
 
 def _others(deployed: FileDeployed) -> list[str]:
