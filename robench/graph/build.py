@@ -57,7 +57,7 @@ class Builder:
         if values.size > MAX_ELEMENTS:
             raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
         kind = np.float32 if values.dtype.kind == "f" else np.int64
-        self.constants[name] = Constant(np.ascontiguousarray(values, kind), step)
+        self.constants[name] = Constant(np.array(values, kind, order="C"), step)
         probe = torch.empty(values.shape, dtype=_torch_type(kind), device="meta")
         self._probes[name] = (probe,) * len(BATCHES)
         return name

@@ -20,6 +20,7 @@ from robench.graph.table import (
     Concat,
     Conv,
     ConvTranspose,
+    Einsum,
     Elu,
     Expand,
     Gather,
@@ -99,6 +100,8 @@ def compute(operator: Plain, inputs: Sequence[Tensor], batch: int) -> Tensor:
         case MatMul():
             out = x @ inputs[1]
             return out + inputs[2] if len(inputs) > 2 else out
+        case Einsum():
+            return torch.einsum(operator.equation, *inputs)
         case Unary():
             return UNARY[operator.function](x)
         case Binary():

@@ -232,7 +232,7 @@ class Plan:
     def _constant(self, name: str, values: Real) -> str:
         """A constant in other units, under a name of its own."""
         counted = f"{name}#{len(self._constants)}"
-        self._constants[counted] = Constant(np.ascontiguousarray(values, np.float32))
+        self._constants[counted] = Constant(np.array(values, np.float32, order="C"))
         return counted
 
     def _made_real(self, name: str) -> str:

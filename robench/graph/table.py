@@ -123,6 +123,13 @@ class MatMul(Operator):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Einsum(Operator):
+    """Sums of products by Einstein's rule; a letter is an axis, as numpy has it."""
+
+    equation: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MaxPool(Operator):
     """Largest of each window of (N, C, H, W); padding (top, left, bottom, right) never wins."""
 
@@ -312,9 +319,9 @@ class Quantise(Operator):
 
 
 Plain = (
-    AveragePool | Binary | Clip | Concat | Conv | ConvTranspose | Elu | Expand | Gather | GroupNorm
-    | HardSigmoid | LayerNorm | LeakyRelu | MatMul | MaxPool | Normalise | Pad | Reduce | Reshape
-    | Resize | Slice | Softmax | Transpose | Unary | Where
+    AveragePool | Binary | Clip | Concat | Conv | ConvTranspose | Einsum | Elu | Expand | Gather
+    | GroupNorm | HardSigmoid | LayerNorm | LeakyRelu | MatMul | MaxPool | Normalise | Pad | Reduce
+    | Reshape | Resize | Slice | Softmax | Transpose | Unary | Where
 )  # fmt: skip
 """Every operator but `Quantise`, whose gradient the twin's form decides."""
 

@@ -136,7 +136,7 @@ def _known(asked: list[Scenario], stages: Stages, file: FileInfo) -> list[Scenar
     blind = stages.config.attack[name].queries_only or asked[0].search == "noise"
     given = dict.fromkeys(one.access for one in asked)
     each = [one for one in asked if one.access == next(iter(given))]
-    parent = stages.model.of_parent is not None
+    parent = stages.parent is not None
     shown = accesses_of(given, blind, file, stages.agreement.surrogate, parent)
     if not shown:
         raise ConfigError(

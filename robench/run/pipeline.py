@@ -225,6 +225,8 @@ def _measure_inputs(metric: Metric, evidence: RunEvidence) -> dict[str, Any]:
     machine = keys.float_environment(steps.device) if metric.reads == "models" else {}
     if metric.timed:
         machine = keys.float_environment(steps.device) | {"machine": cpu_name()}
+    if identity := guest.call(metric, metric.identity):
+        machine = {**machine, "identity": identity}
     return {
         "metric": keys.component_key(metric),
         **evidence.content(),

@@ -393,7 +393,8 @@ class Stages:
         if not self.ships_file:
             return None
         facts: FileInfo = self.finished.deployed.facts  # type: ignore[attr-defined]
-        return facts
+        made_of = self._made_of()
+        return facts.model_copy(update={"parent": made_of.weights.hash}) if made_of else facts
 
     @property
     def ships_file(self) -> bool:
@@ -450,8 +451,14 @@ class Stages:
         """The stages of the float network that a file was made from; None where none is given."""
         model = self.model.of_parent
         if model is None:
-            return None
+            return self._made_of()
         return stages(transfer.parent(self.config, model), self.places, self.cache)
+
+    def _made_of(self) -> Stages | None:
+        """The stages of the network that a compressor makes a file of; None where none does."""
+        if not self.compressor.makes_file:
+            return None
+        return Stages(transfer.uncompressed(self.config), self.places, self.cache)
 
     @cached_property
     def agreement(self) -> TwinAgreement:
@@ -590,6 +597,9 @@ class FileStages(Stages):
             twin.to(self.device).eval()
         return system
 
+    def _made_of(self) -> None:
+        """Not known: the file alone was kept."""
+
     def _opened(self, data: Data) -> System | None:
         if self._given is None:
             return guest.call(self.model, self.model.system, data)
@@ -616,6 +626,13 @@ class WeightsStages(Stages):
     def untrained(self) -> nn.Module:
         """A new network, with no weights of a file that the model may name."""
         return self._built(self.model.untrained)
+
+    def _made_of(self) -> Stages | None:
+        """See Stages."""
+        if not self.compressor.makes_file:
+            return None
+        config = transfer.uncompressed(self.config)
+        return WeightsStages(config, self.places, self.cache, self._given)
 
     @cached_property
     def weights(self) -> Weights:

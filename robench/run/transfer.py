@@ -41,6 +41,12 @@ def parent(config: RunConfig, model: Model) -> RunConfig:
     return replace(config, model={"parent": model}, **bare, attack={}, metric={})
 
 
+def uncompressed(config: RunConfig) -> RunConfig:
+    """The configuration of the float network that a compressor makes a file of."""
+    bare = _components(registry(), "compressor", "none")
+    return replace(config, compressor=bare, attack={}, metric={})
+
+
 def _components(known: Registry, kind: str, value: Any) -> dict[str, Any]:
     """Components from a choice's name, a list of names, or {name: {option: value}}."""
     given = value if isinstance(value, Mapping) else {name: {} for name in names_of(value)}

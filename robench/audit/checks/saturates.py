@@ -44,9 +44,14 @@ class Saturates(Check):
         gained = paired(faithful.numpy(), together.numpy()).low > SUSPECT
         saturates = gained and any(_beats(trial, faithful, *other) for other in others.items())
         limits = {"suspect": SUSPECT, "fail": FAIL} if saturates else NEVER
-        part = f"{_at_ceiling(trial):.0%}"
-        said = {"whether": SATURATES[saturates], "part": part}
-        yield difference("saturates", faithful, together, **limits, **said)
+        yield difference(
+            "saturates",
+            faithful,
+            together,
+            **limits,
+            whether=SATURATES[saturates],
+            part=f"{_at_ceiling(trial):.0%}",
+        )
 
 
 def _searched(trial: Trial, name: str, twin: nn.Module, which: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
@@ -13,7 +14,7 @@ from robench.graph.build import size_of
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx.file import Node
 from robench.graph.onnx.fold import axes_of, from_front, parts_of, slices
-from robench.graph.onnx.state import Known, Live, State, same, strides
+from robench.graph.onnx.state import Known, Live, State, full_rank, same, strides
 from robench.graph.table import (
     AveragePool,
     Binary,
@@ -22,6 +23,7 @@ from robench.graph.table import (
     Concat,
     Conv,
     ConvTranspose,
+    Einsum,
     Elu,
     Expand,
     Gather,
@@ -195,9 +197,7 @@ def _turned(state: State, value: Known | Live, node: Node, place: int, turn: int
     if not turn:
         return state.real(node, place)
     if isinstance(value, Known) and value.fixed is not None and value.fixed.ndim == 2:
-        step = None if value.step is None else np.broadcast_to(value.step, value.fixed.shape).T
-        if value.step is not None and value.step.size == 1:
-            step = value.step
+        step = None if value.step is None else full_rank(value.step, 2).T
         return state.constant(Known.alike(value.fixed.T, step), node)
     return state.put(Transpose(inputs=(state.real(node, place),), output="", order=(1, 0)))
 
@@ -206,6 +206,15 @@ def _turned(state: State, value: Known | Live, node: Node, place: int, turn: int
 def _matmul(state: State, node: Node) -> None:
     a, b = real_inputs(state, node)
     state.make(MatMul(inputs=(a, b), output=node.outputs[0]))
+
+
+@translates("Einsum")
+def _einsum(state: State, node: Node) -> None:
+    equation = str(node.attributes.get("equation", "")).replace(" ", "")
+    if not re.fullmatch(r"[a-zA-Z]+(,[a-zA-Z]+)*->[a-zA-Z]*", equation):
+        raise UnknownOperator([f"{node.title} {equation[:80]}"])
+    inputs = real_inputs(state, node)
+    state.make(Einsum(inputs=inputs, output=node.outputs[0], equation=equation))
 
 
 @translates("com.microsoft.FusedMatMul")

@@ -84,6 +84,8 @@ def dequantised(
     codes, scale = state.array(node, place), state.array(node, scale_place).astype(np.float32)
     zero = state.maybe(node, scale_place + 1)
     zero = np.zeros(scale.shape, np.int64) if zero is None else zero.astype(np.int64)
+    if scale.size == zero.size == 1:
+        scale, zero = scale.reshape(()), zero.reshape(())
     if not np.all(np.isfinite(scale)) or np.any(scale <= 0) or scale.shape != zero.shape:
         raise UnreadableFile(f"expected positive scales, each with its zero point, in {node.title}")
     block = node.attributes.get("block_size", 0)
@@ -94,7 +96,7 @@ def dequantised(
             raise UnreadableFile(f"expected a scale for each block in {node.title}")
         step, zero = np.take(scale, places, axis), np.take(zero, places, axis)
     elif scale.size == 1:
-        step, zero = scale.reshape(()), zero.reshape(())
+        step = scale
     else:
         axis = from_front(node.attributes.get("axis", 1) if axis is None else axis, codes.ndim)
         if scale.shape != (codes.shape[axis],):

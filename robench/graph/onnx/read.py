@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from robench.base.errors import UserError
-from robench.graph.build import BATCHES, chosen
+from robench.graph.build import BATCHES, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx import quantised  # it registers its operators
 from robench.graph.onnx.file import Array, Content, Node, open_onnx
 from robench.graph.onnx.fold import fold
 from robench.graph.onnx.nodes import NODES
-from robench.graph.onnx.state import CODES, Known, Live, State
+from robench.graph.onnx.state import CODES, Known, Live, State, full_rank
 from robench.graph.table import Graph, Port, Unary
 
 __all__ = ["quantised", "read_onnx"]
@@ -136,8 +136,7 @@ def _step(node: Node, inputs: list[Known]) -> Array | None:
     if step.size == 1:
         return step
     if node.kind == "Transpose":
-        full = step.reshape((1,) * (inputs[0].values[0].ndim - step.ndim) + step.shape)
-        return np.transpose(full, node.attributes.get("perm"))
+        return np.transpose(full_rank(step, inputs[0].values[0].ndim), node.attributes.get("perm"))
     return None
 
 
@@ -149,7 +148,8 @@ def _finished(state: State, out: Port) -> Graph:
     if value.codes is not None and value.codes.axis is None and out.dtype in CODES:
         codes = value.codes
         out = replace(out, scale=float(codes.scale), zero_point=int(codes.zero_point))
-    if value.name != out.name:
+    if value.name == state.builder.input.name:
         line = Unary(inputs=(value.name,), output=out.name, function="identity")
-        state.builder.add(line)
-    return state.builder.finish(out)
+        value = Live(state.builder.add(line))
+    graph = state.builder.finish(replace(out, name=value.name))
+    return graph if value.name == out.name else named(graph, out)

@@ -199,3 +199,8 @@ def strides(values: Sequence[int]) -> tuple[int, int]:
     if len(values) != 2:
         raise UnknownOperator([f"an operator on images of {len(values)} axes"])
     return int(values[0]), int(values[1])
+
+
+def full_rank(step: Array, axes: int) -> Array:
+    """A step with as many axes as what it is the step of; one for all stays one."""
+    return step if step.size == 1 else step.reshape((1,) * (axes - step.ndim) + step.shape)
