@@ -692,7 +692,8 @@ def _gather(state: State, node: Node) -> None:
         raise UnknownOperator([f"{node.title} from the batch"])
     if index.size and (index.min() < -shape[axis] or index.max() >= shape[axis]):
         raise UnreadableFile(f"expected places of an axis of {shape[axis]} in {node.title}")
-    places = state.constant(Known.alike(np.where(index < 0, index + shape[axis], index)), node)
+    there = np.where(index < 0, index + shape[axis], index).astype(np.int64)
+    places = state.builder.constant(state.fresh("places"), there)
     moved(state, node, value, lambda x, out: Gather(inputs=(x, places), output=out, axis=axis))
 
 
