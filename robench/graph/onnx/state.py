@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robench.graph.build import BATCHES, Builder
+from robench.graph.build import BATCHES, Builder, size_of
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx.file import Array, Node
 from robench.graph.table import (
@@ -122,17 +122,30 @@ class State:
         if id(value) not in self._made:
             array = value.fixed
             if array is None:
-                raise UnknownOperator([f"{node.title} on numbers that depend on the batch"])
+                return self._repeated(value, node)
             step = None if value.step is None else value.step.astype(np.float32)
             name = self.builder.constant(self.fresh("constant"), array.astype(np.float32), step)
             self._made[id(value)] = (value, name)
         return self._made[id(value)][1]
 
+    def _repeated(self, value: Known, node: Node) -> str:
+        """Numbers that are the same for every image, such as a class token."""
+        row = value.values[0][:1]
+        shape = self.shape(value)
+        if not shape or not all(
+            np.array_equal(v, np.broadcast_to(row, v.shape)) for v in value.values
+        ):
+            raise UnknownOperator([f"{node.title} on numbers that depend on the batch"])
+        return self.builder.expand(self.constant(Known.alike(row), node), shape, self.fresh("rows"))
+
     def shape(self, value: Known | Live) -> Shape:
         """A tensor's shape, -k being k times the batch."""
         if isinstance(value, Live):
             return self.builder.shape(value.name)
-        return value.values[0].shape
+        if len({v.ndim for v in value.values}) > 1:
+            raise UnknownOperator(["numbers whose axes depend on the batch"])
+        both = zip(*(v.shape for v in value.values), strict=True)
+        return tuple(size_of("a constant", few, more) for few, more in both)
 
     def axes(self, node: Node, place: int = 0) -> int:
         """How many axes an input has."""
