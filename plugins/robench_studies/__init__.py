@@ -27,8 +27,10 @@ REASONS = Path(__file__).resolve().parents[2] / "leaderboard" / "studies" / "rea
 
 @hookimpl
 def robench_studies() -> Iterable[Study]:
-    """Song et al. (2021) and Lin et al. (2021)."""
+    """Song et al. (2021), Lin et al. (2021), and what toolchains do to robustness."""
     from robench_studies.intrs2021 import studies as intrs2021
     from robench_studies.song2021 import studies as song2021
+    from robench_studies.toolchains import studies as toolchains
 
-    return (*song2021.STUDIES.values(), *intrs2021.STUDIES.values())
+    every = (song2021.STUDIES, intrs2021.STUDIES, toolchains.STUDIES)
+    return [study for studies in every for study in studies.values()]

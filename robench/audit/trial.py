@@ -241,4 +241,4 @@ def _single(system: System, image: Tensor) -> System:
     twin = system.twin
     with torch.no_grad():
         kind = twin(image.to(module_device(twin))).dtype
-    return System(system.deployed, _Single(twin).eval()) if kind.itemsize < 4 else system
+    return replace(system, twin=_Single(twin).eval()) if kind.itemsize < 4 else system

@@ -13,7 +13,7 @@ from robench.base.stats import newcombe_unpaired
 from robench.base.text import one_line, visible
 from robench.cli.terminal import Shown, console, join, print_line, print_text, styled, table
 from robench.core.outcomes import Outcomes, Score, scores_by_threat
-from robench.core.record import AttackRow, Audit, Axis, Record, Value, share
+from robench.core.record import AGREEMENT_GOOD, AttackRow, Audit, Axis, Record, Value, share
 from robench.core.sentences import spoken
 from robench.records.compare import budgets
 from robench.records.headline import audit_table, headline
@@ -21,7 +21,8 @@ from robench.records.protocol import NO_ACCESS
 from robench.records.protocols import GROUP
 from robench.records.store import read_outcomes
 from robench.records.support.held import CHECKED
-from robench.records.words import Word, word_of, word_of_row
+from robench.records.support.values import TIES
+from robench.records.words import Word, unled, word_of, word_of_row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,7 @@ COLOURS: dict[Word, str] = {
     "holds": "green",
     "weak": "yellow",
     "suspect": "yellow",
+    "upper_bound": "yellow",
     "not_audited": "yellow",
     "masked": "red",
     "broken": "red",
@@ -58,6 +60,8 @@ def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
         return
     out, outcomes = console(), read_outcomes(folder)
     print_text(title(record), "bold")
+    for line in file_lines(record):
+        print_text(line)
     out.print(_attack_table(record))
     for colour, line in headlines(record, outcomes, audit_table(folder)):
         print_text(line, colour)
@@ -88,6 +92,36 @@ def title(record: Record) -> str:
     return f"{judged}: {parts}, seed {record.seed}{under}"
 
 
+def file_lines(record: Record) -> Iterator[str]:
+    """The judged file, what ran it, and how well its twin computes it; nothing without a file."""
+    file, agreement = record.file, record.agreement
+    if file is None:
+        return
+    ran = f"{file.runtime} {file.version}".strip()
+    where = ", ".join(part for part in (file.provider, file.instructions) if part)
+    yield (
+        f"file: {file.format}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}, run by {ran}"
+        + (f" ({where})" if where else "")
+    )
+    if file.black_box:
+        yield f"twin: none, a black box: {file.black_box}"
+    elif agreement.adversarial is not None:
+        kind = "a surrogate" if agreement.surrogate else "of the file"
+        yield (
+            f"twin: {kind}, equal labels on {_beside(agreement.equal_labels, agreement.spread)} of "
+            f"{agreement.n} clean images, and on "
+            f"{_beside(agreement.adversarial, agreement.adversarial_spread)} of "
+            f"{agreement.adversarial_n} attacked ones"
+        )
+    if ties := record.find(TIES):
+        yield f"ties: the largest logits are equal on {percent(ties).plain} of the clean images"
+
+
+def _beside(equal: float, spread: float | None) -> str:
+    """A share of equal labels, beside what the file shares with itself, run otherwise."""
+    return f"{equal:.2%}" + ("" if spread is None else f" (the file with itself {spread:.2%})")
+
+
 def warnings(record: Record) -> list[str]:
     """Everything a reader must know before believing the numbers."""
     found = [
@@ -99,7 +133,14 @@ def warnings(record: Record) -> list[str]:
         found.append(record.certificates.sentence)
     if record.status == "at_chance":
         found.append("the model is at chance: nothing about its robustness can be claimed")
-    if record.agreement.flagged:
+    if why := unled(record):
+        found.append(why)
+    elif record.agreement.imperfect:
+        found.append(
+            f"the twin agrees with the file on fewer than {AGREEMENT_GOOD:.1%} of the images, "
+            "clean or attacked: what it fails to break, the file may not stand"
+        )
+    elif record.agreement.flagged:
         shares = (record.agreement.equal_labels, record.agreement.after_deploy)
         share = min(share for share in shares if share is not None)
         found.append(f"the twin agrees with the deployed model on only {share:.1%} of the images")

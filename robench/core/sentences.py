@@ -44,6 +44,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "twin_disagrees": (
         "{share} of {n} adversarial examples fool the differentiable twin, not the deployed model",
     ),
+    "saturates": (
+        "{whether}: the faithful twin alone leaves {points} {more} accuracy "
+        "than all twins together, and on {part} of images a logit stands at the ceiling",
+    ),
     "noise": ("random noise breaks {share} of {n} images that the usual attack leaves right",),
     "bent_gradients": (
         "on {share} of {n} images finite differences of the deployed model add up, and the "
@@ -133,10 +137,24 @@ NOTHING = {
 }
 """What a check says that met no image, where it is something else."""
 
-FORMS = ("the twin", "the smoother twin", "the float parent", "the plainly trained surrogate")
-SEARCHES = ("the usual attack", "margin", "dlr", "temperature", "smoother")
+FORMS = (
+    "the twin",
+    "the smoother twin",
+    "the float parent",
+    "the plainly trained surrogate",
+    "the open output twin",
+    "the pass through twin",
+)
+SEARCHES = ("the usual attack", "margin", "dlr", "temperature", "smoother", *FORMS[-2:])
 SOURCES = ("float parent", "plainly trained surrogate")
+SATURATES = {True: "the output saturates", False: "no sign that the output saturates"}
+"""What is said of a file, by whether its output stops the gradient."""
 UNDECLARED = ", although the model declares to be deterministic"
+
+
+def twin_form(name: str) -> str:
+    """What a further twin of a file is called, by its name in the system."""
+    return f"the {name.replace('_', ' ')} twin"
 
 
 def is_own(check: str) -> bool:
@@ -204,6 +222,7 @@ def _patterns(rows: Collection[str], defenses: Collection[str]) -> dict[str, str
         "defense": _any(defenses),
         "search": _any((*SEARCHES, *SOURCES, *adaptive)),
         "source": _any(SOURCES),
+        "whether": _any(tuple(SATURATES.values())),
         "forms": f"{forms}(, {forms})*",
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from robench.base.errors import UserError
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.shapes import shape_of
 from robench.graph.table import (
@@ -71,7 +72,7 @@ class Builder:
         shapes = []
         for place, batch in enumerate(BATCHES):
             inputs = [self._both(name)[place] for name in operator.inputs]
-            shapes.append(_made(operator, inputs, batch))
+            shapes.append(self._followed(operator, inputs, batch))
         self._keep(operator.output, shapes)
         self.operators.append(operator)
         return operator.output
@@ -137,6 +138,16 @@ class Builder:
             return tuple(-left if size is None else size for size in shape)
         return tuple(full)
 
+    def _followed(self, operator: Operator, inputs: list[Shape], batch: int) -> Shape:
+        """The shape of an operator's output, for a batch that the file may not have meant."""
+        try:
+            return _made(operator, inputs, batch)
+        except UnreadableFile as error:
+            if self.fixed is None:
+                raise
+            kind = type(operator).__name__
+            raise UnknownOperator([f"{kind} that fits batches of {self.fixed} alone"]) from error
+
     def _both(self, name: str) -> tuple[Shape, ...]:
         if name not in self._shapes:
             raise UnreadableFile(f"expected tensor {name!r} to be made before it is read")
@@ -146,6 +157,18 @@ class Builder:
         if math.prod(shapes[0]) > MAX_IMAGE * BATCHES[0]:
             raise UnreadableFile(f"expected at most {MAX_IMAGE} numbers an image in {name!r}")
         self._shapes[name] = tuple(shapes)
+
+
+def chosen(what: str, ports: tuple[Port, ...], name: str | None) -> Port:
+    """The port of a name, or the only one; raises UserError."""
+    names = ", ".join(repr(port.name) for port in ports[:20])
+    if name is None and len(ports) == 1:
+        return ports[0]
+    found = [port for port in ports if port.name == name]
+    if not found:
+        wanted = f"a name of several {what}s" if name is None else f"an {what} {name!r}"
+        raise UserError(f"expected {wanted}, got {names or 'none'}; name one of them")
+    return found[0]
 
 
 def named(graph: Graph, port: Port) -> Graph:

@@ -91,7 +91,10 @@ def guarded(path: Path) -> Iterator[None]:
     """What the schema's accessors raise on a broken file, as UnreadableFile."""
     try:
         yield
-    except (struct.error, ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+    except UserError:
+        raise
+    except (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError,
+            OverflowError) as error:  # fmt: skip
         raise UnreadableFile(
             f"{path}: expected a sound LiteRT file, got {type(error).__name__} within it; "
             "convert the network again"

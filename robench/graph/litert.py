@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from robench.graph.build import Builder, named
+from robench.graph.build import Builder, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.flatbuffer import (
     WHOLE,
@@ -85,6 +85,8 @@ BINARY = {
     "PRELU": "prelu",
     "SUB": "subtract",
 }
+FUSING = ("ADD", "DIV", "MUL", "SUB")
+"""Those with an activation within."""
 REDUCE = {"MEAN": "mean", "REDUCE_MAX": "max", "REDUCE_MIN": "min", "SUM": "sum"}
 CLIP = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 FUSED = {0: "", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
@@ -103,31 +105,18 @@ def read_litert(path: Path, input_name: str | None, output_name: str | None) -> 
     if unknown:
         raise UnknownOperator(unknown)
     with guarded(path):
-        source = _chosen(found, found.inputs, input_name, "input")
-        target = _chosen(found, found.outputs, output_name, "output")
-        return _Reader(found, source, target).table()
-
-
-def _chosen(found: Subgraph, places: tuple[int, ...], name: str | None, what: str) -> int:
-    """The input or output that is named, or the only one."""
-    names = [found.tensors[place].name for place in places]
-    if name is None and len(names) == 1:
-        return places[0]
-    if name not in names:
-        raise UnreadableFile(
-            f"expected one {what}, or the name of one of {', '.join(names)[:300] or 'none'}, "
-            f"got {name!r}"
-        )
-    return places[names.index(name)]
+        return _Reader(found, input_name, output_name).table()
 
 
 class _Reader:
     """One file's operators, put into a builder one after another."""
 
-    def __init__(self, found: Subgraph, source: int, target: int) -> None:
-        self.found, self.source, self.target = found, source, target
-        self.builder = Builder(self._port(source))
-        self.names = {source: self._port(source).name}
+    def __init__(self, found: Subgraph, input_name: str | None, output_name: str | None) -> None:
+        self.found = found
+        self.source = self._chosen("input", found.inputs, input_name)
+        self.target = self._chosen("output", found.outputs, output_name)
+        self.builder = Builder(self._port(self.source))
+        self.names = {self.source: self._port(self.source).name}
         self.made = 0
 
     @staticmethod
@@ -146,6 +135,10 @@ class _Reader:
         port = self._port(self.target)
         graph = self.builder.finish(replace(port, name=self.names[self.target]))
         return named(graph, port)
+
+    def _chosen(self, what: str, places: tuple[int, ...], name: str | None) -> int:
+        ports = tuple(self._port(place) for place in places)
+        return places[ports.index(chosen(what, ports, name))]
 
     def _port(self, place: int) -> Port:
         tensor = self.found.tensors[place]
@@ -303,14 +296,19 @@ class _Reader:
 
     def _activated(self, operator: StoredOperator, name: str) -> str:
         """The activation within an operator applied."""
-        options = operator.options
-        number = options.FusedActivationFunction() if options is not None else 0
+        number = operator.options.FusedActivationFunction()
         if number not in FUSED:
             raise UnknownOperator([f"{operator.kind} with activation {number}"])
         return self._clipped(name, FUSED[number])
 
     def _apply(self, name: str, function: Any) -> str:
         return self.builder.add(Unary(inputs=(name,), output=self._new(), function=function))
+
+    def _both(self, a: str, b: str, function: Any) -> str:
+        return self.builder.add(Binary(inputs=(a, b), output=self._new(), function=function))
+
+    def _number(self, value: float) -> str:
+        return self.builder.constant(self._new(), np.array(value, np.float32))
 
     def _turned(self, name: str, order: tuple[int, ...]) -> str:
         return self.builder.add(Transpose(inputs=(name,), output=self._new(), order=order))
@@ -321,9 +319,8 @@ class _Reader:
         self._give(operator, self._apply(self._x(operator), function))
 
     def _binary(self, operator: StoredOperator, function: Any) -> None:
-        both = (self._value(operator, 0), self._value(operator, 1))
-        name = self.builder.add(Binary(inputs=both, output=self._new(), function=function))
-        self._give(operator, name if function == "prelu" else self._activated(operator, name))
+        name = self._both(self._value(operator, 0), self._value(operator, 1), function)
+        self._give(operator, self._activated(operator, name) if operator.kind in FUSING else name)
 
     def _reduce(self, operator: StoredOperator, function: Any) -> None:
         axes = tuple(sorted({self._axis(operator, axis) for axis in self._fixed(operator, 1)}))
@@ -432,7 +429,20 @@ class _Reader:
         if operator.kind == "MAX_POOL_2D":
             self._move(operator, name)
         else:
-            self._give(operator, name)
+            self._give(operator, self._away(operator, name))
+
+    def _away(self, operator: StoredOperator, name: str) -> str:
+        """Half a code moved away from code 0, as LiteRT rounds the means of codes.
+
+        A mean of up to 500 codes is either half a code or at least a 1000th beside it.
+        """
+        codes = self._tensor(operator.outputs[0]).codes
+        if codes is None:
+            return name
+        scale = float(codes.scale[0])
+        zero = self._number(float(codes.zero_point[0]) * scale)
+        sign = self._apply(self._both(name, zero, "add"), "sign")
+        return self._both(name, self._both(sign, self._number(scale / 2000), "multiply"), "add")
 
     def _resize(self, operator: StoredOperator) -> None:
         options, size = operator.options, self._fixed(operator, 1)

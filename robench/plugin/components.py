@@ -295,6 +295,10 @@ class Metric(Component):
     votes: ClassVar[bool] = False
     """Whether it needs a system that answers by votes, as a defense that smooths makes one."""
 
+    def identity(self) -> str:
+        """What besides the options decides the values: versions of foreign packages, for one."""
+        return ""
+
     @abstractmethod
     def measure(self, evidence: Evidence) -> Iterable[Value]:
         """Yield the values; evidence is lazy, so what is not asked for is not computed."""

@@ -47,3 +47,6 @@ class AdversarialExamples:
     """Gradients of the twin that the search asked for, mean an image; None: not counted."""
     queries: float | None = None
     """Answers of the twin and of the deployed model, mean an image."""
+    by: Tensor | None = None
+    """Of each image which twin's candidate it is: 0 the faithful one's, then the others' in their
+    order; uint8 (N,). None where the system has one twin."""

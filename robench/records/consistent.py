@@ -31,6 +31,7 @@ from robench.records.store import OUTCOMES, check_choices, read
 from robench.records.support.attacked import check_attacked
 from robench.records.support.audits import check_audits
 from robench.records.support.complete import check_complete
+from robench.records.support.files import check_file
 from robench.records.support.rows import (
     check_asked,
     check_outcomes,
@@ -94,6 +95,7 @@ def _held(record: Record, folder: Path) -> Inspected:
 
 def _unfounded(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str]:
     yield from check_audits(record, outcomes, folder)
+    yield from check_file(record, outcomes, folder)
     yield from check_certificates(record, outcomes, folder)
     yield from check_attacked(record, folder)
     yield from check_predictions(record, outcomes, folder)

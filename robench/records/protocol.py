@@ -6,12 +6,30 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from robench.base.hashing import digest
-from robench.core.record import AttackRow, DataInfo
+from robench.core.record import AttackRow, DataInfo, FileInfo
 
-ACCESSES = ("white_box", "transfer")
+WHITE_BOX, TRANSFER = "white_box", "transfer"
+ACCESSES = (WHITE_BOX, TRANSFER)
 """What an attack may know of the model."""
+PARENT = "parent"
+"""The access of rows whose examples were made on the float network that a file was made from."""
 NO_ACCESS = "none"
 """The access of rows that read no model: noise, which no worst case counts."""
+
+
+def accesses_of(
+    asked: Iterable[str], blind: bool, file: FileInfo | None, surrogate: bool, parent: bool
+) -> list[str]:
+    """The accesses of an attack's rows, where the run asked for some; a `blind` one's stay.
+
+    Of a file whose twin is a surrogate, what searched on it transfers; of one without a twin no
+    gradient search is made; and with a float parent every gradient search is made there, too.
+    """
+    if file is None or blind:
+        return list(asked)
+    known = [one for one in asked if one != WHITE_BOX or not file.black_box]
+    shown = [TRANSFER if surrogate and one == WHITE_BOX else one for one in known]
+    return [*shown, PARENT] if parent else shown
 
 
 Settings = Mapping[tuple[str, str], str]

@@ -30,7 +30,17 @@ PROGRAM, WEIGHTS = "program.robench", "model.safetensors"
 """The integer program that a record judged; where there is none, the trained network."""
 FILE = "network"
 """The foreign file that a record judged, without its ending."""
-RESERVED = {FILE, "record", "outcomes", "examples", "audit", "program", "model", "preview"}
+RESERVED = {
+    FILE,
+    "record",
+    "outcomes",
+    "examples",
+    "audit",
+    "parent",
+    "program",
+    "model",
+    "preview",
+}
 """Names of files beside a record, without their endings: no metric's table has them."""
 MAX_RECORD_BYTES = 8 * 2**20
 

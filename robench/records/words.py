@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from robench.core.record import AttackRow, Record, WeakAttack
 
 Word = Literal[
-    "holds", "weak", "masked", "suspect", "broken", "not_audited", "invalid", "at_chance"
+    "holds",
+    "weak",
+    "masked",
+    "suspect",
+    "broken",
+    "upper_bound",
+    "not_audited",
+    "invalid",
+    "at_chance",
 ]
 LEAST = 1
 """Points by which a row must overstate before it is called weak."""
@@ -39,7 +47,8 @@ def word_of(
     """The word of a system under a threat; `holds` is its headline, `labels` are the images': (N,).
 
     `masked` only where the audit found that gradients mislead; `broken` where the headline cannot
-    be told from what naming the commonest class gives, so that 0 % never holds.
+    be told from what naming the commonest class gives, so that 0 % never holds; `upper_bound` where
+    no gradient of the judged file was at hand.
     """
     rows = [row for row in record.rows if (row.norm, row.eps) in ((norm, eps), (norm, None))]
     failed = [row for row in rows if row.status == "invalid"]
@@ -74,6 +83,9 @@ def _of_what_worked(
 ) -> Said:
     if record.status == "at_chance":
         return Said("at_chance", "the model is at chance: nothing about it can be claimed")
+    if why := unled(record):
+        nothing = no_better(labels, holds)
+        return Said("broken", nothing) if nothing else Said("upper_bound", why)
     audits = [audit for audit in record.audit if (audit.norm, audit.eps) == (norm, eps)]
     verdict = worst(audit.verdict for audit in audits)
     if verdict == "fail":
@@ -85,6 +97,23 @@ def _of_what_worked(
     if not audits:
         return Said("not_audited", "no audit looked whether the attacks could work")
     return Said("holds", "no sign that gradients mislead")
+
+
+def unled(record: Record) -> str:
+    """Why no gradient of a judged file led an attack, so that it may be weaker yet; else ''."""
+    if record.file and record.file.black_box:
+        return (
+            f"not measurable: the file is a black box ({record.file.black_box}), so that attacks "
+            "by queries and by transfer bound it from above"
+        )
+    if record.agreement.surrogate:
+        shares = record.agreement.equal_labels, record.agreement.adversarial or 0.0
+        return (
+            f"the twin is a surrogate (equal labels on {shares[0]:.1%} of clean and "
+            f"{shares[1]:.1%} of attacked images), so that attacks by transfer bound the file from "
+            "above"
+        )
+    return ""
 
 
 def no_better(labels: NDArray[np.integer], holds: NDArray[np.bool_]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,9 +10,9 @@ import torch
 
 from robench.base.hashing import plain_options
 from robench.base.seeds import derive
-from robench.core.system import System
 from robench.core.threat import TOLERANCE, distance
 from robench.plugin.scenario import Scenario
+from robench.records.protocol import PARENT
 from robench.replay.judged import named
 from robench.replay.steps import NotDone, Refuted, surely_more, unseen
 from robench.replay.subject import Place, Subject
@@ -72,11 +73,13 @@ def _possible(subject: Subject) -> tuple[dict[Place, Scenario], dict[Place, str]
         (s.attack, s.access, s.threat.norm, s.threat.eps): s for s in reopen.asked(subject.stages)
     }
     here, absent = {}, {}
+    chosen = subject.stages.config.access
+    transferred = [name for name, access in chosen.items() if isinstance(access, Transfer)]
     for row in subject.valid:
         place = row.attack, row.access, row.norm, row.eps
         if row.attack in subject.unknown:
             absent[place] = subject.unknown[row.attack]
-        elif isinstance(subject.stages.config.access.get(row.access), Transfer):
+        elif row.access == PARENT or row.access in transferred:
             absent[place] = "made on a model that is not kept"
         else:
             here[place] = asked[place]
@@ -108,7 +111,7 @@ def _again(subject: Subject, scenario: Scenario, place: Place, tests: int) -> st
     test = subject.test.take(torch.from_numpy(positions))
     seed = derive(subject.stages.config.seed, "attack", plain_options(component), scenario.threat)
     try:
-        system = System(subject.deployed, subject.system.twin)
+        system = replace(subject.system, deployed=subject.deployed)
         again = attacks.search(component, scenario, system, test, seed)
     except attacks.AttackFailed as failure:
         raise NotDone(f"its attack fails here, {failure}") from failure

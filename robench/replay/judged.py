@@ -14,6 +14,7 @@ from robench.core.record import Audit
 from robench.core.threat import Threat, distance
 from robench.records.challenges import Challenge, examples_file, read_challenges
 from robench.records.examples import load_examples, row_name
+from robench.records.protocol import PARENT
 from robench.records.store import EXAMPLES
 from robench.replay.steps import NotDone, Refuted
 from robench.replay.subject import Subject
@@ -38,6 +39,8 @@ def rows_asked(subject: Subject) -> str:
         (row.attack, row.access, row.norm, row.eps): row
         for row in subject.record.rows
         if row.attack not in subject.unknown
+        # Of a compressor's file, what it was made of is not kept.
+        and not (row.access == PARENT and subject.stages.parent is None)
     }
     for place in sorted(set(wanted) ^ set(found), key=str):
         what = "a row that is missing" if place in wanted else "no such row"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from robench.base.seeds import derive, seed_scope
 from robench.base.stats import at_least
 from robench.base.text import one_line
 from robench.core.record import Audit, worst
-from robench.core.system import System
 from robench.core.threat import Threat
 from robench.replay.judged import audit_table
 from robench.replay.steps import ALPHA, NotDone, Refuted, TooLong, limited
@@ -129,7 +129,7 @@ def _trial(
         and subject.part(row).search == "ball"
     }
     return SystemTrial(
-        System(subject.deployed, subject.system.twin),
+        replace(subject.system, deployed=subject.deployed),
         test.float_images(),
         test.labels,
         threat,

@@ -9,23 +9,24 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from robench.audit import judge as judging
-from robench.base.errors import InternalError
+from robench.base.errors import ConfigError, InternalError
 from robench.base.hashing import digest, plain_options
 from robench.base.progress import progress
 from robench.base.seeds import derive, generator, seed_scope
-from robench.core.record import MadeOn
+from robench.core.record import FileInfo, MadeOn
 from robench.core.system import System
 from robench.core.threat import Threat, distance, resolve_eps
 from robench.plugin import guest
 from robench.plugin.scenario import AdversarialExamples, Scenario
 from robench.plugin.spent import Spent
-from robench.records.protocol import NO_ACCESS
+from robench.records.protocol import NO_ACCESS, PARENT, TRANSFER, accesses_of
 from robench.run import keys, transfer
 from robench.run.config import Transfer
 from robench.run.stages import Stages
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from robench.core.data import Split
     from robench.plugin.components import Attack
     from robench.search.target import Target
+
+ASKED = 250
+"""Images whose candidates are judged at once."""
 
 
 class AttackFailed(Exception):
@@ -63,6 +67,8 @@ class Found:
     """Gradients of the twin, mean an image; None: not counted."""
     queries: float | None
     """Answers of the twin and of the deployed model, mean an image; None: not counted."""
+    by: Tensor | None
+    """Which twin's candidate each is, as in AdversarialExamples."""
 
 
 # -- which -----------------------------------------------------------------------------------------
@@ -108,11 +114,55 @@ def _noise(name: str, attack: Attack, stages: Stages) -> Iterator[Scenario]:
         )
 
 
+def rows(stages: Stages) -> list[Scenario]:
+    """The scenarios of a run's rows: those asked for, by what the judged file lets be known.
+
+    Raises ConfigError for attacks that need gradients of a file that has none, and for two rows of
+    one name.
+    """
+    asked = list(scenarios(stages))
+    if stages.facts is None:
+        return asked
+    found: list[Scenario] = []
+    for _, group in groupby(asked, key=lambda one: one.attack):
+        found += _known(list(group), stages, stages.facts)
+    _require_different(found)
+    return found
+
+
+def _known(asked: list[Scenario], stages: Stages, file: FileInfo) -> list[Scenario]:
+    """One attack's scenarios, each with the access that it has to a file."""
+    name = asked[0].attack
+    blind = stages.config.attack[name].queries_only or asked[0].search == "noise"
+    given = dict.fromkeys(one.access for one in asked)
+    each = [one for one in asked if one.access == next(iter(given))]
+    parent = stages.parent is not None
+    shown = accesses_of(given, blind, file, stages.agreement.surrogate, parent)
+    if not shown:
+        raise ConfigError(
+            f"expected attacks without gradients on {file.runtime}'s file, a black box "
+            f"({file.black_box}), got attack={name}; use attack=square, or name the float network "
+            "that it was made from as model.file.parent, and examples are made there"
+        )
+    return [replace(one, access=access) for access in shown for one in each]
+
+
+def _require_different(found: list[Scenario]) -> None:
+    places = [(one.attack, one.access, one.threat.norm, one.threat.eps) for one in found]
+    if len(set(places)) < len(places):
+        raise ConfigError(
+            "expected access=white_box alone of a file whose twin is a surrogate, since its rows "
+            f"are {TRANSFER} rows, got {TRANSFER} beside it; leave that out"
+        )
+
+
 # -- search ----------------------------------------------------------------------------------------
 
 
 def source_of(stages: Stages, access: str) -> Stages:
-    """The stages of the model on which a scenario's examples are made."""
+    """The stages of the model on which a row's examples are made."""
+    if access == PARENT and stages.parent is not None:
+        return stages.parent
     chosen = stages.config.access.get(access)
     if not isinstance(chosen, Transfer):
         return stages
@@ -133,7 +183,7 @@ def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExa
     def make(folder: Path) -> None:
         seed = derive(source.config.seed, "attack", plain_options(component), scenario.threat)
         start = time.perf_counter()
-        system = System(source.deployed, source.system.twin)
+        system = replace(source.system, deployed=source.deployed)
         found = search(component, scenario, system, target.test, seed)
         about = {
             "seconds": time.perf_counter() - start,
@@ -142,7 +192,7 @@ def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExa
             "queries": found.queries,
         }
         (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
-        _write_images(found.images, scenario.threat.grid, folder)
+        _write_images(found, scenario.threat.grid, folder)
 
     return target.cache.fetch("attack", inputs, make, _read_examples)
 
@@ -150,10 +200,29 @@ def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExa
 def search(component: Attack, scenario: Scenario, system: System, test: Split, seed: int) -> Found:
     """What an attack finds, brought into the threat model, and what the search cost.
 
-    It searches on a copy of the system's twin, and may ask the deployed model. Raises AttackFailed.
+    It searches on a copy of the system's twin, and may ask the deployed model; then, as long, on
+    each further twin for the images that still hold. Raises AttackFailed.
     """
-    spent, images, parts = Spent(), test.float_images(), []
-    target = _target(system, spent)
+    spent, images = Spent(), test.float_images()
+    found = _on_twin(component, scenario, _target(system, spent), test, seed)
+    by = None
+    if system.others and scenario.search != "noise" and not component.queries_only:
+        by = _on_others(component, scenario, system, test, seed, found, spent)
+    if component.queries_only and spent.gradients:
+        raise AttackFailed("expected no gradients of an attack by queries only, got some")
+    count = len(images)
+    blind = scenario.search != "noise" and not (spent.gradients or spent.queries)
+    # Who searches asks: what moved images unasked went around the count.
+    if not spent.counted or (blind and not torch.equal(found, images)):
+        return Found(found, None, None, by)
+    return Found(found, spent.gradients / count, spent.queries / count, by)
+
+
+def _on_twin(
+    component: Attack, scenario: Scenario, target: Target, test: Split, seed: int
+) -> Tensor:
+    """Legal candidates for all images, searched on one twin."""
+    images, parts = test.float_images(), []
     with progress(f"{scenario.attack} ({scenario.access})", len(images)) as advance:
         for part, index in enumerate(torch.arange(len(images)).split(component.batch)):
             x, y = images[index], test.labels[index]
@@ -165,14 +234,39 @@ def search(component: Attack, scenario: Scenario, system: System, test: Split, s
                     raise AttackFailed(fault.reason) from fault
             parts.append(legal(raw, x, scenario))
             advance(len(x))
-    if component.queries_only and spent.gradients:
-        raise AttackFailed("expected no gradients of an attack by queries only, got some")
-    found, count = torch.cat(parts), len(images)
-    blind = scenario.search != "noise" and not (spent.gradients or spent.queries)
-    # Who searches asks: what moved images unasked went around the count.
-    if not spent.counted or (blind and not torch.equal(found, images)):
-        return Found(found, None, None)
-    return Found(found, spent.gradients / count, spent.queries / count)
+    return torch.cat(parts)
+
+
+def _on_others(
+    component: Attack,
+    scenario: Scenario,
+    system: System,
+    test: Split,
+    seed: int,
+    found: Tensor,
+    spent: Spent,
+) -> Tensor:
+    """Search on each further twin for the images that hold, and put what breaks them into `found`.
+
+    Returns which twin's candidate each image has: uint8 (N,), 0 for the first.
+    """
+    by = torch.zeros(len(test), dtype=torch.uint8)
+    for number, (name, twin) in enumerate(system.others.items(), 1):
+        own, target = derive(seed, "twin", name), _target(replace(system, twin=twin), spent)
+        left = (~_broken(target, found, test.labels, own)).nonzero()[:, 0]
+        if len(left) == 0:
+            break
+        again = _on_twin(component, scenario, target, test.take(left), own)
+        wrong = _broken(target, again, test.labels[left], own)
+        found[left[wrong]], by[left[wrong]] = again[wrong], number
+    return by
+
+
+def _broken(target: Target, candidates: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """Which candidates the deployed model gets wrong, its own draws from a seed: bool (N,)."""
+    with seed_scope(derive(seed, "judged")):
+        pairs = zip(candidates.split(ASKED), labels.split(ASKED), strict=True)
+        return torch.cat([target.wrong(x, y) for x, y in pairs])
 
 
 def _target(system: System, spent: Spent) -> Target:
@@ -207,23 +301,25 @@ def require_legal(examples: Tensor, images: Tensor, scenario: Scenario) -> None:
         )
 
 
-def _write_images(images: Tensor, grid: bool, folder: Path) -> None:
+def _write_images(found: Found, grid: bool, folder: Path) -> None:
     from safetensors.torch import save_file
 
-    stored = (images * 255).round().to(torch.uint8) if grid else images
-    save_file({"images": stored.contiguous()}, folder / "examples.safetensors")
+    stored = (found.images * 255).round().to(torch.uint8) if grid else found.images
+    which = {} if found.by is None else {"by": found.by}
+    save_file({"images": stored.contiguous(), **which}, folder / "examples.safetensors")
 
 
 def _read_examples(folder: Path) -> AdversarialExamples:
     from safetensors.torch import load_file
 
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    stored = load_file(folder / "examples.safetensors")["images"]
+    tensors = load_file(folder / "examples.safetensors")
+    stored = tensors["images"]
     grid = stored.dtype == torch.uint8
     images = stored.float() / 255 if grid else stored
     name = keys.images_hash(images, grid)
     made_on = MadeOn(**about.pop("made_on"))
-    return AdversarialExamples(name, images, made_on=made_on, **about)
+    return AdversarialExamples(name, images, made_on=made_on, by=tensors.get("by"), **about)
 
 
 # -- judge -----------------------------------------------------------------------------------------

@@ -39,8 +39,11 @@ STRONGEST = "strongest"
 
 
 def audits(evidence: RunEvidence) -> tuple[tuple[Audit, ...], tuple[Value, ...]]:
-    """Audit each (norm, eps) that the run attacks under: the audits and their values."""
-    if evidence.stages.config.audit.level == "off":
+    """Audit each (norm, eps) that the run attacks under: the audits and their values.
+
+    Of a black box nothing can be said: no gradient could mislead there.
+    """
+    if evidence.stages.config.audit.level == "off" or evidence.stages.system.black_box:
         return (), ()
     found: list[Audit] = []
     values: list[Value] = []

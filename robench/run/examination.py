@@ -178,7 +178,7 @@ def _trial(
 ) -> SystemTrial:
     level, test = stages.config.audit.level, stages.test.take(index)
     return SystemTrial(
-        System(stages.deployed, stages.system.twin),
+        replace(stages.system, deployed=stages.deployed),
         test.float_images(),
         test.labels,
         threat,
@@ -246,7 +246,10 @@ def _read(folder: Path) -> Examined:
 def sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
     """The float network behind the system; in a full audit or without it a plainly trained one."""
     found: dict[str, Callable[[], nn.Module]] = {}
-    if not stages.twin_is_trained:
+    parent = stages.parent
+    if parent is not None:
+        found["float parent"] = lambda: parent.system.twin
+    elif not stages.model.arrives_finished and not stages.twin_is_trained:
         found["float parent"] = lambda: stages.trained
     if stages.config.audit.level == "full" or not found:
         surrogate = _surrogate(stages)

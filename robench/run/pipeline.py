@@ -36,6 +36,7 @@ from robench.run.cache import Cache
 from robench.run.certificates import attack_certificates
 from robench.run.config import Places, RunConfig, require_protocol
 from robench.run.evidence import RunEvidence
+from robench.run.file_values import file_values
 from robench.run.plan import check_threats
 from robench.run.provenance import provenance
 from robench.run.stages import Stages, stages
@@ -65,7 +66,7 @@ def run(
     check_threats(steps)
     _ = steps.subset  # drawn before the training: other images than its protocol names end the run
     evidence, rows = attack_all(steps)
-    values = measure(evidence)
+    values = measure(evidence) + file_values(evidence)
     status: Literal["ok", "at_chance"] = (
         "at_chance" if any(row.status == "at_chance" for row in rows) else "ok"
     )
@@ -125,7 +126,7 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
     status: Literal["ok", "at_chance"] = "at_chance" if _at_chance(outcomes[0], steps) else "ok"
     kept: list[tuple[Scenario, AdversarialExamples]] = []
     rows: list[AttackRow] = []
-    for scenario in attacks.scenarios(steps):
+    for scenario in attacks.rows(steps):
         try:
             source = attacks.source_of(steps, scenario.access)
             examples = attacks.attack(source, scenario, steps)
@@ -224,6 +225,8 @@ def _measure_inputs(metric: Metric, evidence: RunEvidence) -> dict[str, Any]:
     machine = keys.float_environment(steps.device) if metric.reads == "models" else {}
     if metric.timed:
         machine = keys.float_environment(steps.device) | {"machine": cpu_name()}
+    if identity := guest.call(metric, metric.identity):
+        machine = {**machine, "identity": identity}
     return {
         "metric": keys.component_key(metric),
         **evidence.content(),

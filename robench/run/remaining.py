@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from robench.audit.checks.smoother import SMOOTHER
 from robench.audit.checks.transfer import SURROGATE, form_of
 from robench.audit.trial import SystemTrial
 from robench.base.seeds import derive, seed_scope
-from robench.core.system import System
+from robench.core.sentences import twin_form
 from robench.core.threat import Threat
 from robench.plugin import guest
 from robench.run.examination import Examined, inputs_of, sources, surrogate_key
@@ -77,7 +77,7 @@ def _run(
 ) -> SystemTrial:
     level, test = stages.config.audit.level, stages.test.take(index)
     trial = SystemTrial(
-        System(stages.deployed, stages.system.twin),
+        replace(stages.system, deployed=stages.deployed),
         test.float_images(),
         test.labels,
         threat,
@@ -96,6 +96,9 @@ def _modules(
     """What is searched on, by name; the twin first."""
     if twin:
         yield "the twin", trial.system.twin
+    for name, other in trial.system.others.items():
+        if twin_form(name) in forms:
+            yield twin_form(name), other
     if SMOOTHER in forms and trial.smoother is not None:
         yield SMOOTHER, trial.smoother
     for name, make in sources(stages).items():

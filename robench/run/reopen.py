@@ -91,7 +91,7 @@ def is_trained(config: RunConfig, places: Places) -> bool:
 
 def asked(stages: Stages) -> list[Scenario]:
     """What a reopened run attacks with, as far as its attacks are known here."""
-    return list(attacks.scenarios(stages))
+    return attacks.rows(stages)
 
 
 def audited(stages: Stages) -> Tensor:

@@ -28,13 +28,15 @@ from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
 from robench.core.record import FileInfo, MadeOn, TwinAgreement
 from robench.core.system import Deployed, System, agreement, check_output, forward
+from robench.core.threat import Threat, resolve_eps
 from robench.core.weights import load_weights, save_weights
 from robench.plugin import guest
 from robench.plugin.components import Component, Compressor, Defense, DeployContext, Model
 from robench.records.store import FILE
-from robench.run import keys
+from robench.run import keys, transfer
 from robench.run.config import Places, RunConfig, only
 from robench.run.data_cache import read_data, stamp, write_data
+from robench.shipped.agreement import under_attack
 from robench.training.checkpoint import remove_checkpoints
 from robench.training.loop import Trainer
 from robench.training.loss import plain_loss
@@ -254,14 +256,37 @@ class Stages:
 
     @cached_property
     def finished(self) -> System:
-        """The compressor's system, before any defense wraps it."""
+        """The compressor's system, before any defense wraps it; of a file, the file opened."""
+        if self.compressor.makes_file:
+            reopen = self.compressor.reopen
+            opened = guest.call(self.compressor, reopen, self._file, deepcopy(self.data))
+            system = _expect(self.compressor, "reopen", System, opened)
+        else:
+            system = self._compressed()
+        for twin in (system.twin, *system.others.values()):
+            twin.eval()
+        return system
+
+    def _compressed(self) -> System:
+        """What the compressor makes of the network."""
         finish = self.compressor.finish
         with seed_scope(derive(self.config.seed, "finish")):
             system = guest.call(self.compressor, finish, self._handed, deepcopy(self.data))
         _check_system(self.compressor, "finish", system)
-        for twin in (system.twin, *system.others.values()):
-            twin.eval()
         return system
+
+    @cached_property
+    def _file(self) -> Path:
+        """The foreign file that ships, as it is kept: a toolchain works once."""
+
+        def make(folder: Path) -> None:
+            guest.call(self._finisher, self._before_kept().deployed.save, folder)
+
+        return self.cache.fetch("file", {"system": self.system_key}, make, _only_file)
+
+    def _before_kept(self) -> System:
+        """What holds the file before it is kept."""
+        return self._compressed()
 
     @cached_property
     def _handed(self) -> nn.Module:
@@ -293,13 +318,22 @@ class Stages:
         make a copy."""
         context = DeployContext(deepcopy(self.data), seed)
         told = "" if guest.is_ours(defense) else self._told(system.twin)
-        wrapped = guest.call(defense, defense.deploy, system, context)
-        _check_system(defense, "deploy", wrapped)
+        wrapped = self._deployed_by(defense, system, context)
+        others = {
+            name: self._deployed_by(defense, System(system.deployed, twin), context).twin
+            for name, twin in system.others.items()
+        }
+        wrapped = replace(wrapped, others=others, black_box=system.black_box)
         if told and self._told(system.twin) != told:
             raise PluginError(
                 f"expected deploy of {guest.name_of(defense)} to leave the twin that it was given "
                 "as it was, got another one; change a copy of it"
             )
+        return wrapped
+
+    def _deployed_by(self, defense: Defense, system: System, context: DeployContext) -> System:
+        wrapped = guest.call(defense, defense.deploy, system, context)
+        _check_system(defense, "deploy", wrapped)
         return wrapped
 
     def _told(self, twin: nn.Module) -> str:
@@ -382,7 +416,8 @@ class Stages:
         if not self.ships_file:
             return None
         facts: FileInfo = self.finished.deployed.facts  # type: ignore[attr-defined]
-        return facts
+        made_of = self._made_of()
+        return facts.model_copy(update={"parent": made_of.weights.hash}) if made_of else facts
 
     @property
     def ships_file(self) -> bool:
@@ -393,14 +428,8 @@ class Stages:
     def kept(self) -> Path:
         """What a record keeps: the file that ships, the integer program, else the weights."""
         if self.ships_file:
-            return self.cache.fetch(
-                "file", {"system": self.system_key}, self._save_file, _only_file
-            )
+            return self._file
         return self.program or self.weights.path
-
-    def _save_file(self, folder: Path) -> None:
-        deployed = self.finished.deployed
-        guest.call(self._finisher, deployed.save, folder)
 
     @property
     def _finisher(self) -> Model | Compressor:
@@ -435,17 +464,44 @@ class Stages:
         return self.weights.made_on
 
     @cached_property
+    def parent(self) -> Stages | None:
+        """The stages of the float network that a file was made from; None where none is given."""
+        model = self.model.of_parent
+        if model is None:
+            return self._made_of()
+        return stages(transfer.parent(self.config, model), self.places, self.cache)
+
+    def _made_of(self) -> Stages | None:
+        """The stages of the network that a compressor makes a file of; None where none does."""
+        if not self.compressor.makes_file:
+            return None
+        return Stages(transfer.uncompressed(self.config), self.places, self.cache)
+
+    @cached_property
     def agreement(self) -> TwinAgreement:
         """The twin against the deployed model on the judged images, before and after defenses."""
         inputs = {"images": digest(self.subset.tolist()), **self.environment}
+        inputs |= {"threat": asdict(self._usual_threat)} if self.facts else {}
         stored = self.cached("agreement", inputs, lambda: self._agree().model_dump())
         return TwinAgreement(**stored)
 
     def _agree(self) -> TwinAgreement:
         wrapped = self.system if self.system is not self.finished else None
         given = self.finished, self.test, self.model.randomised, wrapped
-        with seed_scope(derive(self.config.seed, "agreement")):
-            return guest.call(self.system_name, agreement, *given)
+        seed = derive(self.config.seed, "agreement")
+        with seed_scope(seed):
+            found = guest.call(self.system_name, agreement, *given)
+            if self.facts is None:
+                return found
+            about = self.finished, self.test, self._usual_threat, seed
+            return guest.call(self.system_name, under_attack, found, *about)
+
+    @property
+    def _usual_threat(self) -> Threat:
+        """The largest ball that attacks inherit."""
+        given, usual = self.config.threat, self.data.threat
+        norm = given.norm or usual.norm
+        return Threat(norm, max(resolve_eps(given.eps, usual, norm)), given.grid)
 
     def cached(self, step: str, inputs: dict[str, Any], make: Callable[[], Any]) -> Any:
         """A JSON-like result about this system, made once for these inputs."""
@@ -558,6 +614,12 @@ class FileStages(Stages):
             twin.to(self.device).eval()
         return system
 
+    def _made_of(self) -> None:
+        """Not known: the file alone was kept."""
+
+    def _before_kept(self) -> System:
+        return self.finished
+
     def _opened(self, data: Data) -> System | None:
         if self._given is None:
             return guest.call(self.model, self.model.system, data)
@@ -584,6 +646,13 @@ class WeightsStages(Stages):
     def untrained(self) -> nn.Module:
         """A new network, with no weights of a file that the model may name."""
         return self._built(self.model.untrained)
+
+    def _made_of(self) -> Stages | None:
+        """See Stages."""
+        if not self.compressor.makes_file:
+            return None
+        config = transfer.uncompressed(self.config)
+        return WeightsStages(config, self.places, self.cache, self._given)
 
     @cached_property
     def weights(self) -> Weights:

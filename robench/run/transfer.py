@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from robench.base.errors import ConfigError
+from robench.plugin.components import Model
 from robench.plugin.registry import Registry, registry
 from robench.run.config import RunConfig, Transfer, names_of
 
@@ -30,6 +31,20 @@ def source(config: RunConfig, transfer: Transfer) -> RunConfig:
     # A source is judged on nothing, so it keeps no protocol.
     free: dict[str, Any] = {"attack": {}, "metric": {}, "protocol": None}
     return replace(config, **changed, **free, seed=seed)
+
+
+def parent(config: RunConfig, model: Model) -> RunConfig:
+    """The configuration of a file's float parent: bare, on the run's own images."""
+    bare: dict[str, Any] = {
+        kind: _components(registry(), kind, "none") for kind in ("defense", "compressor")
+    }
+    return replace(config, model={"parent": model}, **bare, attack={}, metric={})
+
+
+def uncompressed(config: RunConfig) -> RunConfig:
+    """The configuration of the float network that a compressor makes a file of."""
+    bare = _components(registry(), "compressor", "none")
+    return replace(config, compressor=bare, attack={}, metric={})
 
 
 def _components(known: Registry, kind: str, value: Any) -> dict[str, Any]:

@@ -99,9 +99,9 @@ def usual_contract(port: Port, shape: tuple[int, int, int], **stated: Any) -> Co
 
 def fits(contract: Contract, port: Port, shape: tuple[int, int, int]) -> bool:
     """Whether an input takes images (C, H, W) in a contract's layout."""
-    there, arranged = port.shape[1:], _arranged(shape, contract.layout)
-    pairs = zip(there, arranged, strict=False)
-    return len(there) == len(arranged) and all(one in (None, size) for one, size in pairs)
+    there, wanted = port.shape[1:], arranged(shape, contract.layout)
+    pairs = zip(there, wanted, strict=False)
+    return len(there) == len(wanted) and all(one in (None, size) for one, size in pairs)
 
 
 def _scale(port: Port) -> str:
@@ -112,7 +112,7 @@ def _scale(port: Port) -> str:
 
 def _require_fitting(contract: Contract, port: Port, shape: tuple[int, int, int]) -> None:
     if not fits(contract, port, shape):
-        wanted = _times((None, *_arranged(shape, contract.layout)))
+        wanted = _times((None, *arranged(shape, contract.layout)))
         raise ConfigError(
             f"expected an input of shape {wanted} ({contract.layout}) for images of "
             f"{_times(shape)}, got {port.name!r} of {_times(port.shape)}; export the file for "
@@ -124,7 +124,8 @@ def _require_fitting(contract: Contract, port: Port, shape: tuple[int, int, int]
         )
 
 
-def _arranged(shape: tuple[int, int, int], layout: str) -> tuple[int, int, int]:
+def arranged(shape: tuple[int, int, int], layout: str) -> tuple[int, int, int]:
+    """The shape of one image (C, H, W) in a layout."""
     channels, height, width = shape
     return shape if layout == "NCHW" else (height, width, channels)
 

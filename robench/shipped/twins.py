@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from robench.core.session import Port
 from robench.graph import Form, Graph, GraphTwin, Kind, UnknownOperator, output_quantisers, read
 from robench.graph.table import Quantise, Softmax
-from robench.shipped.contract import Contract
+from robench.shipped.contract import Contract, arranged
 
 KINDS: dict[str, Kind] = {".onnx": "onnx", ".tflite": "litert", ".pt2": "torch"}
 """By a file's ending, the reader that makes a table of it."""
@@ -40,16 +39,14 @@ def twins(
 ) -> Twins:
     """The twins of a file from one port to another; none where it has unknown operators.
 
-    `shape` (C, H, W) is that of the images, for sizes the file leaves free.
-
     Raises UnreadableFile for a file that is broken or unsafe.
     """
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
         return None, {}, f"no reader of robench's knows files that end in {path.suffix}"
-    image = tuple(contract.fed(torch.zeros(1, *shape)).shape[1:])
     try:
-        graph = read(path, kind, input_name=source.name, output_name=target.name, image=image)
+        ports = {"input_name": source.name, "output_name": target.name}
+        graph = read(path, kind, **ports, image=arranged(shape, contract.layout))
     except UnknownOperator as unknown:
         return None, {}, f"robench does not know its operators {', '.join(unknown.operators)}"
     forms: list[Form] = ["open_output"] if output_quantisers(graph) else []

@@ -3,8 +3,8 @@
 A paper is a plugin: its `robench_studies` hook returns `Study` objects made of the names below.
 """
 
-from robench.studies.claims import Claim, Condition, Difference, Observation
-from robench.studies.measures import Certified, Measure, Predicted
+from robench.studies.claims import Claim, Condition, Difference, Observation, in_points
+from robench.studies.measures import Certified, Held, Measure, Predicted
 from robench.studies.reasons import Fact, Reason, read_reasons
 from robench.studies.run import Records, Run
 from robench.studies.runs import Runs, Variant
@@ -16,6 +16,7 @@ __all__ = [
     "Condition",
     "Difference",
     "Fact",
+    "Held",
     "Measure",
     "Observation",
     "PaperCell",
@@ -26,6 +27,7 @@ __all__ = [
     "Runs",
     "Study",
     "Variant",
+    "in_points",
     "read_cells",
     "read_reasons",
 ]

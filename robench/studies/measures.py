@@ -49,6 +49,29 @@ class Measure:
         return run.images
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held(Measure):
+    """What holds under a threat: right clean, under every row of it, and after its audit."""
+
+    norm: str = "linf"
+    size: float
+    """Eps of the threat, in [0,1] pixels."""
+
+    def stands_in(self, record: Record) -> bool:
+        """Whether a record has rows of this threat."""
+        return any(self._is(row.norm, row.eps) for row in record.rows)
+
+    def score(self, run: Run) -> Score | None:
+        """The images that hold in a run; None where it has no row of this threat."""
+        there = [row.eps for row in run.record.rows if self._is(row.norm, row.eps)]
+        if not there or there[0] is None:
+            return None
+        return Score("held", "any", self.norm, there[0], run.held(self.norm, there[0]))
+
+    def _is(self, norm: str, eps: float | None) -> bool:
+        return norm == self.norm and eps is not None and math.isclose(eps, self.size)
+
+
 @dataclass(frozen=True)
 class Certified(Measure):
     """Certified accuracy at an L2 radius, over all certified images; abstaining is wrong."""

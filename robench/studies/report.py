@@ -9,6 +9,8 @@ from robench.studies.reasons import Reason, read_reasons
 from robench.studies.runs import Runs
 from robench.studies.study import Study, StudyCell
 
+OURS = "In percent, with Wilson 95 % interval."
+PAPERS = "Ours with Wilson 95 % interval / the paper's / difference, in percent and points."
 MARKS = {True: "holds", False: "does not hold", None: "cannot be told"}
 
 
@@ -23,11 +25,12 @@ def _lines(study: Study, runs: Runs) -> Iterator[str]:
     yield from _about(study, runs)
     for name, measures in study.tables.items():
         yield f"\n## {name}\n"
-        yield "Ours with Wilson 95 % interval / the paper's / difference, in percent and points.\n"
+        yield f"{PAPERS if study.cells else OURS}\n"
         yield f"| model | {' | '.join(measure.label for measure in measures)} |"
         yield "|---" * (len(measures) + 1) + "|"
         for variant, cells in study.rows(name, runs):
-            yield f"| {variant.label} | {' | '.join(map(_cell, cells))} |"
+            texts = [_cell(cell, bool(study.cells)) for cell in cells]
+            yield f"| {variant.label} | {' | '.join(texts)} |"
     for section in study.sections:
         if text := section(runs):
             yield f"\n{text}"
@@ -65,12 +68,13 @@ def _about(study: Study, runs: Runs) -> Iterator[str]:
             yield f"{variant.label} is at chance: nothing about its robustness can be claimed."
 
 
-def _cell(cell: StudyCell) -> str:
+def _cell(cell: StudyCell, with_paper: bool) -> str:
     theirs = "-" if cell.paper is None else f"{100 * cell.paper:.1f}"
+    theirs = f" / {theirs}" if with_paper else ""
     if cell.ours is None:
-        return f"not run / {theirs}"
+        return f"not run{theirs}"
     low, high = cell.ours.interval
-    text = f"{100 * cell.ours.value:.1f} [{100 * low:.1f}, {100 * high:.1f}] / {theirs}"
+    text = f"{100 * cell.ours.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]{theirs}"
     return text if cell.difference is None else f"{text} / {100 * cell.difference:+.1f}"
 
 

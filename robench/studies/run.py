@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
 from robench.records.compare import budgets
+from robench.records.headline import audit_table, headline
 from robench.records.store import folders, read, read_outcomes, read_table
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Run:
     def attacked(self) -> list[Score]:
         """Accuracy under every row, each attacked image counted by its attacked label alone."""
         return list(scores(self._outcomes, budgets(self.record), when_clean_right=False))
+
+    def held(self, norm: str, eps: float) -> NDArray[np.bool_]:
+        """The images that hold under a threat, in the order of `images`: see `headline`."""
+        return headline(self.record, self._outcomes, audit_table(self.folder), norm, eps)
 
     @cached_property
     def images(self) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from robench.testing.dataset import DatasetContract
 from robench.testing.defense import DefenseContract
 from robench.testing.metric import MetricContract
 from robench.testing.model import ModelContract
+from robench.testing.runtime import RuntimeContract
 from robench.testing.tiny import tiny_data, tiny_network
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "DefenseContract",
     "MetricContract",
     "ModelContract",
+    "RuntimeContract",
     "tiny_data",
     "tiny_network",
 ]

@@ -6,14 +6,13 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pytest
 import torch
 
 from robench.base.errors import UserError
 from robench.core.session import Session
 from robench.plugin.components import Runtime
-from robench.shipped import load, open_system
+from robench.shipped import FileDeployed, load, open_system
 from robench.testing.component import ComponentContract
 from robench.testing.tiny import tiny_data
 
@@ -30,16 +29,19 @@ class RuntimeContract(ComponentContract):
     def make(self, folder: Path) -> Path:
         """Write a file that the runtime opens: a classifier of `robench.testing.tiny_data`."""
 
-    def _opened(
-        self, folder: Path
-    ) -> tuple[Session, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-        session = load("the runtime", self.component, self.make(folder))
-        images = tiny_data().test.float_images()[:6].numpy()
-        return session, images
+    def _opened(self, folder: Path) -> Session:
+        return load("the runtime", self.component, self.make(folder))
+
+    def _deployed(self, folder: Path) -> FileDeployed:
+        path = self.make(folder)
+        shape = tiny_data().shape
+        system = open_system(path, shape=shape, classes=3, runtime=self.component)
+        assert isinstance(system.deployed, FileDeployed)
+        return system.deployed
 
     def test_says_what_it_takes_and_gives(self, tmp_path: Path) -> None:
         """Named ports, one of them for the images, and outputs of different names."""
-        session, _ = self._opened(tmp_path)
+        session = self._opened(tmp_path)
         assert len(session.inputs) == 1, f"expected one input, got {session.inputs}"
         names = [port.name for port in session.outputs]
         assert names, "expected an output, got none"
@@ -47,16 +49,22 @@ class RuntimeContract(ComponentContract):
 
     def test_says_what_answers(self, tmp_path: Path) -> None:
         """The version and what computes within it stand in every record."""
-        about = self._opened(tmp_path)[0].describe()
+        about = self._opened(tmp_path).describe()
         for name in ("version", "provider"):
             assert about.get(name), f"expected {name} of describe(), got {dict(about)}"
 
+    def test_runs_in_other_ways(self, tmp_path: Path) -> None:
+        """Where it has variants, they take and give the same."""
+        session = self._opened(tmp_path)
+        for name, other in session.variants().items():
+            assert other.inputs == session.inputs, f"expected the inputs of the usual way of {name}"
+            assert other.outputs == session.outputs, f"expected its outputs of {name}"
+
     def test_is_judged(self, tmp_path: Path) -> None:
         """As a deployed model: labels of all images, the same each time."""
-        data, path = tiny_data(), self.make(tmp_path)
-        system = open_system(path, shape=data.shape, classes=3, runtime=self.component)
+        data, deployed = tiny_data(), self._deployed(tmp_path)
         images = data.test.float_images()
-        first, second = (system.deployed.predict(images) for _ in range(2))
+        first, second = (deployed.predict(images) for _ in range(2))
         assert first.dtype == torch.int64
         assert first.shape == data.test.labels.shape
         assert torch.equal(first, second), "expected the same labels each time"
@@ -65,24 +73,18 @@ class RuntimeContract(ComponentContract):
 
     def test_answers_do_not_depend_on_the_batch(self, tmp_path: Path) -> None:
         """Beyond the rounding of sums."""
-        data, path = tiny_data(), self.make(tmp_path)
-        system = open_system(path, shape=data.shape, classes=3, runtime=self.component)
-        images = data.test.float_images()[:6]
-        logits = system.deployed.logits  # type: ignore[attr-defined]
-        alone = torch.cat([logits(one[None]) for one in images])
-        torch.testing.assert_close(alone, logits(images), atol=CLOSE, rtol=CLOSE)
+        images, deployed = tiny_data().test.float_images()[:6], self._deployed(tmp_path)
+        alone = torch.cat([deployed.logits(one[None]) for one in images])
+        torch.testing.assert_close(alone, deployed.logits(images), atol=CLOSE, rtol=CLOSE)
 
     def test_leaves_its_input_alone(self, tmp_path: Path) -> None:
-        """And does not hand out memory that its next answer overwrites."""
-        data, path = tiny_data(), self.make(tmp_path)
-        system = open_system(path, shape=data.shape, classes=3, runtime=self.component)
-        images = data.test.float_images()
+        """And answers a batch whatever it was asked before."""
+        images, deployed = tiny_data().test.float_images(), self._deployed(tmp_path)
         before = images.clone()
-        first = system.deployed.logits(images[:6])  # type: ignore[attr-defined]
-        kept = first.clone()
-        system.deployed.predict(images[6:12])
+        first = deployed.logits(images[:6])
+        deployed.predict(images[6:])
         assert torch.equal(images, before), "expected the images to stay as they were"
-        assert torch.equal(first, kept), "expected answers that later ones leave alone"
+        assert torch.equal(first, deployed.logits(images[:6])), "expected the same answers again"
 
     def test_refuses_a_broken_file(self, tmp_path: Path) -> None:
         """Half a file ends in one line."""

@@ -10,6 +10,7 @@ from robench.core.record import Finding
 from robench.core.sentences import (
     ACQUITTED,
     NOTHING,
+    SATURATES,
     SENTENCES,
     UNDECLARED,
     follows,
@@ -23,6 +24,7 @@ FREE = {
     "second": "2",
     "part": "31%",
     "undeclared": UNDECLARED,
+    "whether": SATURATES[True],
     "attack": "pgd",
     "row": "pgd (white_box)",
     "defense": "jpeg",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from robench.core.record import (
     AttackRow,
     Audit,
     DataInfo,
+    FileInfo,
     Provenance,
     Record,
     TwinAgreement,
@@ -32,14 +34,19 @@ def put(
     subset: str = "s",
     values: tuple[Value, ...] = (),
     audit: tuple[Audit, ...] = (),
+    file: FileInfo | None = None,
+    files: dict[str, str] | None = None,
 ) -> None:
     """Write a record whose first images are right: a share of them for each row."""
-    config: dict[str, dict[str, dict[str, object]]] = {
+    config: dict[str, Any] = {
         kind: {choice: {} for choice in chosen} for kind, chosen in variant.chosen.items()
     }
     for path, value in variant.options.items():
-        kind, choice, option = path.split(".")
-        config[kind][choice][option] = value
+        *parts, option = path.split(".")
+        node: dict[str, Any] = config
+        for part in parts:
+            node = node.setdefault(part, {})
+        node[option] = value
     record = Record(
         id=name,
         config=config,
@@ -47,6 +54,8 @@ def put(
         data=DataInfo(name="mnist", hash="h", images=N, subset=subset),
         values=values,
         audit=audit,
+        file=file,
+        files=files or {},
         rows=tuple(_attack_row(*row) for row in shares),
         agreement=TwinAgreement(equal_labels=1.0, logit_gap=0.0, n=N, flagged=False),
         protocol="p",

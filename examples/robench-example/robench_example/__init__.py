@@ -1,4 +1,4 @@
-"""An example of a plugin: one component of four kinds."""
+"""An example of a plugin: one component of five kinds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ def robench_register(register: Any) -> None:
     from robench_example.calibration import CalibrationError
     from robench_example.deepfool import DeepFool
     from robench_example.jpeg import Jpeg
+    from robench_example.perceptron import Perceptron
     from robench_example.pruning import MagnitudePruning
 
     register("defense", "jpeg", Jpeg)
     register("compressor", "magnitude_pruning", MagnitudePruning)
     register("attack", "deepfool", DeepFool)
     register("metric", "calibration_error", CalibrationError)
+    register("runtime", "perceptron", Perceptron)

@@ -35,9 +35,17 @@ class PerceptronSession(robench.Session):
     def __init__(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         layers = range(sum(name.startswith("weight") for name in arrays))
         self._layers = [(arrays[f"weight{i}"], arrays[f"bias{i}"]) for i in layers]
-        shape = tuple(int(size) for size in arrays["shape"])
-        self.inputs = (robench.Port("images", (None, *shape), "float32"),)
-        self.outputs = (robench.Port("logits", (None, len(self._layers[-1][1])), "float32"),)
+        self._shape = tuple(int(size) for size in arrays["shape"])
+
+    @property
+    def inputs(self) -> tuple[robench.Port, ...]:
+        """The images; the batch is free."""
+        return (robench.Port("images", (None, *self._shape), "float32"),)
+
+    @property
+    def outputs(self) -> tuple[robench.Port, ...]:
+        """The logits."""
+        return (robench.Port("logits", (None, len(self._layers[-1][1])), "float32"),)
 
     def run(self, batch: NDArray[np.float32], output: str) -> NDArray[np.float32]:
         """Logits, float32 (N, classes), of float32 images (N, C, H, W)."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from robench_example.calibration import CalibrationError, calibration_error
 from robench_example.deepfool import DeepFool
 from robench_example.jpeg import Jpeg, compress
+from robench_example.perceptron import Perceptron
 from robench_example.pruning import MagnitudePruning, prune
 
 import robench
@@ -15,6 +19,7 @@ from robench.testing import (
     CompressorContract,
     DefenseContract,
     MetricContract,
+    RuntimeContract,
     tiny_data,
     tiny_network,
 )
@@ -38,6 +43,35 @@ class TestDeepFool(AttackContract):
 class TestCalibrationError(MetricContract):
     component = CalibrationError()
     invalid = ({"bins": 0},)
+
+
+class TestPerceptron(RuntimeContract):
+    component = Perceptron()
+
+    def make(self, folder: Path) -> Path:
+        return perceptron(folder / "tiny.mlp")
+
+
+def perceptron(path: Path) -> Path:
+    """A file whose logits are the brightness of the three rows where `tiny_data` has its bars."""
+    rows = np.zeros((1, 8, 8, 3), dtype=np.float32)
+    for label in range(3):
+        rows[0, 3 * label, :, label] = 1
+    layers = {"weight0": rows.reshape(64, 3), "bias0": np.zeros(3, dtype=np.float32)}
+    with path.open("wb") as file:
+        np.savez(file, shape=np.array([1, 8, 8]), **layers)
+    return path
+
+
+def test_a_file_of_ones_own_runtime_is_judged(tmp_path: Path) -> None:
+    path = perceptron(tmp_path / "tiny.mlp")
+    runtime = robench.registry().choices["runtime"].get("perceptron")
+    if runtime is None:
+        pytest.skip("the package is not installed")
+    record = robench.evaluate(path, tiny_data(), attack="square", images=30, audit="off")
+    assert record.file is not None
+    assert (record.file.runtime, record.file.provider) == ("perceptron", "numpy")
+    assert record.file.black_box
 
 
 def test_jpeg_keeps_flat_images_and_changes_noisy_ones() -> None:

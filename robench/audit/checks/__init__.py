@@ -22,6 +22,7 @@ from robench.audit.checks.progress import Progress
 from robench.audit.checks.queries import Queries
 from robench.audit.checks.randomness import Randomness
 from robench.audit.checks.rounding import Rounding
+from robench.audit.checks.saturates import Saturates
 from robench.audit.checks.saturation import Saturation
 from robench.audit.checks.secants import GradientSecants
 from robench.audit.checks.smoother import Smoother
@@ -43,6 +44,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Saturation(),
         Progress(),
         Agreement(),
+        Saturates(),
         RandomNoise(),
         GradientSecants(),
         Stalled(),
@@ -63,6 +65,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Saturation(),
         Progress(),
         Agreement(),
+        Saturates(),
         RandomNoise(),
         GradientSecants(images=50),
         Stalled(),

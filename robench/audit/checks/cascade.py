@@ -10,6 +10,7 @@ from torch import nn
 from robench.audit.contest import failed
 from robench.audit.verdict import share_finding
 from robench.core.record import Finding
+from robench.core.sentences import twin_form
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
@@ -25,11 +26,17 @@ class Cascade(Check):
         """Counts images that it breaks and nothing before did; they speak against no system.
 
         A thrifty audit leaves a randomised model alone, since this search averages every gradient,
-        what has failed already, and what is next to nothing.
+        what has failed already, and what is next to nothing. It searches on those twins of a file,
+        too, that did better than the faithful one.
         """
         if trial.thrifty and (trial.randomised or failed(trial) or len(trial.left) <= FEW):
             return
-        yield _broken(trial, "strongest", {"the twin": trial.system.twin})
+        modules = {"the twin": trial.system.twin}
+        # A full audit searches on every other form, too.
+        if trial.thrifty:
+            forms = {twin_form(name) for name in trial.system.others}
+            modules |= {name: form for name, form in trial.forms.items() if name in forms}
+        yield _broken(trial, "strongest", modules)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from robench.base.errors import UserError, debugging
 from robench.base.text import reason
-from robench.graph.build import BATCHES, named
+from robench.graph.build import BATCHES, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx import quantised  # it registers its operators
 from robench.graph.onnx.file import Array, Content, Node, open_onnx
@@ -35,8 +35,8 @@ def read_onnx(
     UnknownOperator for what the table lacks, UserError for an unknown name.
     """
     content = open_onnx(path)
-    entry = _sized(_chosen("input", content.inputs, input_name), image)
-    out = _chosen("output", content.outputs, output_name)
+    entry = _sized(chosen("input", content.inputs, input_name), image)
+    out = chosen("output", content.outputs, output_name)
     state = State(entry, content.opset)
     for name, array in content.constants.items():
         state.tensors[name] = Known.alike(array)
@@ -48,18 +48,6 @@ def read_onnx(
     for node in needed:
         _translate(state, node)
     return _finished(state, out)
-
-
-def _chosen(what: str, ports: tuple[Port, ...], name: str | None) -> Port:
-    """The port of a name, or the only one."""
-    names = ", ".join(repr(port.name) for port in ports[:20])
-    if name is None and len(ports) == 1:
-        return ports[0]
-    found = [port for port in ports if port.name == name]
-    if not found:
-        wanted = f"a name of several {what}s" if name is None else f"an {what} {name!r}"
-        raise UserError(f"expected {wanted}, got {names or 'none'}; name one of them")
-    return found[0]
 
 
 def _sized(entry: Port, image: tuple[int, ...] | None) -> Port:

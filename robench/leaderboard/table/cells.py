@@ -15,6 +15,7 @@ from robench.leaderboard.table.formats import number, short
 from robench.leaderboard.table.headlines import Headline
 from robench.records.compare import budgets
 from robench.records.protocol import NO_ACCESS
+from robench.records.support.values import DIFFERENCE, TIES
 from robench.records.words import Said, Word, word_of_row
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def cells(
         at = ("eps", threat.eps), ("norm", threat.norm)
         found[column_of("robust", "share", "higher", at)] = _headline(head)
         found[column_of("cost", "gradients", "lower", at)] = _cost(record, threat)
+    found |= _file_cells(record)
     words = _row_words(record, outcomes, heads)
     for value in [*_without_layers(record.values), *_largest_perturbation(record.values)]:
         said = words.get(_row_key(value.axes)) if value.metric in OF_ROWS else None
@@ -102,6 +104,22 @@ def _headline(head: Headline) -> Cell:
     if word == "invalid":
         return Cell(None, word=word, sentence=sentence)
     return replace(_share(head.holds), word=word, sentence=sentence)
+
+
+def _file_cells(record: Record) -> dict[Column, Cell]:
+    """A shipped file's bytes, and the labels that its twin shares with it, where it has one."""
+    file, agreement = record.file, record.agreement
+    if file is None:
+        return {}
+    found = {column_of("file_bytes", "bytes", "lower", ()): Cell(float(file.bytes))}
+    if agreement.adversarial is None:
+        return found
+    clean, attacked = (
+        number(share, "share") for share in (agreement.equal_labels, agreement.adversarial)
+    )
+    least = min(agreement.equal_labels, agreement.adversarial)
+    said = f"{clean} % clean, {attacked} % attacked"
+    return found | {column_of("agreement", "share", "higher", ()): Cell(least, sentence=said)}
 
 
 def _share(right: NDArray[np.bool_]) -> Cell:
@@ -206,6 +224,10 @@ FAMILIES = (
     "clean_accuracy",
     "certified_accuracy",
     "robust_accuracy",
+    DIFFERENCE,
+    "agreement",
+    TIES,
+    "file_bytes",
     "cost",
     "certified_percentage",
     "largest_perturbation",
@@ -237,6 +259,8 @@ def at_first(columns: Iterable[Column], threat: Threat | None, radius: float | N
     Of what has an eps that of the threat, or without one the largest; of many radii some.
     """
     families = [column for column in columns if column.metric in FAMILIES]
+    # How often an attack meets a tie waits in the column chooser.
+    families = [c for c in families if c.metric != TIES or not c.axes]
     measured = [c for c in families if c.axis("radius") is not None and c.metric != "certified"]
     found = {c for c in set(families) - set(measured) if _at(c, threat)}
     bounded = {_attack(c) for c in found if c.axis("eps") is not None}

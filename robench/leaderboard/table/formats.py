@@ -14,6 +14,7 @@ WORDS: dict[Word, tuple[str, str]] = {
     "suspect": ("?", "signs that gradients mislead the attacks"),
     "masked": ("⊘", "gradients mislead the attacks: the number is not robustness"),
     "broken": ("✕", "not surely more holds than always naming one class gives"),
+    "upper_bound": ("≤", "no gradient of the file led an attack: it may hold less"),
     "not_audited": ("○", "no audit looked whether the attacks could work"),
     "invalid": ("∅", "the attack failed: no number"),
     "at_chance": ("~", "the model is at chance: no claim"),

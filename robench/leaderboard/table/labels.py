@@ -9,6 +9,7 @@ from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORM_NAMES, eps_text
 from robench.leaderboard.table.row import BoardRow
 from robench.records.protocols import Protocol
+from robench.records.support.values import DIFFERENCE, OF_FILES, TIES, TIES_RIGHT, TIES_WRONG
 
 Place = tuple[str, str, str]
 """Kind, choice and option; kind and choice of the training recipe are both `train`."""
@@ -43,6 +44,8 @@ def row_label(row: BoardRow, different: set[Place]) -> str:
     """
     parts = [chosen_label(row, kind, different) for kind in ("defense", "compressor")]
     named = [part for part in parts if part != "none"] or [_bare(row)]
+    if row.file is not None:
+        named.append(f"{row.file.runtime} {row.file.version}")
     if any(kind == "certifier" for kind, *_ in different) and "certifier" in row.chosen:
         named.append(chosen_label(row, "certifier", different))
     changed = [
@@ -54,8 +57,10 @@ def row_label(row: BoardRow, different: set[Place]) -> str:
 
 
 def _bare(row: BoardRow) -> str:
-    """The name of a network without defense and compressor; how a given one was trained is not
-    known, so its hash names it."""
+    """The name of a network without defense and compressor; how a given one was trained, or a file
+    was made, is not known, so its hash names it."""
+    if row.file is not None:
+        return f"{row.file.format} {row.file.sha256[:8]}"
     given = row.chosen["model"].get("given")
     return f"given {str(given.get('hash', ''))[:8]}" if given is not None else "plain"
 
@@ -115,6 +120,11 @@ TITLES = {
     "certified_percentage": "certified %",
     "largest_perturbation": "largest ‖ΔW‖₂",
     "attacked_accuracy": "attacked",
+    "file_bytes": "file",
+    TIES: "ties",
+    TIES_RIGHT: "ties right",
+    TIES_WRONG: "ties wrong",
+    DIFFERENCE: "float parent \N{MINUS SIGN} file",
 }
 UNTOLD = ("warmup", "p")
 """Axes that a heading leaves to the page of a row: it says ‖·‖₂ itself."""
@@ -131,6 +141,8 @@ def heading(column: Column) -> tuple[str, str]:
         title = str(attack)
     elif column.metric == "attacked_accuracy":
         title = f"{attack}, attacked"
+    elif column.metric in OF_FILES and attack is not None:
+        title = f"{attack}, {title}"
     small = []
     if isinstance(norm, str) and norm:
         size = eps_text(eps) if isinstance(eps, (int, float)) else "any"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench.core.outcomes import Outcomes
-from robench.core.record import SYSTEM_KINDS, Record
+from robench.core.record import SYSTEM_KINDS, FileInfo, Record
 from robench.leaderboard.read.merge import meaning, network, system
 from robench.leaderboard.read.threat import Threat, headline_threat
 from robench.leaderboard.read.traits import queries_only, weight_bits
@@ -77,6 +77,8 @@ class BoardRow:
     access: str
     seed: int
     bits: int
+    file: FileInfo | None
+    """The shipped file that was judged; None of a network that robench made."""
     word: Word
     """What its number under the threat means."""
     sentence: str
@@ -168,6 +170,7 @@ def make_row(
         access=" + ".join(record.config["access"]),
         seed=record.seed,
         bits=weight_bits(record),
+        file=record.file,
         word=said.word,
         sentence=said.sentence,
         cells=found,

@@ -65,8 +65,11 @@ def check_audits(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[s
 
 
 def _audited(record: Record, outcomes: Outcomes) -> dict[tuple[str, float], list[Score]]:
-    """The threats that the configuration has audited, and their rows; none of one at chance."""
+    """The threats that the configuration has audited, and their rows; none of one at chance, nor
+    of a file that has no gradients."""
     if record.config["audit"].get("level") == "off" or record.status == "at_chance":
+        return {}
+    if record.file and record.file.black_box:
         return {}
     return rows_by_threat(outcomes, budgets(record))
 

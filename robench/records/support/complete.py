@@ -29,6 +29,7 @@ FINDINGS: Mapping[str, str] = {
     "saturated_logits": ALWAYS,
     "loss_not_rising": ALWAYS,
     "twin_disagrees": ALWAYS,
+    "saturates": "of files with several twins",
     "noise": ALWAYS,
     "bent_gradients": SOMETHING_LEFT,
     "fractured_gradients": SOMETHING_LEFT,

@@ -15,7 +15,7 @@ from robench.core.outcomes import ABSTAIN, CLEAN, Outcomes, RowOutcomes, clean_s
 from robench.core.record import AttackRow, Record, Weaker
 from robench.core.threat import EPS_LEVELS, TOLERANCE, parse_eps
 from robench.plugin.registry import registry
-from robench.records.protocol import NO_ACCESS
+from robench.records.protocol import NO_ACCESS, accesses_of
 from robench.records.weaker import weaker
 
 SEARCHES = ("ball", "minimal", "noise")
@@ -68,7 +68,7 @@ def check_asked(record: Record, outcomes: Outcomes) -> None:
         search = searches[name]
         _check_kind(name, search, (options, config["threat"]), mine, _installed(record, name))
         items: tuple[float | str | None, ...] = tuple(_items(search, options, config["threat"]))
-        accesses = [NO_ACCESS] if search == "noise" else list(config["access"])
+        accesses = [NO_ACCESS] if search == "noise" else _accesses(record, name)
         asked = [(access, item) for access in accesses for item in items]
         if [row.access for row in mine] != [access for access, _ in asked]:
             raise UserError(
@@ -84,6 +84,13 @@ def check_asked(record: Record, outcomes: Outcomes) -> None:
             raise UserError(f"expected the rows of {name} together, in the configuration's order")
         waiting = waiting[len(mine) :]
     levels.check()
+
+
+def _accesses(record: Record, name: str) -> list[str]:
+    """The accesses of an attack's rows, as far as the judged file lets them be."""
+    blind = name in (record.queries_only or ())
+    file, surrogate = record.file, record.agreement.surrogate
+    return accesses_of(record.config["access"], blind, file, surrogate, bool(file and file.parent))
 
 
 def _items(

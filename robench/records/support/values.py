@@ -32,7 +32,11 @@ UNBROKEN = "unbroken_accuracy"
 """The same with abstentions counted as right; older records do not say it."""
 AUDITED, GAINED = "audited_accuracy", "gained_by_masking"
 """Metrics that the audit measures."""
-OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED)
+TIES, TIES_RIGHT, TIES_WRONG = "tie_rate", "accuracy_ties_right", "accuracy_ties_wrong"
+SATURATION, DIFFERENCE = "saturation_gap", "parent_difference"
+OF_FILES = (TIES, TIES_RIGHT, TIES_WRONG, SATURATION, DIFFERENCE)
+"""Metrics that a run measures of a shipped file alone."""
+OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED, *OF_FILES)
 """Names that say the same in every record, whichever plugins are installed."""
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""

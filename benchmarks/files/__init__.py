@@ -1,0 +1,1 @@
+"""What files of foreign toolchains keep of a network's robustness, and how well twins search."""
