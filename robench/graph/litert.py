@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from robench.core.session import Port
 from robench.graph.build import Builder, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.flatbuffer import (
@@ -41,7 +42,6 @@ from robench.graph.table import (
     MaxPool,
     Normalise,
     Pad,
-    Port,
     Quantise,
     Quantiser,
     Reduce,
