@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robench.base.errors import UserError
+from robench.core.session import Port
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.shapes import shape_of
 from robench.graph.table import (
@@ -22,7 +23,6 @@ from robench.graph.table import (
     Graph,
     Operator,
     Plain,
-    Port,
     Quantise,
     Real,
     Reshape,

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from robench.base.errors import UserError
 from robench.base.text import reason
+from robench.core.session import Port
 from robench.graph.errors import UnknownOperator, UnreadableFile
-from robench.graph.table import MAX_BYTES, MAX_ELEMENTS, MAX_OPERATORS, Port
+from robench.graph.table import MAX_BYTES, MAX_ELEMENTS, MAX_OPERATORS
 
 OPSETS = range(13, 24)
 MAX_NAME = 200

@@ -9,6 +9,7 @@ import numpy as np
 
 from robench.base.errors import UserError, debugging
 from robench.base.text import reason
+from robench.core.session import Port
 from robench.graph.build import BATCHES, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx import quantised  # it registers its operators
@@ -16,7 +17,7 @@ from robench.graph.onnx.file import Array, Content, Node, open_onnx
 from robench.graph.onnx.fold import fold
 from robench.graph.onnx.nodes import NODES
 from robench.graph.onnx.state import CODES, Known, Live, State, full_rank
-from robench.graph.table import Graph, Port, Unary
+from robench.graph.table import Graph, Unary
 
 __all__ = ["quantised", "read_onnx"]
 _DEQUANTIZE = "DequantizeLinear"

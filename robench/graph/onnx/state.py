@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from robench.core.session import Port
 from robench.graph.build import BATCHES, Builder, size_of
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx.file import Array, Node
@@ -15,7 +16,6 @@ from robench.graph.table import (
     Binary,
     BinaryFunction,
     Operator,
-    Port,
     Quantise,
     Quantiser,
     Shape,
