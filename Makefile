@@ -5,7 +5,7 @@ CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-arm lowest mutants check accept docs clean
+.PHONY: demo test test-slow test-files test-arm lowest mutants check accept docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/robench run defense=intrs attack=pgd
@@ -16,6 +16,11 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -m slow
+
+# Files in OpenVINO, and files that NNCF and torchao make: packages that other tests do without.
+test-files: $(VENV)/.installed-dev
+	$(PIP) -e '.[openvino,torchao]'
+	$(BIN)/pytest -q -m files
 
 test-arm: $(VENV)/.installed-dev
 	{ command -v qemu-aarch64-static && command -v aarch64-linux-gnu-gcc; } >/dev/null || { apt-get update -qq && \

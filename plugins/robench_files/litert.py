@@ -29,17 +29,20 @@ class LiteRT(robench.Runtime):
         import torch
         from ai_edge_litert import __version__, interpreter
 
-        return LiteRTSession(interpreter, __version__, path, torch.get_num_threads(), USUAL)
+        content = path.read_bytes()
+        return LiteRTSession(interpreter, __version__, content, torch.get_num_threads(), USUAL)
 
 
 class LiteRTSession(robench.Session):
     """A LiteRT file in LiteRT."""
 
-    def __init__(self, package: Any, version: str, path: Path, threads: int, kernels: str) -> None:
-        self._package, self._version, self._path = package, version, path
+    def __init__(
+        self, package: Any, version: str, content: bytes, threads: int, kernels: str
+    ) -> None:
+        self._package, self._version, self._content = package, version, content
         self._threads, self._kernels = threads, kernels
         self._interpreter = package.Interpreter(
-            str(path),
+            model_content=content,
             num_threads=threads,
             experimental_op_resolver_type=package.OpResolverType[kernels],
         )
@@ -91,7 +94,7 @@ class LiteRTSession(robench.Session):
         }
 
     def _again(self, threads: int, kernels: str) -> LiteRTSession:
-        return LiteRTSession(self._package, self._version, self._path, threads, kernels)
+        return LiteRTSession(self._package, self._version, self._content, threads, kernels)
 
 
 def _port(details: Any) -> robench.Port:

@@ -38,21 +38,23 @@ class OnnxRuntime(robench.Runtime):
         import onnxruntime
         import torch
 
-        return OnnxSession(onnxruntime, path, torch.get_num_threads(), optimised=True)
+        from robench_files.onnx_file import whole
+
+        return OnnxSession(onnxruntime, whole(path), torch.get_num_threads(), optimised=True)
 
 
 class OnnxSession(robench.Session):
     """An ONNX file in ONNX Runtime."""
 
-    def __init__(self, package: Any, path: Path, threads: int, *, optimised: bool) -> None:
-        self._package, self._path = package, path
+    def __init__(self, package: Any, content: bytes, threads: int, *, optimised: bool) -> None:
+        self._package, self._content = package, content
         self._threads, self._optimised = threads, optimised
         options = package.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = QUIET
         if not optimised:
             options.graph_optimization_level = package.GraphOptimizationLevel.ORT_DISABLE_ALL
-        self._session = package.InferenceSession(path, options, [PROVIDER])
+        self._session = package.InferenceSession(content, options, [PROVIDER])
 
     @property
     def inputs(self) -> tuple[robench.Port, ...]:
@@ -84,7 +86,7 @@ class OnnxSession(robench.Session):
         }
 
     def _again(self, threads: int, *, optimised: bool) -> OnnxSession:
-        return OnnxSession(self._package, self._path, threads, optimised=optimised)
+        return OnnxSession(self._package, self._content, threads, optimised=optimised)
 
 
 def _port(node: Any) -> robench.Port:

@@ -30,20 +30,23 @@ class OpenVINO(robench.Runtime):
         import openvino
         import torch
 
-        return OpenVINOSession(openvino, path, torch.get_num_threads())
+        from robench_files.onnx_file import whole
+
+        return OpenVINOSession(openvino, whole(path), torch.get_num_threads())
 
 
 class OpenVINOSession(robench.Session):
     """A file in OpenVINO."""
 
-    def __init__(self, package: Any, path: Path, threads: int) -> None:
-        self._package, self._path, self._threads = package, path, threads
+    def __init__(self, package: Any, content: bytes, threads: int) -> None:
+        self._package, self._content, self._threads = package, content, threads
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._compiled = package.Core().compile_model(path, DEVICE, settings)
+        core = package.Core()
+        self._compiled = core.compile_model(core.read_model(content), DEVICE, settings)
 
     @property
     def inputs(self) -> tuple[robench.Port, ...]:
@@ -69,7 +72,7 @@ class OpenVINOSession(robench.Session):
         """Another number of threads."""
         other = 1 if self._threads > 1 else 2
         name = f"{other} thread{'s' if other > 1 else ''}"
-        return {name: OpenVINOSession(self._package, self._path, other)}
+        return {name: OpenVINOSession(self._package, self._content, other)}
 
 
 def _port(node: Any) -> robench.Port:

@@ -23,7 +23,7 @@ class OpenVINOInt8(Toolchain):
 
     file: ClassVar[str] = "network.onnx"
     runtime: ClassVar[str] = "openvino"
-    requires: ClassVar[str] = "pip install onnx onnxscript openvino nncf"
+    requires: ClassVar[str] = "pip install 'robench[openvino]'"
 
     def write(self, model: nn.Module, images: Tensor, path: Path) -> None:
         """Export and quantise, as NNCF does by default."""

@@ -18,7 +18,7 @@ class OrtInt8(Toolchain):
 
     file: ClassVar[str] = "network.onnx"
     runtime: ClassVar[str] = "onnxruntime"
-    requires: ClassVar[str] = "pip install onnx onnxruntime onnxscript"
+    requires: ClassVar[str] = "pip install 'robench[onnx]'"
 
     def write(self, model: nn.Module, images: Tensor, path: Path) -> None:
         """Export, prepare and quantise; ranges are the least and largest values seen."""

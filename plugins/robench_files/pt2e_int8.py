@@ -21,7 +21,7 @@ class PT2EInt8(Toolchain):
 
     file: ClassVar[str] = "network.pt2"
     runtime: ClassVar[str] = "torch"
-    requires: ClassVar[str] = "pip install torchao"
+    requires: ClassVar[str] = "pip install 'robench[torchao]'"
 
     def write(self, model: nn.Module, images: Tensor, path: Path) -> None:
         """Export, observe the images, convert; the file holds the quantised program alone."""

@@ -58,9 +58,7 @@ class Toolchain(robench.Compressor):
         """The system of a file that was made before."""
         from robench.shipped import open_system
 
-        return open_system(
-            file, shape=data.shape, classes=len(data.classes), runtime=self.runtime
-        )
+        return open_system(file, shape=data.shape, classes=len(data.classes), runtime=self.runtime)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from robench.graph.build import Builder, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
-from robench.graph.pt2 import ARITHMETIC, Call, Program, Ref, read_program, run_call
+from robench.graph.pt2 import ARITHMETIC, Call, Program, Ref, probed, read_program, run_call
 from robench.graph.table import (
     AveragePool,
     Binary,
@@ -62,13 +62,10 @@ BINARY = {
     "minimum": "minimum",
     "mul": "multiply",
     "pow": "power",
-    "prelu": "prelu",
     "sub": "subtract",
 }
 REDUCE = {"amax": "max", "amin": "min", "mean": "mean", "sum": "sum"}
-SHAPED = frozenset(
-    {"_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view"}
-)
+SHAPED = frozenset({"_unsafe_view", "flatten", "reshape", "unflatten", "view"})
 """The same numbers in the shape that the file declares."""
 SAME = frozenset(
     {"_to_copy", "alias", "clone", "contiguous", "detach", "detach_", "dropout", "dropout_",
@@ -139,7 +136,7 @@ class _Reader:
         plain = name if name in _SPECIAL or name in SAME else name.removesuffix("_")
         if name in ARITHMETIC or name in IGNORED:
             return
-        if not any(ref in self.names for ref in _used(call)):
+        if not any(ref in self.names for ref in _used(call)) and not self._batched(call):
             self._fold(call)
         elif plain in SAME:
             self._same(call)
@@ -168,14 +165,18 @@ class _Reader:
 
     def _fold(self, call: Call) -> None:
         """A call that no input reaches: its result is a constant."""
-        for result in call.results:
-            size = self.program.sizes.get(result, ())
-            if None in size:
+        for ref in _used(call):
+            if ref in self.program.sizes and ref not in self.fixed:
+                raise UnreadableFile(f"expected {ref!r} to be made before it is read")
+            if ref not in self.fixed:
                 raise UnknownOperator([f"{call.target} of the batch's size"])
-        sizes = {ref: None for ref in _used(call) if ref not in self.fixed}
-        if sizes:
-            raise UnknownOperator([f"{call.target} of sizes"])
+        probed(call, {ref: self.fixed[ref].to("meta") for ref in _used(call)})
         self.fixed.update(run_call(call, self.fixed))
+
+    def _batched(self, call: Call) -> bool:
+        """Whether a constant is repeated for every image of a batch."""
+        size = self.program.sizes[call.results[0]] if _name(call) == "expand" else ()
+        return None in size[:1] or (bool(size) and size[0] == self.source.shape[0])
 
     def _real(self, call: Call) -> None:
         """Refuse to compute with codes."""
@@ -188,7 +189,7 @@ class _Reader:
     def _moved(self, call: Call, names: Sequence[str] | str) -> None:
         """Numbers that were only moved: codes stay codes of the same grid."""
         given = [names] if isinstance(names, str) else names
-        grids = {self.coded.get(ref) for ref in _used(call) if ref in self.names}
+        grids = {self.coded.get(ref) for ref in _used(call) if ref in self.names} or {None}
         if len(grids) != 1:
             raise UnknownOperator([f"{call.target} of different grids"])
         (grid,) = grids
@@ -289,6 +290,25 @@ class _Reader:
 
     def _shaped(self, call: Call) -> str:
         return self._to_shape(self._x(call), call.results[0])
+
+    def _unsqueeze(self, call: Call) -> str:
+        name, axis = self._x(call), self._axis(call, call.arguments["dim"], 1)
+        shape = self.builder.shape(name)
+        return self.builder.reshape(name, (*shape[:axis], 1, *shape[axis:]), self._new())
+
+    def _squeeze(self, call: Call) -> str:
+        name, given = self._x(call), call.arguments.get("dim")
+        shape = self.builder.shape(name)
+        axes = [given] if isinstance(given, int) else given
+        gone = range(len(shape)) if axes is None else {self._axis(call, axis) for axis in axes}
+        kept = tuple(size for axis, size in enumerate(shape) if axis not in gone or size != 1)
+        return self.builder.reshape(name, kept, self._new())
+
+    def _prelu(self, call: Call) -> None:
+        slope = self._known_tensor(call, "weight")
+        assert slope is not None
+        along = (-1, *[1] * (len(self.builder.shape(self._x(call))) - 2))
+        self._give(call, self._both(self._x(call), self._constant(slope.reshape(along)), "prelu"))
 
     def _binary(self, call: Call, function: Any) -> None:
         names = list(call.arguments)[:2]
@@ -767,12 +787,14 @@ _MOVED: dict[str, Callable[[_Reader, Call], str | list[str]]] = {
     "roll": _Reader._roll,
     "select": _Reader._select,
     "slice": _Reader._slice,
+    "squeeze": _Reader._squeeze,
     "split": _Reader._split,
     "split_with_sizes": _Reader._split,
     "stack": _Reader._stack,
     "t": _Reader._permute,
     "transpose": _Reader._permute,
     "unbind": _Reader._unbind,
+    "unsqueeze": _Reader._unsqueeze,
 }
 """Operators that keep every number they give as it was."""
 _SPECIAL: dict[str, Callable[[_Reader, Call], Any]] = {
@@ -802,6 +824,7 @@ _SPECIAL: dict[str, Callable[[_Reader, Call], Any]] = {
     "log_softmax": _Reader._softmax,
     "matmul": _Reader._matmul,
     "mm": _Reader._matmul,
+    "prelu": _Reader._prelu,
     "quantize_per_channel": _Reader._quantise,
     "quantize_per_tensor": _Reader._quantise,
     "relu6": _Reader._clip,

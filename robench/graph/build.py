@@ -74,7 +74,7 @@ class Builder:
         probes = []
         for place, batch in enumerate(BATCHES):
             inputs = [self._probe(name)[place] for name in operator.inputs]
-            probes.append(_probe(operator, inputs, batch))
+            probes.append(self._followed(operator, inputs, batch))
         self._keep(operator.output, probes)
         self.operators.append(operator)
         return operator.output
@@ -139,6 +139,16 @@ class Builder:
         if few != more and known > 0:
             return tuple(-left if size is None else size for size in shape)
         return tuple(full)
+
+    def _followed(self, operator: Operator, inputs: list[Tensor], batch: int) -> Tensor:
+        """An operator's output without numbers, for a batch that the file may not have meant."""
+        try:
+            return _probe(operator, inputs, batch)
+        except UnreadableFile as error:
+            if self.fixed is None:
+                raise
+            kind = type(operator).__name__
+            raise UnknownOperator([f"{kind} that fits batches of {self.fixed} alone"]) from error
 
     def _probe(self, name: str) -> tuple[Tensor, ...]:
         if name not in self._probes:

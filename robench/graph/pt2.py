@@ -113,20 +113,26 @@ class Program:
         empty = {name: tensor.to("meta") for name, tensor in self.tensors.items()}
         values: dict[str, Any] = {**empty, self.inputs[0].name: images}
         for call in self.calls:
-            made = run_call(call, values, "meta")
-            for name, value in made.items():
-                if isinstance(value, Tensor) and value.numel() > 2 * MAX_ELEMENTS:
-                    raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
-            values.update(made)
+            values.update(probed(call, values))
+
+
+def probed(call: Call, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The results of one call on tensors without numbers; raises UnreadableFile for large ones."""
+    made = run_call(call, values, "meta")
+    for name, value in made.items():
+        if isinstance(value, Tensor) and value.numel() > 2 * MAX_ELEMENTS:
+            raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
+    return made
 
 
 def run_call(call: Call, values: Mapping[str, Any], device: str = "cpu") -> dict[str, Any]:
     """The results of one call by name, computed by torch; raises UnreadableFile."""
     arguments = {name: _filled(value, values) for name, value in call.arguments.items()}
-    if "device" in arguments:
+    function = operator(call.target)
+    if any(one.name == "device" for one in _schema_arguments(function)):
         arguments["device"] = torch.device(device)
     try:
-        made = operator(call.target)(**arguments)
+        made = function(**arguments)
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
         words = str(error).splitlines()[0][:200]
         raise UnreadableFile(
@@ -136,6 +142,12 @@ def run_call(call: Call, values: Mapping[str, Any], device: str = "cpu") -> dict
     if several and len(made) != len(call.results):
         raise UnreadableFile(f"expected {len(call.results)} results of {call.target}")
     return dict(zip(call.results, made if several else [made], strict=True))
+
+
+def _schema_arguments(function: Any) -> list[Any]:
+    """What torch's own function may be given; nothing of sums over sizes."""
+    schema = getattr(function, "_schema", None)
+    return [] if schema is None else list(schema.arguments)
 
 
 def operator(target: str) -> Callable[..., Any]:

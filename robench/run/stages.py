@@ -256,14 +256,37 @@ class Stages:
 
     @cached_property
     def finished(self) -> System:
-        """The compressor's system, before any defense wraps it."""
+        """The compressor's system, before any defense wraps it; of a file, the file opened."""
+        if self.compressor.makes_file:
+            reopen = self.compressor.reopen
+            opened = guest.call(self.compressor, reopen, self._file, deepcopy(self.data))
+            system = _expect(self.compressor, "reopen", System, opened)
+        else:
+            system = self._compressed()
+        for twin in (system.twin, *system.others.values()):
+            twin.eval()
+        return system
+
+    def _compressed(self) -> System:
+        """What the compressor makes of the network."""
         finish = self.compressor.finish
         with seed_scope(derive(self.config.seed, "finish")):
             system = guest.call(self.compressor, finish, self._handed, deepcopy(self.data))
         _check_system(self.compressor, "finish", system)
-        for twin in (system.twin, *system.others.values()):
-            twin.eval()
         return system
+
+    @cached_property
+    def _file(self) -> Path:
+        """The foreign file that ships, as it is kept: a toolchain works once."""
+
+        def make(folder: Path) -> None:
+            guest.call(self._finisher, self._before_kept().deployed.save, folder)
+
+        return self.cache.fetch("file", {"system": self.system_key}, make, _only_file)
+
+    def _before_kept(self) -> System:
+        """What holds the file before it is kept."""
+        return self._compressed()
 
     @cached_property
     def _handed(self) -> nn.Module:
@@ -405,14 +428,8 @@ class Stages:
     def kept(self) -> Path:
         """What a record keeps: the file that ships, the integer program, else the weights."""
         if self.ships_file:
-            return self.cache.fetch(
-                "file", {"system": self.system_key}, self._save_file, _only_file
-            )
+            return self._file
         return self.program or self.weights.path
-
-    def _save_file(self, folder: Path) -> None:
-        deployed = self.finished.deployed
-        guest.call(self._finisher, deployed.save, folder)
 
     @property
     def _finisher(self) -> Model | Compressor:
@@ -599,6 +616,9 @@ class FileStages(Stages):
 
     def _made_of(self) -> None:
         """Not known: the file alone was kept."""
+
+    def _before_kept(self) -> System:
+        return self.finished
 
     def _opened(self, data: Data) -> System | None:
         if self._given is None:

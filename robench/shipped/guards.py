@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from robench.base.errors import ConfigError
+from robench.base.seeds import generator
 from robench.base.stats import wilson
 from robench.core.data import Data, Split, stratified
 from robench.core.system import System
@@ -144,9 +145,9 @@ def _moments(train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def _order(deployed: FileDeployed, few: Split, classes: int) -> tuple[int, ...]:
     """The position that the file's answers name most often for each class; empty if not one each.
 
-    Seen on every other image, so that the rest can judge it.
+    Seen on half of the images, so that the rest can judge it.
     """
-    half = few.take(torch.arange(0, len(few), 2))
+    half = few.take(torch.randperm(len(few), generator=generator(0))[: len(few) // 2])
     named = deployed.answers(half.float_images()).argmax(1)
     found = [named[half.labels == label] for label in range(classes)]
     if any(len(one) == 0 for one in found):

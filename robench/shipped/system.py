@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from robench.base.errors import ConfigError, UserError
 from robench.base.files import read_plain
 from robench.base.machine import instruction_set
@@ -15,7 +17,7 @@ from robench.core.session import Port, Session
 from robench.core.system import BlackBox, System
 from robench.plugin.components import Runtime
 from robench.plugin.registry import registry
-from robench.shipped.contract import Contract, usual_contract
+from robench.shipped.contract import usual_contract
 from robench.shipped.deployed import FileDeployed
 from robench.shipped.twins import twins
 
@@ -48,12 +50,12 @@ def open_system(
     session = load(name, chosen, path)
     source, target = _only_input(session, path), _chosen_output(session, output, path)
     agreed = usual_contract(source, shape, **contract)
-    _require_classes(target, agreed, classes)
     twin, others, black_box = twins(path, agreed, source, target, shape)
     facts = _facts(path, content, name, session, black_box)
     if parent is not None:
         facts = facts.model_copy(update={"parent": sha256(_content(Path(parent).expanduser()))})
     deployed = FileDeployed(content, session, agreed, target, facts)
+    _require_answers(deployed, shape, classes)
     return System(deployed, twin or BlackBox(deployed), others, black_box)
 
 
@@ -151,24 +153,26 @@ def _chosen_output(session: Session, output: str | None, path: Path) -> Port:
     )
 
 
-def _require_classes(port: Port, contract: Contract, classes: int) -> None:
-    """Refuse an output that cannot be the logits of so many classes."""
-    sizes = port.shape[1:]
-    if None in sizes:
-        return  # the first answer says it
-    there = 1
-    for size in sizes:
-        there *= size or 1
-    wanted = max(contract.order) + 1 if contract.order else classes
-    if contract.order and len(contract.order) != classes:
+def _require_answers(deployed: FileDeployed, shape: tuple[int, int, int], classes: int) -> None:
+    """Ask about one black image: refuse what fails, or cannot be the logits of so many classes."""
+    try:
+        there = deployed.answers(torch.zeros(1, *shape)).shape[1]
+    except UserError:
+        raise
+    except Exception as error:  # what a runtime raises is its own business
+        raise UserError(
+            f"expected a file that answers images of {'x'.join(map(str, shape))}, got "
+            f"{reason(error)[:300]}; export it for them"
+        ) from error
+    order = deployed.contract.order
+    if order and len(order) != classes:
         raise ConfigError(
-            f"expected order to name a position for each of {classes} classes, got "
-            f"{len(contract.order)}"
+            f"expected order to name a position for each of {classes} classes, got {len(order)}"
         )
-    if there < wanted or (there != wanted and not contract.order):
+    if there <= max(order, default=0) or (there != classes and not order):
         raise ConfigError(
             f"expected {classes} outputs, one a class of the data set, got {there} of the output "
-            f"{port.name!r}; choose the data set that the file was made for, or set "
+            f"{deployed.output.name!r}; choose the data set that the file was made for, or set "
             "model.file.order to the position of each class"
         )
 

@@ -45,8 +45,10 @@ FAST: dict[str, dict[str, Any]] = {
     "smoothed_prediction": {"images": 4, "draws": [10, 100]},
 }
 CONTRACTS = {kind: getattr(testing, f"{base.__name__}Contract") for kind, base in KINDS.items()}
-NEEDS_OPTION = {"npz", "image_folder", "python", "checkpoint"}
+NEEDS_OPTION = {"npz", "image_folder", "python", "checkpoint", "file"}
 """They need a file of the user's; their own tests cover them."""
+FILES_OWN = {"ort_int8", "openvino_int8", "pt2e_int8"}
+"""Toolchains, whose contracts are kept in tests/plugins/files, as those of runtimes are."""
 SMOOTHED = {"attack": "fgsm", "defense": "float_rs", "train": TrainConfig(epochs=1)}
 MORE: dict[str, dict[str, Any]] = {
     "certified": {"run": SMOOTHED},
@@ -62,8 +64,10 @@ SLOW = REAL_DATA | {"art_autoattack", "autoattack", "wide_resnet32", "resnet20"}
 def _contracts() -> list[Any]:
     found = []
     for kind, choices in registry().choices.items():
+        if kind == "runtime":
+            continue
         for name, choice in choices.items():
-            if choice.distribution != "robench" or name in NEEDS_OPTION | FILES:
+            if choice.distribution != "robench" or name in NEEDS_OPTION | FILES | FILES_OWN:
                 continue
             component = choice.make(**FAST.get(name, {}))
             contract = type(
@@ -94,7 +98,7 @@ def test_no_builtin_plugin_is_broken() -> None:
     assert registry().broken == []
     known = [choice for choices in registry().choices.values() for choice in choices.values()]
     assert {choice.distribution for choice in known} >= {"robench"}
-    assert NEEDS_OPTION | FAST.keys() | MORE.keys() <= {choice.name for choice in known}
+    assert NEEDS_OPTION | FILES_OWN | FAST.keys() | MORE.keys() <= {choice.name for choice in known}
 
 
 @pytest.mark.parametrize("name", sorted(NEEDS_OPTION))
