@@ -95,6 +95,11 @@ class Model(Component):
         """What besides the options decides the network: a digest of a file or of foreign code."""
         return ""
 
+    def notes(self, shape: tuple[int, int, int], classes: int) -> Mapping[str, Any]:
+        """What a record should say of the network besides, JSON-like: figures published of it."""
+        del shape, classes
+        return {}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Defense(Component):
