@@ -14,6 +14,7 @@ from robench_data.npz import Npz
 from robench_data.python_model import PythonModel
 from robench_data.resnet9 import ResNet9
 from robench_data.resnet20 import ResNet20
+from robench_data.robustbench import RobustBench
 from robench_data.small_cnn import SmallCNN
 from robench_data.torchvision_model import TorchvisionModel
 from robench_data.wide_resnet32 import WideResNet32
@@ -35,4 +36,5 @@ def robench_register(register: Register) -> None:
     register("model", "wide_resnet32", WideResNet32)
     register("model", "torchvision", TorchvisionModel)
     register("model", "checkpoint", Checkpoint)
+    register("model", "robustbench", RobustBench)
     register("model", "python", PythonModel)

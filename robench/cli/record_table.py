@@ -49,6 +49,9 @@ COLOURS: dict[Word, str] = {
     "at_chance": "red",
 }
 
+NEAR = 0.005
+"""How far beyond the interval of a clean accuracy the published one may lie."""
+
 
 def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
     """Print a record's title, tables, headlines, warnings and folder, or its JSON.
@@ -144,7 +147,23 @@ def warnings(record: Record) -> list[str]:
         shares = (record.agreement.equal_labels, record.agreement.after_deploy)
         share = min(share for share in shares if share is not None)
         found.append(f"the twin agrees with the deployed model on only {share:.1%} of the images")
-    return found
+    return [*found, *_unlike_published(record)]
+
+
+def _unlike_published(record: Record) -> Iterator[str]:
+    """What is said of a network, judged as it was published, whose clean accuracy is another."""
+    note, clean = record.notes.get("published"), record.find("clean_accuracy")
+    as_it_was = {*record.config["defense"], *record.config["compressor"]} == {"none"}
+    first = note[0] if isinstance(note, list) and note and isinstance(note[0], dict) else {}
+    told = first.get("clean_accuracy")
+    if not (as_it_was and isinstance(told, float) and clean and clean.value is not None):
+        return
+    low, high = (clean.value if end is None else end for end in (clean.low, clean.high))
+    if not low - NEAR <= told <= high + NEAR:
+        yield (
+            f"expected about the published clean accuracy of {told:.1%}, got {clean.value:.1%}: "
+            "check that these are the published weights and the data they were trained for"
+        )
 
 
 def percent(value: Value | None) -> Text:

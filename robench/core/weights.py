@@ -11,6 +11,7 @@ from robench.base.errors import UserError
 from robench.base.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -35,10 +36,11 @@ def load_weights(model: nn.Module, path: Path) -> nn.Module:
     return model
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, parts: Sequence[str] = ("state_dict",)) -> dict[str, Tensor]:
     """Read a state dict from safetensors or a torch file without pickled code.
 
-    Raises UserError for anything else.
+    A torch file may hold it as one of `parts`, whose first one there is taken. Raises UserError for
+    anything else.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -57,7 +59,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"expected plain tensors in {path}, got content that needs code to load; save its "
             "state_dict as safetensors"
         ) from error
-    return _state_dict(content, path)
+    return _state_dict(content, path, parts)
 
 
 def _check_file(path: Path) -> None:
@@ -70,9 +72,10 @@ def _check_file(path: Path) -> None:
                 raise ValueError("got compressed or overlapping tensors")
 
 
-def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+def _state_dict(content: object, path: Path, parts: Sequence[str]) -> dict[str, Tensor]:
+    if isinstance(content, dict):
+        inner = (content[part] for part in parts if isinstance(content.get(part), dict))
+        content = next(inner, content)
     if not isinstance(content, dict):
         raise UserError(f"expected a state dict in {path}, got {type(content).__name__}")
     for name, tensor in content.items():

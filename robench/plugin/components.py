@@ -122,6 +122,11 @@ class Model(Component):
         """The float model that this one was made from, to transfer from; default: not known."""
         return None
 
+    def notes(self, shape: tuple[int, int, int], classes: int) -> Mapping[str, Any]:
+        """What a record should say of the network besides, JSON-like: figures published of it."""
+        del shape, classes
+        return {}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Defense(Component):

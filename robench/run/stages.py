@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_NOTES = 2**20
-"""Bytes of what a training reports, as JSON."""
+"""Bytes of what a training reports, or a model says of itself, as JSON."""
 PROGRAM_GIVEN = "the network is the integer program that was kept with a record"
 FILE_GIVEN = "the network is the file that was kept with a record"
 WEIGHTS_GIVEN = "the trained network is the weights that were kept with a record"
@@ -455,8 +455,11 @@ class Stages:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the training reported, for the record."""
-        return self.weights.notes
+        """What the training reported, and the model says of itself, for the record."""
+        told = guest.call(self.model, self.model.notes, self.data.shape, len(self.data.classes))
+        notes = dict(_expect(self.model, "notes", Mapping, told))  # type: ignore[type-abstract]
+        _require_plain(self.model, notes)
+        return {**self.weights.notes, **notes}
 
     @property
     def made_on(self) -> MadeOn | None:
@@ -659,6 +662,11 @@ class WeightsStages(Stages):
         """The given file."""
         return Weights(self._given, file_hash(self._given), {"stored": WEIGHTS_GIVEN}, None)
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What stands for the training; nothing of files that the model may name."""
+        return self.weights.notes
+
     @cached_property
     def _model_key(self) -> dict[str, Any]:
         return keys.component_key(self.model) | {"identity": ""}
@@ -674,17 +682,17 @@ def _expect(maker: Component, method: str, kind: type[T], made: Any) -> T:
     return made
 
 
-def _require_plain(defense: Defense, notes: Any) -> None:
-    """Raise PluginError unless a record can hold a training's notes."""
+def _require_plain(maker: Component, notes: Any) -> None:
+    """Raise PluginError unless a record can hold the notes of a training or of a model."""
     try:
         size = len(json.dumps(notes, allow_nan=False))
     except Exception as error:  # what a component left there may be anything
         raise PluginError(
-            f"expected notes of {guest.name_of(defense)} that JSON can hold, got {reason(error)}"
+            f"expected notes of {guest.name_of(maker)} that JSON can hold, got {reason(error)}"
         ) from error
     if size > MAX_NOTES or not isinstance(notes, dict):
         raise PluginError(
-            f"expected notes of {guest.name_of(defense)} as a mapping of at most {MAX_NOTES} "
+            f"expected notes of {guest.name_of(maker)} as a mapping of at most {MAX_NOTES} "
             f"bytes, got {size} bytes of {type(notes).__name__}"
         )
 
