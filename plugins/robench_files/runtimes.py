@@ -55,10 +55,14 @@ def _values(
 ) -> Iterator[robench.Value]:
     """What one runtime makes of the file."""
     if other is None:
-        unit, axes = "share", {"runtime": name}
-        yield robench.Value(metric="runtime_agreement", value=None, unit=unit, axes=axes)
+        yield robench.Value(
+            metric="runtime_agreement", value=None, unit="share", axes={"runtime": name}
+        )
         return
-    runtime = {"runtime": name, "version": str(other.session.describe().get("version", ""))}
+    runtime: dict[str, str | int | float | None] = {
+        "runtime": name,
+        "version": str(other.session.describe().get("version", "")),
+    }
     truth, n = evidence.test.labels, len(evidence.test)
     right = truth == truth
     for axes, images in _images(evidence):

@@ -46,7 +46,7 @@ class Toolchain(robench.Compressor):
         """Make the file and open it; raises UserError for a network that the toolchain refuses."""
         import torch
 
-        model = model.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+        model = model.cpu().to(memory_format=torch.contiguous_format).eval()
         images = data.train.float_images()[: self.images]
         with TemporaryDirectory() as folder:
             path = Path(folder) / self.file

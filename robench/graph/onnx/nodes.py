@@ -689,8 +689,7 @@ def _gather(state: State, node: Node) -> None:
     shape = state.shape(value)
     axis = from_front(node.attributes.get("axis", 0), len(shape))
     if _all_in_order(state.get(node, 1), shape[axis]):
-        there = state.shape(state.get(node, 1))
-        full = (*shape[:axis], *there, *shape[axis + 1 :])
+        full = (*shape[:axis], *state.shape(state.get(node, 1)), *shape[axis + 1 :])
         moved(state, node, value, lambda x, out: Reshape(inputs=(x,), output=out, shape=full))
         return
     index = state.array(node, 1)
