@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from robench.core.session import Port
 from robench.graph.build import Builder, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.flatbuffer import (
@@ -41,9 +43,9 @@ from robench.graph.table import (
     MaxPool,
     Normalise,
     Pad,
-    Port,
     Quantise,
     Quantiser,
+    Real,
     Reduce,
     Resize,
     Slice,
@@ -118,6 +120,8 @@ class _Reader:
         self.builder = Builder(self._port(self.source))
         self.names = {self.source: self._port(self.source).name}
         self.made = 0
+        self.unpacked: dict[int, StoredTensor] = {}
+        """Constants that the file keeps in fewer bits and makes float before use."""
 
     @staticmethod
     def known() -> set[str]:
@@ -153,7 +157,11 @@ class _Reader:
 
     def _one(self, operator: StoredOperator) -> None:
         kind = operator.kind
-        if kind in UNARY:
+        if kind == "DEQUANTIZE" and self._tensor(operator.inputs[0]).values is not None:
+            out = operator.outputs[0]
+            values, _ = _real(self._tensor(operator.inputs[0]))
+            self.unpacked[out] = replace(self._tensor(out), values=values)
+        elif kind in UNARY:
             self._unary(operator, UNARY[kind])
         elif kind in BINARY:
             self._binary(operator, BINARY[kind])
@@ -175,7 +183,7 @@ class _Reader:
     def _tensor(self, place: int) -> StoredTensor:
         if place < 0:
             raise UnreadableFile("expected an operator to have all its inputs and outputs")
-        return self.found.tensors[place]
+        return self.unpacked.get(place, self.found.tensors[place])
 
     def _shape(self, place: int) -> tuple[int, ...]:
         return self._tensor(place).shape
@@ -193,16 +201,8 @@ class _Reader:
     _x = _value
 
     def _constant(self, tensor: StoredTensor) -> str:
-        values, codes = tensor.values, tensor.codes
-        assert values is not None
-        if codes is None:
-            return self.builder.constant(self._new(), values)
-        along = [1] * values.ndim
-        if codes.scale.size > 1:
-            along[codes.axis] = -1
-        step, zero = codes.scale.reshape(along), codes.zero_point.reshape(along)
-        real = (values.astype(np.int64) - zero) * step.astype(np.float64)
-        return self.builder.constant(self._new(), real.astype(np.float32), step)
+        values, step = _real(tensor)
+        return self.builder.constant(self._new(), values, step)
 
     def _weight(self, operator: StoredOperator, order: tuple[int, ...]) -> str:
         """The weight at input 1, its axes in another order; a constant."""
@@ -612,6 +612,20 @@ class _Reader:
         if axis == 0:
             raise UnknownOperator(["a cut through the batch"])
         return axis
+
+
+def _real(tensor: StoredTensor) -> tuple[npt.NDArray[Any], Real | None]:
+    """What a constant's codes stand for, and their step; numbers that are no codes as they are."""
+    values, codes = tensor.values, tensor.codes
+    assert values is not None
+    if codes is None:
+        return values, None
+    along = [1] * values.ndim
+    if codes.scale.size > 1:
+        along[codes.axis] = -1
+    step, zero = codes.scale.reshape(along), codes.zero_point.reshape(along)
+    real = (values.astype(np.int64) - zero) * step.astype(np.float64)
+    return real.astype(np.float32), step
 
 
 _SPECIAL: dict[str, Callable[[_Reader, StoredOperator], None]] = {

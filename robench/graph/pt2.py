@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from robench.base.files import read_plain
+from robench.core.session import Port
 from robench.graph.errors import UnknownOperator, UnreadableFile
-from robench.graph.table import MAX_BYTES, MAX_ELEMENTS, MAX_OPERATORS, Port
+from robench.graph.table import MAX_BYTES, MAX_ELEMENTS, MAX_OPERATORS
 
 MAX_JSON = 2**26
 """Bytes of an archive's description, at most."""

@@ -144,9 +144,15 @@ class Tail(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("make", "shape"), [(Images, (4, 12, 12)), (Tokens, (4, 8)), (Tail, (2, 6))]
+    ("make", "shape", "batch"),
+    [
+        (Tail, (2, 6), None),
+        (Images, (4, 12, 12), None),
+        (Tokens, (4, 8), None),
+        pytest.param(Tail, (2, 6), 1, marks=pytest.mark.slow),
+        pytest.param(Images, (4, 12, 12), 1, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("batch", [None, 1])
 def test_operators_compute_what_torch_does(
     make: Callable[[], nn.Module], shape: tuple[int, ...], batch: int | None, tmp_path: Path
 ) -> None:

@@ -292,6 +292,24 @@ def test_weights_of_codes_on_floats_are_a_black_box(tmp_path: Path) -> None:
         read(path, "litert")
 
 
+@pytest.mark.parametrize(
+    "weight",
+    [
+        T((5, 6), "float16", RNG.normal(size=(5, 6))),
+        T((5, 6), "int8", RNG.integers(-100, 100, (5, 6)), np.full(5, 0.01)),
+    ],
+)
+def test_weights_in_fewer_bits_made_float_are_read(weight: T, tmp_path: Path) -> None:
+    tensors = [T((1, 6)), weight, T((5, 6)), T((1, 5))]
+    operators = [
+        Op("DEQUANTIZE", [1], [2], {}, "DequantizeOptions"),
+        Op("FULLY_CONNECTED", [0, 2, -1], [3], {}, "FullyConnectedOptions"),
+    ]
+    path = write(model(tensors, operators), tmp_path / "small.tflite")
+    images = X[:, 0, :, 0]
+    np.testing.assert_allclose(twin(path, images), answers(path, images), atol=1e-5)
+
+
 def test_what_is_no_litert_file_is_said(tmp_path: Path) -> None:
     path = tmp_path / "net.tflite"
     path.write_bytes(b"<html>not found</html>")
