@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from robench.core.session import Port
 from robench.graph.build import Builder
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.pt2 import Program, read_program
-from robench.graph.table import Constant, Graph, Operator, Port, Quantiser
+from robench.graph.table import Constant, Graph, Operator, Quantiser
 from robench.graph.twin import Form, GraphTwin, output_quantisers
 
 __all__ = [

@@ -9,21 +9,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from robench.base.errors import UserError
-from robench.graph.compute import compute
+from robench.core.session import Port
 from robench.graph.errors import UnknownOperator, UnreadableFile
+from robench.graph.shapes import shape_of
 from robench.graph.table import (
     MAX_ELEMENTS,
+    MAX_IMAGE,
     MAX_OPERATORS,
     Constant,
     Expand,
     Graph,
     Operator,
     Plain,
-    Port,
     Quantise,
     Real,
     Reshape,
@@ -46,11 +45,11 @@ class Builder:
         self.fixed = entry.shape[0]
         self.constants: dict[str, Constant] = {}
         self.operators: list[Operator] = []
-        self._probes: dict[str, tuple[Tensor, ...]] = {}
+        self._shapes: dict[str, tuple[Shape, ...]] = {}
         rest = [_known(entry, size) for size in entry.shape[1:]]
         if self.fixed is not None and self.fixed < 1:
             raise UnreadableFile(f"expected a batch of one image or more, got {self.fixed}")
-        self._keep(entry.name, [torch.empty(n, *rest, device="meta") for n in BATCHES])
+        self._keep(entry.name, [(n, *rest) for n in BATCHES])
 
     def constant(self, name: str, values: npt.NDArray[Any], step: Real | None = None) -> str:
         """Add a tensor of the file: floats become float32, integers int64. Returns its name."""
@@ -58,8 +57,7 @@ class Builder:
             raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
         kind = np.float32 if values.dtype.kind == "f" else np.int64
         self.constants[name] = Constant(np.array(values, kind, order="C"), step)
-        probe = torch.empty(values.shape, dtype=_torch_type(kind), device="meta")
-        self._probes[name] = (probe,) * len(BATCHES)
+        self._shapes[name] = (tuple(values.shape),) * len(BATCHES)
         return name
 
     def add(self, operator: Operator) -> str:
@@ -69,13 +67,13 @@ class Builder:
         """
         if len(self.operators) >= MAX_OPERATORS:
             raise UnreadableFile(f"expected at most {MAX_OPERATORS} operators")
-        if operator.output in self._probes:
+        if operator.output in self._shapes:
             raise UnreadableFile(f"expected each tensor to be made once, got {operator.output!r}")
-        probes = []
+        shapes = []
         for place, batch in enumerate(BATCHES):
-            inputs = [self._probe(name)[place] for name in operator.inputs]
-            probes.append(self._followed(operator, inputs, batch))
-        self._keep(operator.output, probes)
+            inputs = [self._both(name)[place] for name in operator.inputs]
+            shapes.append(self._followed(operator, inputs, batch))
+        self._keep(operator.output, shapes)
         self.operators.append(operator)
         return operator.output
 
@@ -96,7 +94,7 @@ class Builder:
 
     def shape(self, name: str) -> Shape:
         """A tensor's shape, where -k is k times the batch."""
-        few, more = (tuple(probe.shape) for probe in self._probe(name))
+        few, more = self._both(name)
         return tuple(size_of(name, a, b) for a, b in zip(few, more, strict=True))
 
     def batched(self, name: str) -> bool:
@@ -108,7 +106,7 @@ class Builder:
 
     def finish(self, out: Port) -> Graph:
         """The table, without the lines and constants that its output does not need."""
-        self._probe(out.name)
+        self._both(out.name)
         needed, kept = {out.name}, []
         for operator in reversed(self.operators):
             if operator.output in needed:
@@ -123,7 +121,7 @@ class Builder:
 
     def _free(self, x: str, shape: list[int | None]) -> Shape:
         """A file's shape with the batch free."""
-        few, more = (probe.numel() for probe in self._probe(x))
+        few, more = (math.prod(shape) for shape in self._both(x))
         known = math.prod(size for size in shape if size is not None)
         holds_batch = few == more or known < 0 or self.fixed is None or shape[:1] == [None]
         # What the shape must hold for one image, or for the batch the file fixes.
@@ -140,25 +138,25 @@ class Builder:
             return tuple(-left if size is None else size for size in shape)
         return tuple(full)
 
-    def _followed(self, operator: Operator, inputs: list[Tensor], batch: int) -> Tensor:
-        """An operator's output without numbers, for a batch that the file may not have meant."""
+    def _followed(self, operator: Operator, inputs: list[Shape], batch: int) -> Shape:
+        """The shape of an operator's output, for a batch that the file may not have meant."""
         try:
-            return _probe(operator, inputs, batch)
+            return _made(operator, inputs, batch)
         except UnreadableFile as error:
             if self.fixed is None:
                 raise
             kind = type(operator).__name__
             raise UnknownOperator([f"{kind} that fits batches of {self.fixed} alone"]) from error
 
-    def _probe(self, name: str) -> tuple[Tensor, ...]:
-        if name not in self._probes:
+    def _both(self, name: str) -> tuple[Shape, ...]:
+        if name not in self._shapes:
             raise UnreadableFile(f"expected tensor {name!r} to be made before it is read")
-        return self._probes[name]
+        return self._shapes[name]
 
-    def _keep(self, name: str, probes: Sequence[Tensor]) -> None:
-        if probes[0].numel() > MAX_ELEMENTS * BATCHES[0]:
-            raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
-        self._probes[name] = tuple(probes)
+    def _keep(self, name: str, shapes: Sequence[Shape]) -> None:
+        if math.prod(shapes[0]) > MAX_IMAGE * BATCHES[0]:
+            raise UnreadableFile(f"expected at most {MAX_IMAGE} numbers an image in {name!r}")
+        self._shapes[name] = tuple(shapes)
 
 
 def chosen(what: str, ports: tuple[Port, ...], name: str | None) -> Port:
@@ -190,17 +188,16 @@ def named(graph: Graph, port: Port) -> Graph:
     return Graph(graph.input, port, graph.constants, operators)
 
 
-def _probe(operator: Operator, inputs: list[Tensor], batch: int) -> Tensor:
-    """A tensor without numbers, shaped like the operator's output."""
+def _made(operator: Operator, inputs: list[Shape], batch: int) -> Shape:
+    """The shape of an operator's output."""
     if isinstance(operator, Quantise):
         return inputs[0]
     assert isinstance(operator, Plain)
     try:
-        return compute(operator, inputs, batch)
-    except (RuntimeError, IndexError, ValueError, TypeError) as error:
-        words = str(error).splitlines()[0]
+        return shape_of(operator, inputs, batch)
+    except (ValueError, IndexError) as error:
         kind = type(operator).__name__
-        raise UnreadableFile(f"expected shapes that fit, got {kind}: {words[:200]}") from error
+        raise UnreadableFile(f"expected shapes that fit, got {kind}: {error}") from error
 
 
 def _known(entry: Port, size: int | None) -> int:
@@ -217,7 +214,3 @@ def size_of(name: str, few: int, more: int) -> int:
     if few * BATCHES[1] != more * BATCHES[0] or few % BATCHES[0]:
         raise UnknownOperator([f"a size of {name!r} that is no multiple of the batch"])
     return -(few // BATCHES[0])
-
-
-def _torch_type(kind: type[np.generic]) -> torch.dtype:
-    return torch.float32 if kind is np.float32 else torch.int64

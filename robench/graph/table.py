@@ -42,7 +42,9 @@ MAX_BYTES = 2**31
 MAX_OPERATORS = 20_000
 """Operators of a file, at most."""
 MAX_ELEMENTS = 2**28
-"""Numbers in one constant, or in one tensor for one image, at most."""
+"""Numbers in one constant, at most."""
+MAX_IMAGE = 2**26
+"""Numbers in one tensor for one image, at most."""
 
 
 @dataclass(frozen=True, eq=False)

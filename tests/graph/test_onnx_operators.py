@@ -158,6 +158,36 @@ def test_a_file_for_one_image_at_a_time_takes_any_number(tmp_path: Path) -> None
     torch.testing.assert_close(twin(images), alone)
 
 
+def test_a_class_token_for_each_image_is_one_row_repeated(tmp_path: Path) -> None:
+    nodes = [
+        node("Shape", "x", "n", end=1),
+        node("Concat", "n rest", "shape", axis=0),
+        node("Expand", "token shape", "tokens"),
+        node("Concat", "tokens x", axis=1),
+    ]
+    constants = {"rest": whole(1, 6), "token": real(1, 1, 6)}
+    close(model(nodes, ("n", 4, 6), constants), (2, 4, 6), tmp_path)
+
+
+def test_flattening_by_an_index_of_every_place_is_a_reshape(tmp_path: Path) -> None:
+    """Torch 2.15 exports `x.flatten(1)` so behind a mean that keeps its axes."""
+    nodes = [
+        node("Reshape", "x minus", "flat"),
+        node("Shape", "x", "n", end=1),
+        node("Squeeze", "n", "count"),
+        node("Range", "zero count one", "images"),
+        node("Unsqueeze", "images last", "rows"),
+        node("Mul", "rows four", "starts"),
+        node("Add", "starts places", "index"),
+        node("Gather", "flat index", axis=0),
+    ]
+    constants = {
+        "minus": whole(-1), "zero": np.asarray(0), "one": np.asarray(1), "last": whole(1),
+        "four": np.asarray(4), "places": whole(0, 1, 2, 3),
+    }  # fmt: skip
+    close(model(nodes, ("n", 4, 1, 1), constants), (2, 4, 1, 1), tmp_path)
+
+
 def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
     constants = {"w": real(6, 3).astype(np.float16)}
     nodes = [

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from robench.base.errors import UserError
 from robench.base.text import reason
+from robench.core.session import Port
 from robench.graph.errors import UnknownOperator, UnreadableFile
-from robench.graph.table import MAX_BYTES, MAX_ELEMENTS, MAX_OPERATORS, Port
+from robench.graph.table import MAX_BYTES, MAX_ELEMENTS, MAX_OPERATORS
 
 OPSETS = range(13, 24)
 MAX_NAME = 200
@@ -120,15 +121,16 @@ class _Opener:
         functions = {(function.domain, function.name) for function in model.functions}
         if functions:
             raise UnknownOperator([f"function {d}.{n}" for d, n in functions])
-        constants = {tensor.name: self.array(tensor) for tensor in graph.initializer}
+        constants = {_text(tensor.name): self.array(tensor) for tensor in graph.initializer}
         nodes = _sorted([self._node(node) for node in graph.node])
         entries = [value for value in graph.input if value.name not in constants]
         return Content(_ports(entries), _ports(graph.output), constants, nodes, opset)
 
     def _node(self, node: Any) -> Node:
-        domain = "" if node.domain == "ai.onnx" else node.domain
+        domain = "" if node.domain == "ai.onnx" else _text(node.domain)
         attributes = {attribute.name: self._attribute(attribute) for attribute in node.attribute}
-        return Node(node.op_type, domain, tuple(node.input), tuple(node.output), attributes)
+        inputs, outputs = (tuple(map(_text, names)) for names in (node.input, node.output))
+        return Node(_text(node.op_type), domain, inputs, outputs, attributes)
 
     def _attribute(self, attribute: Any) -> Any:
         """An attribute's value; graphs inside, as control flow has them, stay None."""
@@ -202,6 +204,13 @@ class _Opener:
             return file.read(length)
 
 
+def _text(name: Any) -> str:
+    """A name of a file, which protobuf gives as bytes where it is none."""
+    if not isinstance(name, str):
+        raise UnreadableFile(f"expected names of text, got {name[:MAX_NAME]!r}")
+    return name
+
+
 def _opset(model: Any) -> int:
     """The version of ONNX's own operators."""
     versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
@@ -240,7 +249,7 @@ def _ports(values: Any) -> tuple[Port, ...]:
     """Tensors that enter or leave."""
     return tuple(
         Port(
-            value.name,
+            _text(value.name),
             tuple(
                 size.dim_value if size.HasField("dim_value") else None
                 for size in value.type.tensor_type.shape.dim

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from robench.graph.build import size_of
+from robench.graph.build import BATCHES, size_of
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx.file import Node
 from robench.graph.onnx.fold import axes_of, from_front, parts_of, slices
@@ -685,15 +685,31 @@ def _split(state: State, node: Node) -> None:
 
 @translates("Gather")
 def _gather(state: State, node: Node) -> None:
-    value, index = state.get(node, 0), state.array(node, 1)
+    value = state.get(node, 0)
     shape = state.shape(value)
     axis = from_front(node.attributes.get("axis", 0), len(shape))
+    if _all_in_order(state.get(node, 1), shape[axis]):
+        there = state.shape(state.get(node, 1))
+        full = (*shape[:axis], *there, *shape[axis + 1 :])
+        moved(state, node, value, lambda x, out: Reshape(inputs=(x,), output=out, shape=full))
+        return
+    index = state.array(node, 1)
     if shape[axis] < 0:
         raise UnknownOperator([f"{node.title} from the batch"])
     if index.size and (index.min() < -shape[axis] or index.max() >= shape[axis]):
         raise UnreadableFile(f"expected places of an axis of {shape[axis]} in {node.title}")
-    places = state.constant(Known.alike(np.where(index < 0, index + shape[axis], index)), node)
+    there = np.where(index < 0, index + shape[axis], index).astype(np.int64)
+    places = state.builder.constant(state.fresh("places"), there)
     moved(state, node, value, lambda x, out: Gather(inputs=(x, places), output=out, axis=axis))
+
+
+def _all_in_order(index: Known | Live, size: int) -> bool:
+    """Whether an index picks every place of an axis once, in order, as some exporters flatten."""
+    if not isinstance(index, Known):
+        return False
+    lengths = [-size * n if size < 0 else size for n in BATCHES]
+    pairs = zip(index.values, lengths, strict=True)
+    return all(np.array_equal(places.ravel(), np.arange(length)) for places, length in pairs)
 
 
 @translates("Pad")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from robench.base.errors import UserError
+from robench.base.errors import UserError, debugging
+from robench.base.text import reason
+from robench.core.session import Port
 from robench.graph.build import BATCHES, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx import quantised  # it registers its operators
@@ -15,7 +17,7 @@ from robench.graph.onnx.file import Array, Content, Node, open_onnx
 from robench.graph.onnx.fold import fold
 from robench.graph.onnx.nodes import NODES
 from robench.graph.onnx.state import CODES, Known, Live, State, full_rank
-from robench.graph.table import Graph, Port, Unary
+from robench.graph.table import Graph, Unary
 
 __all__ = ["quantised", "read_onnx"]
 _DEQUANTIZE = "DequantizeLinear"
@@ -91,11 +93,19 @@ def _translate(state: State, node: Node) -> None:
     if len(known) == len(inputs) and not node.domain and node.kind != _DEQUANTIZE:
         outputs = _folded(node, known)
         if outputs is not None:
+            state.count(sum(value.values[0].size for value in outputs.values()))
             state.tensors.update(outputs)
             return
     if node.title not in NODES:
         raise UnknownOperator([f"{node.title} of numbers the network computes"])
-    NODES[node.title](state, node)
+    try:
+        NODES[node.title](state, node)
+    except UserError:
+        raise
+    except Exception as error:  # of every kind, for attributes that are not what they should be
+        if debugging():
+            raise
+        raise UnreadableFile(f"expected a sound {node.title}, got {reason(error)}") from error
 
 
 def _shape(state: State, node: Node) -> Known:
@@ -111,7 +121,7 @@ def _folded(node: Node, inputs: list[Known]) -> dict[str, Known] | None:
     """A node's outputs, where all it reads is fixed; None if only the table can compute it."""
     try:
         if all(value.fixed is not None for value in inputs):
-            made = fold(node, [_given(value) for value in inputs])
+            made = fold(node, [value.values[0] for value in inputs])
             columns = [Known.alike(value, _step(node, inputs)) for value in made]
         else:
             rows = [fold(node, [v.values[i] for v in inputs]) for i in range(len(BATCHES))]
@@ -121,10 +131,6 @@ def _folded(node: Node, inputs: list[Known]) -> dict[str, Known] | None:
             return None
         raise
     return {name: value for name, value in zip(node.outputs, columns, strict=False) if name}
-
-
-def _given(value: Known) -> Array:
-    return value.values[0]
 
 
 def _step(node: Node, inputs: list[Known]) -> Array | None:

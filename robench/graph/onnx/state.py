@@ -7,11 +7,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robench.graph.build import BATCHES, Builder
+from robench.core.session import Port
+from robench.graph.build import BATCHES, Builder, size_of
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx.file import Array, Node
-from robench.graph.table import Binary, BinaryFunction, Operator, Port, Quantise, Quantiser, Shape
+from robench.graph.table import (
+    MAX_ELEMENTS,
+    Binary,
+    BinaryFunction,
+    Operator,
+    Quantise,
+    Quantiser,
+    Shape,
+)
 
+MAX_NUMBERS = 2 * MAX_ELEMENTS
+"""Numbers in all constants that are made of others, at most."""
 CODES = {
     "uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767),
     "uint4": (0, 15), "int4": (-8, 7), "int32": (-(2**31), 2**31 - 1),
@@ -66,6 +77,13 @@ class State:
         # Of each, it too: while it lives, nothing else has its id.
         self._made: dict[int, tuple[Known, str]] = {}
         self._fresh = 0
+        self._numbers = 0
+
+    def count(self, numbers: int) -> None:
+        """Keep to a bound on all numbers that are made while reading."""
+        self._numbers += numbers
+        if self._numbers > MAX_NUMBERS:
+            raise UnreadableFile(f"expected at most {MAX_NUMBERS} numbers among folded constants")
 
     def get(self, node: Node, place: int) -> Known | Live:
         """What an input stands for."""
@@ -100,21 +118,34 @@ class State:
         return self.constant(value, node)
 
     def constant(self, value: Known, node: Node) -> str:
-        """The name, in the table, of a tensor that the file fixes; each is added once."""
+        """The name, in the table, of real numbers that the file fixes; each is added once."""
         if id(value) not in self._made:
             array = value.fixed
             if array is None:
-                raise UnknownOperator([f"{node.title} on numbers that depend on the batch"])
+                return self._repeated(value, node)
             step = None if value.step is None else value.step.astype(np.float32)
-            name = self.builder.constant(self.fresh("constant"), array.astype(_kind(array)), step)
+            name = self.builder.constant(self.fresh("constant"), array.astype(np.float32), step)
             self._made[id(value)] = (value, name)
         return self._made[id(value)][1]
+
+    def _repeated(self, value: Known, node: Node) -> str:
+        """Numbers that are the same for every image, such as a class token."""
+        row = value.values[0][:1]
+        shape = self.shape(value)
+        if not shape or not all(
+            np.array_equal(v, np.broadcast_to(row, v.shape)) for v in value.values
+        ):
+            raise UnknownOperator([f"{node.title} on numbers that depend on the batch"])
+        return self.builder.expand(self.constant(Known.alike(row), node), shape, self.fresh("rows"))
 
     def shape(self, value: Known | Live) -> Shape:
         """A tensor's shape, -k being k times the batch."""
         if isinstance(value, Live):
             return self.builder.shape(value.name)
-        return value.values[0].shape
+        if len({v.ndim for v in value.values}) > 1:
+            raise UnknownOperator(["numbers whose axes depend on the batch"])
+        both = zip(*(v.shape for v in value.values), strict=True)
+        return tuple(size_of("a constant", few, more) for few, more in both)
 
     def axes(self, node: Node, place: int = 0) -> int:
         """How many axes an input has."""
@@ -164,10 +195,6 @@ class State:
 
 UNIT = Quantiser(np.ones((), np.float32), np.zeros((), np.int64), None, 0, 0)
 """Codes that stand for themselves."""
-
-
-def _kind(array: Array) -> type[np.generic]:
-    return np.int64 if array.dtype.kind in "iub" else np.float32
 
 
 def same(a: Quantiser, b: Quantiser) -> bool:
