@@ -38,7 +38,7 @@ from tests.docs.pages import (
     written,
 )
 
-PUBLIC = ("search", "integer", "smoothing", "studies", "testing")
+PUBLIC = ("search", "integer", "smoothing", "graph", "shipped", "studies", "testing")
 
 
 def navigation(part: object) -> list[str]:
