@@ -41,11 +41,13 @@ class Certified(robench.Metric):
 
     def __post_init__(self) -> None:
         robench.require_positive(images=self.images, every=self.every or 1)
+        meant = sorted({0.0, *(radius for radius in self.radii if 0 < radius < math.inf)})
         robench.require(
             bool(self.radii)
             and self.radii[0] == 0
             and all(a < b < math.inf for a, b in pairwise(self.radii)),
-            f"expected finite radii that increase from 0, got {list(self.radii)}; begin with 0.0",
+            f"expected finite radii that increase from 0, got {list(self.radii)}; set "
+            f"radii={meant}",
         )
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:

@@ -27,6 +27,7 @@ from robench.plugin.registry import registry
 from robench.plugin.typed import option_types
 from robench.run.compose import SETTINGS, Root, origin_of_preset, prepare, run_config
 from robench.run.config import Places, RunConfig
+from robench.run.plan import check_on_data
 
 FLAGS = {"--dry-run": "dry_run=true", "--json": "json=true"}
 FOLDERS = ("results", "cache", "data_root")
@@ -100,7 +101,7 @@ def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Path | None:
     if composed.dry_run:
         _dry_run(config, places)
         return None
-    # Torch loads only here: a plan and bad input need none.
+    # Torch loads only here: bad input needs none, nor a plan that does not ask about the data.
     from robench.cli.record_table import print_record
     from robench.run.pipeline import run
 
@@ -120,6 +121,7 @@ def _refuse_foreign_code(config: RunConfig, overrides: tuple[str, ...]) -> None:
 
 
 def _dry_run(config: RunConfig, places: Places) -> None:
+    check_on_data(config, places)
     plan = {"id": config.id, **config.plain(), "recipe": vars(config.recipe)}
     plan["places"] = {name: str(value) for name, value in vars(places).items()}
     print(json.dumps(plan, indent=1, default=str))

@@ -172,7 +172,9 @@ def _parse_one(item: Any) -> float | str:
             f"{', '.join(EPS_LEVELS)}, got {item!r}"
         ) from None
     if isinstance(item, bool) or not math.isfinite(number) or number < 0:
-        raise ConfigError(f"expected eps to be finite and at least 0, got {item!r}")
+        raise ConfigError(
+            f"expected eps to be a finite number above 0, got {item!r}; set it to, say, 8/255"
+        )
     return number
 
 

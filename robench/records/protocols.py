@@ -138,8 +138,12 @@ class Protocol:
             yield f"audit={self.audit}, got {_shown(level)}"
         yield from _differences("audit.images", None, audit.get("images"))
         if self.certified is not None:
-            said = _mapping(config.get("metric")).get(CERTIFIED, _MISSING)
-            yield from _differences(f"metric.{CERTIFIED}", self.certified, said)
+            metrics = _mapping(config.get("metric"))
+            if CERTIFIED in metrics:
+                said = metrics[CERTIFIED]
+                yield from _differences(f"metric.{CERTIFIED}", self.certified, said)
+            else:
+                yield f"metric.{CERTIFIED} among the metrics, got {one_line(', '.join(metrics))}"
             yield from self._alphas(_mapping(config.get("certifier")))
         for name, version in self.versions.items():
             here = components.get(name, "").rpartition(" / ")[2]

@@ -289,9 +289,12 @@ def _made(kind: str, name: str, composed: DictConfig, plain: Mapping[str, Any]) 
     """The component of a node."""
     origin = _ORIGINS.get(OmegaConf.get_type(composed[kind], name))  # type: ignore[arg-type]
     if origin is None:
+        nodes = {n: OmegaConf.get_type(composed[kind], n) for n in plain[kind]}
+        chosen = [n for n, node in nodes.items() if node in _ORIGINS]
+        fixed = f": protocol {plain['protocol']['name']} fixes them" if plain["protocol"] else ""
         raise ConfigError(
-            f"expected {kind}.{name} to be a chosen {kind}, got options alone; "
-            f"choose it with {kind}={name} or {kind}=[...,{name}]"
+            f"expected {kind}.{name} to be a chosen {kind}, got options alone{fixed}; "
+            f"choose it with {kind}={name} or {kind}=[{','.join([*chosen, name])}]"
         )
     given = {k: v for k, v in plain[kind][name].items() if v != REQUIRED}
     if isinstance(origin, Choice):

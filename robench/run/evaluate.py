@@ -123,6 +123,11 @@ def evaluate(
     from robench.run.pipeline import run
 
     parts = _usual() if protocol is None else fixed_parts(protocols.get(str(protocol)))
+    if protocol is not None and data is not None and not isinstance(data, str):
+        raise ConfigError(
+            f"expected no data of your own under protocol {protocol}, got {_named(data)}: it is "
+            f"judged on {', '.join(parts['dataset'])}; leave data out, or leave protocol out"
+        )
     given: dict[str, Any] = {
         "dataset": None if data is None else _given_data(data),
         "attack": None if attack is None else _chosen("attack", attack),

@@ -31,7 +31,14 @@ from robench.core.system import Deployed, System, agreement, check_output, forwa
 from robench.core.threat import Threat, resolve_eps
 from robench.core.weights import load_weights, save_weights
 from robench.plugin import guest
-from robench.plugin.components import Component, Compressor, Defense, DeployContext, Model
+from robench.plugin.components import (
+    Component,
+    Compressor,
+    Dataset,
+    Defense,
+    DeployContext,
+    Model,
+)
 from robench.records.store import FILE
 from robench.run import keys, transfer
 from robench.run.config import Places, RunConfig, only
@@ -104,18 +111,28 @@ class Stages:
     def data(self) -> Data:
         """The data set, from the cache when its files did not change."""
         root = self.places.data_root
-        files = guest.collect(self.dataset, self.dataset.files, root)
-        inputs = {
-            "dataset": keys.component_key(self.dataset),
-            "files": [stamp(path, root) for path in files],
-        }
 
         def make(folder: Path) -> None:
             loaded = guest.call(self.dataset, self.dataset.load, root)
             # Named by its pixels and labels, whatever name it came with.
             write_data(replace(_expect(self.dataset, "load", Data, loaded), hash=""), folder)
 
-        return self.cache.fetch("data", inputs, make, read_data)
+        return self.cache.fetch("data", self._data_inputs, make, read_data)
+
+    @property
+    def data_at_hand(self) -> bool:
+        """Whether the data come without a file, or are in the cache."""
+        embedded = type(self.dataset).files is Dataset.files
+        return embedded or self.cache.holds("data", self._data_inputs)
+
+    @cached_property
+    def _data_inputs(self) -> dict[str, Any]:
+        root = self.places.data_root
+        files = guest.collect(self.dataset, self.dataset.files, root)
+        return {
+            "dataset": keys.component_key(self.dataset),
+            "files": [stamp(path, root) for path in files],
+        }
 
     @cached_property
     def subset(self) -> torch.Tensor:

@@ -12,6 +12,7 @@ from robench.base.errors import ConfigError
 from robench.core.threat import ThreatConfig
 from robench.run.config import Places
 from tests.cli.command import command
+from tests.conftest import tiny_net
 
 PLANNED = [
     (
@@ -32,6 +33,20 @@ PLANNED = [
         "expected a smoothed system for metric=certified, got defense=none; use defense=intrs",
     ),
     (["metric=smoothed_prediction"], "expected a smoothed system for metric=smoothed_prediction"),
+    (["threat.eps=-1"], "expected eps to be a finite number above 0, got -1; set it to, say, 8/"),
+    (
+        ["defense=intrs", "metric=certified", "metric.certified.radii=[0.0,0.5,0.25]"],
+        "expected finite radii that increase from 0, got [0.0, 0.5, 0.25]; set "
+        "radii=[0.0, 0.25, 0.5]",
+    ),
+    (
+        ["protocol=digits_certified_l2", "defense=intrs", "metric=accuracy"],
+        "expected metric.certified to be a chosen metric, got options alone: protocol "
+        "digits_certified_l2 fixes them; choose it with metric=certified or "
+        "metric=[accuracy,certified]",
+    ),
+    (["images=1000"], "expected images of at most 360, got 1000: digits has 360 test images"),
+    (["threat.eps=8"], "expected eps of attack.fgsm of at most 1 in linf, got 8: "),
 ]
 LOADED = [
     (["attack=pgd", "threat.eps=8"], "expected eps of attack.pgd of at most 1 in linf, got 8: "),
@@ -40,7 +55,6 @@ LOADED = [
         "expected eps of attack.pgd up to 8 in l2, the diagonal of 1x8x8 images, got 20: ",
     ),
     (["attack=cw", "attack.cw.eps=[1,9]"], "expected eps of attack.cw up to 8 in l2"),
-    (["images=1000"], "expected images of at most 360, got 1000: digits has 360 test images"),
 ]
 
 
@@ -80,12 +94,22 @@ def test_refused_before_training(
         ({"attack": "cw", "threat": ThreatConfig(norm="linf")}, "expected threat.norm l2"),
         ({"images": 1000}, "expected images of at most 360"),
         ({"threat": ThreatConfig(eps=8)}, "did you mean 8/255"),
+        (
+            {"protocol": "digits_certified_l2", "defense": "intrs", "metric": "accuracy"},
+            "expected metric.certified among the metrics, got accuracy: protocol digits_certified",
+        ),
     ],
 )
 def test_refused_from_python(given: dict[str, Any], words: str, tmp_path: Path) -> None:
     places = Places(results=tmp_path / "results", cache=tmp_path / "cache", threads=1)
+    attack = {} if "protocol" in given else {"attack": "pgd"}
     with pytest.raises(ConfigError, match=words):
-        robench.evaluate("small_cnn", "digits", **{"attack": "pgd", "places": places, **given})
+        robench.evaluate("small_cnn", "digits", **{"places": places, **attack, **given})
+
+
+def test_data_of_ones_own_have_no_protocol(tiny_data: robench.Data) -> None:
+    with pytest.raises(ConfigError, match=r"got .* Data: it is judged on digits; leave data out,"):
+        robench.evaluate(tiny_net(), tiny_data, protocol="digits_linf")
 
 
 def test_what_has_an_answer_is_planned(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from robench.graph.build import BATCHES, chosen, named
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.onnx import quantised  # it registers its operators
 from robench.graph.onnx.file import Array, Content, Node, open_onnx
-from robench.graph.onnx.fold import fold
+from robench.graph.onnx.fold import FOLDS, fold
 from robench.graph.onnx.nodes import NODES
 from robench.graph.onnx.state import CODES, Known, Live, State, full_rank
 from robench.graph.table import Graph, Unary
@@ -75,8 +75,6 @@ def _needed(content: Content, out: str) -> list[Node]:
 
 def _name_unknown(nodes: list[Node]) -> None:
     """Name all operators the reader lacks at once, before any of them is met."""
-    from robench.graph.onnx.fold import FOLDS
-
     known = {*NODES, *FOLDS, "Shape"}
     unknown = [node.title for node in nodes if node.title not in known]
     if unknown:
