@@ -275,6 +275,13 @@ def _check_finished(config: RunConfig) -> None:
         raise ConfigError(
             f"expected compressor=none with model={name}, got {compressor}: the file is what ships"
         )
+    for access in config.access.values():
+        if isinstance(access, Transfer) and "model" not in access.source:
+            raise ConfigError(
+                f"expected access.transfer.source to name a model with model={name}, which cannot "
+                "be trained with another seed; the examples of its float parent come by "
+                "themselves where model.file.parent names it"
+            )
     for defense, made in config.defense.items():
         if made.changes_training or type(made).transform is not Defense.transform:
             raise ConfigError(

@@ -76,6 +76,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "compressor": ({"compressor": "ptq_int8"}, "expected compressor=none with model=file"),
     "training": ({"defense": "adversarial_training"}, "only wrap what is deployed"),
     "map": ({"defense": "mulaw"}, "changes training or weights"),
+    "its own transfer": ({"access": ["transfer"]}, "access.transfer.source to name a model"),
     "smoothing that trains": ({"defense": "float_rs"}, "float_rs.train_sigma=0"),
 }
 
