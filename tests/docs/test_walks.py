@@ -90,6 +90,7 @@ def audited(tree: Path) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_new_check_runs_after_the_three_steps(tmp_path: Path) -> None:
     module, table, said, test = steps("add-a-check.md")
     assert (module, table) == (NEW, {"robench/audit/checks/__init__.py"})

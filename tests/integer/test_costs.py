@@ -124,7 +124,9 @@ def test_too_many_classes_are_refused() -> None:
         ended([start(1, 1, 1)], 1, MAX_CLASSES + 1)
 
 
-@pytest.mark.parametrize("kind", ["classes", "width", "pooled"])
+@pytest.mark.parametrize(
+    "kind", ["classes", "pooled", pytest.param("width", marks=pytest.mark.slow)]
+)
 def test_the_largest_that_is_allowed_fits_a_threads_stack(kind: str, tmp_path: Path) -> None:
     if kind == "classes":
         program = ended([start(1, 1, 1)], 1, MAX_CLASSES)

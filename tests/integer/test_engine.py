@@ -32,7 +32,7 @@ def assert_same_bits(program: Program, batch: torch.Tensor) -> None:
             assert torch.equal(got[0].long(), labels), isa
 
 
-@settings(SETTINGS, max_examples=4)  # each compiles; the slow fuzzers run many more
+@settings(SETTINGS, max_examples=2)  # each compiles; the slow fuzzers run many more
 @given(programs(), st.integers(1, 40), st.integers(0, 99))
 def test_random_programs(program: Program, count: int, seed: int) -> None:
     for wide in (False, True):
@@ -47,7 +47,9 @@ def test_many_random_programs(program: Program, count: int, seed: int) -> None:
         assert_same_bits(program, torch.from_numpy(images(program, count, seed, wide=wide)))
 
 
-@pytest.mark.parametrize("input_range", [(0, 255), (-120, 375)])
+@pytest.mark.parametrize(
+    "input_range", [(0, 255), pytest.param((-120, 375), marks=pytest.mark.slow)]
+)
 def test_trained_like_networks(input_range: tuple[int, int]) -> None:
     model = settle(CifarResNet(1, 8), (3, 32, 32))
     rng = torch.Generator().manual_seed(0)

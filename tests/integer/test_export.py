@@ -70,6 +70,7 @@ def assert_clean(program: Program, isas: list[str], binary: Path, count: int, se
             assert np.array_equal(np.frombuffer(out, np.int32).reshape(logits.shape), logits), isa
 
 
+@pytest.mark.slow
 @settings(
     max_examples=2,
     deadline=None,

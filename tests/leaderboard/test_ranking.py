@@ -49,6 +49,7 @@ def row(
         access="white_box",
         seed=0,
         bits=32,
+        file=None,
         word=word,
         sentence=f"it is {word}",
         cells={},

@@ -118,6 +118,7 @@ def test_a_kept_program_is_audited(
     assert len(trained) == 1
 
 
+@pytest.mark.slow
 def test_kept_weights_are_audited_without_training(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def command(arguments: list[str], environment: dict[str, str]) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_examples_are_judged_without_the_attack_that_made_them(
     installed: dict[str, str], tmp_path: Path
 ) -> None:

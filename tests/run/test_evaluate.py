@@ -44,7 +44,10 @@ IMAGES, LABELS = torch.zeros(4, 1, 6, 6, dtype=torch.uint8), torch.zeros(4, dtyp
         ({"attack": {"mine": 3}}, "robench.Attack, got 3;"),
         ({"attack": {3: PGD()}}, "expected a mapping of names to attack, got the name 3"),
         ({"model": nn.ReLU}, "got the class ReLU; make one: ReLU()"),
-        ({"model": 3}, "expected model to be an nn.Module, a choice's name or a robench.Model"),
+        (
+            {"model": 3},
+            "expected model to be an nn.Module, a file, a choice's name or a robench.Model",
+        ),
         ({"data": 3}, "expected dataset to be a robench.Data, a choice's name or a robench.D"),
     ],
 )

@@ -280,7 +280,13 @@ print([row.status for row in record.rows])
 """
 
 
-@pytest.mark.parametrize("as_file", [True, False], ids=["script", "without a file"])
+@pytest.mark.parametrize(
+    "as_file",
+    [
+        pytest.param(True, id="script"),
+        pytest.param(False, id="without a file", marks=pytest.mark.slow),
+    ],
+)
 def test_a_component_of_a_script_is_evaluated(tmp_path: Path, as_file: bool) -> None:
     file = tmp_path / "mine.py"
     file.write_text(SCRIPT, encoding="utf-8")

@@ -45,10 +45,10 @@ FAST: dict[str, dict[str, Any]] = {
     "smoothed_prediction": {"images": 4, "draws": [10, 100]},
 }
 CONTRACTS = {kind: getattr(testing, f"{base.__name__}Contract") for kind, base in KINDS.items()}
-NEEDS_OPTION = {"npz", "image_folder", "python", "checkpoint", "file"}
+NEEDS_OPTION = {"npz", "image_folder", "python", "checkpoint", "file", "robustbench"}
 """They need a file of the user's; their own tests cover them."""
-FILES_OWN = {"ort_int8", "openvino_int8", "pt2e_int8"}
-"""Toolchains, whose contracts are kept in tests/plugins/files, as those of runtimes are."""
+FILES_OWN = {"ort_int8", "openvino_int8", "pt2e_int8", "runtimes"}
+"""Toolchains and the metric of files: tests/plugins/files has them, and those of runtimes."""
 SMOOTHED = {"attack": "fgsm", "defense": "float_rs", "train": TrainConfig(epochs=1)}
 MORE: dict[str, dict[str, Any]] = {
     "certified": {"run": SMOOTHED},

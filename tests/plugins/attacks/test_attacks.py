@@ -193,7 +193,7 @@ def test_two_classes_and_one_image(name: str, digits: Digits) -> None:
     ("component", "options", "message"),
     [
         (PGD, {"steps": 0}, "expected steps > 0"),
-        (PGD, {"eps": -0.1}, "at least 0"),
+        (PGD, {"eps": -0.1}, "above 0"),
         (PGD, {"loss": "hinge"}, "expected loss to be one of cross_entropy"),
         (PGD, {"engine": "foolbox"}, "expected engine to be one of robench, art"),
         (PGD, {"engine": "art", "loss": "dlr"}, "expected engine=robench with loss"),

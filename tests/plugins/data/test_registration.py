@@ -14,6 +14,7 @@ CHOICES = {
         "python",
         "resnet20",
         "resnet9",
+        "robustbench",
         "small_cnn",
         "torchvision",
         "wide_resnet32",

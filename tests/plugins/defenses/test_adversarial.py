@@ -144,7 +144,7 @@ def test_training_defenses_say_so() -> None:
     ("component", "options", "message"),
     [
         (AdversarialTraining, {"steps": 0}, "expected steps > 0"),
-        (AdversarialTraining, {"eps": -1}, "at least 0"),
+        (AdversarialTraining, {"eps": -1}, "above 0"),
         (AdversarialTraining, {"eps": [0.1, 0.2]}, "expected one eps"),
         (AdversarialTraining, {"norm": "l7"}, "expected norm"),
         (AdversarialTraining, {"warmup": 1.5}, "expected warmup in"),
