@@ -91,12 +91,15 @@ class DefenseContract(ComponentContract):
     def test_runs_with_every_compressor(self) -> None:
         """The whole pipeline accepts it, with each compressor that is installed.
 
-        A defense that maps weights is refused where quantization is part of the training.
+        A defense that maps weights is refused where quantization is part of the training. Foreign
+        toolchains, whose packages may be missing, are left out: their files are finished systems.
         """
         maps = type(self.component).transform is not Defense.transform
         for choice in registry().choices["compressor"].values():
             compressor = choice.make()
             assert isinstance(compressor, Compressor)
+            if compressor.makes_file:
+                continue
             if maps and compressor.changes_training:
                 with pytest.raises(ConfigError, match="weight map"):
                     check_run(defense=self.component, compressor=compressor)

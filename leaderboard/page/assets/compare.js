@@ -36,7 +36,7 @@
       [pair.onlyFirst, "number"], [pair.onlySecond, "number"],
       [pair.p < 0.0001 ? "< 0.0001" : pair.p.toFixed(4), "number"], [verdict, tone],
     ];
-    const name = robench.escape([attack, access === "transfer" ? "transfer" : "", threat].filter(Boolean).join(", "));
+    const name = robench.escape([attack, ["transfer", "parent"].includes(access) ? access : "", threat].filter(Boolean).join(", "));
     const rest = cells.map(([text, kind]) => `<td class="${kind}">${robench.escape(text)}</td>`).join("");
     return `<tr><th scope="row">${name}</th>${rest}</tr>`;
   }

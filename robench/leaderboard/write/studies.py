@@ -80,7 +80,14 @@ def _page(study: Study, runs: Runs) -> dict[str, object]:
         )
         for name, measures in study.tables.items()
     }
-    return {"study": study, "ids": ids, "tables": tables, "claims": _claims(study, runs)}
+    of_paper = any(cell.paper for _, rows in tables.values() for _, cells in rows for cell in cells)
+    return {
+        "study": study,
+        "ids": ids,
+        "tables": tables,
+        "of_paper": of_paper,
+        "claims": _claims(study, runs),
+    }
 
 
 def _claims(study: Study, runs: Runs) -> list[ClaimText]:
