@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from robench_files.toolchain import BATCH, Toolchain
+from robench_files.toolchain import BATCH, Toolchain, save_program
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-TRACES = ("from_node", "stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn")
-"""What a node remembers of how it came to be: addresses and paths of this process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +22,6 @@ class PT2EInt8(Toolchain):
 
     def write(self, model: nn.Module, images: Tensor, path: Path) -> None:
         """Export, observe the images, convert; the file holds the quantised program alone."""
-        import torch
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
         from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
@@ -34,11 +30,7 @@ class PT2EInt8(Toolchain):
         observed = prepare_pt2e(_exported(model, images).module(), quantizer)
         for batch in images.split(BATCH):
             observed(batch)
-        program = _exported(_without_unused(convert_pt2e(observed)), images)
-        for node in program.graph.nodes:
-            for trace in TRACES:
-                node.meta.pop(trace, None)
-        torch.export.save(program, path)
+        save_program(_exported(_without_unused(convert_pt2e(observed)), images), path)
 
 
 def _exported(model: nn.Module, images: Tensor) -> Any:

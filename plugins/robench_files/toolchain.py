@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 BATCH = 64
 """Images given to a toolchain at once."""
+MEMORIES = ("metadata_props", "doc_string")
+TRACES = ("from_node", "stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn")
+"""What a node of ONNX, and one of torch, remembers of how it came to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,4 +115,27 @@ def export_onnx(model: nn.Module, images: Tensor, path: Path) -> None:
         dynamo=True,
         verbose=False,
     )
-    program.save(path, external_data=False)
+    proto = program.model_proto
+    _forget(proto)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+def _forget(message: Any) -> None:
+    """Clear what an exporter remembers of how a node came to be: addresses and paths, also of the
+    user's folders, which would differ from one machine to the next."""
+    for field, value in message.ListFields():
+        if field.name in MEMORIES:
+            message.ClearField(field.name)
+        elif field.message_type is not None:
+            for part in value if field.is_repeated else [value]:
+                _forget(part)
+
+
+def save_program(program: Any, path: Path) -> None:
+    """Write a program of torch.export without what its nodes remember of how they came to be."""
+    import torch
+
+    for node in program.graph.nodes:
+        for trace in TRACES:
+            node.meta.pop(trace, None)
+    torch.export.save(program, path)
