@@ -104,9 +104,10 @@ class File(robench.Model):
 
 
 def _digest(path: str) -> str:
+    from robench.graph import whole
+
     try:
-        with Path(path).expanduser().open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(whole(Path(path).expanduser())).hexdigest()
     except OSError as error:
         raise robench.UserError(
             f"expected a readable file at {path}, got {error.strerror}; set model.file.path"

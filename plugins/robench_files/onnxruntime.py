@@ -38,7 +38,7 @@ class OnnxRuntime(robench.Runtime):
         import onnxruntime
         import torch
 
-        from robench_files.onnx_file import whole
+        from robench.graph import whole
 
         return OnnxSession(onnxruntime, whole(path), torch.get_num_threads(), optimised=True)
 

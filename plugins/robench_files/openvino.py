@@ -30,7 +30,7 @@ class OpenVINO(robench.Runtime):
         import openvino
         import torch
 
-        from robench_files.onnx_file import whole
+        from robench.graph import whole
 
         return OpenVINOSession(openvino, whole(path), torch.get_num_threads())
 

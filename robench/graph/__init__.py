@@ -9,11 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from robench.base.files import read_plain, require_plain
 from robench.core.session import Port
 from robench.graph.build import Builder
 from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.pt2 import Program, read_program
-from robench.graph.table import Constant, Graph, Operator, Quantiser
+from robench.graph.table import MAX_BYTES, Constant, Graph, Operator, Quantiser
 from robench.graph.twin import Form, GraphTwin, output_quantisers
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "output_quantisers",
     "read",
     "read_program",
+    "whole",
 ]
 
 Kind = Literal["onnx", "litert", "torch"]
@@ -66,3 +68,16 @@ def read(
             from robench.graph.aten import read_aten
 
             return read_aten(path, input_name, output_name)
+
+
+def whole(path: Path) -> bytes:
+    """All that there is to a file: its bytes, for ONNX with the weights that it keeps beside it.
+
+    Raises UserError for what is no plain file and for a broken or unsafe ONNX file, and OSError.
+    """
+    require_plain(path)
+    if path.suffix.lower() == ".onnx":
+        from robench.graph.onnx.whole import whole_onnx
+
+        return whole_onnx(path)
+    return read_plain(path, MAX_BYTES)

@@ -9,20 +9,18 @@ from typing import Any
 import torch
 
 from robench.base.errors import ConfigError, UserError
-from robench.base.files import read_plain
 from robench.base.machine import instruction_set
 from robench.base.text import reason, suggestion
 from robench.core.record import FileInfo
 from robench.core.session import Port, Session
 from robench.core.system import BlackBox, System
+from robench.graph import whole
 from robench.plugin.components import Runtime
 from robench.plugin.registry import registry
 from robench.shipped.contract import usual_contract
 from robench.shipped.deployed import FileDeployed
 from robench.shipped.twins import twins
 
-MAX_FILE = 2**31 - 1
-"""Bytes of a file at most."""
 SHOWN = 8
 """Names in a message, at most."""
 
@@ -124,7 +122,7 @@ def runtime_of(path: Path, given: str | Runtime | None) -> tuple[str, Runtime]:
 
 def _content(path: Path) -> bytes:
     try:
-        return read_plain(path, MAX_FILE)
+        return whole(path)
     except OSError as error:
         raise UserError(
             f"expected a file at {path}, got {error.strerror}; set model.file.path"

@@ -15,7 +15,9 @@ import pytest
 import torch
 
 import robench
+from robench.graph import whole
 from robench.shipped import open_system
+from robench.shipped.system import sha256
 from tests.shipped.toys import CLASSES, SHAPE, corners, flat, gathered, node, port, save
 
 pytest.importorskip("onnxruntime")
@@ -38,6 +40,38 @@ def test_a_file_is_deployed_and_its_twin_is_the_same_function(tmp_path: Path) ->
     system.deployed.save(tmp_path)
     assert (tmp_path / "network.onnx").read_bytes() == path.read_bytes()
     assert system.deployed.predict(images[:0]).shape == (0,)
+
+
+def kept_beside(path: Path, place: str = "weights") -> None:
+    """A file that adds 3, 2, 1 and 0 to the pixels, numbers that it keeps in another file."""
+    import onnx
+
+    nodes = [node("Flatten", ["images"], ["flat"], axis=1), node("Add", ["flat", "c"], ["logits"])]
+    save(path, nodes, constants={"c": np.arange(4, dtype=np.float32)[::-1].copy()})
+    onnx.save(
+        onnx.load(path), path, save_as_external_data=True, location="weights", size_threshold=0
+    )
+    model = onnx.load(path, load_external_data=False)
+    (where,) = (one for one in model.graph.initializer[0].external_data if one.key == "location")
+    where.value = place
+    onnx.save(model, path)
+
+
+def test_weights_beside_an_onnx_file_belong_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    kept_beside(path)
+    system = opened(path)
+    zeros = torch.zeros(1, *SHAPE)
+    answers = system.deployed.logits(zeros)  # type: ignore[attr-defined]
+    assert answers.tolist() == system.twin(zeros).tolist() == [[3.0, 2.0, 1.0, 0.0]]
+    weights = (tmp_path / "weights").read_bytes()
+    (tmp_path / "weights").write_bytes(weights[::-1])
+    assert sha256(whole(path)) != system.deployed.facts.sha256  # type: ignore[attr-defined]
+    (tmp_path / "alone").mkdir()
+    system.deployed.save(tmp_path / "alone")
+    again = opened(tmp_path / "alone" / "network.onnx").deployed
+    assert again.logits(zeros).tolist() == answers.tolist()  # type: ignore[attr-defined]
+    assert again.facts == system.deployed.facts  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 9])
@@ -110,16 +144,6 @@ def _two_outputs(path: Path) -> None:
     save(path, nodes, outputs=[port("logits", ["n", 4]), port("other", ["n", 4])])
 
 
-def _outside(path: Path) -> None:
-    import onnx
-
-    nodes = [node("Flatten", ["images"], ["flat"], axis=1), node("Add", ["flat", "c"], ["logits"])]
-    save(path, nodes, constants={"c": np.ones(4, np.float32)})
-    onnx.save(
-        onnx.load(path), path, save_as_external_data=True, location="weights", size_threshold=0
-    )
-
-
 def _pickled(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("net/data/weights/weight_0", pickle.dumps(io.StringIO))
@@ -141,7 +165,11 @@ BAD: dict[str, tuple[Callable[[Path], Any], str, dict[str, Any]]] = {
     "inputs.onnx": (_two_inputs, "expected one input, .* got 'images', 'more'", {}),
     "outputs.onnx": (_two_outputs, "one of 'logits', 'other'.*model.file.output", {}),
     "absent.onnx": (_two_outputs, "got 'logit'; did you mean", {"output": "logit"}),
-    "outside.onnx": (_outside, "holds its weights.*onnx.save", {}),
+    "outside.onnx": (
+        lambda path: kept_beside(path, "../weights"),
+        "expected external data beside the file",
+        {},
+    ),
     "wide.onnx": (
         lambda path: flat(path, inputs=[port("images", ["n", 3, 8, 8])]),
         r"expected an input of shape \?x1x2x2",

@@ -59,6 +59,19 @@ def open_onnx(path: Path) -> Content:
     Raises: UnreadableFile for a broken, unsafe or huge file; UnknownOperator for other opsets;
     UserError where the package onnx is missing.
     """
+    content, model = parsed(path)
+    if not model.graph.node or not model.graph.output:
+        raise UnreadableFile(f"expected an ONNX file with nodes, got {_named(path)}")
+    try:
+        return Opener.beside(path, content).content(model)
+    except (UnicodeDecodeError, OverflowError) as error:
+        raise UnreadableFile(
+            f"expected an ONNX file, got {_named(path)}: {reason(error)}"
+        ) from error
+
+
+def parsed(path: Path) -> tuple[bytes, Any]:
+    """A file's bytes, and the model that they spell; raises as `open_onnx`."""
     try:
         import onnx
         from google.protobuf.message import DecodeError
@@ -72,14 +85,7 @@ def open_onnx(path: Path) -> Content:
         raise UnreadableFile(
             f"expected an ONNX file, got {_named(path)}: {reason(error)}"
         ) from error
-    if not model.graph.node or not model.graph.output:
-        raise UnreadableFile(f"expected an ONNX file with nodes, got {_named(path)}")
-    try:
-        return _Opener(path.parent, MAX_BYTES - len(content)).content(model)
-    except (UnicodeDecodeError, OverflowError) as error:
-        raise UnreadableFile(
-            f"expected an ONNX file, got {_named(path)}: {reason(error)}"
-        ) from error
+    return content, model
 
 
 def _bytes(path: Path) -> bytes:
@@ -101,12 +107,17 @@ def _named(path: Path) -> str:
     return repr(path.name[:MAX_NAME])
 
 
-class _Opener:
+class Opener:
     """Makes Python values of a parsed model; `left` bytes of external data may still be read."""
 
     def __init__(self, folder: Path, left: int) -> None:
         self.folder = folder
         self.left = left
+
+    @classmethod
+    def beside(cls, path: Path, content: bytes) -> Opener:
+        """For the file at `path`, of which these bytes were read."""
+        return cls(path.parent, MAX_BYTES - len(content))
 
     def content(self, model: Any) -> Content:
         """The model as plain values."""
@@ -165,10 +176,8 @@ class _Opener:
             raise UnknownOperator(["constants of text"])
         whole = onnx.TensorProto()
         whole.CopyFrom(tensor)
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            whole.data_location = onnx.TensorProto.DEFAULT
-            whole.raw_data = self._beside(tensor)
-            del whole.external_data[:]
+        if self.outside(whole):
+            self.bring(whole)
         try:
             return np.asarray(numpy_helper.to_array(whole))
         except Exception as error:  # of every kind, for numbers that do not fit their shape
@@ -176,6 +185,16 @@ class _Opener:
             raise UnreadableFile(
                 f"expected the numbers of {name!r}, shape {shape}: {reason(error)}"
             ) from error
+
+    def outside(self, tensor: Any) -> bool:
+        """Whether the numbers of a tensor are kept in another file."""
+        return bool(tensor.data_location == tensor.EXTERNAL)
+
+    def bring(self, tensor: Any) -> None:
+        """Put the numbers that a tensor keeps in another file into it."""
+        tensor.raw_data = self._beside(tensor)
+        tensor.data_location = tensor.DEFAULT
+        del tensor.external_data[:]
 
     def _beside(self, tensor: Any) -> bytes:
         """The bytes of a tensor kept in another file, which must lie in the file's own folder."""
