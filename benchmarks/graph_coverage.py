@@ -135,6 +135,8 @@ def network(family: Family) -> nn.Module:
         net.train()(images)
         net.eval()
         last = [m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
+        if not last.weight.any():  # as ViT's begins
+            nn.init.normal_(last.weight)
         # SqueezeNet's last layer has a ReLU behind it, which what is subtracted would empty.
         logits = net(images)
         gain = 3 / logits.std(0).clamp(min=1e-6)

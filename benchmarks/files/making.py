@@ -17,7 +17,7 @@ from robench.core.data import Data
 from robench.core.system import System
 from robench.core.weights import load_weights
 from robench.shipped import open_system
-from robench_data.networks.resnet import ResNet
+from robench_data.resnet20 import ResNet20
 from robench_files.openvino_int8 import OpenVINOInt8
 from robench_files.ort_int8 import OrtInt8
 from robench_files.pt2e_int8 import PT2EInt8
@@ -25,7 +25,7 @@ from robench_files.toolchain import Toolchain
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/litert_file.py"
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "resnet20": lambda: ResNet(3, 10, 3, "pad"),
+    "resnet20": lambda: ResNet20().build((3, 32, 32), 10),
     "mobilenet": lambda: mobilenet.make((3, 32, 32), 10),
 }
 TOOLCHAINS: dict[str, Toolchain] = {
