@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from benchmarks.files.making import Shipped, make
-from benchmarks.files.measuring import agreement, seconds, strength
+from benchmarks.files.measuring import agreement, saturation, seconds, strength
 from robench.base.machine import keep_memory
 from robench.run.config import Places
 from robench_data.cifar10 import CIFAR10
@@ -43,6 +43,7 @@ def main() -> None:
     measures = {
         "agreement": partial(agreement, data=data, count=options.images),
         "strength": partial(strength, data=data),
+        "saturation": partial(saturation, data=data),
         "seconds": partial(seconds, data=data),
     }
     results = [
@@ -74,6 +75,11 @@ def tables(results: list[tuple[Shipped, dict[str, Any]]]) -> list[str]:
         "PGD-40's time, twin / parent |",
         "|---" * 11 + "|",
     ]
+    third = [
+        "| network | file, runtime | images with a logit at the ceiling | ties | faithful twin "
+        "alone leaves more | the audit's check |",
+        "|---" * 6 + "|",
+    ]
     for file, found in results:
         name = f"| {file.network} | {file.toolchain}, {file.runtime}"
         agree, left, time = found["agreement"], found["strength"], found["seconds"]
@@ -91,7 +97,16 @@ def tables(results: list[tuple[Shipped, dict[str, Any]]]) -> list[str]:
         cells += [_with_interval(left[way]) for way in ("pgd10", "square")]
         cells.append(f"{time['ratio']:.2f}")
         second.append(f"{name} | {' | '.join(cells)} |")
-    return [*first, "", *second]
+        third.append(f"{name} | {_saturates(found['saturation'])} |")
+    return [*first, "", *second, "", *third]
+
+
+def _saturates(found: dict[str, Any]) -> str:
+    shares = f"{_percent(found['ceiling'])} | {_percent(found['ties'])}"
+    if "verdict" not in found:
+        return f"{shares} | - | no quantiser to open"
+    gap = _with_interval([found[name] for name in ("value", "low", "high")])
+    return f"{shares} | {gap} | {found['verdict']}"
 
 
 def _percent(share: float, digits: int = 1) -> str:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.files.making import Shipped
+from robench.audit.checks.saturates import Saturates
+from robench.audit.trial import SystemTrial
 from robench.base.stats import paired, wilson
 from robench.core.data import Data
 from robench.core.system import System, forward
@@ -62,7 +64,7 @@ def agreement(shipped: Shipped, data: Data, count: int) -> dict[str, Any]:
     adversarial, _ = _equal(system, searched(PGD(steps=10), system.twin, images, labels))
     spread = {
         name: _share(other.predict(images), system.deployed.predict(images))
-        for name, other in system.deployed.variants.items()  # type: ignore[attr-defined]
+        for name, other in system.deployed.variants().items()  # type: ignore[attr-defined]
     }
     return result | {"clean": clean, "adversarial": adversarial, "gap": gap, "spread": spread}
 
@@ -101,6 +103,24 @@ def strength(shipped: Shipped, data: Data) -> dict[str, Any]:
         "square": _interval(left(Scores(system), Square(queries=QUERIES), right)),
         "difference": [pair.difference, pair.low, pair.high],
     }
+
+
+def saturation(shipped: Shipped, data: Data) -> dict[str, Any]:
+    """What the audit's check of saturation says of the file, and how far it saturates."""
+    system = shipped.system(data)
+    images, labels = data.test.float_images()[:STRENGTH], data.test.labels[:STRENGTH]
+    logits = system.deployed.logits(images)  # type: ignore[attr-defined]
+    highest = logits.amax(1)
+    tied = (logits == highest[:, None]).sum(1) > 1
+    found: dict[str, Any] = {
+        "ceiling": float((highest == highest.max()).double().mean()),
+        "ties": float(tied.double().mean()),
+    }
+    trial = SystemTrial(system, images, labels, THREAT, 0, steps=10, thrifty=False)
+    for finding in Saturates().look(trial):
+        found |= {"verdict": finding.verdict, "value": finding.value, "sentence": finding.sentence}
+        found |= {"low": finding.low, "high": finding.high}
+    return found
 
 
 def seconds(shipped: Shipped, data: Data) -> dict[str, Any]:
