@@ -243,7 +243,7 @@ class TwinAgreement(Frozen):
     """How many candidates these are."""
     spread: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
     """Smallest share of equal labels of a file and the same file run otherwise (optimisations off,
-    other threads, other batches), on the judged images; None where it is run in one way."""
+    other threads, and some image by image), on the judged images; None where it runs in one way."""
     adversarial_spread: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
     """The same on the adversarial candidates."""
 
