@@ -20,6 +20,7 @@ from robench.records.headline import audit_table, headline
 from robench.records.protocol import NO_ACCESS
 from robench.records.protocols import GROUP
 from robench.records.store import read_outcomes
+from robench.records.support.files import telling
 from robench.records.support.held import CHECKED
 from robench.records.support.values import TIES
 from robench.records.words import Word, unled, word_of, word_of_row
@@ -70,7 +71,7 @@ def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
         print_text(line, colour)
     for colour, line in certified_lines(record):
         print_text(line, colour)
-    other = [v for v in record.values if v.metric not in ATTACK_METRICS]
+    other = [v for v in telling(record.values) if v.metric not in ATTACK_METRICS]
     if other:
         out.print(_value_table(other))
     for name, note in record.notes.items():

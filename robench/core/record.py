@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from robench.base.hashing import digest
 from robench.base.stats import wilson
@@ -26,6 +26,8 @@ ADVERSARIAL_EXPECTED = 0.98
 """The same on adversarial candidates: below one of both the twin of a file is a surrogate."""
 AGREEMENT_GOOD = 0.999
 """Share of equal labels, clean and on candidates, below which a reader is warned."""
+RENAMED = {"saturation_gap": "twins_gap"}
+"""What older records call a metric, and its name."""
 RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric", "certifier")
 """Those, and what judges it: every run chooses of each."""
 
@@ -56,6 +58,11 @@ class Value(Frozen):
     better: Literal["higher", "lower", "neither"] = "higher"
     axes: dict[str, Axis] = Field(default_factory=dict)
     """What it belongs to: attack, access, norm, eps, layer, p, radius, alpha, ..."""
+
+    @field_validator("metric")
+    @classmethod
+    def _renamed(cls, name: str) -> str:
+        return RENAMED.get(name, name)
 
 
 class MadeOn(Frozen):
@@ -236,7 +243,7 @@ class TwinAgreement(Frozen):
     """How many candidates these are."""
     spread: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
     """Smallest share of equal labels of a file and the same file run otherwise (optimisations off,
-    other threads, other batches), on the judged images; None where it is run in one way."""
+    other threads, and some image by image), on the judged images; None where it runs in one way."""
     adversarial_spread: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
     """The same on the adversarial candidates."""
 

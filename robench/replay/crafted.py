@@ -79,7 +79,9 @@ def _possible(subject: Subject) -> tuple[dict[Place, Scenario], dict[Place, str]
         place = row.attack, row.access, row.norm, row.eps
         if row.attack in subject.unknown:
             absent[place] = subject.unknown[row.attack]
-        elif row.access == PARENT or row.access in transferred:
+        elif row.access == PARENT:
+            absent[place] = "made on the file's float parent, which is not kept"
+        elif row.access in transferred:
             absent[place] = "made on a model that is not kept"
         else:
             here[place] = asked[place]

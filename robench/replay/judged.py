@@ -77,12 +77,22 @@ def audits_again(subject: Subject) -> str:
     """Whether every audit's examples break what its table says, and its accuracy follows."""
     audits = subject.record.audit
     if not audits:
-        raise NotDone("the record was not audited")
+        raise NotDone(not_audited(subject))
     if not all((subject.folder / name).is_file() for name in (f"{AUDIT_TABLE}.parquet", EXAMPLES)):
         raise NotDone("the record keeps no examples of its audits")
     for number, audit in enumerate(audits):
         _audit_again(subject, number, audit)
     return f"the examples of {len(audits)} audits break the images that their tables name"
+
+
+def not_audited(subject: Subject) -> str:
+    """Why a record has no audit to repeat."""
+    if subject.record.file is None or not subject.record.file.black_box:
+        return "the record was not audited"
+    return (
+        "a black box has no gradient to audit: its examples are judged and its rows crafted again, "
+        "and whether another attack breaks more is not known"
+    )
 
 
 def audit_table(subject: Subject, number: int) -> dict[str, NDArray[Any]]:

@@ -19,7 +19,7 @@ from robench.base.stats import at_least
 from robench.base.text import one_line
 from robench.core.record import Audit, worst
 from robench.core.threat import Threat
-from robench.replay.judged import audit_table
+from robench.replay.judged import audit_table, not_audited
 from robench.replay.steps import ALPHA, NotDone, Refuted, TooLong, limited
 from robench.replay.subject import Subject
 from robench.run.audit_files import AUDIT_TABLE
@@ -48,7 +48,7 @@ def searched_again(subject: Subject) -> str:
     """Whether the audit, repeated from another seed, leaves what the record says holds."""
     audits = subject.record.audit
     if not audits:
-        raise NotDone("the record was not audited")
+        raise NotDone(not_audited(subject))
     if not (subject.folder / f"{AUDIT_TABLE}.parquet").is_file():
         raise NotDone("the record does not say which images its audits leave")
     return "; ".join(_again(subject, number, audit) for number, audit in enumerate(audits))

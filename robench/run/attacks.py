@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +27,7 @@ from robench.plugin import guest
 from robench.plugin.scenario import AdversarialExamples, Scenario
 from robench.plugin.spent import Spent
 from robench.records.protocol import NO_ACCESS, PARENT, TRANSFER, accesses_of
-from robench.run import keys, transfer
+from robench.run import further, keys, transfer
 from robench.run.config import Transfer
 from robench.run.stages import Stages
 from robench.run.stages import stages as made
@@ -172,13 +172,15 @@ def source_of(stages: Stages, access: str) -> Stages:
 def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExamples:
     """The scenario's examples for the target's judged images; raises AttackFailed."""
     component = target.config.attack[scenario.attack]
-    inputs = {
+    inputs: dict[str, object] = {
         "system": source.system_key,
         "attack": keys.component_key(component),
         "threat": asdict(scenario.threat),
         "data": target.data.hash,
         "images": digest(target.subset.tolist()),
     }
+    if source.ships_file:
+        inputs["further"] = further.VERSION
 
     def make(folder: Path) -> None:
         seed = derive(source.config.seed, "attack", plain_options(component), scenario.threat)
@@ -201,7 +203,8 @@ def search(component: Attack, scenario: Scenario, system: System, test: Split, s
     """What an attack finds, brought into the threat model, and what the search cost.
 
     It searches on a copy of the system's twin, and may ask the deployed model; then, as long, on
-    each further twin for the images that still hold. Raises AttackFailed.
+    each further twin for the images that still hold and on which it leads elsewhere. Raises
+    AttackFailed.
     """
     spent, images = Spent(), test.float_images()
     found = _on_twin(component, scenario, _target(system, spent), test, seed)
@@ -248,18 +251,45 @@ def _on_others(
 ) -> Tensor:
     """Search on each further twin for the images that hold, and put what breaks them into `found`.
 
-    Returns which twin's candidate each image has: uint8 (N,), 0 for the first.
+    Left out are images on which a twin leads a search nowhere else. Returns which twin's candidate
+    each image has: uint8 (N,), 0 for the first.
     """
     by = torch.zeros(len(test), dtype=torch.uint8)
-    for number, (name, twin) in enumerate(system.others.items(), 1):
-        own, target = derive(seed, "twin", name), _target(replace(system, twin=twin), spent)
-        left = (~_broken(target, found, test.labels, own)).nonzero()[:, 0]
-        if len(left) == 0:
-            break
-        again = _on_twin(component, scenario, target, test.take(left), own)
-        wrong = _broken(target, again, test.labels[left], own)
-        found[left[wrong]], by[left[wrong]] = again[wrong], number
+    first = _target(system, spent)
+    left = (~_broken(first, found, test.labels, derive(seed, "held"))).nonzero()[:, 0]
+    if len(left) == 0:
+        return by
+    others = {
+        name: replace(_target(replace(system, twin=twin), spent), queried=True)
+        for name, twin in system.others.items()
+    }
+    apart = _apart(first, others, test.take(left).float_images(), found[left], seed, spent)
+    for number, (name, target) in enumerate(others.items(), 1):
+        own, mine = derive(seed, "twin", name), left[apart[name] & (by[left] == 0)]
+        if len(mine):
+            again = _on_twin(component, scenario, target, test.take(mine), own)
+            wrong = _broken(target, again, test.labels[mine], own)
+            found[mine[wrong]], by[mine[wrong]] = again[wrong], number
     return by
+
+
+def _apart(
+    first: Target,
+    others: Mapping[str, Target],
+    images: Tensor,
+    found: Tensor,
+    seed: int,
+    spent: Spent,
+) -> Mapping[str, Tensor]:
+    """By further twin, the images on which it leads elsewhere: bool (N,).
+
+    All of them where the search cost less than to look.
+    """
+    if spent.gradients <= further.POINTS * (1 + len(others)) * len(images):
+        return dict.fromkeys(others, torch.ones(len(images), dtype=torch.bool))
+    twins = {name: target.twin for name, target in others.items()}
+    given = first.twin, twins, images, found, derive(seed, "apart"), ASKED
+    return guest.call("the twins", further.apart, *given)
 
 
 def _broken(target: Target, candidates: Tensor, labels: Tensor, seed: int) -> Tensor:

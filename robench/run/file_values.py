@@ -1,4 +1,4 @@
-"""What a run measures of a shipped file beside its accuracies: ties, saturation, its parent."""
+"""What a run measures of a shipped file beside its accuracies: ties, further twins, its parent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from robench.records.support.files import (
     gap,
     robust,
 )
-from robench.records.support.values import SATURATION, TIES, TIES_RIGHT, TIES_WRONG
+from robench.records.support.values import TIES, TIES_RIGHT, TIES_WRONG, TWINS
 from robench.run import attacks
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def file_values(evidence: RunEvidence) -> tuple[Value, ...]:
     """
     if evidence.stages.facts is None:
         return ()
-    return (*_ties(evidence), *_saturation(evidence), *_parent(evidence))
+    return (*_ties(evidence), *_twins(evidence), *_parent(evidence))
 
 
 def _rows(evidence: RunEvidence) -> Iterator[tuple[RowOutcomes, Scenario, AdversarialExamples]]:
@@ -93,16 +93,16 @@ def _readings(
         yield share(TIES_WRONG, int(wrong.sum()), n, axes)
 
 
-# -- saturation ------------------------------------------------------------------------------------
+# -- twins -----------------------------------------------------------------------------------------
 
 
-def _saturation(evidence: RunEvidence) -> Iterator[Value]:
-    """What the faithful twin alone leaves of each row above all twins together."""
+def _twins(evidence: RunEvidence) -> Iterator[Value]:
+    """What further twins broke of what the faithful one left of each row."""
     for row, _, examples in _rows(evidence):
         if examples.by is not None:
             after = robust(row)
             before = after | ((examples.by.numpy() > 0) & row.clean_right & ~row.right)
-            yield gap(SATURATION, paired(before, after), row)
+            yield gap(TWINS, paired(before, after), row)
 
 
 # -- parent ----------------------------------------------------------------------------------------

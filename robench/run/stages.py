@@ -43,7 +43,7 @@ from robench.records.store import FILE
 from robench.run import keys, transfer
 from robench.run.config import Places, RunConfig, only
 from robench.run.data_cache import read_data, stamp, write_data
-from robench.shipped.agreement import under_attack
+from robench.shipped.agreement import FEW, under_attack
 from robench.training.checkpoint import remove_checkpoints
 from robench.training.loop import Trainer
 from robench.training.loss import plain_loss
@@ -501,7 +501,8 @@ class Stages:
     def agreement(self) -> TwinAgreement:
         """The twin against the deployed model on the judged images, before and after defenses."""
         inputs = {"images": digest(self.subset.tolist()), **self.environment}
-        inputs |= {"threat": asdict(self._usual_threat)} if self.facts else {}
+        if self.facts:
+            inputs |= {"threat": asdict(self._usual_threat), "alone": FEW}
         stored = self.cached("agreement", inputs, lambda: self._agree().model_dump())
         return TwinAgreement(**stored)
 

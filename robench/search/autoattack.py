@@ -77,6 +77,8 @@ class AutoAttackSearch:
         found = threat.project(images, images)
         holds = ~target.wrong(found, labels)
         for number, part in enumerate(VARIANTS[self.variant]):
+            if part is _square and target.queried:
+                continue
             index = holds.nonzero()[:, 0]
             if len(index) == 0:
                 break

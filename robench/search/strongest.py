@@ -135,13 +135,14 @@ class StrongestSearch:
             attacked = Attacked(target, images, labels, threat, samples, radii)
             first, *rest = STAGES[self.budget]
             _climbs(attacked, first, rng)
-            trust = _trust(attacked, rng) if self.budget == "whole" else 1.0
+            asks = self.budget == "whole" and not target.queried
+            trust = _trust(attacked, rng) if asks else 1.0
             if trust < BENT:
                 _queries(attacked, sound=False, win=ANY, rng=rng)
             for stage in rest:
                 _climbs(attacked, stage, rng)
             attacked.judge_nearest()
-            if self.budget == "whole" and trust >= BENT:
+            if asks and trust >= BENT:
                 _queries(attacked, sound=trust >= SOUND, win=WIN, rng=rng)
         return attacked.points.contiguous()
 

@@ -25,6 +25,8 @@ class Target:
     """What queries read: the deployed model's logits, or the twin's where it gives none."""
     randomised: bool = False
     """Whether two calls on the same images may differ."""
+    queried: bool = False
+    """Whether a search without gradients asked for these scores already: none is made again."""
 
     @classmethod
     def of(cls, twin: nn.Module, randomised: bool = False) -> Target:

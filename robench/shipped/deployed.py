@@ -17,6 +17,8 @@ from robench.shipped.contract import Contract, fits
 
 BATCH = 256
 """Images of one call, where the file leaves that open."""
+ALONE = "image by image"
+"""The way of running a file that asks about each image alone, which takes several times as long."""
 SAVED = "network"
 """Name under which a file is saved, without its ending."""
 
@@ -73,11 +75,16 @@ class FileDeployed:
         return self.session.inputs[0].shape[0] or BATCH
 
     def variants(self) -> Mapping[str, FileDeployed]:
-        """The same file run in other ways of its runtime, by name: its own spread."""
-        return {
+        """The same file run otherwise, by name: its own spread."""
+        found = {
             name: FileDeployed(self.content, session, self.contract, self.output, self.facts)
             for name, session in self.session.variants().items()
         }
+        if self.batch > 1 and self.session.inputs[0].shape[0] is None:
+            alone = self.read_as(self.contract)
+            alone.batch = 1
+            found[ALONE] = alone
+        return found
 
     def _answer(self, images: Tensor) -> Tensor:
         fixed, count = self.session.inputs[0].shape[0], len(images)

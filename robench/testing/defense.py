@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +22,14 @@ from robench.run.config import Places
 from robench.testing.component import ComponentContract
 from robench.testing.systems import check_run, check_system, check_training, trained
 from robench.testing.tiny import tiny_data, tiny_network
+
+TOOLCHAIN, PACKAGES = "ort_int8", ("onnx", "onnxruntime", "onnxscript")
+"""The foreign toolchain whose files are wrapped, and what it needs."""
+
+
+def _installed() -> bool:
+    """Whether the toolchain's packages are here."""
+    return all(find_spec(package) for package in PACKAGES)
 
 
 class DefenseContract(ComponentContract):
@@ -91,14 +100,16 @@ class DefenseContract(ComponentContract):
     def test_runs_with_every_compressor(self) -> None:
         """The whole pipeline accepts it, with each compressor that is installed.
 
-        A defense that maps weights is refused where quantization is part of the training. Foreign
-        toolchains, whose packages may be missing, are left out: their files are finished systems.
+        A defense that maps weights is refused where quantization is part of the training. Of
+        foreign toolchains TOOLCHAIN is tried, where its packages are here, on defenses that wrap:
+        to others a file is a finished system like any.
         """
         maps = type(self.component).transform is not Defense.transform
+        wraps = type(self.component).deploy is not Defense.deploy
         for choice in registry().choices["compressor"].values():
             compressor = choice.make()
             assert isinstance(compressor, Compressor)
-            if compressor.makes_file:
+            if compressor.makes_file and not (wraps and choice.name == TOOLCHAIN and _installed()):
                 continue
             if maps and compressor.changes_training:
                 with pytest.raises(ConfigError, match="weight map"):

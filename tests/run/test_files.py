@@ -16,6 +16,7 @@ from robench.plugin.registry import registry
 from robench.records.consistent import inspect
 from robench.records.headline import audit_table, headline
 from robench.records.store import read, read_outcomes
+from robench.records.support.files import telling
 from robench.records.words import Said, word_of
 from robench.run.config import Places
 from robench.run.evaluate import evaluate
@@ -58,13 +59,13 @@ def robust(record: Record, access: str = "white_box") -> float:
 def test_a_clipped_output_is_searched_past_and_named(places: Places) -> None:
     clipped = judged(places, ToyFile(ceiling=2.0, steps=4.0, parent=True), "pgd")
     honest = judged(places, ToyFile(parent=True), "pgd")
-    gap = clipped.find("saturation_gap", attack="pgd")
+    gap = clipped.find("twins_gap", attack="pgd")
     assert gap is not None
     assert gap.low is not None
     assert gap.low > 0.05
     assert abs(robust(clipped) - robust(honest)) < 0.1
     assert clipped.audit[0].verdict == "fail"
-    assert (honest.find("saturation_gap").low or 0.0) < 0  # type: ignore[union-attr]
+    assert (honest.find("twins_gap").low or 0.0) < 0  # type: ignore[union-attr]
     assert honest.audit[0].verdict == "pass"
     assert not warnings(honest)
     assert list(file_lines(honest))
@@ -107,6 +108,22 @@ def test_ties_are_read_both_ways(places: Places) -> None:
     assert (wrong.value or 0.0) <= robust(record) < (right.value or 0.0)
 
 
+def test_ties_that_decide_nothing_are_kept_and_not_shown(places: Places) -> None:
+    record = judged(places, ToyFile(), "pgd", audit="off")
+    assert record.find("tie_rate", attack="pgd")
+    assert [value.axes for value in telling(record.values) if value.metric == "tie_rate"] == [{}]
+    decided = judged(places, ToyFile(ceiling=2.0, steps=1.0), "pgd", audit="off")
+    assert telling(decided.values) == list(decided.values)
+
+
+def test_an_older_name_of_a_value_is_read(places: Places) -> None:
+    record = judged(places, ToyFile(), "pgd", audit="off")
+    path = places.results / record.id / "record.json"
+    path.write_text(path.read_text().replace("twins_gap", "saturation_gap"), encoding="utf-8")
+    assert read(path.parent) == record
+    assert inspect(path.parent).unfounded == ()
+
+
 def change(folder: Path, metric: str, **update: Any) -> None:
     path = folder / "record.json"
     record = json.loads(path.read_text(encoding="utf-8"))
@@ -117,7 +134,7 @@ def change(folder: Path, metric: str, **update: Any) -> None:
 @pytest.mark.parametrize(
     ("metric", "update"),
     [
-        ("saturation_gap", {"low": 0.0}),
+        ("twins_gap", {"low": 0.0}),
         ("parent_difference", {"value": 0.5}),
         ("accuracy_ties_wrong", {"value": 0.99}),
     ],

@@ -7,6 +7,7 @@ import pickle
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import pytest
 import torch
 
 import robench
+from robench.core.record import TwinAgreement
+from robench.core.threat import Threat
 from robench.graph import whole
 from robench.shipped import open_system
+from robench.shipped.agreement import under_attack
 from robench.shipped.system import sha256
 from tests.shipped.toys import CLASSES, SHAPE, corners, flat, gathered, node, port, save
 
@@ -208,3 +212,34 @@ def test_a_missing_package_names_what_installs_it(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(robench.UserError, match=rf"{runtime}.*pip install 'robench\["):
         opened(flat(tmp_path / "net.onnx"), runtime=runtime)
+
+
+def test_its_spread_is_that_of_its_runtime_and_of_batches(tmp_path: Path) -> None:
+    images = corners().test.float_images()
+    deployed = opened(flat(tmp_path / "net.onnx")).deployed
+    ways = deployed.variants()  # type: ignore[attr-defined]
+    assert {"optimisations off", "image by image"} < set(ways)
+    assert all(torch.equal(way.predict(images), deployed.predict(images)) for way in ways.values())
+
+
+def test_what_asks_about_each_image_alone_asks_about_few(tmp_path: Path) -> None:
+    asked: dict[str, int] = {}
+
+    @dataclass
+    class Way:
+        name: str
+        inner: robench.Deployed
+
+        def predict(self, images: torch.Tensor) -> torch.Tensor:
+            asked[self.name] = asked.get(self.name, 0) + len(images)
+            return self.inner.predict(images)
+
+    data, system = corners(), opened(flat(tmp_path / "net.onnx"))
+    test = data.test.take(torch.arange(120) % len(data.test))
+    ways = {name: Way(name, way) for name, way in system.deployed.variants().items()}  # type: ignore[attr-defined]
+    system.deployed.variants = lambda: ways  # type: ignore[attr-defined]
+    clean = TwinAgreement(equal_labels=1.0, logit_gap=None, n=120, flagged=False)
+    found = under_attack(clean, system, test, Threat("linf", 0.1), seed=0)
+    assert found.spread == found.adversarial_spread == 1.0
+    assert asked["image by image"] == 2 * 40
+    assert asked["optimisations off"] == 2 * 120

@@ -15,6 +15,7 @@ from robench.leaderboard.table.formats import number, short
 from robench.leaderboard.table.headlines import Headline
 from robench.records.compare import budgets
 from robench.records.protocol import NO_ACCESS
+from robench.records.support.files import telling
 from robench.records.support.values import DIFFERENCE, TIES
 from robench.records.words import Said, Word, word_of_row
 
@@ -80,7 +81,7 @@ def cells(
         found[column_of("cost", "gradients", "lower", at)] = _cost(record, threat)
     found |= _file_cells(record)
     words = _row_words(record, outcomes, heads)
-    for value in [*_without_layers(record.values), *_largest_perturbation(record.values)]:
+    for value in [*_without_layers(telling(record.values)), *_largest_perturbation(record.values)]:
         said = words.get(_row_key(value.axes)) if value.metric in OF_ROWS else None
         said = _above(value, heads) if value.metric in OF_THREATS else said
         found[column(value)] = _cell(value, said)

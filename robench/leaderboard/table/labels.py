@@ -9,7 +9,14 @@ from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORM_NAMES, eps_text
 from robench.leaderboard.table.row import BoardRow
 from robench.records.protocols import Protocol
-from robench.records.support.values import DIFFERENCE, OF_FILES, TIES, TIES_RIGHT, TIES_WRONG
+from robench.records.support.values import (
+    DIFFERENCE,
+    OF_FILES,
+    TIES,
+    TIES_RIGHT,
+    TIES_WRONG,
+    TWINS,
+)
 
 Place = tuple[str, str, str]
 """Kind, choice and option; kind and choice of the training recipe are both `train`."""
@@ -124,6 +131,7 @@ TITLES = {
     TIES: "ties",
     TIES_RIGHT: "ties right",
     TIES_WRONG: "ties wrong",
+    TWINS: "broken on further twins",
     DIFFERENCE: "float parent \N{MINUS SIGN} file",
 }
 UNTOLD = ("warmup", "p")

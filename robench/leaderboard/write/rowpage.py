@@ -22,6 +22,7 @@ from robench.leaderboard.write.pages import write_page
 from robench.leaderboard.write.parallel import Each, why
 from robench.leaderboard.write.tabledata import row_text, write_table
 from robench.records.store import read
+from robench.records.support.files import telling
 from robench.run.again import again
 
 
@@ -120,7 +121,7 @@ def _write_row(job: RowJob) -> downloads.Lines:
         raw=raw,
         said=_said(job.row),
         commands=[again(one) for one in raw.values()],
-        values=[_value(value) for value in record.values],
+        values=[_value(value) for value in telling(record.values)],
         csv=base64.b64encode(whole.encode()).decode(),
     )
     return downloads.Lines(

@@ -3,13 +3,13 @@
 tie_rate              share of images whose largest logits are equal
 accuracy_ties_right   robust accuracy where every such image counts as right, and as wrong
 accuracy_ties_wrong
-saturation_gap        what a row's search on the faithful twin alone leaves above all twins
+twins_gap             what further twins broke of what a row's search on the faithful one left
 parent_difference     accuracy of the float parent minus the file's, on the same images
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,10 @@ from robench.records.support.values import (
     DIFFERENCE,
     OF_FILES,
     ROUNDING,
-    SATURATION,
     TIES,
     TIES_RIGHT,
     TIES_WRONG,
+    TWINS,
     require_same,
     words,
 )
@@ -69,6 +69,12 @@ def robust(row: RowOutcomes) -> NDArray[np.bool_]:
     """Which images are right clean and attacked."""
     both: NDArray[np.bool_] = row.right & row.clean_right
     return both
+
+
+def telling(values: Sequence[Value]) -> list[Value]:
+    """Without the tie rates of attacks that come to the same however a tie is read."""
+    moved = [value.axes for value in values if value.metric == TIES_RIGHT]
+    return [v for v in values if v.metric != TIES or not v.axes or v.axes in moved]
 
 
 def differences(outcomes: Outcomes, table: Table) -> Iterator[Value]:
@@ -117,8 +123,8 @@ def check_file(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str
         yield "file: it is not kept beside the record"
     _check_once(found)
     for value in found:
-        if value.metric == SATURATION:
-            _check_saturation(value, outcomes)
+        if value.metric == TWINS:
+            _check_twins(value, outcomes)
         elif value.metric != DIFFERENCE:
             _check_tie(value, found, outcomes)
     said = [value for value in found if value.metric == DIFFERENCE]
@@ -154,8 +160,8 @@ def _row_of(value: Value, outcomes: Outcomes) -> RowOutcomes:
     raise UserError(f"expected a row that {words(value)} is of, got none")
 
 
-def _check_saturation(value: Value, outcomes: Outcomes) -> None:
-    """A gap is what a second search took: its interval follows from a count of broken images."""
+def _check_twins(value: Value, outcomes: Outcomes) -> None:
+    """A gap is what further searches took: its interval follows from a count of broken images."""
     row = _row_of(value, outcomes)
     after, taken = robust(row), round((value.value or 0.0) * len(row))
     broken = np.flatnonzero(row.clean_right & ~row.right)
@@ -163,7 +169,7 @@ def _check_saturation(value: Value, outcomes: Outcomes) -> None:
         raise UserError(f"expected {words(value)} of at most {len(broken)} images, got {taken}")
     before = after.copy()
     before[broken[:taken]] = True
-    require_same(value, gap(SATURATION, paired(before, after), row), "the outcomes table")
+    require_same(value, gap(TWINS, paired(before, after), row), "the outcomes table")
 
 
 def _check_tie(value: Value, found: list[Value], outcomes: Outcomes) -> None:

@@ -33,8 +33,8 @@ UNBROKEN = "unbroken_accuracy"
 AUDITED, GAINED = "audited_accuracy", "gained_by_masking"
 """Metrics that the audit measures."""
 TIES, TIES_RIGHT, TIES_WRONG = "tie_rate", "accuracy_ties_right", "accuracy_ties_wrong"
-SATURATION, DIFFERENCE = "saturation_gap", "parent_difference"
-OF_FILES = (TIES, TIES_RIGHT, TIES_WRONG, SATURATION, DIFFERENCE)
+TWINS, DIFFERENCE = "twins_gap", "parent_difference"
+OF_FILES = (TIES, TIES_RIGHT, TIES_WRONG, TWINS, DIFFERENCE)
 """Metrics that a run measures of a shipped file alone."""
 OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED, *OF_FILES)
 """Names that say the same in every record, whichever plugins are installed."""

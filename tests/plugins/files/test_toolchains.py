@@ -95,12 +95,12 @@ class TestOrtInt8(CompressorContract):
     component: ClassVar[OrtInt8] = OrtInt8(images=60)
 
 
-@pytest.mark.slow
+@pytest.mark.files
 class TestPT2EInt8(CompressorContract):
     component: ClassVar[PT2EInt8] = PT2EInt8(images=60)
 
 
-@pytest.mark.slow
+@pytest.mark.files
 class TestOpenVINOInt8(CompressorContract):
     component: ClassVar[OpenVINOInt8] = OpenVINOInt8(images=60)
 
@@ -113,15 +113,20 @@ def toolchain(request: pytest.FixtureRequest) -> None:
         pytest.importorskip(package)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [OrtInt8, PT2EInt8])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(OrtInt8, marks=pytest.mark.slow),
+        pytest.param(PT2EInt8, marks=pytest.mark.files),
+    ],
+)
 def test_the_same_weights_give_the_same_file(kind: type[Toolchain], tmp_path: Path) -> None:
-    written = []
+    written, network = [], tiny_network()
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         path = tmp_path / name / kind.file
         with torch.no_grad():
-            kind().write(tiny_network(), tiny_data().train.float_images()[:60], path)
+            kind().write(network, tiny_data().train.float_images()[:60], path)
         assert not folders_named(path)
         written.append(path.read_bytes())
     assert written[0] == written[1]
