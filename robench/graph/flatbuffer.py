@@ -117,7 +117,7 @@ def stored(path: Path) -> Subgraph:
         graph = model.Subgraphs(0)
         kinds = _kinds(model)
         tensors = tuple(
-            _tensor(model, graph.Tensors(i))
+            _tensor(content, model, graph.Tensors(i))
             for i in range(_bounded("tensors", graph.TensorsLength(), MAX_TENSORS))
         )
         count = _bounded("operators", graph.OperatorsLength(), MAX_OPERATORS)
@@ -205,7 +205,7 @@ def _options(operator: Any) -> Any:
     return options
 
 
-def _tensor(model: Any, tensor: Any) -> StoredTensor:
+def _tensor(content: bytes, model: Any, tensor: Any) -> StoredTensor:
     shape = _numbers(tensor.ShapeAsNumpy())
     if len(shape) > MAX_AXES or any(size < 0 for size in shape):
         raise UnreadableFile(f"expected a tensor of at most {MAX_AXES} sizes, got {shape[:9]}")
@@ -221,7 +221,7 @@ def _tensor(model: Any, tensor: Any) -> StoredTensor:
         shape=shape,
         dtype=kind,
         codes=_codes(tensor.Quantization(), shape),
-        values=_values(model, tensor.Buffer(), kind, shape),
+        values=_values(_bytes(content, model, tensor.Buffer()), kind, shape),
         free_batch=bool(signature) and signature[0] == -1,
     )
 
@@ -245,21 +245,32 @@ def _codes(found: Any, shape: tuple[int, ...]) -> Codes | None:
     return Codes(scale, zero, axis)
 
 
-def _values(model: Any, place: int, kind: str, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
-    """The numbers that the file fixes for a tensor, if it does."""
+def _bytes(content: bytes, model: Any, place: int) -> bytes:
+    """What a buffer holds: in the flatbuffer itself, or behind it at an offset of the file."""
     _held((place,), 0, model.BuffersLength())
     buffer = model.Buffers(place)
-    if buffer.Offset() > 1:
-        raise UnknownOperator(["tensors stored behind the flatbuffer"])
-    if not buffer.DataLength():
+    if buffer.DataLength():
+        return bytes(buffer.DataAsNumpy().tobytes())
+    start, size = buffer.Offset(), buffer.Size()
+    if start <= 1:  # 0 and 1 say that there is nothing behind
+        return b""
+    if start + size > len(content):
+        raise UnreadableFile(
+            f"expected {size} bytes at {start} of the file, got a file of {len(content)}"
+        )
+    return content[start : start + size]
+
+
+def _values(held: bytes, kind: str, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
+    """The numbers that the file fixes for a tensor, if it does."""
+    if not held:
         return None
     if kind not in ("float16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64",
                     "bool"):  # fmt: skip
         raise UnknownOperator([f"constants of type {kind}"])
     dtype = np.dtype(kind).newbyteorder("<")
-    if buffer.DataLength() != math.prod(shape) * dtype.itemsize:
+    if len(held) != math.prod(shape) * dtype.itemsize:
         raise UnreadableFile(
-            f"expected {math.prod(shape)} numbers of {kind}, got {buffer.DataLength()} bytes"
+            f"expected {math.prod(shape)} numbers of {kind}, got {len(held)} bytes"
         )
-    values: npt.NDArray[Any] = np.frombuffer(buffer.DataAsNumpy().tobytes(), dtype)
-    return values.reshape(shape)
+    return np.frombuffer(held, dtype).reshape(shape)

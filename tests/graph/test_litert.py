@@ -343,3 +343,36 @@ def test_flipped_and_cut_files_are_read_or_refused(
         patch.setattr("robench.graph.flatbuffer.read_plain", lambda *_: cut)
         with suppress(UnreadableFile, UnknownOperator):
             assert isinstance(read(path, "litert"), Graph)
+
+
+def behind(content: bytes, extra: int = 0) -> bytes:
+    """A file whose constants stand behind its flatbuffer, as converters put large ones."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    def packed(first: int) -> bytes:
+        made = schema.ModelT.InitFromPackedBuf(content, 0)
+        place = first
+        for buffer in made.buffers:
+            if buffer.data is not None and len(buffer.data):
+                held.append(bytes(buffer.data))
+                buffer.data, buffer.offset, buffer.size = None, place, len(held[-1]) + extra
+                place += len(held[-1])
+        builder = flatbuffers.Builder()
+        builder.Finish(made.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    held: list[bytes] = []
+    start = len(packed(len(content)))
+    held.clear()
+    return packed(start) + b"".join(held)
+
+
+def test_constants_behind_the_flatbuffer_are_those_of_the_file(tmp_path: Path) -> None:
+    path, images = tmp_path / "behind.tflite", digits()[:50]
+    path.write_bytes(behind(INT8.read_bytes()))
+    np.testing.assert_array_equal(answers(path, images), answers(INT8, images))
+    np.testing.assert_array_equal(twin(path, images), twin(INT8, images))
+    path.write_bytes(behind(INT8.read_bytes(), extra=1 << 40))
+    with pytest.raises(UnreadableFile, match="of the file"):
+        read(path, "litert")
