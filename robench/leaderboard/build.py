@@ -8,6 +8,7 @@ from pathlib import Path
 
 from robench.base.errors import UserError
 from robench.base.files import require_writable
+from robench.base.parallel import Each, workers
 from robench.base.paths import shipped
 from robench.leaderboard.read.intake import Refused, find_records
 from robench.leaderboard.read.refusals import Refusal, find_refusals
@@ -15,7 +16,6 @@ from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site, make_site
 from robench.leaderboard.write.gather import gather
 from robench.leaderboard.write.index import write_index
-from robench.leaderboard.write.parallel import Each, workers
 from robench.leaderboard.write.rowpage import finish_rows, start_rows
 from robench.leaderboard.write.studies import write_studies
 from robench.leaderboard.write.tabledata import TABLE

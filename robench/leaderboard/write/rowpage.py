@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from robench.base.parallel import Each
 from robench.core.record import Record, Value
+from robench.leaderboard.read.intake import why
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORM_NAMES, attack_text, interval, number, short
 from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label
@@ -19,7 +21,6 @@ from robench.leaderboard.table.site import Site
 from robench.leaderboard.table.values import header
 from robench.leaderboard.write import downloads
 from robench.leaderboard.write.pages import write_page
-from robench.leaderboard.write.parallel import Each, why
 from robench.leaderboard.write.tabledata import row_text, write_table
 from robench.records.store import read
 from robench.run.again import again

@@ -1,0 +1,124 @@
+"""What is known of the records below some folders, in a folder of the cache.
+
+It is never beside the records: whoever sends records may lay anything beside them, and what lies
+here is believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from robench.base.errors import UserError
+from robench.base.hashing import digest
+from robench.base.parallel import Each
+from robench.base.paths import PACKAGE, cache_folder
+from robench.collection.known import Seen, look, read_known, write_known
+from robench.collection.shards import Columns, Row, Shards, shard_of
+from robench.collection.values import COLUMNS, stored
+from robench.records.store import RECORD, parse, read_json
+
+FOLDER, VALUES = "collection", "values"
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The store of the records below some folders; two processes may use it at once."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, roots: Iterable[Path]) -> Collection:
+        """The collection of these roots, in the cache of the environment."""
+        places = sorted({str(root.resolve()) for root in roots})
+        return cls(cache_folder() / FOLDER / digest(places))
+
+    def table(self, name: str, columns: Columns, version: str = "") -> Shards:
+        """One of its tables; what another version of robench or of `version` wrote is not in it."""
+        return Shards(self.folder / digest([source(), version, dict(columns)]), name, columns)
+
+    @property
+    def values(self) -> Shards:
+        """A row a record, by the digest of its record.json: what it was asked, and its values."""
+        return self.table(VALUES, COLUMNS)
+
+    def look(self, folders: Sequence[Path]) -> list[Seen]:
+        """What is known of folders that still are as they were; the digest of each record.json is,
+        where it can be read."""
+        seen = look(folders, read_known(self.folder / "known"))
+        return [one if one.digest else replace(one, digest=_digest(one.folder)) for one in seen]
+
+    def know(self, seen: Iterable[Seen]) -> None:
+        """Remember folders, and forget all others and what older versions wrote."""
+        with suppress(OSError):  # a full disk, or one that may not be written: slower next time
+            write_known(self.folder / "known", seen)
+            self._forget()
+
+    def _forget(self) -> None:
+        old = time.time() - DAY
+        for path in self.folder.iterdir():
+            if path.stat().st_mtime < old and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def fill(
+    tables: Mapping[str, Shards],
+    wanted: Mapping[str, Any],
+    places: Mapping[str, int],
+    make: Callable[[Any], Mapping[str, Row] | None],
+    each: Each,
+) -> None:
+    """Make the rows that tables lack, shard by shard.
+
+    `wanted` says by key of what its rows, one a table, are made, `places` in which shard they
+    stand. What cannot be made now is None, and stays missing.
+    """
+    there = set.intersection(*(table.keys() for table in tables.values()))
+    missing = sorted((places[key], key) for key in wanted if key not in there)
+    made = zip(missing, each(make, [wanted[key] for _, key in missing]), strict=True)
+    for number, some in groupby(made, key=lambda one: one[0][0]):
+        rows = {key: row for (_, key), row in some if row is not None}
+        for name, table in tables.items():
+            table.write(number, {key: row[name] for key, row in rows.items()})
+
+
+def fill_values(collection: Collection, seen: Sequence[Seen], each: Each) -> None:
+    """Keep the values of records; raises UserError for a damaged one."""
+    wanted = {one.digest: (one.folder, one.digest) for one in seen}
+    tables = {VALUES: collection.values}
+    fill(tables, wanted, {key: shard_of(key) for key in wanted}, _stored, each)
+
+
+def _stored(at: tuple[Path, str]) -> dict[str, Row]:
+    path, wanted = at[0] / RECORD, at[1]
+    data = read_json(path)
+    if hashlib.sha256(data).hexdigest() != wanted:
+        raise UserError(f"expected {path} to stay as it is while it is read; do it again")
+    return {VALUES: stored(parse(data, path))}
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 of a record.json; nothing where it cannot be read."""
+    try:
+        return hashlib.sha256(read_json(folder / RECORD)).hexdigest()
+    except UserError:
+        return ""
+
+
+@cache
+def source() -> str:
+    """The digest of robench's own code: another one may find something else in the same record."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(path.read_bytes())
+    return found.hexdigest()
