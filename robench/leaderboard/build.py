@@ -14,15 +14,15 @@ from robench.leaderboard.read.refusals import Refusal, find_refusals
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site, make_site
 from robench.leaderboard.write.gather import gather
-from robench.leaderboard.write.index import write_index
-from robench.leaderboard.write.parallel import Each, workers
-from robench.leaderboard.write.rowpage import finish_rows, start_rows
-from robench.leaderboard.write.studies import write_studies
-from robench.leaderboard.write.tabledata import TABLE
+from robench.leaderboard.write.index import site_files, tab_files
+from robench.leaderboard.write.parallel import workers
+from robench.leaderboard.write.rowpage import row_files, write_values
+from robench.leaderboard.write.shards import row_shards
+from robench.leaderboard.write.studies import study_files
 from robench.records.trust import read_attestations
 
-FOLDERS = ("data", "charts", "studies")
-"""What is written anew for every list of rows."""
+SITE = "data/site.js"
+"""By which a folder is known as a page that may be replaced."""
 
 
 def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Site:
@@ -35,7 +35,7 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
     """
     require_writable(out, "--out")
     out = out.resolve()
-    if out.exists() and any(out.iterdir()) and not (out / TABLE).is_file():
+    if out.exists() and any(out.iterdir()) and not (out / SITE).is_file():
         raise UserError(
             f"expected an empty folder or an earlier page in {out}; choose another --out"
         )
@@ -54,10 +54,7 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
         with workers(len(found)) as each:
             rows, refused = gather(found, attestations, work / "rows", each)
             site = _site(rows, refused, refusals)
-            while failed := _write(site, work, each):
-                rows = [row for row in rows if row.id not in failed]
-                refused += [Refused(row_id, why) for row_id, why in failed.items()]
-                site = _site(rows, refused, refusals)
+            _write(site, work)
         shutil.rmtree(out, ignore_errors=True)
         work.rename(out)
     finally:
@@ -74,14 +71,18 @@ def _site(
     return make_site(rows, refused, refusals)
 
 
-def _write(site: Site, work: Path, each: Each) -> dict[str, str]:
-    """Write all pages; returns the rows that could not be written, and why."""
-    for name in FOLDERS:
-        shutil.rmtree(work / name, ignore_errors=True)
-        (work / name).mkdir()
-    written = start_rows(site, work, each)
-    write_index(site, write_studies(site, work), work)
-    failed = finish_rows(site, written, work)
-    for row_id in failed:
-        shutil.rmtree(work / "rows" / row_id)
-    return failed
+def _write(site: Site, work: Path) -> None:
+    """Write all pages."""
+    rows = work / "rows"
+    studies = list(study_files(site))
+    files = [
+        *site_files(site, row_shards(len(site.rows)), [study for study, _ in studies]),
+        *(file for number in range(len(site.tabs)) for file in tab_files(site, number)),
+        *((f"studies/{study.name}.html", text) for study, text in studies),
+        *row_files(site, rows),
+    ]
+    for name, text in files:
+        (work / name).parent.mkdir(exist_ok=True)
+        (work / name).write_text(text, encoding="utf-8")
+    write_values(site, rows, work / "data")
+    shutil.rmtree(rows)
