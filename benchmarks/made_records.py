@@ -12,16 +12,18 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from robench.base.hashing import file_hash
+from robench.base.hashing import canonical, file_hash, plain_options
 from robench.base.stats import paired
 from robench.core.outcomes import Outcomes, clean_score, rows_by_threat, scores, worst_cases
 from robench.core.record import Record, Value, run_id, share, worst
 from robench.core.sentences import sentence
+from robench.plugin.registry import registry
 from robench.records.compare import budgets
 from robench.records.preview import PREVIEW
 from robench.records.protocol import protocol, settings
@@ -48,6 +50,7 @@ TEMPLATES = (
 protocols are MNIST, CIFAR-10 and digits in Linf, of the fourth digits in L2, the last are open."""
 DEFENSES = ("none", "gaussian_training", "adversarial_training", "feedback_learning", "intrs")
 COMPRESSORS = ("none", "ptq", "ptq_int8", "qat_int8")
+BITS = {"none": 32, "ptq": 3, "ptq_int8": 8, "qat_int8": 8}
 FINISHED = 1.7e9
 PICTURES = 50
 """One record in so many has a picture of examples."""
@@ -137,16 +140,23 @@ def _asked(record: dict[str, Any], number: int) -> dict[str, Any]:
     for kind, name in (("compressor", compressor), ("defense", defense)):
         for old in config[kind]:
             made.pop(f"{kind}.{old}")
-        config[kind] = {name: {}}
+        config[kind] = {name: _options(kind, name)}
         made[f"{kind}.{name}"] = "robench 0.1.0 / 1"
     config["train"] = {**config["train"], "epochs": 5 + number // 100 % 4}
     config["seed"] = record["seed"] = number // 400
-    record |= {"id": run_id(config), "overrides": [], "bits": 8 if "int8" in compressor else 32}
+    record |= {"id": run_id(config), "overrides": [], "bits": BITS[compressor]}
     record["timings"] = {**record["timings"], "finished": FINISHED + number}
     known = Record.model_validate(record)
     its = settings(known.rows, config, made)
     record["protocol"] = protocol(known.data, known.rows, its)
     return record
+
+
+@cache
+def _options(kind: str, name: str) -> dict[str, Any]:
+    """All options of a choice at their defaults, as a run has them."""
+    made: dict[str, Any] = json.loads(canonical(plain_options(registry().get(kind, name).make())))
+    return made
 
 
 def _outcomes(given: Outcomes, rng: np.random.Generator) -> Outcomes:

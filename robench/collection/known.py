@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from robench.collection.sealed import read_sealed, write_sealed
 from robench.records.store import RECORD
 
 SETTLED = 2.0
@@ -77,26 +76,18 @@ def _digest(value: object) -> str:
 
 
 def read_known(path: Path) -> dict[str, Seen]:
-    """What `write_known` wrote; nothing of a file that is missing or is not what it wrote."""
-    try:
-        first, _, rest = path.read_bytes().partition(b"\n")
-    except OSError:
-        return {}
-    if first.decode("ascii", "replace") != hashlib.sha256(rest).hexdigest():
-        return {}
-    return {line[0]: Seen(Path(line[0]), *line[1:]) for line in json.loads(rest)}
+    """What `write_known` wrote, by folder; nothing of a damaged file."""
+    lines = read_sealed(path) or ()
+    return {folder: Seen(Path(folder), *rest) for folder, *rest in lines}
 
 
 def write_known(path: Path, every: Iterable[Seen]) -> None:
-    """Write what is known of folders, whole or not at all."""
-    lines = [
-        [str(one.folder), one.state, one.record, one.digest, one.content]
-        for one in every
-        if one.state or one.record
-    ]
-    data = json.dumps(lines, separators=(",", ":")).encode()
-    work = path.with_suffix(f".{os.getpid()}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
-    with suppress(FileNotFoundError):
-        work.replace(path)
+    """Write what is known of folders; raises OSError when the disk refuses."""
+    write_sealed(
+        path,
+        [
+            [str(one.folder), one.state, one.record, one.digest, one.content]
+            for one in every
+            if one.record
+        ],
+    )

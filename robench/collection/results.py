@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,14 @@ import numpy as np
 from robench.base.parallel import workers
 from robench.collection.store import Collection, fill_values
 from robench.collection.values import ABOUT, ENDS, NUMBERS, Forms, Words, words_of
-from robench.records.store import folders
+from robench.records.store import find, folders, read, read_outcomes, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WANTED = "digest", "path"
+__all__ = ["find", "folders", "load", "read", "read_outcomes", "read_table"]
+WHOLE = ("seed", "images")
+"""Columns of whole numbers."""
 
 
 def load(root: str | Path) -> pd.DataFrame:
@@ -32,51 +35,55 @@ def load(root: str | Path) -> pd.DataFrame:
         return pd.DataFrame()
     collection = Collection.of([Path(root)])
     seen = collection.look(places)
-    with workers(len(seen)) as each:
+    for one in seen:
+        if not one.digest:
+            read(one.folder)
+    with workers(sum(not one.content for one in seen)) as each:
         fill_values(collection, seen, each)
     collection.know(seen)
-    found = read_values(collection, {str(one.folder): one.digest for one in seen})
+    table, forms = read_rows(collection, [(at, one.digest) for at, one in enumerate(seen)]), Forms()
+    found = value_columns(table, forms)
+    found["path"] = replace(found["path"], words=[str(one.folder) for one in seen])
     return pd.DataFrame({name: _series(column) for name, column in found.items()}, copy=False)
 
 
-def read_values(collection: Collection, wanted: Mapping[str, str]) -> dict[str, Any]:
-    """The columns of all values of records that the store knows; `wanted` maps path to digest.
-
-    Numbers are arrays, NaN where one is missing; text is `Words`.
-    """
+def read_rows(collection: Collection, wanted: Sequence[tuple[int, str]]) -> Any:
+    """Rows of the store, an Arrow table: those of the digests, each with its place, by place."""
+    import duckdb
     import pyarrow as pa
 
-    paths, digests = list(wanted), list(wanted.values())
-    order = pa.table({"place": range(len(paths)), "digest": digests})
-    table = _query(collection, order)
-    forms, path = Forms(), np.array(paths)[table["place"].to_numpy()]
+    places, digests = zip(*wanted, strict=True) if wanted else ((), ())
+    kinds = pa.array(places, pa.int32()), pa.array(digests, pa.string())
+    order = pa.table({"place": kinds[0], "at": range(len(wanted)), "digest": kinds[1]})
+    files = [str(path) for path in collection.values.paths()]
+    with duckdb.connect(config={"threads": 2}) as connection:
+        connection.register("wanted", order)
+        asked = connection.sql(
+            "select known.*, wanted.place from read_parquet($files) known "
+            "join wanted on known.key = wanted.digest order by wanted.at",
+            params={"files": files},
+        )
+        return asked.to_arrow_table()
+
+
+def value_columns(table: Any, forms: Forms) -> dict[str, Any]:
+    """The columns of all values of some rows of the store, and as `path` the place of their row.
+
+    Numbers are arrays, NaN where one is missing; all else are `Words`.
+    """
     codes = [forms.codes(one) for one in table["form"].to_pylist()]
     counts = np.array([len(one) for one in codes], np.int64)
     found: dict[str, Any] = {}
     for name in ABOUT:
-        if name in ("seed", "images"):
+        if name in WHOLE:
             found[name] = np.repeat(table[name].to_numpy(), counts)
-        elif name != "level":
+        elif name in table.column_names:
             found[name] = words_of(table[name].to_pylist(), counts)
     of = forms.columns(np.concatenate(codes) if codes else np.empty(0, np.int32))
     numbers = {name: _flat(table[name]) for name in (*ENDS, "n")}
     found |= {name: numbers[name] if name in numbers else of.pop(name) for name in NUMBERS}
-    return found | of | {"path": words_of(path.tolist(), counts)}
-
-
-def _query(collection: Collection, order: Any) -> Any:
-    """The wanted rows of the store, in their order, as an Arrow table."""
-    import duckdb
-
-    files = [str(path) for path in collection.values.paths()]
-    with duckdb.connect(config={"threads": 2}) as connection:
-        connection.register("wanted", order)
-        asked = connection.execute(
-            "select known.*, wanted.place from read_parquet($files) known "
-            "join wanted on known.key = wanted.digest order by wanted.place",
-            {"files": files},
-        )
-        return asked.to_arrow_table()
+    places = np.repeat(table["place"].to_numpy(), counts)
+    return found | of | {"path": Words(places, [])}
 
 
 def _flat(column: Any) -> Any:

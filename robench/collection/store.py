@@ -82,7 +82,7 @@ def fill(
     `wanted` says by key of what its rows, one a table, are made, `places` in which shard they
     stand. What cannot be made now is None, and stays missing.
     """
-    there = set.intersection(*(table.keys() for table in tables.values()))
+    there = set.intersection(*(set(table.keys()) for table in tables.values()))
     missing = sorted((places[key], key) for key in wanted if key not in there)
     made = zip(missing, each(make, [wanted[key] for _, key in missing]), strict=True)
     for number, some in groupby(made, key=lambda one: one[0][0]):
@@ -117,8 +117,8 @@ def _digest(folder: Path) -> str:
 @cache
 def source() -> str:
     """The digest of robench's own code: another one may find something else in the same record."""
-    paths = sorted(PACKAGE.rglob("*.py"))
     found = hashlib.sha256()
-    for path in paths:
-        found.update(path.read_bytes())
+    for path in sorted(PACKAGE.rglob("*.*")):
+        if path.suffix in (".py", ".html", ".js", ".css"):
+            found.update(path.read_bytes())
     return found.hexdigest()

@@ -242,7 +242,7 @@ def test_verified_examples_bring_the_row_down_to_the_worst_case() -> None:
     known = claim({"clean": np.ones(40), "pgd": np.arange(40) < 20}, verified=True)
     one = replace(known, challenges=(BROKEN,))
     (settled,) = settle([one])
-    row, record, _ = make_row("aaaaaaaa", settled, [], [])
+    row, record, _ = make_row("aaaaaaaa", settled, [])
     worst = record.find("worst_case_accuracy", norm="linf", eps=0.1)
     assert worst is not None
     assert (worst.value, worst.n) == (17 / 40, 40)
@@ -268,7 +268,7 @@ def test_examples_that_nobody_verified_move_nothing() -> None:
     one = claim({"clean": np.ones(40), "pgd": np.arange(40) < 20})
     one = replace(one, challenges=(BROKEN,))
     assert challenged(one)[0] is one.record
-    row, *_ = make_row("aaaaaaaa", settle([one])[0], [], [])
+    row, *_ = make_row("aaaaaaaa", settle([one])[0], [])
     assert row.score == 20 / 40
     assert row.proof.notes == ("challenged, not verified, by A <i>: −7.5 points",)
 

@@ -56,6 +56,8 @@ class Gathered:
     rows: list[BoardRow] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     """By row its key in the store: equal keys, equal rows."""
+    told: dict[str, str] = field(default_factory=dict)
+    """By key the values of a row whose numbers moved, as the store keeps them, else nothing."""
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -124,7 +126,9 @@ def _kept(made: Made) -> Kept:
 def _installed() -> str:
     """What of this machine decides how a record is read: plugins, protocols, account and host."""
     choices = registry().choices.values()
-    components = [[kind[name].distribution, kind[name].version, name] for kind in choices for name in kind]
+    components = [
+        [kind[name].distribution, kind[name].version, name] for kind in choices for name in kind
+    ]
     return digest([components, [asdict(one) for one in protocols().values()], own_names()])
 
 
@@ -196,11 +200,14 @@ class _Gathering:
         self._used.add(row.id)
         self._gathered.rows.append(row)
         self._gathered.keys[row.id] = key
+        self._gathered.told[key] = self._value(key, "told")
 
     def _make(self, group: str, its: Sequence[Item]) -> None:
         claims = [_claim(one) for one in its]
         made, left = _together([one for one in claims if one], self._used)
-        changed = {content: CHANGED for (_, content, _), one in zip(its, claims, strict=True) if not one}
+        changed = {
+            content: CHANGED for (_, content, _), one in zip(its, claims, strict=True) if not one
+        }
         kept = [_kept(one) for one in made] or [NOTHING]
         first = {**kept[0], ROWS: {**kept[0][ROWS], "left": json.dumps(left | changed)}}
         for number, one in enumerate([first, *kept[1:]]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -49,14 +48,9 @@ def _shown(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
-def template(name: str) -> jinja2.Template:
-    """A shipped template; `root` in it leads back to the site's first page."""
-    return environment().get_template(name)
-
-
-def write_page(name: str, path: Path, root: str = "", **values: Any) -> None:
-    """Fill a template into a file."""
-    path.write_text(template(name).render(root=root, **values), encoding="utf-8")
+def page(name: str, root: str = "", **values: Any) -> str:
+    """A filled template; `root` leads back to the site's first page."""
+    return environment().get_template(name).render(root=root, **values)
 
 
 def breakable(name: str) -> markupsafe.Markup:
@@ -69,9 +63,14 @@ def plain_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def script(name: str, value: Any) -> str:
-    """A data file: `robench.NAME = value;`, for pages that may not fetch."""
-    return f"window.robench = window.robench || {{}};\nrobench.{name} = {compact(value)};\n"
+def script(name: str, value: Any) -> tuple[str, str]:
+    """A data file, its path and text: pages may not fetch, so a script hands the value over."""
+    return script_text(name, compact(value))
+
+
+def script_text(name: str, value: str) -> tuple[str, str]:
+    """A data file of a value that is JSON already."""
+    return f"data/{name}.js", f"robench.take({compact(name)}, {value});\n"
 
 
 def compact(value: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.formats import interval, number
 from robench.leaderboard.table.site import Site
-from robench.leaderboard.write.pages import write_page
+from robench.leaderboard.write.pages import page
 from robench.studies.catalogue import studies
 from robench.studies.claims import Observation, Verdict
 from robench.studies.reasons import read_reasons
@@ -44,17 +45,13 @@ class ClaimText:
     fault: str
 
 
-def write_studies(site: Site, out: Path) -> list[Study]:
-    """Write a page for every study with a record; returns these studies."""
+def study_files(site: Site) -> Iterator[tuple[Study, str]]:
+    """Every study with a record, and the text of its page."""
     records = Records(folder for row in site.rows for folder in row.folders)
-    written = []
     for study in studies().values():
         runs = Runs(records, study.variants, study.measures, _folders(site, study))
         if any(runs.get(variant) for variant in study.variants):
-            path = out / "studies" / f"{study.name}.html"
-            write_page("study.html", path, root="../", **_page(study, runs))
-            written.append(study)
-    return written
+            yield study, page("study.html", root="../", **_page(study, runs))
 
 
 def _folders(site: Site, study: Study) -> list[Path]:
