@@ -161,8 +161,8 @@ class _Gathering:
                 self._gathered.refused.append(Refused(name, refused))
         keys = {row.contents[0]: key for key, row in alone.items()}
         for same in _groups(list(alone.values())):
-            for content, reason in self._settle([keys[row.contents[0]] for row in same], alone):
-                self._gathered.refused.append(Refused(self._names[keys[content]], reason))
+            for its, reason in self._settle([keys[row.contents[0]] for row in same], alone):
+                self._gathered.refused.append(Refused(self._names[keys[its]], reason))
         self._write()
 
     def _value(self, key: str, name: str) -> Any:
