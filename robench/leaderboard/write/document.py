@@ -136,12 +136,12 @@ def _run(row: BoardRow) -> Facts:
 def _made(record: Record, key: str) -> list[list[str]]:
     """Where the row comes from: terms, and texts of which each second one is a digest."""
     data, made = record.data, record.provenance
-    at = [" at ", made.commit] if made.commit else []
+    robench = [f"{made.robench} at ", made.commit] if made.commit else [made.robench]
     machine = f"{made.machine}, {made.device}, {made.threads} threads, Python {made.python}"
     return [
         ["protocol", f"{key or 'none: an open run'}, settings ", record.protocol],
         ["data", f"{data.name} ", data.hash, ", images ", data.subset],
-        ["robench", made.robench, *at],
+        ["robench", *robench],
         ["machine", machine],
     ]
 

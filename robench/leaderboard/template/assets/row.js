@@ -142,7 +142,7 @@
   const NUMBERS = new Set(["value", "95 % interval", "n"]);
 
   function values(row) {
-    const head = el("tr", null, VALUES.map((name) => el("th", { scope: "col", class: name !== "95 % interval" && NUMBERS.has(name) ? "number" : name === "95 % interval" ? "number" : null }, name)));
+    const head = el("tr", null, VALUES.map((name) => el("th", { scope: "col", class: NUMBERS.has(name) ? "number" : null }, name)));
     const lines = row.values.flatMap((same) => same.of.map(([of, value, low, high, n]) => el("tr", { class: same.refuted ? "refuted" : null },
       el("th", { scope: "row" }, same.metric), el("td", null, of),
       el("td", { class: "number value" }, robench.number(value, same.unit)),
@@ -184,9 +184,8 @@
     await rows.load([at]);
     document.title = `${rows.field(at, "label")} · robench`;
     place.replaceChildren(
-      ...head(row, id, at).flat().filter(Boolean), proof(row, id, at),
-      el("div", { class: "columns" }, configuration(row, at), file(row), audit(row)),
-      ...[examples(row), values(row), provenance(row, id)].filter(Boolean));
+      ...[head(row, id, at), proof(row, id, at), el("div", { class: "columns" }, configuration(row, at), file(row), audit(row)),
+        examples(row), values(row), provenance(row, id)].flat(Infinity).filter(Boolean));
     await drawExamples(row, id);
     document.dispatchEvent(new CustomEvent("rowdrawn"));
   }
