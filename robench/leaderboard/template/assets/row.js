@@ -2,7 +2,7 @@
 // The page of a row: its document, what the table says of it, and its examples, as sections.
 (function (robench) {
   const { el, verdict, wordOf, levelWord, verdictWord, facts, rowAddress } = robench.nodes;
-  const { levels } = robench.data.site;
+  const { levels, units } = robench.data.site;
   const { rows } = robench;
   const NBSP = "\u00a0";
   const place = document.getElementById("row");
@@ -141,21 +141,25 @@
   const VALUES = ["metric", "of", "value", "95 % interval", "unit", "n"];
   const NUMBERS = new Set(["value", "95 % interval", "n"]);
 
+  // One line a value: metric, what it is of, value, ends, unit, n, and whether it was refuted.
+  function flat({ of, groups }) {
+    return groups.flatMap(([metric, unit, n, refuted, its]) => its.map(([at, value, low, high]) => [metric, of[at], value, low, high, unit, n, refuted]));
+  }
+
   function values(row) {
     const head = el("tr", null, VALUES.map((name) => el("th", { scope: "col", class: NUMBERS.has(name) ? "number" : null }, name)));
-    const lines = row.values.flatMap((same) => same.of.map(([of, value, low, high, n]) => el("tr", { class: same.refuted ? "refuted" : null },
-      el("th", { scope: "row" }, same.metric), el("td", null, of),
-      el("td", { class: "number value" }, robench.number(value, same.unit)),
-      el("td", { class: "number" }, robench.interval(low, high, same.unit)),
-      el("td", null, same.shown), el("td", { class: "number" }, n === null ? "" : n.toLocaleString("en-US")))));
+    const lines = flat(row.values).map(([metric, of, value, low, high, unit, n, refuted]) => el("tr", { class: refuted ? "refuted" : null },
+      el("th", { scope: "row" }, metric), el("td", null, of),
+      el("td", { class: "number value" }, robench.number(value, unit)),
+      el("td", { class: "number" }, robench.interval(low, high, unit)),
+      el("td", null, unit === "share" ? "%" : units[unit] || unit), el("td", { class: "number" }, n === null ? "" : n.toLocaleString("en-US"))));
     return section("values", "All values",
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of all values" },
         el("table", { class: "board values" }, el("thead", null, head), el("tbody", null, lines))));
   }
 
   function saveValues(row, id) {
-    const lines = row.values.filter((same) => !same.refuted)
-      .flatMap((same) => same.of.map(([of, value, low, high, n]) => [id, same.metric, of, value, low, high, same.unit, n]));
+    const lines = flat(row.values).filter((one) => !one.at(-1)).map((one) => [id, ...one.slice(0, -1)]);
     robench.save(`${id}.csv`, [["record", "metric", "of", "value", "low", "high", "unit", "n"], ...lines]);
   }
 
