@@ -8,6 +8,8 @@
   const place = document.getElementById("row");
   const code = (text) => el("code", null, text);
   const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+  // What stands between backticks is typed.
+  const typed = (text) => text.split("`").map((part, at) => (at % 2 ? code(part) : part));
   const command = (...lines) => el("pre", { class: "command" }, code(lines.map((line) => `${line}\n`).join("").trimEnd()));
   const fact = (term, ...content) => el("tr", null, el("th", { scope: "row" }, term), el("td", null, ...content));
   const table = (...lines) => el("table", { class: "facts" }, el("tbody", null, ...lines));
@@ -98,7 +100,7 @@
   }
 
   function audit(row) {
-    return section("audit", "Audit", row.audits.map(audited), row.unaudited ? el("p", null, unaudited(row.unaudited)) : null, el("p", null, row.agreement));
+    return section("audit", "Audit", row.audits.map(audited), row.unaudited ? el("p", null, typed(row.unaudited)) : null, el("p", null, row.agreement));
   }
 
   function audited(one) {
@@ -194,8 +196,13 @@
     document.dispatchEvent(new CustomEvent("rowdrawn"));
   }
 
-  function start() {
-    draw().catch((error) => { place.replaceChildren(el("h1", null, "No such row"), el("p", { role: "status" }, error.message)); });
+  async function start() {
+    try {
+      await draw();
+    } catch (error) {
+      place.replaceChildren(el("h1", null, "This row cannot be shown"), el("p", { role: "status" }, error.message));
+      throw error;
+    }
   }
 
   window.addEventListener("hashchange", start);
