@@ -17,19 +17,17 @@ from robench.base.text import visible
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record, Value
 from robench.leaderboard.table.formats import NORM_NAMES, attack_text, short
-from robench.leaderboard.table.labels import SMALL_UNITS
 from robench.leaderboard.table.proof import Proof
 from robench.leaderboard.table.ranking import no_rank
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.write import said
+from robench.leaderboard.write.rounding import rounded
 from robench.records.compare import budgets
 from robench.records.trust import Attestation
 from robench.run.again import again
 
 Facts = list[tuple[str, str]]
 """Terms and what stands beside them."""
-DIGITS = 9
-"""Of a value in a document: enough for what is shown and for what is computed from it."""
 
 
 def document(
@@ -136,12 +134,12 @@ def _run(row: BoardRow) -> Facts:
 def _made(record: Record, key: str) -> list[list[str]]:
     """Where the row comes from: terms, and texts of which each second one is a digest."""
     data, made = record.data, record.provenance
-    at = [" at ", made.commit] if made.commit else []
+    robench = [f"{made.robench} at ", made.commit] if made.commit else [made.robench]
     machine = f"{made.machine}, {made.device}, {made.threads} threads, Python {made.python}"
     return [
         ["protocol", f"{key or 'none: an open run'}, settings ", record.protocol],
         ["data", f"{data.name} ", data.hash, ", images ", data.subset],
-        ["robench", made.robench, *at],
+        ["robench", *robench],
         ["machine", machine],
     ]
 
@@ -149,28 +147,22 @@ def _made(record: Record, key: str) -> list[list[str]]:
 # -- values ----------------------------------------------------------------------------------------
 
 
-def _values(values: Iterable[Value], refuted: bool) -> list[dict[str, Any]]:
-    """All values, neighbours of one metric and unit together: each what of, value, ends and n."""
-    return [
-        {
-            "metric": metric.replace("_", " "),
-            "unit": unit,
-            "shown": "%" if unit == "share" else SMALL_UNITS.get(unit, unit),
-            "refuted": refuted and "certif" in metric,
-            "of": [
-                [_what_of(dict(one.axes)), *map(_number, (one.value, one.low, one.high)), one.n]
-                for one in same
-            ],
-        }
-        for (metric, unit), same in groupby(values, key=lambda one: (one.metric, one.unit))
-    ]
+def _values(values: Iterable[Value], refuted: bool) -> dict[str, Any]:
+    """All values, in their order, neighbours that share metric, unit and number of images together.
 
-
-def _number(value: float | None) -> float | int | None:
-    """A value as it is written: whole ones whole, others to DIGITS digits."""
-    if value is None:
-        return None
-    return int(value) if value == int(value) else float(f"{value:.{DIGITS}g}")
+    `of` names what values are of, each once; a group is `[metric, unit, n, whether refuted, its
+    values]`, a value the number of what it is of, itself and its ends where it has some.
+    """
+    names: dict[str, int] = {}
+    groups = []
+    for (metric, unit, n), same in groupby(values, key=lambda one: (one.metric, one.unit, one.n)):
+        its = []
+        for one in same:
+            of = names.setdefault(_what_of(dict(one.axes)), len(names))
+            ends = [] if one.low is None else [one.low, one.high]
+            its.append([of, *(rounded(number, unit) for number in (one.value, *ends))])
+        groups.append([metric.replace("_", " "), unit, n, refuted and "certif" in metric, its])
+    return {"of": list(names), "groups": groups}
 
 
 def _what_of(axes: dict[str, Any]) -> str:

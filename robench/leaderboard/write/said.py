@@ -30,7 +30,10 @@ IMPERFECT = (
     "attacked: what it fails to break, the file may not stand."
 )
 NO_TABLE = "The table of what this audit found is missing, so that nothing supports what it says."
-NOT_AUDITED = "This run was not audited: its robust accuracies may rest on masked gradients."
+NOT_AUDITED = (
+    "This run was not audited: its robust accuracies may rest on masked gradients. "
+    "`audit=quick` or `robench audit` judges it."
+)
 
 
 def warnings(row: BoardRow, record: Record) -> Iterator[str]:
@@ -183,7 +186,7 @@ def _overstates(weak: WeakAttack) -> str:
 
 
 def unaudited(row: BoardRow, record: Record) -> str:
-    """Why a row has no audit; nothing where it has one."""
+    """Why a row has no audit, what is typed between backticks; nothing where it has one."""
     if record.audit:
         return ""
     if record.certificates:

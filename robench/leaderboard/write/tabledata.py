@@ -12,10 +12,11 @@ from typing import Any
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.cells import Cell, Column
 from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, VERDICTS, WORDS
-from robench.leaderboard.table.labels import chosen_label, heading
+from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label, heading
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Group, Site, Tab
 from robench.leaderboard.write.pages import compact, script, script_text
+from robench.leaderboard.write.rounding import rounded
 
 BLOCK = 1_000
 """Rows a file."""
@@ -32,12 +33,13 @@ FULL = 0.5
 def site_data(site: Site, shards: int) -> tuple[str, str]:
     """Path and text of what all pages know: columns, tabs, words; `shards` files hold documents."""
     about = [_fields(site, row) for row in site.rows]
-    distinct = {name: _sorted({one[name] for one in about}) for name in (*FILTERS, *TELLING)}
+    distinct = {name: sorted({one[name] for one in about}) for name in (*FILTERS, *TELLING)}
     told = {
         "words": WORDS,
         "verdicts": VERDICTS,
         "levels": LEVEL_MARKS,
         "scale": SCALE,
+        "units": SMALL_UNITS,
         "columns": [_column(column) for column in site.columns],
         "tabs": [_tab(site, tab) for tab in site.tabs],
         "choices": {name: distinct[name] for name in FILTERS if len(distinct[name]) > 1},
@@ -46,10 +48,6 @@ def site_data(site: Site, shards: int) -> tuple[str, str]:
         "shards": shards,
     }
     return script("site", told)
-
-
-def _sorted(values: Iterable[Any]) -> list[Any]:
-    return sorted(values)
 
 
 def _tab(site: Site, tab: Tab) -> dict[str, Any]:
@@ -148,7 +146,7 @@ def _listed(of: dict[int, float | None], count: int) -> dict[str, list[Any]]:
 def _row(row: BoardRow, group: Group, columns: int) -> str:
     """`[set of columns, cells, notes, labels of its choices, replicates]`, the last as they are."""
     more = [row.notes, _models(row, group), _replicates(row)]
-    return f"[{columns},[{','.join(map(_cell_text, _cells(row)))}],{compact(more)[1:]}"
+    return f"[{columns},[{','.join(map(compact, _cells(row)))}],{compact(more)[1:]}"
 
 
 def _models(row: BoardRow, group: Group) -> dict[str, str]:
@@ -158,7 +156,10 @@ def _models(row: BoardRow, group: Group) -> dict[str, str]:
 
 
 def _replicates(row: BoardRow) -> list[Any]:
-    return [(one.row, one.weights, one.level, _rounded(one.value)) for one in row.proof.replicates]
+    return [
+        (one.row, one.weights, one.level, rounded(one.value, "share"))
+        for one in row.proof.replicates
+    ]
 
 
 def _columns(row: BoardRow) -> tuple[Column, ...]:
@@ -166,25 +167,11 @@ def _columns(row: BoardRow) -> tuple[Column, ...]:
 
 
 def _cells(row: BoardRow) -> list[list[Any]]:
-    """A row's cells in the order of its columns, each `[value, low, high, word, sentence]` without
-    what it lacks at its end.
-
-    Shares have five digits; others nine, so that rounding twice shows no other number.
-    """
-    return [_cell(cell, 5 if column.unit == "share" else 9) for column, cell in row.cells.items()]
+    """A row's cells in the order of its columns, each `[value, low, high, word, sentence]`, the
+    last two where something is to be said."""
+    return [_cell(cell, column.unit) for column, cell in row.cells.items()]
 
 
-def _cell(cell: Cell, digits: int) -> list[Any]:
-    numbers: list[Any] = [
-        None if value is None else float(f"{value:.{digits}g}")
-        for value in (cell.value, cell.low, cell.high)
-    ]
+def _cell(cell: Cell, unit: str) -> list[Any]:
+    numbers: list[Any] = [rounded(value, unit) for value in (cell.value, cell.low, cell.high)]
     return [*numbers, cell.word, cell.sentence] if cell.word or cell.sentence else numbers
-
-
-def _cell_text(cell: list[Any]) -> str:
-    return compact(cell)
-
-
-def _rounded(share: float) -> float:
-    return float(f"{share:.5g}")

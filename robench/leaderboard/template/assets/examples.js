@@ -7,8 +7,13 @@
     return createImageBitmap(new Blob([bytes]), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   }
 
-  // Of two lines of pixels, RGBA: grey where nothing changed, the largest change black or white.
-  // A clamped array rounds halves to even, as NumPy does.
+  // Adversarial pixels, RGBA, of clean ones and what was added to them, modulo 256.
+  function added(clean, more) {
+    return clean.map((value, i) => (i % 4 === 3 ? value : (value + more[i]) & 255));
+  }
+
+  // Grey where nothing changed, the largest change black or white. A clamped array rounds halves
+  // to even, as NumPy does.
   function difference(clean, changed) {
     let largest = 1;
     for (let i = 0; i < clean.length; i += 1) {
@@ -25,8 +30,11 @@
     canvas.height = 3 * line;
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(sprite, 0, place * height, width, height, 0, 0, width, height);
-    const [clean, changed] = [0, line].map((top) => context.getImageData(0, top, width, line));
-    context.putImageData(new ImageData(difference(clean.data, changed.data), width, line), 0, 2 * line);
+    const [clean, more] = [0, line].map((top) => context.getImageData(0, top, width, line).data);
+    const changed = added(clean, more);
+    [clean, changed, difference(clean, changed)].forEach((pixels, at) => {
+      context.putImageData(new ImageData(pixels, width, line), 0, at * line);
+    });
   }
 
   // `strips` are [title, captions]; all are as wide as the one of most images.
@@ -38,5 +46,5 @@
     });
   }
 
-  robench.examples = { drawAll, difference };
+  robench.examples = { drawAll };
 })(window.robench);

@@ -9,7 +9,7 @@
       if (value === true) node.setAttribute(name, "");
       else if (value !== false && value !== null && value !== undefined && value !== "") node.setAttribute(name, value);
     }
-    node.append(...children.flat().filter((one) => one !== null && one !== undefined && one !== ""));
+    node.append(...children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== ""));
     return node;
   }
 

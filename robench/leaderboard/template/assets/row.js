@@ -2,12 +2,14 @@
 // The page of a row: its document, what the table says of it, and its examples, as sections.
 (function (robench) {
   const { el, verdict, wordOf, levelWord, verdictWord, facts, rowAddress } = robench.nodes;
-  const { levels } = robench.data.site;
+  const { levels, units } = robench.data.site;
   const { rows } = robench;
   const NBSP = "\u00a0";
   const place = document.getElementById("row");
   const code = (text) => el("code", null, text);
   const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+  // What stands between backticks is typed.
+  const typed = (text) => text.split("`").map((part, at) => (at % 2 ? code(part) : part));
   const command = (...lines) => el("pre", { class: "command" }, code(lines.map((line) => `${line}\n`).join("").trimEnd()));
   const fact = (term, ...content) => el("tr", null, el("th", { scope: "row" }, term), el("td", null, ...content));
   const table = (...lines) => el("table", { class: "facts" }, el("tbody", null, ...lines));
@@ -98,7 +100,7 @@
   }
 
   function audit(row) {
-    return section("audit", "Audit", row.audits.map(audited), row.unaudited ? el("p", null, unaudited(row.unaudited)) : null, el("p", null, row.agreement));
+    return section("audit", "Audit", row.audits.map(audited), row.unaudited ? el("p", null, typed(row.unaudited)) : null, el("p", null, row.agreement));
   }
 
   function audited(one) {
@@ -141,21 +143,25 @@
   const VALUES = ["metric", "of", "value", "95 % interval", "unit", "n"];
   const NUMBERS = new Set(["value", "95 % interval", "n"]);
 
+  // One line a value: metric, what it is of, value, ends, unit, n, and whether it was refuted.
+  function flat({ of, groups }) {
+    return groups.flatMap(([metric, unit, n, refuted, its]) => its.map(([at, value, low, high]) => [metric, of[at], value, low, high, unit, n, refuted]));
+  }
+
   function values(row) {
-    const head = el("tr", null, VALUES.map((name) => el("th", { scope: "col", class: name !== "95 % interval" && NUMBERS.has(name) ? "number" : name === "95 % interval" ? "number" : null }, name)));
-    const lines = row.values.flatMap((same) => same.of.map(([of, value, low, high, n]) => el("tr", { class: same.refuted ? "refuted" : null },
-      el("th", { scope: "row" }, same.metric), el("td", null, of),
-      el("td", { class: "number value" }, robench.number(value, same.unit)),
-      el("td", { class: "number" }, robench.interval(low, high, same.unit)),
-      el("td", null, same.shown), el("td", { class: "number" }, n === null ? "" : n.toLocaleString("en-US")))));
+    const head = el("tr", null, VALUES.map((name) => el("th", { scope: "col", class: NUMBERS.has(name) ? "number" : null }, name)));
+    const lines = flat(row.values).map(([metric, of, value, low, high, unit, n, refuted]) => el("tr", { class: refuted ? "refuted" : null },
+      el("th", { scope: "row" }, metric), el("td", null, of),
+      el("td", { class: "number value" }, robench.number(value, unit)),
+      el("td", { class: "number" }, robench.interval(low, high, unit)),
+      el("td", null, unit === "share" ? "%" : units[unit] || unit), el("td", { class: "number" }, n === null ? "" : n.toLocaleString("en-US"))));
     return section("values", "All values",
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of all values" },
         el("table", { class: "board values" }, el("thead", null, head), el("tbody", null, lines))));
   }
 
   function saveValues(row, id) {
-    const lines = row.values.filter((same) => !same.refuted)
-      .flatMap((same) => same.of.map(([of, value, low, high, n]) => [id, same.metric, of, value, low, high, same.unit, n]));
+    const lines = flat(row.values).filter((one) => !one.at(-1)).map((one) => [id, ...one.slice(0, -1)]);
     robench.save(`${id}.csv`, [["record", "metric", "of", "value", "low", "high", "unit", "n"], ...lines]);
   }
 
@@ -184,15 +190,19 @@
     await rows.load([at]);
     document.title = `${rows.field(at, "label")} · robench`;
     place.replaceChildren(
-      ...head(row, id, at).flat().filter(Boolean), proof(row, id, at),
-      el("div", { class: "columns" }, configuration(row, at), file(row), audit(row)),
-      ...[examples(row), values(row), provenance(row, id)].filter(Boolean));
+      ...[head(row, id, at), proof(row, id, at), el("div", { class: "columns" }, configuration(row, at), file(row), audit(row)),
+        examples(row), values(row), provenance(row, id)].flat(Infinity).filter(Boolean));
     await drawExamples(row, id);
     document.dispatchEvent(new CustomEvent("rowdrawn"));
   }
 
-  function start() {
-    draw().catch((error) => { place.replaceChildren(el("h1", null, "No such row"), el("p", { role: "status" }, error.message)); });
+  async function start() {
+    try {
+      await draw();
+    } catch (error) {
+      place.replaceChildren(el("h1", null, "This row cannot be shown"), el("p", { role: "status" }, error.message));
+      throw error;
+    }
   }
 
   window.addEventListener("hashchange", start);
