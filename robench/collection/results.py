@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robench.base.parallel import workers
+from robench.base.errors import UserError
 from robench.collection.store import Collection, fill_values
 from robench.collection.values import ABOUT, ENDS, NUMBERS, Forms, Words, words_of
 from robench.records.store import find, folders, read, read_outcomes, read_table
@@ -34,14 +35,14 @@ def load(root: str | Path) -> pd.DataFrame:
     if not places:
         return pd.DataFrame()
     collection = Collection.of([Path(root)])
-    seen = collection.look(places)
-    for one in seen:
-        if not one.digest:
-            read(one.folder)
-    with workers(sum(not one.content for one in seen)) as each:
-        fill_values(collection, seen, each)
-    collection.know(seen)
-    table, forms = read_rows(collection, [(at, one.digest) for at, one in enumerate(seen)]), Forms()
+    with collection.held():
+        seen = collection.look(places)
+        left = fill_values(collection, seen)
+        collection.know(seen)
+        if left:
+            raise UserError(left[min(left)])
+        table = read_rows(collection, [(at, one.digest) for at, one in enumerate(seen)])
+    forms = Forms()
     found = value_columns(table, forms)
     found["path"] = replace(found["path"], words=[str(one.folder) for one in seen])
     return pd.DataFrame({name: _series(column) for name, column in found.items()}, copy=False)
@@ -64,6 +65,20 @@ def read_rows(collection: Collection, wanted: Sequence[tuple[int, str]]) -> Any:
             params={"files": files},
         )
         return asked.to_arrow_table()
+
+
+def read_configs(collection: Collection) -> dict[str, Any]:
+    """The configuration of each record that the store knows, by the digest of its record.json."""
+    import duckdb
+
+    files = [str(path) for path in collection.values.paths()]
+    if not files:
+        return {}
+    with duckdb.connect(config={"threads": 2}) as connection:
+        asked = connection.sql(
+            "select key, config from read_parquet($files)", params={"files": files}
+        )
+        return {key: json.loads(config) for key, config in asked.fetchall()}
 
 
 def value_columns(table: Any, forms: Forms) -> dict[str, Any]:

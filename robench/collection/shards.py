@@ -1,8 +1,7 @@
 """A table in Parquet files: a row a key, and each file named by the SHA-256 of its own bytes.
 
 What was cut short or edited by hand is not what its name says, so it is deleted, and whoever reads
-the table makes the missing rows again. Nobody locks: a file is written whole under its own name,
-and of two of one shard, by two processes at once, each is true and one is taken.
+the table makes the missing rows again. One process at a time uses a table: see `Collection.held`.
 """
 
 from __future__ import annotations
@@ -74,8 +73,9 @@ class Shards:
                 f"expected to write below {self.folder}, got: {error}; free some space or set "
                 "ROBENCH_CACHE to another folder"
             ) from error
-        if old is not None and old != path:
-            old.unlink(missing_ok=True)
+        for other in self._all().get(number, []):
+            if other != path:
+                other.unlink(missing_ok=True)
 
     def _written(self, number: int, rows: Sequence[Row]) -> Path:
         import pyarrow as pa
@@ -100,29 +100,34 @@ class Shards:
         return pa.schema([(name, _type(kind)) for name, kind in kinds.items()])
 
     def _files(self) -> dict[int, Path]:
-        """By shard a file that is what its name says, in the shards' order; others are deleted.
+        """By shard its newest file that is what its name says; others of these are deleted."""
+        found = {
+            number: next((path for path in paths if self._is_sound(path)), None)
+            for number, paths in self._all().items()
+        }
+        return {number: path for number, path in found.items() if path is not None}
 
-        There are several for a moment, where processes write at once.
-        """
-        found: dict[int, Path] = {}
+    def _all(self) -> dict[int, list[Path]]:
+        """By shard its files, the newest first: several only where a process was killed."""
+        found: dict[int, list[Path]] = {}
         with suppress(FileNotFoundError):
             for entry in sorted(os.listdir(self.folder)):
                 name, _, rest = entry.partition("-")
                 path, number = self.folder / entry, rest[:2]
-                if name != self.name or not number.isdigit() or path.suffix != ".parquet":
-                    continue
-                if int(number) not in found and self._is_sound(path):
-                    found[int(number)] = path
-        return found
+                if name == self.name and number.isdigit() and path.suffix == ".parquet":
+                    found.setdefault(int(number), []).append(path)
+        return {
+            number: sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
+            for number, paths in found.items()
+        }
 
     def _is_sound(self, path: Path) -> bool:
         if path in self._sound:
-            return path.exists()
-        with suppress(FileNotFoundError):  # replaced by another process
-            if path.name.endswith(f"-{_digest(path.read_bytes())}.parquet"):
-                self._sound.add(path)
-                return True
-            path.unlink()
+            return True
+        if path.name.endswith(f"-{_digest(path.read_bytes())}.parquet"):
+            self._sound.add(path)
+            return True
+        path.unlink()
         return False
 
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from robench.base.errors import UserError
+from filelock import FileLock
+
+from robench.base.errors import CacheError, UserError
 from robench.base.hashing import digest
-from robench.base.parallel import Each
+from robench.base.parallel import workers
 from robench.base.paths import PACKAGE, cache_folder
 from robench.collection.known import Seen, look, read_known, write_known
 from robench.collection.shards import Columns, Row, Shards, shard_of
 from robench.collection.values import COLUMNS, stored
-from robench.records.store import RECORD, parse, read_json
+from robench.records.store import RECORD, check_choices, parse, read_json
 
 FOLDER, VALUES = "collection", "values"
 DAY = 86_400.0
@@ -32,7 +34,7 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Collection:
-    """The store of the records below some folders; two processes may use it at once."""
+    """The store of the records below some folders."""
 
     folder: Path
 
@@ -41,6 +43,26 @@ class Collection:
         """The collection of these roots, in the cache of the environment."""
         places = sorted({str(root.resolve()) for root in roots})
         return cls(cache_folder() / FOLDER / digest(places))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from using it; they wait, and then find all that was made.
+
+        Raises CacheError when its folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "lock")
+            lock.acquire()
+        except OSError as error:
+            raise CacheError(
+                f"expected to write below {self.folder}, got: {error}; set ROBENCH_CACHE to "
+                "another folder"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def table(self, name: str, columns: Columns, version: str = "") -> Shards:
         """One of its tables; what another version of robench or of `version` wrote is not in it."""
@@ -74,36 +96,59 @@ def fill(
     tables: Mapping[str, Shards],
     wanted: Mapping[str, Any],
     places: Mapping[str, int],
-    make: Callable[[Any], Mapping[str, Row] | None],
-    each: Each,
-) -> None:
+    make: Callable[[Any], Mapping[str, Row] | str],
+) -> dict[str, str]:
     """Make the rows that tables lack, shard by shard.
 
     `wanted` says by key of what its rows, one a table, are made, `places` in which shard they
-    stand. What cannot be made now is None, and stays missing.
+    stand. Returns, by key, why a row was not made; another time it may be.
     """
     there = set.intersection(*(set(table.keys()) for table in tables.values()))
     missing = sorted((places[key], key) for key in wanted if key not in there)
-    made = zip(missing, each(make, [wanted[key] for _, key in missing]), strict=True)
-    for number, some in groupby(made, key=lambda one: one[0][0]):
-        rows = {key: row for (_, key), row in some if row is not None}
-        for name, table in tables.items():
-            table.write(number, {key: row[name] for key, row in rows.items()})
+    left: dict[str, str] = {}
+    with workers(len(missing)) as each:
+        made = zip(missing, each(make, [wanted[key] for _, key in missing]), strict=True)
+        for number, some in groupby(made, key=lambda one: one[0][0]):
+            rows: dict[str, Mapping[str, Row]] = {}
+            for (_, key), row in some:
+                if isinstance(row, str):
+                    left[key] = row
+                else:
+                    rows[key] = row
+            for name, table in tables.items():
+                table.write(number, {key: row[name] for key, row in rows.items()})
+    return left
 
 
-def fill_values(collection: Collection, seen: Sequence[Seen], each: Each) -> None:
-    """Keep the values of records; raises UserError for a damaged one."""
-    wanted = {one.digest: (one.folder, one.digest) for one in seen}
+def fill_values(collection: Collection, seen: Sequence[Seen]) -> dict[Path, str]:
+    """Keep the values of records; returns, by folder, why some are not kept."""
+    wanted = {one.digest: (one.folder, one.digest) for one in seen if one.digest}
     tables = {VALUES: collection.values}
-    fill(tables, wanted, {key: shard_of(key) for key in wanted}, _stored, each)
+    left = fill(tables, wanted, {key: shard_of(key) for key in wanted}, _stored)
+    unread = {one.folder: _why(one.folder) for one in seen if not one.digest}
+    return unread | {wanted[key][0]: why for key, why in left.items()}
 
 
-def _stored(at: tuple[Path, str]) -> dict[str, Row]:
+def _stored(at: tuple[Path, str]) -> dict[str, Row] | str:
     path, wanted = at[0] / RECORD, at[1]
-    data = read_json(path)
-    if hashlib.sha256(data).hexdigest() != wanted:
-        raise UserError(f"expected {path} to stay as it is while it is read; do it again")
-    return {VALUES: stored(parse(data, path))}
+    try:
+        data = read_json(path)
+        if hashlib.sha256(data).hexdigest() != wanted:
+            return f"expected {path} to stay as it is while it is read; do it again"
+        record = parse(data, path)
+        check_choices(record)
+        return {VALUES: stored(record)}
+    except UserError as error:
+        return str(error)
+
+
+def _why(folder: Path) -> str:
+    """Why a record cannot be read."""
+    try:
+        read_json(folder / RECORD)
+    except UserError as error:
+        return str(error)
+    return f"expected {folder} to stay as it is while it is read; do it again"
 
 
 def _digest(folder: Path) -> str:

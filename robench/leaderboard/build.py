@@ -15,7 +15,6 @@ from typing import Any
 from robench.base.errors import UserError
 from robench.base.files import require_writable
 from robench.base.hashing import digest
-from robench.base.parallel import workers
 from robench.base.paths import shipped
 from robench.collection.known import Seen
 from robench.collection.shards import KEY
@@ -59,21 +58,20 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
     attestations = read_attestations(verified) if verified else {}
     found, refusals = find_records(roots), find_refusals(roots)
     collection = Collection.of(roots)
-    seen = collection.look([folder for _, folder in found])
-    with workers(sum(not one.content for one in seen)) as each:
-        seen = read_contents(seen, each)
-        named = list(zip((name for name, _ in found), seen, strict=True))
-        gathered = gather(collection, named, attestations, each)
-        fed = {content for row in gathered.rows for content in row.contents}
-        fill_values(collection, [one for one in seen if one.content in fed], each)
-    collection.know(seen)
-    site = _site(gathered, refusals)
     page = Changed(out, collection.folder / f"page-{digest(str(out))}")
-    try:
-        _write(site, gathered, collection, seen, page)
-        page.finish()
-    finally:
-        page.close()
+    with collection.held():
+        seen = read_contents(collection.look([folder for _, folder in found]))
+        named = list(zip((name for name, _ in found), seen, strict=True))
+        gathered = gather(collection, named, attestations)
+        fed = {content for row in gathered.rows for content in row.contents}
+        fill_values(collection, [one for one in seen if one.content in fed])
+        collection.know(seen)
+        site = _site(gathered, refusals)
+        try:
+            _write(site, gathered, collection, seen, page)
+            page.finish()
+        finally:
+            page.close()
     return site
 
 

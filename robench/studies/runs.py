@@ -64,7 +64,7 @@ class Runs:
         self.records = records
         matching = [
             (variant, run)
-            for run in (records if folders is None else records.among(folders))
+            for run in _possible(records, variants, folders)
             for variant in variants
             if variant.matches(run.record)
         ]
@@ -109,6 +109,14 @@ class Runs:
         """Numbers of a cell's images, and which are right."""
         run, score = self.get(variant), self.score(variant, measure)
         return None if run is None or score is None else (measure.images(run), score.right)
+
+
+def _possible(
+    records: Records, variants: Sequence[Variant], folders: Iterable[Path] | None
+) -> list[Run]:
+    if folders is not None:
+        return records.among(folders)
+    return records.possible([variant.chosen for variant in variants])
 
 
 def _commonest(matching: list[tuple[Variant, Run]]) -> list[tuple[Variant, Run]]:

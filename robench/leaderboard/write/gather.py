@@ -15,8 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from robench.base.errors import UserError
 from robench.base.hashing import canonical, digest
-from robench.base.parallel import Each
+from robench.base.parallel import workers
 from robench.collection.known import Seen
 from robench.collection.shards import KEY, Shards, shard_of
 from robench.collection.store import Collection, fill
@@ -65,11 +66,10 @@ def gather(
     collection: Collection,
     found: Sequence[tuple[str, Seen]],
     attestations: Attestations,
-    each: Each,
 ) -> Gathered:
     """The rows of the records, by name and folder, whose contents are known."""
     tables = {name: collection.table(name, its, _installed()) for name, its in TABLES.items()}
-    wanted, places, names = dict[str, Any](), dict[str, int](), dict[str, str]()
+    wanted, places, names = dict[str, Item](), dict[str, int](), dict[str, str]()
     gathered = Gathered(tables)
     for name, seen in found:
         attestation = attestations.get(seen.content)
@@ -79,15 +79,16 @@ def gather(
             continue
         names[key], places[key] = name, shard_of(seen.digest or key)
         wanted[key] = seen.folder, seen.content, attestation
-    fill(tables, wanted, places, _take, each)
-    _Gathering(gathered, names, wanted).settle()
+    left = fill(tables, wanted, places, _take)
+    _Gathering(gathered, names, wanted, left).settle()
     return gathered
 
 
-def read_contents(found: Sequence[Seen], each: Each) -> list[Seen]:
+def read_contents(found: Sequence[Seen]) -> list[Seen]:
     """The digest of all files of each record's folder; of one that cannot be read, of its name."""
     unknown = [one for one in found if not one.content]
-    made = dict(zip(unknown, each(_content, [one.folder for one in unknown]), strict=True))
+    with workers(len(unknown)) as each:
+        made = dict(zip(unknown, each(_content, [one.folder for one in unknown]), strict=True))
     return [replace(one, content=one.content or made[one]) for one in found]
 
 
@@ -105,16 +106,19 @@ def _key(its: str, attestation: Attestation | None) -> str:
     return hashlib.sha256(canonical([its, attestation.model_dump()]).encode()).hexdigest()
 
 
-def _take(at: Item) -> Kept | None:
-    """The row of one record, or why there is none; None of a record that changes meanwhile."""
+def _take(at: Item) -> Kept | str:
+    """The row of one record, or why there is none; in words alone what may be otherwise next time:
+    the record changes meanwhile, or nobody foresaw it."""
     folder, expected, attestation = at
     try:
         claim = read_claim(folder, {expected: attestation} if attestation else {})
         if claim.content != expected:
-            return None
+            return CHANGED
         return _kept(collect(settle([claim])[0], claim.id))
-    except Exception as error:
+    except UserError as error:
         return {**NOTHING, ROWS: {**NOTHING[ROWS], "refused": why(error)}}
+    except Exception as error:
+        return why(error)
 
 
 def _kept(made: Made) -> Kept:
@@ -136,9 +140,13 @@ class _Gathering:
     """Which records stand together, and the rows that they make."""
 
     def __init__(
-        self, gathered: Gathered, names: Mapping[str, str], wanted: Mapping[str, Any]
+        self,
+        gathered: Gathered,
+        names: Mapping[str, str],
+        wanted: Mapping[str, Item],
+        left: Mapping[str, str],
     ) -> None:
-        self._gathered, self._names, self._wanted = gathered, names, wanted
+        self._gathered, self._names, self._wanted, self._left = gathered, names, wanted, left
         self._known: dict[str, tuple[dict[str, list[Any]], int, int]] = {}
         for number, columns in gathered.tables[ROWS].read():
             for at, key in enumerate(columns[KEY]):
@@ -154,7 +162,7 @@ class _Gathering:
         """Fill in rows and refusals, and write down what was made anew."""
         alone: dict[str, BoardRow] = {}
         for key, name in self._names.items():
-            refused = self._value(key, "refused") if key in self._known else CHANGED
+            refused = self._left.get(key) or self._value(key, "refused")
             if refused is None:
                 alone[key] = self._row(key)
             else:
@@ -204,7 +212,7 @@ class _Gathering:
 
     def _make(self, group: str, its: Sequence[Item]) -> None:
         claims = [_claim(one) for one in its]
-        made, left = _together([one for one in claims if one], self._used)
+        made, left, lasting = _together([one for one in claims if one], self._used)
         changed = {
             content: CHANGED for (_, content, _), one in zip(its, claims, strict=True) if not one
         }
@@ -213,7 +221,7 @@ class _Gathering:
         for number, one in enumerate([first, *kept[1:]]):
             key = f"{group}.{number}"
             self._known[key] = {name: [value] for name, value in one[ROWS].items()}, 0, -1
-            if not changed:
+            if lasting and not changed:
                 self._new[key] = one
 
     def _write(self) -> None:
@@ -261,11 +269,14 @@ def _claim(at: Item) -> Claim | None:
     return claim if claim.content == expected else None
 
 
-def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left]:
+def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left, bool]:
+    """The rows of records that belong together, those that feed none, and whether that is so
+    whenever they are read: not after what nobody foresaw."""
     try:
-        return _rows(claims, used)
+        return *_rows(claims, used), True
     except Exception as error:
-        return _without(claims, why(error), used)
+        made, left = _without(claims, why(error), used)
+        return made, left, isinstance(error, UserError)
 
 
 def _without(claims: Sequence[Claim], fault: str, used: set[str]) -> tuple[list[Made], Left]:
