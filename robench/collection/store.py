@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from filelock import FileLock
 from robench.base.errors import CacheError, UserError
 from robench.base.hashing import digest
 from robench.base.parallel import workers
-from robench.base.paths import PACKAGE, cache_folder
+from robench.base.paths import cache_folder
+from robench.collection.code import own_code
 from robench.collection.known import Seen, look, read_known, write_known
 from robench.collection.shards import Columns, Row, Shards, shard_of
 from robench.collection.values import COLUMNS, stored
@@ -66,7 +66,7 @@ class Collection:
 
     def table(self, name: str, columns: Columns, version: str = "") -> Shards:
         """One of its tables; what another version of robench or of `version` wrote is not in it."""
-        return Shards(self.folder / digest([source(), version, dict(columns)]), name, columns)
+        return Shards(self.folder / digest([own_code(), version, dict(columns)]), name, columns)
 
     @property
     def values(self) -> Shards:
@@ -157,13 +157,3 @@ def _digest(folder: Path) -> str:
         return hashlib.sha256(read_json(folder / RECORD)).hexdigest()
     except UserError:
         return ""
-
-
-@cache
-def source() -> str:
-    """The digest of robench's own code: another one may find something else in the same record."""
-    found = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.*")):
-        if path.suffix in (".py", ".html", ".js", ".css"):
-            found.update(path.read_bytes())
-    return found.hexdigest()

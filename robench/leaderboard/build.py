@@ -145,7 +145,8 @@ def _write_rows(every: Sequence[list[str]], gathered: Gathered, shards: int, pag
 
 def _drawn(gathered: Gathered, keys: set[str]) -> dict[str, tuple[bytes, bytes | None]]:
     """Document and pictures by key."""
-    return {
+    loose = {key: (one["document"], one["sprite"]) for key, one in gathered.loose.items()}
+    return loose | {
         key: (columns["document"][at], columns["sprite"][at])
         for _, columns in gathered.tables[DRAWN].read()
         for at, key in enumerate(columns[KEY])

@@ -247,7 +247,8 @@ def _alone(choice: str) -> dict[str, Any] | None:
 def _set(plain: dict[str, Any], option: Override) -> bool:
     """Set an option as Hydra would; False where only Hydra itself knows how."""
     value, place = option.value(), plain
-    if isinstance(value, dict) or "${" in str(value):
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(one, dict | list) or "${" in str(one) for one in items):
         return False
     *before, last = option.key_or_group.split(".")
     for part in before:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -18,6 +19,7 @@ from typing import Any
 from robench.base.errors import UserError
 from robench.base.hashing import canonical, digest
 from robench.base.parallel import workers
+from robench.collection.code import all_code
 from robench.collection.known import Seen
 from robench.collection.shards import KEY, Shards, shard_of
 from robench.collection.store import Collection, fill
@@ -29,7 +31,6 @@ from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.stored import COLUMNS, Decoder, encode
 from robench.leaderboard.write.collect import Made, collect
-from robench.plugin.registry import registry
 from robench.records.protocols import protocols
 from robench.records.trust import Attestation, content
 
@@ -59,6 +60,8 @@ class Gathered:
     """By row its key in the store: equal keys, equal rows."""
     told: dict[str, str] = field(default_factory=dict)
     """By key the values of a row whose numbers moved, as the store keeps them, else nothing."""
+    loose: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By key what pages show of rows that the store does not keep: nobody foresaw them."""
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -129,11 +132,8 @@ def _kept(made: Made) -> Kept:
 @cache
 def _installed() -> str:
     """What of this machine decides how a record is read: plugins, protocols, account and host."""
-    choices = registry().choices.values()
-    components = [
-        [kind[name].distribution, kind[name].version, name] for kind in choices for name in kind
-    ]
-    return digest([components, [asdict(one) for one in protocols().values()], own_names()])
+    installed = [asdict(one) for one in protocols().values()]
+    return digest([all_code(), installed, own_names()])
 
 
 class _Gathering:
@@ -156,6 +156,7 @@ class _Gathering:
         self._used: set[str] = set()
         """Ids of rows."""
         self._new: dict[str, Kept] = {}
+        self._loose: dict[str, dict[str, Any]] = {}
         self._keep = set(wanted)
 
     def settle(self) -> None:
@@ -193,7 +194,7 @@ class _Gathering:
         group = hashlib.sha256(canonical([list(keys), used]).encode()).hexdigest()
         if f"{group}.0" not in self._known:
             self._make(group, [self._wanted[key] for key in keys])
-        left = {}
+        left: Left = {}
         for number in count():
             key = f"{group}.{number}"
             if key not in self._known:
@@ -207,8 +208,12 @@ class _Gathering:
     def _add(self, row: BoardRow, key: str) -> None:
         self._used.add(row.id)
         self._gathered.rows.append(row)
-        self._gathered.keys[row.id] = key
-        self._gathered.told[key] = self._value(key, "told")
+        name = key
+        if key in self._loose:
+            name = f"{key}.{uuid.uuid4().hex}"
+            self._gathered.loose[name] = self._loose[key]
+        self._gathered.keys[row.id] = name
+        self._gathered.told[name] = self._value(key, "told")
 
     def _make(self, group: str, its: Sequence[Item]) -> None:
         claims = [_claim(one) for one in its]
@@ -223,6 +228,8 @@ class _Gathering:
             self._known[key] = {name: [value] for name, value in one[ROWS].items()}, 0, -1
             if lasting and not changed:
                 self._new[key] = one
+            else:
+                self._loose[key] = one[DRAWN]
 
     def _write(self) -> None:
         """Add what was made, and drop what no page of these records needs any more."""
