@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,11 @@ from robench.leaderboard.write.shards import shard_of
 def data(page: Path, name: str) -> Any:
     """What the data file of a name hands over."""
     text = (page / f"data/{name}.js").read_text(encoding="ascii")
-    called = f"robench.take({json.dumps(name)}, "
-    assert text.startswith(called)
-    return json.loads(text.removeprefix(called).removesuffix(");\n"))
+    called = re.fullmatch(r'robench\.(take|packed)\("(.+?)", (.+)\);\n', text, re.DOTALL)
+    assert called
+    assert called[2] == name
+    told = json.loads(called[3])
+    return told if called[1] == "take" else json.loads(zlib.decompress(base64.b64decode(told)))
 
 
 def document(page: Path, row_id: str) -> dict[str, Any]:

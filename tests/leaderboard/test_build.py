@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import robench
 from robench.base.errors import UserError
 from robench.cli.main import main
-from robench.collection.results import load
 from robench.leaderboard.build import build
 from robench.leaderboard.write.shards import row_shards, shard_of
 from robench.records import store as results
@@ -87,7 +87,7 @@ def test_messages_are_text_not_markup(page: Path) -> None:
 
 
 def test_the_download_is_what_load_gives(records: Path, page: Path) -> None:
-    wanted = load(records).drop(columns="path").dropna(axis=1, how="all")
+    wanted = robench.results.load(records).drop(columns="path").dropna(axis=1, how="all")
     found = pd.read_parquet(page / "data/values.parquet")
     assert len(found) == len(wanted)
     keys = ["record", "metric", "attack", "access", "norm", "eps"]

@@ -8,7 +8,7 @@ from typing import Any
 from robench.leaderboard.table.labels import heading
 from robench.leaderboard.table.site import Group, Site
 from robench.leaderboard.write.charts import CHARTS
-from robench.leaderboard.write.pages import page, script
+from robench.leaderboard.write.pages import compact, packed, page
 from robench.leaderboard.write.points import Point
 from robench.leaderboard.write.points import points as points_of
 from robench.leaderboard.write.stills import compiled, still
@@ -25,7 +25,7 @@ def site_files(site: Site, shards: int, studies: Sequence[Study]) -> Iterator[tu
     stills = [chart for chart in CHARTS if points[chart.name]]
     for chart in stills:
         yield f"charts/{chart.name}.svg", still(chart, points[chart.name])
-    yield script("charts", {chart.name: compiled(chart) for chart in CHARTS})
+    yield packed("charts", compact({chart.name: compiled(chart) for chart in CHARTS}))
     yield site_data(site, shards)
     names = {chart.name for chart in stills}
     yield "index.html", page("index.html", **_first_page(site, studies, names))
@@ -38,7 +38,7 @@ def tab_files(site: Site, number: int) -> Iterator[tuple[str, str]]:
     tab = site.tabs[number]
     yield from tab_data(site, tab)
     for place, group in enumerate(tab.groups):
-        yield script(f"{tab.key}-points{place}", _points(site, group))
+        yield packed(f"{tab.key}-points{place}", compact(_points(site, group)))
 
 
 def _points(site: Site, group: Group) -> dict[str, list[Point]]:

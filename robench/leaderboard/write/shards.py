@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from robench.leaderboard.write.pages import compact, script_text
+from robench.leaderboard.write.pages import compact, packed, script
 
 PER_SHARD = 16
 """Rows that a file should hold."""
@@ -28,15 +28,11 @@ def shard_of(row_id: str, shards: int) -> int:
 
 def rows_script(shard: int, documents: Mapping[str, str]) -> tuple[str, str]:
     """Path and text of a file of documents, which are JSON, by the ids of their rows."""
-    return script_text(f"rows-{shard}", _object(documents))
+    texts = (f"{compact(name)}:{text}" for name, text in sorted(documents.items()))
+    return packed(f"rows-{shard}", f"{{{','.join(texts)}}}")
 
 
 def pictures_script(shard: int, sprites: Mapping[str, bytes]) -> tuple[str, str]:
     """Path and text of a file of sprites, by the ids of their rows."""
-    texts = {row_id: compact(base64.b64encode(one).decode()) for row_id, one in sprites.items()}
-    return script_text(f"pictures-{shard}", _object(texts))
-
-
-def _object(texts: Mapping[str, str]) -> str:
-    lines = (f"{compact(name)}:{text}" for name, text in sorted(texts.items()))
-    return "{\n" + ",\n".join(lines) + "\n}"
+    texts = {name: base64.b64encode(one).decode() for name, one in sorted(sprites.items())}
+    return script(f"pictures-{shard}", texts)

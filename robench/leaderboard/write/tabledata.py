@@ -15,7 +15,7 @@ from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, VERDICTS, WORD
 from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label, heading
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Group, Site, Tab
-from robench.leaderboard.write.pages import compact, script, script_text
+from robench.leaderboard.write.pages import compact, packed, script
 from robench.leaderboard.write.rounding import rounded
 
 BLOCK = 1_000
@@ -88,11 +88,12 @@ def tab_data(site: Site, tab: Tab) -> Iterator[tuple[str, str]]:
     for row in tab.rows:
         sets.setdefault(_columns(row), len(sets))
     shown = [[places.get(column, -1) for column in columns] for columns in sets]
-    yield script(f"{tab.key}-keys", {**_keys(site, tab.rows, places), "sets": shown})
+    keys = {**_keys(site, tab.rows, places), "sets": shown}
+    yield packed(f"{tab.key}-keys", compact(keys))
     for block, first in enumerate(range(0, len(rows), BLOCK)):
         some = rows[first : first + BLOCK]
-        texts = ",\n".join(_row(row, group, sets[_columns(row)]) for group, row in some)
-        yield script_text(f"{tab.key}-{block}", f"[\n{texts}\n]")
+        texts = ",".join(_row(row, group, sets[_columns(row)]) for group, row in some)
+        yield packed(f"{tab.key}-{block}", f"[{texts}]")
 
 
 # -- what orders and chooses -----------------------------------------------------------------------
