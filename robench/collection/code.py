@@ -6,23 +6,20 @@ import hashlib
 import sys
 import uuid
 from functools import cache
+from pathlib import Path
 
 from robench.base.hashing import digest
 from robench.base.paths import PACKAGE
 from robench.plugin.registry import registry
-from robench.plugin.source import OURS, Unreadable, code_of_file, file_of, source_digest
+from robench.plugin.source import OURS, Unreadable, code_of_file, file_of
 
-KINDS = (".py", ".html", ".js", ".css")
+KINDS = (".py", ".html", ".js", ".css", ".yaml")
 
 
 @cache
 def own_code() -> str:
     """The digest of robench's own code and templates."""
-    found = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.*")):
-        if path.suffix in KINDS:
-            found.update(path.read_bytes())
-    return found.hexdigest()
+    return _files_below(PACKAGE)
 
 
 @cache
@@ -42,6 +39,15 @@ def _code(package: str) -> object:
         if file is None:
             return str(uuid.uuid4())
         named = code_of_file(package, file)
-        return source_digest(package, file) if named == {"distribution": OURS} else named
+        # Of its own plugins robench knows the versions alone, which not all that is kept hangs on.
+        return _files_below(file.parent) if named == {"distribution": OURS} else named
     except Unreadable:
         return str(uuid.uuid4())
+
+
+def _files_below(folder: Path) -> str:
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*.*")):
+        if path.suffix in KINDS:
+            found.update(path.read_bytes())
+    return found.hexdigest()

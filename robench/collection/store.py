@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from robench.base.errors import CacheError, UserError
+from robench.base.errors import CacheError, UserError, bad_input
 from robench.base.hashing import digest
 from robench.base.parallel import workers
 from robench.base.paths import cache_folder
@@ -132,12 +132,13 @@ def fill_values(collection: Collection, seen: Sequence[Seen]) -> dict[Path, str]
 def _stored(at: tuple[Path, str]) -> dict[str, Row] | str:
     path, wanted = at[0] / RECORD, at[1]
     try:
-        data = read_json(path)
-        if hashlib.sha256(data).hexdigest() != wanted:
-            return f"expected {path} to stay as it is while it is read; do it again"
-        record = parse(data, path)
-        check_choices(record)
-        return {VALUES: stored(record)}
+        with bad_input(f"expected a record that can be read in {path}"):
+            data = read_json(path)
+            if hashlib.sha256(data).hexdigest() != wanted:
+                return f"expected {path} to stay as it is while it is read; do it again"
+            record = parse(data, path)
+            check_choices(record)
+            return {VALUES: stored(record)}
     except UserError as error:
         return str(error)
 

@@ -22,7 +22,13 @@ from robench.leaderboard.read.intake import find_records
 from robench.leaderboard.read.refusals import Refusal, find_refusals
 from robench.leaderboard.table.site import Site, make_site
 from robench.leaderboard.write.changed import Changed
-from robench.leaderboard.write.gather import DRAWN, Gathered, gather, read_contents
+from robench.leaderboard.write.gather import (
+    DRAWN,
+    Gathered,
+    gather,
+    leave_out,
+    read_contents,
+)
 from robench.leaderboard.write.index import site_files, tab_files
 from robench.leaderboard.write.shards import pictures_script, row_shards, rows_script, shard_of
 from robench.leaderboard.write.studies import rows_of, study_page
@@ -64,7 +70,8 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
         named = list(zip((name for name, _ in found), seen, strict=True))
         gathered = gather(collection, named, attestations)
         fed = {content for row in gathered.rows for content in row.contents}
-        fill_values(collection, [one for one in seen if one.content in fed])
+        left = fill_values(collection, [one for one in seen if one.content in fed])
+        leave_out(gathered, {one.content for one in seen if one.folder in left})
         collection.know(seen)
         site = _site(gathered, refusals)
         try:

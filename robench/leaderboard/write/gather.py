@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from itertools import count
@@ -32,7 +32,8 @@ from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.stored import COLUMNS, Decoder, encode
 from robench.leaderboard.write.collect import Made, collect
 from robench.records.protocols import protocols
-from robench.records.trust import Attestation, content
+from robench.records.store import RECORD
+from robench.records.trust import Attestation, content_of, file_hashes
 
 ROWS, DRAWN = "rows", "drawn"
 TABLES = {
@@ -58,6 +59,8 @@ class Gathered:
     rows: list[BoardRow] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     """By row its key in the store: equal keys, equal rows."""
+    names: dict[str, str] = field(default_factory=dict)
+    """By content of a record what it is called when it is left out."""
     told: dict[str, str] = field(default_factory=dict)
     """By key the values of a row whose numbers moved, as the store keeps them, else nothing."""
     loose: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -81,25 +84,38 @@ def gather(
             gathered.refused.append(Refused(name, f"the same record as {names[key]}"))
             continue
         names[key], places[key] = name, shard_of(seen.digest or key)
+        gathered.names[seen.content] = name
         wanted[key] = seen.folder, seen.content, attestation
     left = fill(tables, wanted, places, _take)
     _Gathering(gathered, names, wanted, left).settle()
     return gathered
 
 
+def leave_out(gathered: Gathered, contents: Container[str]) -> None:
+    """Leave out the rows of records that changed after they were read."""
+    kept = []
+    for row in gathered.rows:
+        changed = [content for content in row.contents if content in contents]
+        gathered.refused += [Refused(gathered.names[one], CHANGED) for one in changed]
+        kept += [] if changed else [row]
+    gathered.rows = kept
+
+
 def read_contents(found: Sequence[Seen]) -> list[Seen]:
     """The digest of all files of each record's folder; of one that cannot be read, of its name."""
     unknown = [one for one in found if not one.content]
     with workers(len(unknown)) as each:
-        made = dict(zip(unknown, each(_content, [one.folder for one in unknown]), strict=True))
-    return [replace(one, content=one.content or made[one]) for one in found]
+        made = dict(zip(unknown, each(_hashed, unknown), strict=True))
+    return [made.get(one, one) for one in found]
 
 
-def _content(folder: Path) -> str:
+def _hashed(seen: Seen) -> Seen:
     try:
-        return content(folder)
+        hashes = file_hashes(seen.folder)
     except OSError:
-        return hashlib.sha256(str(folder).encode()).hexdigest()
+        unread = hashlib.sha256(str(seen.folder).encode()).hexdigest()
+        return replace(seen, state="", content=unread)
+    return replace(seen, content=content_of(hashes), digest=hashes.get(RECORD, ""))
 
 
 def _key(its: str, attestation: Attestation | None) -> str:
