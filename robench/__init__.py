@@ -114,14 +114,14 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names.spli
 __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:  # what a notebook reads records with; plugins have no use for it
-    from robench.records import store as _store
+    from robench.collection import results as _results
 
-    results = _store
+    results = _results
 
 
 def __getattr__(name: str) -> Any:
     if name == "results":
-        return import_module("robench.records.store")
+        return import_module("robench.collection.results")
     if name not in _HOME:
         raise AttributeError(f"module 'robench' has no attribute {name!r}")
     return getattr(import_module(f"robench.{_HOME[name]}"), name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from robench.base.errors import UserError
@@ -23,3 +24,8 @@ def inside(root: Path, name: str) -> Path:
     if not path.is_relative_to(root.resolve()):
         raise UserError(f"expected a path below {root}, got {name!r}")
     return path
+
+
+def cache_folder() -> Path:
+    """The folder of cached results: ROBENCH_CACHE, or `cache` where one is."""
+    return Path(os.environ.get("ROBENCH_CACHE", "cache"))

@@ -6,7 +6,9 @@ So nobody can write another one into a record. Sentences of plugins' checks are 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import cache, lru_cache
+from itertools import zip_longest
 from string import Formatter
 from typing import TYPE_CHECKING
 
@@ -184,8 +186,41 @@ def follows(finding: Finding, rows: Collection[str], defenses: Collection[str]) 
     kind = _kind(finding.check)
     words = [*SENTENCES.get(kind, ()), *([NOTHING[kind]] if kind in NOTHING else [])]
     numbers = _numbers(finding.value, finding.n or 0)
-    free = _patterns(rows, defenses)
-    return any(re.fullmatch(_pattern(one, numbers, free), said) for one in words)
+    free = _patterns(frozenset(rows), frozenset(defenses))
+    return any(_says(said, _pieces(one), numbers, free) for one in words)
+
+
+def _says(
+    said: str,
+    pieces: tuple[tuple[str, str | None], ...],
+    numbers: Mapping[str, str],
+    free: Mapping[str, re.Pattern[str]],
+) -> bool:
+    """Whether a sentence is made of these pieces; only one with two free fields needs a search."""
+    whole = [(text, field, numbers.get(field or "")) for text, field in pieces]
+    parts, open_fields = [""], list[str]()
+    for text, field, number in whole:
+        parts[-1] += text + (number or "")
+        if field is not None and number is None:
+            open_fields.append(field)
+            parts.append("")
+    if not open_fields:
+        return said == parts[0]
+    if len(open_fields) == 1:
+        start, end = parts
+        fits = len(said) >= len(start) + len(end) and said.startswith(start) and said.endswith(end)
+        middle = said[len(start) : len(said) - len(end)]
+        return fits and free[open_fields[0]].fullmatch(middle) is not None
+    patterns = [free[field].pattern for field in open_fields]
+    texts = map(re.escape, parts)
+    joined = "".join(text + one for text, one in zip_longest(texts, patterns, fillvalue=""))
+    return re.fullmatch(joined, said) is not None
+
+
+@cache
+def _pieces(words: str) -> tuple[tuple[str, str | None], ...]:
+    """The texts of a sentence and the field after each, None after the last."""
+    return tuple((text, field) for text, field, _, _ in Formatter().parse(words))
 
 
 def _kind(check: str) -> str:
@@ -206,13 +241,14 @@ def _numbers(value: float | None, n: int) -> dict[str, str]:
     }
 
 
-def _patterns(rows: Collection[str], defenses: Collection[str]) -> dict[str, str]:
+@lru_cache(256)
+def _patterns(rows: frozenset[str], defenses: frozenset[str]) -> dict[str, re.Pattern[str]]:
     """The fields that a sentence is free in, as patterns."""
     number = r"\d+(\.\d+)?(e[+-]\d+)?"
     attacks = {"the usual attack", *(row.rpartition(" (")[0] for row in rows)}
     adaptive = {f"adaptive {defense}" for defense in defenses}
     forms = _any(FORMS)
-    return {
+    patterns = {
         "number": f"-?{number}",
         "second": number,
         "part": r"\d+%",
@@ -225,16 +261,8 @@ def _patterns(rows: Collection[str], defenses: Collection[str]) -> dict[str, str
         "whether": _any(tuple(SATURATES.values())),
         "forms": f"{forms}(, {forms})*",
     }
+    return {name: re.compile(pattern) for name, pattern in patterns.items()}
 
 
 def _any(words: Collection[str]) -> str:
     return f"({'|'.join(map(re.escape, words))})"
-
-
-def _pattern(words: str, numbers: dict[str, str], free: dict[str, str]) -> str:
-    parts = []
-    for text, field, _, _ in Formatter().parse(words):
-        parts.append(re.escape(text))
-        if field is not None:
-            parts.append(re.escape(numbers[field]) if field in numbers else free[field])
-    return "".join(parts)

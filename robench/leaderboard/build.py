@@ -1,28 +1,47 @@
-"""Records to a static site: a pure function of the records' files and of who verified them."""
+"""Records to a static site: a pure function of the records' files and of who verified them.
+
+Three stages, each of which leaves alone what did not change: a record to its row, rows that belong
+together to one, and all rows of a protocol to the files of their table.
+"""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from robench.base.errors import UserError
 from robench.base.files import require_writable
+from robench.base.hashing import digest
 from robench.base.paths import shipped
-from robench.leaderboard.read.intake import Refused, find_records
+from robench.collection.known import Seen
+from robench.collection.shards import KEY
+from robench.collection.store import Collection, fill_values
+from robench.leaderboard.read.intake import find_records
 from robench.leaderboard.read.refusals import Refusal, find_refusals
-from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site, make_site
-from robench.leaderboard.write.gather import gather
-from robench.leaderboard.write.index import write_index
-from robench.leaderboard.write.parallel import Each, workers
-from robench.leaderboard.write.rowpage import finish_rows, start_rows
-from robench.leaderboard.write.studies import write_studies
-from robench.leaderboard.write.tabledata import TABLE
+from robench.leaderboard.write.changed import Changed
+from robench.leaderboard.write.gather import (
+    DRAWN,
+    Gathered,
+    gather,
+    leave_out,
+    read_contents,
+)
+from robench.leaderboard.write.index import site_files, tab_files
+from robench.leaderboard.write.shards import pictures_script, row_shards, rows_script, shard_of
+from robench.leaderboard.write.studies import rows_of, study_page
+from robench.leaderboard.write.values import values_file
 from robench.records.trust import read_attestations
+from robench.studies.catalogue import studies
+from robench.studies.reasons import read_reasons
+from robench.studies.study import Study
 
-FOLDERS = ("data", "charts", "studies")
-"""What is written anew for every list of rows."""
+SITE, VALUES = "data/site.js", "data/values.parquet"
+"""The first is also by what a folder is known as a page that may be replaced."""
+AT_ONCE = 20_000
+"""Rows whose documents are in memory at once."""
 
 
 def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Site:
@@ -35,53 +54,126 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
     """
     require_writable(out, "--out")
     out = out.resolve()
-    if out.exists() and any(out.iterdir()) and not (out / TABLE).is_file():
+    if out.exists() and any(out.iterdir()) and not (out / SITE).is_file():
         raise UserError(
             f"expected an empty folder or an earlier page in {out}; choose another --out"
         )
     if verified is not None and not verified.is_dir():
         raise UserError(f"expected a folder of attestations, got {str(verified)!r}")
     roots = list(roots)
-    found, refusals = find_records(roots), find_refusals(roots)
     attestations = read_attestations(verified) if verified else {}
-    work = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        template = shipped("leaderboard/template")
-        for name in ("assets", "vendor"):
-            shutil.copytree(template / name, work / name)
-        (work / "rows").mkdir()
-        with workers(len(found)) as each:
-            rows, refused = gather(found, attestations, work / "rows", each)
-            site = _site(rows, refused, refusals)
-            while failed := _write(site, work, each):
-                rows = [row for row in rows if row.id not in failed]
-                refused += [Refused(row_id, why) for row_id, why in failed.items()]
-                site = _site(rows, refused, refusals)
-        shutil.rmtree(out, ignore_errors=True)
-        work.rename(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    found, refusals = find_records(roots), find_refusals(roots)
+    collection = Collection.of(roots)
+    page = Changed(out, collection.folder / f"page-{digest(str(out))}")
+    with collection.held():
+        seen = read_contents(collection.look([folder for _, folder in found]))
+        named = list(zip((name for name, _ in found), seen, strict=True))
+        gathered = gather(collection, named, attestations)
+        fed = {content for row in gathered.rows for content in row.contents}
+        left = fill_values(collection, [one for one in seen if one.content in fed])
+        leave_out(gathered, {one.content for one in seen if one.folder in left})
+        collection.know(seen)
+        site = _site(gathered, refusals)
+        try:
+            _write(site, gathered, collection, seen, page)
+            page.finish()
+        finally:
+            page.close()
     return site
 
 
-def _site(
-    rows: Sequence[BoardRow], refused: Sequence[Refused], refusals: Sequence[Refusal]
-) -> Site:
-    if not rows:
+def _site(gathered: Gathered, refusals: Sequence[Refusal]) -> Site:
+    refused = gathered.refused
+    if not gathered.rows:
         first = f"; {refused[0].name}: {refused[0].reason}" if refused else ""
         raise UserError(f"expected at least one sound record, got none of {len(refused)}{first}")
-    return make_site(rows, refused, refusals)
+    return make_site(gathered.rows, refused, refusals)
 
 
-def _write(site: Site, work: Path, each: Each) -> dict[str, str]:
-    """Write all pages; returns the rows that could not be written, and why."""
-    for name in FOLDERS:
-        shutil.rmtree(work / name, ignore_errors=True)
-        (work / name).mkdir()
-    written = start_rows(site, work, each)
-    write_index(site, write_studies(site, work), work)
-    failed = finish_rows(site, written, work)
-    for row_id in failed:
-        shutil.rmtree(work / "rows" / row_id)
-    return failed
+def _write(
+    site: Site, gathered: Gathered, collection: Collection, seen: Sequence[Seen], page: Changed
+) -> None:
+    """Hand the page every part that is not there as it should be."""
+    keys, shards = gathered.keys, row_shards(len(site.rows))
+    every = [[row.id, keys[row.id]] for row in site.rows]
+    if page.stands("assets", 0) is None:
+        page.put("assets", 0, _assets())
+    shown = _studies(site, keys, page)
+    about = [every, [[one.name, one.reason] for one in site.refused], [one.name for one in shown]]
+    about.append([[one.asked, one.reason] for one in site.refusals])
+    if page.stands("site", about) is None:
+        page.put("site", about, site_files(site, shards, shown))
+    columns = [column.key for column in site.columns]
+    for number, tab in enumerate(site.tabs):
+        its = [columns, [[row.id, keys[row.id]] for row in tab.rows]]
+        if page.stands(tab.key, its) is None:
+            page.put(tab.key, its, tab_files(site, number))
+    if page.stands("values", every) is None:
+        digests = {one.content: one.digest for one in seen}
+        told = {row.id: told for row in site.rows if (told := gathered.told[keys[row.id]])}
+        page.put("values", every, [(VALUES, values_file(collection, site.rows, digests, told))])
+    _write_rows(every, gathered, shards, page)
+
+
+def _assets() -> Iterator[tuple[str, bytes]]:
+    template = shipped("leaderboard/template")
+    for path in sorted(template.glob("*/*")):
+        yield path.relative_to(template).as_posix(), path.read_bytes()
+
+
+def _studies(site: Site, keys: Mapping[str, str], page: Changed) -> list[Study]:
+    """The studies that the records touch, each with its page."""
+    touched = []
+    for study in studies().values():
+        possible, read = rows_of(site, study)
+        reasons = read_reasons(study.reasons, study.name).items()
+        inputs = [
+            [keys[row.id] for row in (*possible, *read)],
+            {name: one.model_dump(mode="json") for name, one in reasons},
+        ]
+        part = f"study {study.name}"
+        paths = page.stands(part, inputs)
+        if paths is None:
+            text = study_page(study, possible, read) if possible else None
+            files = [] if text is None else [(f"studies/{study.name}.html", text)]
+            paths = page.put(part, inputs, files)
+        touched += [study] if paths else []
+    return touched
+
+
+def _write_rows(every: Sequence[list[str]], gathered: Gathered, shards: int, page: Changed) -> None:
+    """The documents and pictures of rows, some shards at a time."""
+    stale: list[tuple[int, list[list[str]]]] = []
+    ordered = sorted(every, key=lambda one: (shard_of(one[0], shards), one[0]))
+    for shard, group in groupby(ordered, key=lambda one: shard_of(one[0], shards)):
+        its = list(group)
+        if page.stands(f"rows {shard}", its) is None:
+            stale.append((shard, its))
+    while stale:
+        some, count = [], 0
+        while stale and count < AT_ONCE:
+            some.append(stale.pop())
+            count += len(some[-1][1])
+        drawn = _drawn(gathered, {key for _, its in some for _, key in its})
+        for shard, its in some:
+            page.put(f"rows {shard}", its, _row_files(shard, its, drawn))
+
+
+def _drawn(gathered: Gathered, keys: set[str]) -> dict[str, tuple[bytes, bytes | None]]:
+    """Document and pictures by key."""
+    loose = {key: (one["document"], one["sprite"]) for key, one in gathered.loose.items()}
+    return loose | {
+        key: (columns["document"][at], columns["sprite"][at])
+        for _, columns in gathered.tables[DRAWN].read()
+        for at, key in enumerate(columns[KEY])
+        if key in keys
+    }
+
+
+def _row_files(
+    shard: int, its: Sequence[list[str]], drawn: dict[str, tuple[bytes, bytes | None]]
+) -> Iterator[tuple[str, str]]:
+    documents = {row_id: zlib.decompress(drawn[key][0]).decode("ascii") for row_id, key in its}
+    yield rows_script(shard, documents)
+    if sprites := {row_id: sprite for row_id, key in its if (sprite := drawn[key][1])}:
+        yield pictures_script(shard, sprites)

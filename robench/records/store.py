@@ -16,7 +16,7 @@ from robench.base.hashing import file_hash
 from robench.base.paths import inside
 from robench.base.text import one_line
 from robench.core.outcomes import Outcomes
-from robench.core.record import RUN_KINDS, SCHEMA_VERSION, SYSTEM_KINDS, Record
+from robench.core.record import RUN_KINDS, SCHEMA_VERSION, Record
 from robench.records.tables import read_outcomes_file, write_columns, write_outcomes_file
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def find(name: str | Path, results: Path = Path("results")) -> Path:
     if (path / RECORD).is_file():
         return path
     matches = sorted(
-        p.parent for p in results.glob(f"*/{RECORD}") if p.parent.name.startswith(str(name))
+        results / one for one in _names(results, str(name)) if (results / one / RECORD).is_file()
     )
     if len(matches) != 1:
         raise UserError(
@@ -129,13 +129,33 @@ def find(name: str | Path, results: Path = Path("results")) -> Path:
     return matches[0]
 
 
+def _names(results: Path, beginning: str) -> list[str]:
+    """What of a folder begins so: with a hundred thousand records beside it, all are listed once,
+    and none is opened."""
+    try:
+        return [one for one in os.listdir(results) if one.startswith(beginning)]
+    except OSError:
+        return []
+
+
 def read(folder: Path) -> Record:
     """Read and check one record; raises UserError naming the file and the first thing wrong."""
     path = folder / RECORD
+    return parse(read_json(path), path)
+
+
+def read_json(path: Path) -> bytes:
+    """The bytes of a record.json; raises UserError when there is none, or too many."""
     try:
-        return Record.model_validate_json(read_plain(path, MAX_RECORD_BYTES))
+        return read_plain(path, MAX_RECORD_BYTES)
     except OSError as error:
         raise UserError(f"expected a record at {path}, got: {error}") from error
+
+
+def parse(data: bytes, path: Path) -> Record:
+    """The record that bytes read from `path` say; raises like `read`."""
+    try:
+        return Record.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = one_line(".".join(map(str, first["loc"]))) or "the file"
@@ -176,33 +196,3 @@ def folders(root: Path) -> Iterator[Path]:
     for path in sorted(root.rglob(RECORD)):
         if not any(part.startswith(".") for part in path.relative_to(root).parts):
             yield path.parent
-
-
-def load(root: str | Path) -> pd.DataFrame:
-    """All values of all records below a folder: a row per value, its axes and run as columns."""
-    import pandas as pd
-
-    rows: list[dict[str, object]] = []
-    for folder in folders(Path(root)):
-        rows += [{**row, "path": str(folder)} for row in value_rows(read(folder))]
-    return pd.DataFrame(rows)
-
-
-def value_rows(record: Record) -> Iterator[dict[str, object]]:
-    """A record's values as flat rows; an axis whose name is taken gets `axis_` before it."""
-    about: dict[str, object] = {
-        "record": record.id,
-        "status": record.status,
-        "seed": record.seed,
-        "images": record.data.images,
-        "protocol": record.protocol,
-    }
-    about |= {kind: "+".join(record.config[kind]) for kind in SYSTEM_KINDS}
-    for value in record.values:
-        row = {**about, **dict(value)}
-        del row["axes"]
-        yield {**row, **_axes(value.axes, row)}
-
-
-def _axes(axes: Mapping[str, object], taken: Mapping[str, object]) -> dict[str, object]:
-    return {f"axis_{name}" if name in taken else name: value for name, value in axes.items()}

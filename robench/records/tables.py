@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench.base.errors import UserError
-from robench.base.files import open_plain
+from robench.base.files import read_plain
 from robench.core.outcomes import COLUMNS, PER_IMAGE, WORDS, Outcomes, RowOutcomes
 
 if TYPE_CHECKING:
@@ -29,12 +30,29 @@ MAX_COLUMNS = 200
 
 def read_columns(path: Path) -> dict[str, NDArray[Any]]:
     """A table's columns; raises UserError when the file is missing, too large or damaged."""
+    try:
+        return dict(_columns(path, _about(path)))
+    except OSError as error:
+        raise UserError(f"expected a table at {path}, got: {error}") from error
+
+
+def _about(path: Path) -> tuple[int, ...]:
+    about = path.stat()
+    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+@lru_cache(2)
+def _columns(path: Path, about: tuple[int, ...]) -> dict[str, NDArray[Any]]:
+    """The columns, read-only: a record's checks and its row read the same table, one by one."""
     import pyarrow as pa
 
     try:
         with _opened(path, MAX_ROWS) as file:
             table = file.read(use_threads=False)
-            return {name: _numpy(table[name]) for name in table.column_names}
+        found = {name: _numpy(table[name]) for name in table.column_names}
+        for column in found.values():
+            column.flags.writeable = False
+        return found
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"expected a table at {path}, got: {error}") from error
 
@@ -86,12 +104,12 @@ def _names(table: Table) -> list[str]:
 @contextmanager
 def _opened(path: Path, rows: int, **options: Any) -> Iterator[Any]:
     """The file, once its own account of itself says that it fits into memory."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with (
-        open_plain(path, MAX_BYTES) as plain,
-        pq.ParquetFile(plain, pre_buffer=False, **options) as file,
-    ):
+    # Arrow asks a Python file for every piece of it, which takes longer than reading it once.
+    data = pa.BufferReader(read_plain(path, MAX_BYTES))
+    with pq.ParquetFile(data, pre_buffer=False, **options) as file:
         about = file.metadata
         groups = (about.row_group(i) for i in range(about.num_row_groups))
         expanded = sum(abs(group.total_byte_size) for group in groups)
@@ -150,27 +168,45 @@ def _numpy(column: Any, kind: str = "") -> NDArray[Any]:
     Raises ValueError for a column of another type (words or lists where numbers should stand),
     for other missing values and for values that `kind` does not hold.
     """
-    import pyarrow as pa
-
-    found = column.type if not kind else pa.type_for_alias(kind)
-    if _is_word(found) and not kind:
+    stored, dtype, truths = _how(column.type, kind)
+    if dtype is None:
         return np.array(column.to_pylist())
-    if _family(column.type) != _family(found):
-        raise ValueError(f"{column.type} where {found} should stand")
-    # Arrow packs eight truths into a byte.
-    stored = pa.uint8() if pa.types.is_boolean(found) else found
     array = column if column.type == stored else column.cast(stored)
-    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    dtype = np.dtype(stored.to_pandas_dtype())
+    array = array.combine_chunks() if hasattr(array, "chunks") else array
     present, values = array.buffers()
     end = array.offset + len(array)
-    result = np.frombuffer(values, dtype, count=end)[array.offset :] if end else np.empty(0, dtype)
+    if not end:
+        return np.empty(0, bool if truths else dtype)
+    if truths:
+        if array.null_count:
+            raise ValueError(f"missing values among {stored}")
+        return _truths(values, end)[array.offset :]
+    result = np.frombuffer(values, dtype, count=end)[array.offset :]
     if array.null_count:
         if dtype.kind != "f":
-            raise ValueError(f"missing values among {found}")
-        bits = np.unpackbits(np.frombuffer(present, np.uint8), count=end, bitorder="little")
-        result = np.where(bits[array.offset :] == 1, result, np.nan).astype(dtype)
-    return result != 0 if pa.types.is_boolean(found) else result
+            raise ValueError(f"missing values among {stored}")
+        result = np.where(_truths(present, end)[array.offset :], result, np.nan).astype(dtype)
+    return result
+
+
+def _truths(buffer: Any, count: int) -> NDArray[np.bool_]:
+    """Arrow packs eight of them into a byte."""
+    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), count=count, bitorder="little")
+    return bits.view(bool)
+
+
+@lru_cache
+def _how(kind: Any, wanted: str) -> tuple[Any, Any, bool]:
+    """For a column's type and the wanted one: Arrow's type, numpy's (None of words), and whether
+    these are truths; raises ValueError where the column is of another kind than wanted."""
+    import pyarrow as pa
+
+    found = pa.type_for_alias(wanted) if wanted else kind
+    if _is_word(found) and not wanted:
+        return found, None, False
+    if _family(kind) != _family(found):
+        raise ValueError(f"{kind} where {found} should stand")
+    return found, np.dtype(found.to_pandas_dtype()), bool(pa.types.is_boolean(found))
 
 
 def _is_word(kind: Any) -> bool:

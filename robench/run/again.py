@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from robench.base.errors import UserError
-from robench.base.hashing import canonical
-from robench.base.paths import shipped
+from robench.base.hashing import canonical, digest
+from robench.base.paths import cache_folder, shipped
 from robench.base.text import one_line, visible
+from robench.collection.code import all_code
+from robench.collection.sealed import read_sealed, write_sealed
+from robench.collection.store import FOLDER
 from robench.core.record import RUN_KINDS, SYSTEM_KINDS, Record, run_id
 from robench.plugin.registry import registry
 from robench.plugin.typed import plain_defaults
@@ -31,6 +37,7 @@ from robench.run.compose import (
     distribution_of,
     from_plain,
     installed,
+    plain_config,
     prepare,
     run_config,
 )
@@ -44,6 +51,9 @@ FIXED = ("dataset", "attack", "access", "threat")
 BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z0-9_./-]*", re.IGNORECASE)
 """Texts that Hydra reads as text without quotes."""
 MOST_THREADS = 1024
+NUMBERS = ("seed", "images")
+"""Settings that are in no group."""
+CHANGED = "its options have changed since, and so has the id they give"
 
 
 @dataclass(frozen=True)
@@ -63,21 +73,38 @@ def again(record: Record) -> Again:
     if any(origin.startswith("given in Python") for origin in origins.values()):
         return Again(reason="a component was handed over in Python, which no command can name")
     try:
-        if needs := _needs(record.config, origins):
-            return Again(reason=needs)
-        asked = current(record.config)
-        config = from_plain(asked, origins)
-        words = _words(config)
-        if record.id != run_id(record.config) or _composed(words) != run_id(asked):
-            return Again(reason="its options have changed since, and so has the id they give")
+        found = _found(_without_seed(record.config), json.dumps(origins))
+        if isinstance(found, str) or record.id != run_id(record.config):
+            return Again(reason=found if isinstance(found, str) else CHANGED)
     except (UserError, HydraException, OmegaConfBaseException, RecursionError) as error:
         return Again(reason=one_line(error))
+    words = [f"seed={record.config['seed']}" if word == "seed=0" else word for word in found]
     threads = record.provenance.threads
     words += [f"threads={threads}"] if 0 < threads <= MOST_THREADS else []
     line = shlex.join(["robench", "run", *words])
     if one_line(line) != line or visible(line) != line:
         return Again(reason="an option holds characters that no terminal shows")
     return Again(line)
+
+
+def _without_seed(config: Mapping[str, Any]) -> str:
+    """The configuration as JSON, of seed 0 where its seed is a number.
+
+    Replicates differ in their seed alone, which no other option depends on.
+    """
+    whole = type(config.get("seed")) is int and config["seed"] >= 0
+    return json.dumps({**config, "seed": 0} if whole else config)
+
+
+@lru_cache(4096)
+def _found(asked: str, origins: str) -> tuple[str, ...] | str:
+    """The words that compose a configuration, or why there are none."""
+    plain = json.loads(asked)
+    if needs := _needs(plain, json.loads(origins)):
+        return needs
+    now = current(plain)
+    words = _words(from_plain(now, json.loads(origins)))
+    return tuple(words) if _composed(words) == run_id(now) else CHANGED
 
 
 def _needs(plain: Mapping[str, Any], origins: Mapping[str, str]) -> str:
@@ -122,7 +149,7 @@ def _words(config: RunConfig) -> list[str]:
 def _named(config: RunConfig, groups: Mapping[str, list[str]]) -> Iterator[str]:
     """Of the groups that are not fixed, those that the command names."""
     brought = {group for defense in config.defense.values() for group in defense.brings}
-    usual = _usual().plain()
+    usual = _usual()
     for kind, names in groups.items():
         if kind in {*NAMED, *brought} or names != list(usual[kind]):
             yield kind
@@ -177,13 +204,79 @@ def _text(value: Any) -> str:
 def _composed(words: list[str]) -> str:
     """The id of the run that overrides compose."""
     parsed = _parser().parse_overrides(words)
-    groups = [one.input_line for one in parsed if "." not in one.key_or_group]
-    chosen = tuple(str(line) for line in groups if not str(line).startswith(("seed=", "images=")))
-    composed = copy.deepcopy(_base(chosen))
-    options = [one for one in parsed if str(one.input_line) not in chosen]
+    groups = [one for one in parsed if "." not in one.key_or_group]
+    chosen = [one for one in groups if one.key_or_group not in NUMBERS]
+    options = [one for one in parsed if one not in chosen]
+    plain = _assembled(chosen)
+    if plain is not None and all(_set(plain, one) for one in options):
+        return plain_config(plain).id
+    composed = copy.deepcopy(_base(tuple(str(one.input_line) for one in chosen)))
     # What `hydra.compose` itself does after the choices, which take it 0.08 s each time.
     ConfigLoaderImpl._apply_overrides_to_config(options, composed)
     return run_config(composed)[0].id
+
+
+def _assembled(chosen: Sequence[Override]) -> dict[str, Any] | None:
+    """What choices compose, from what Hydra composes of each alone: groups do not see each other.
+
+    A choice that changes other groups, as a protocol does, has less to say of these than a choice
+    of theirs. None where two such speak of one group, or one cannot stand alone.
+    """
+    usual = _alone("")
+    found = [(one.key_or_group, _alone(str(one.input_line))) for one in chosen]
+    if usual is None or any(alone is None for _, alone in found):
+        return None
+    plain, own = dict(usual), {group for group, _ in found}
+    for group, alone in found:
+        for part, value in (alone or {}).items():
+            if part == group:
+                plain[part] = value
+            elif value != usual[part] and part not in own:
+                if plain[part] != usual[part]:
+                    return None
+                plain[part] = value
+    return copy.deepcopy(plain)
+
+
+@cache
+def _alone(choice: str) -> dict[str, Any] | None:
+    """What one choice composes, as plain data; nothing chosen composes what is usual.
+
+    It takes Hydra a tenth of a second, so the cache keeps it.
+    """
+    kept = cache_folder() / FOLDER / f"composed-{digest([all_code(), choice])}"
+    found = read_sealed(kept)
+    if found is None:
+        found = [_composed_alone(choice)]
+        with suppress(OSError):
+            write_sealed(kept, found)
+    plain: dict[str, Any] | None = found[0]
+    return plain
+
+
+def _composed_alone(choice: str) -> dict[str, Any] | None:
+    try:
+        config = run_config(copy.deepcopy(_base((choice,) if choice else ())))[0]
+    except (UserError, HydraException, OmegaConfBaseException):
+        return None
+    return {**config.plain(), "protocol": config.protocol and dict(config.protocol.stated)}
+
+
+def _set(plain: dict[str, Any], option: Override) -> bool:
+    """Set an option as Hydra would; False where only Hydra itself knows how."""
+    value, place = option.value(), plain
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(one, dict | list) or "${" in str(one) for one in items):
+        return False
+    *before, last = option.key_or_group.split(".")
+    for part in before:
+        if not isinstance(place.get(part), dict):
+            return False
+        place = place[part]
+    if isinstance(place.get(last), dict) or (last not in place and not option.is_force_add()):
+        return False
+    place[last] = value
+    return True
 
 
 @cache
@@ -191,14 +284,25 @@ def _parser() -> OverridesParser:
     return OverridesParser.create()
 
 
+def _prepare() -> None:
+    """Tell Hydra of the components, once: it takes as long as composing."""
+    if [id(registry())] != _TOLD:
+        prepare()
+        _TOLD[:] = [id(registry())]
+
+
+_TOLD: list[int] = []
+"""The registry whose components Hydra knows."""
+
+
 @cache
-def _usual() -> RunConfig:
-    return run_config(copy.deepcopy(_base(())))[0]
+def _usual() -> Mapping[str, Any]:
+    return _alone("") or run_config(copy.deepcopy(_base(())))[0].plain()
 
 
 @cache
 def _base(choices: tuple[str, ...]) -> DictConfig:
     """What choices alone compose."""
-    prepare()
+    _prepare()
     with hydra.initialize_config_dir(str(shipped("conf")), version_base="1.3"):
         return hydra.compose("config", list(choices))

@@ -223,14 +223,7 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
         kind: {name: _made(kind, name, composed, plain) for name in plain[kind] or {}}
         for kind in SEVERAL
     }
-    settings: dict[str, Any] = {
-        name: cls(**read_options(cls, plain[name] or {}, name, widen=True))
-        for name, cls in SETTINGS.items()
-    }
-    settings["audit"] = joined(settings["audit"])
-    settings |= {"seed": composed.seed, "images": composed.images}
-    config = RunConfig(**parts, **settings, protocol=_protocol(plain["protocol"]))
-    check_plan(config)
+    config = _checked(parts, plain)
     places = Places(
         results=Path(composed.results),
         cache=Path(composed.cache),
@@ -240,6 +233,35 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
     )
     places.require_writable()
     return config, places
+
+
+def plain_config(plain: Mapping[str, Any]) -> RunConfig:
+    """The checked run of what registered choices compose, as plain data; raises like `run_config`.
+
+    `plain` has the protocol as its file states it.
+    """
+    known = registry()
+    parts: dict[str, Any] = {
+        kind: {name: known.get(kind, name).typed(options) for name, options in plain[kind].items()}
+        for kind in RUN_KINDS
+    }
+    parts["access"] = {
+        name: ACCESS[name](**read_options(ACCESS[name], options, f"access.{name}", widen=True))
+        for name, options in plain["access"].items()
+    }
+    return _checked(parts, plain)
+
+
+def _checked(parts: Mapping[str, Any], plain: Mapping[str, Any]) -> RunConfig:
+    settings: dict[str, Any] = {
+        name: cls(**read_options(cls, plain[name] or {}, name, widen=True))
+        for name, cls in SETTINGS.items()
+    }
+    settings["audit"] = joined(settings["audit"])
+    settings |= {"seed": plain["seed"], "images": plain["images"]}
+    config = RunConfig(**parts, **settings, protocol=_protocol(plain["protocol"]))
+    check_plan(config)
+    return config
 
 
 def _protocol(composed: Any) -> Protocol | None:

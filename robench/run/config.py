@@ -13,6 +13,7 @@ from typing import Any, Optional, TypeVar
 from robench.base.errors import ConfigError
 from robench.base.files import require_writable
 from robench.base.hashing import plain_options
+from robench.base.paths import cache_folder
 from robench.base.text import one_line
 from robench.core.record import AUDITED, RUN_KINDS, run_id
 from robench.core.threat import ThreatConfig
@@ -123,7 +124,7 @@ class Places:
         """Folders from ROBENCH_RESULTS, ROBENCH_CACHE and ROBENCH_DATA, or the defaults."""
         return cls(
             results=Path(os.environ.get("ROBENCH_RESULTS", "results")),
-            cache=Path(os.environ.get("ROBENCH_CACHE", "cache")),
+            cache=cache_folder(),
             data_root=Path(os.environ.get("ROBENCH_DATA", "data")),
         )
 

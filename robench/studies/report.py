@@ -57,6 +57,8 @@ def _about(study: Study, runs: Runs) -> Iterator[str]:
         )
     if missing:
         yield f"Not run: {', '.join(missing)}."
+    for name, why in runs.records.aside.items():
+        yield f"Left out {name}: {why}."
     if runs.ignored:
         yield (
             f"{runs.ignored} other records match, of other images, with fewer columns or older; "

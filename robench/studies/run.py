@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench.collection.results import read_configs
+from robench.collection.store import Collection, fill_values
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
 from robench.records.compare import budgets
@@ -64,9 +66,41 @@ class Records:
     """The records below a folder, or in given ones."""
 
     def __init__(self, places: Path | Iterable[Path]) -> None:
+        self._root = places if isinstance(places, Path) else None
         found = folders(places) if isinstance(places, Path) else places
         self._runs = {folder: Run(folder) for folder in found}
         self._named = {folder.name: run for folder, run in self._runs.items()}
+        self.aside: dict[str, str] = {}
+        """By folder's name, why a record is left out: it cannot be read."""
+
+    def possible(self, choices: Sequence[Mapping[str, tuple[str, ...]]]) -> list[Run]:
+        """Those whose configuration has one of these choices by kind, each list complete.
+
+        Below a folder the store knows what was asked, so that no other record is opened.
+        """
+        return [
+            run
+            for run, config in self._configs()
+            if any(
+                all(tuple(config.get(kind, ())) == names for kind, names in chosen.items())
+                for chosen in choices
+            )
+        ]
+
+    def _configs(self) -> Iterator[tuple[Run, Mapping[str, Any]]]:
+        if self._root is None:
+            yield from ((run, run.record.config) for run in self)
+            return
+        collection = Collection.of([self._root])
+        with collection.held():
+            seen = collection.look(list(self._runs))
+            left = fill_values(collection, seen)
+            collection.know(seen)
+            configs = read_configs(collection)
+        self.aside |= {folder.name: why for folder, why in left.items()}
+        yield from (
+            (self._runs[one.folder], configs[one.digest]) for one in seen if one.digest in configs
+        )
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs.values())

@@ -35,11 +35,12 @@ class Variant:
             tuple(record.config.get(kind, ())) == names for kind, names in self.chosen.items()
         )
         return named and all(
-            _option(record.config, path) == value for path, value in self.options.items()
+            option(record.config, path) == value for path, value in self.options.items()
         )
 
 
-def _option(config: Any, path: str) -> Any:
+def option(config: Any, path: str) -> Any:
+    """What a configuration has at a path of names, None where it has nothing."""
     for part in path.split("."):
         config = config.get(part) if isinstance(config, Mapping) else None
     return config
@@ -64,7 +65,7 @@ class Runs:
         self.records = records
         matching = [
             (variant, run)
-            for run in (records if folders is None else records.among(folders))
+            for run in _possible(records, variants, folders)
             for variant in variants
             if variant.matches(run.record)
         ]
@@ -109,6 +110,14 @@ class Runs:
         """Numbers of a cell's images, and which are right."""
         run, score = self.get(variant), self.score(variant, measure)
         return None if run is None or score is None else (measure.images(run), score.right)
+
+
+def _possible(
+    records: Records, variants: Sequence[Variant], folders: Iterable[Path] | None
+) -> list[Run]:
+    if folders is not None:
+        return records.among(folders)
+    return records.possible([variant.chosen for variant in variants])
 
 
 def _commonest(matching: list[tuple[Variant, Run]]) -> list[tuple[Variant, Run]]:

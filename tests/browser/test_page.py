@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,8 @@ from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
 from robench.records import store as results
 from tests.leaderboard.made import protocol
+from tests.leaderboard.pages import data, document, rows, texts
 from tests.leaderboard.test_proof import attest
-
-
-def data(page: Path) -> dict[str, Any]:
-    text = (page / "data/table.js").read_text().partition("robench.table = ")[2]
-    table: dict[str, Any] = json.loads(text.rstrip().rstrip(";"))
-    return table
 
 
 def column(tab: Any, name: str) -> list[str]:
@@ -31,10 +25,18 @@ def column(tab: Any, name: str) -> list[str]:
         """(name) => {
           const heads = [...document.querySelectorAll("table.board thead th")];
           const at = heads.findIndex((one) => one.textContent.trim().startsWith(name));
-          return [...document.querySelectorAll("table.board tbody tr:not(.dtrg-group)")]
+          return [...document.querySelectorAll("table.board tbody tr:not(.group)")]
             .map((row) => row.children[at].innerText.trim());
         }""",
         name,
+    )
+    return found
+
+
+def shown(tab: Any) -> list[str]:
+    """The ids of the shown rows."""
+    found: list[str] = tab.locator("table.board tbody a").evaluate_all(
+        "(all) => all.map((one) => one.getAttribute('href').split('#')[1])"
     )
     return found
 
@@ -89,7 +91,9 @@ def test_opens_from_disk_sorts_and_follows_a_link(tab: Any, page: Path) -> None:
     assert set(column(tab, "rank")) == {"open run"}
     name = column(tab, "system")[0]
     tab.locator("table.board tbody a").first.click()
+    tab.wait_for_selector("#provenance-title")
     assert tab.inner_text("h1") == name
+    assert tab.title() == f"{name} · robench"
     assert "an open run: no protocol was chosen" in tab.inner_text(".lead")
 
 
@@ -126,7 +130,7 @@ def test_a_protocol_is_a_tab_and_open_runs_stand_apart(board: Any) -> None:
     assert "none of them has a rank" in tab.inner_text("#about")
     choose(tab, "")
     assert "4 rows" in tab.inner_text("#count")
-    assert tab.locator("tr.dtrg-group").count() >= 2
+    assert tab.locator("tr.group").count() >= 2
     again = tab.context.new_page()
     again.goto(tab.url)
     again.wait_for_selector("#filters:not([hidden])")
@@ -175,30 +179,21 @@ def test_search_and_columns(tab: Any) -> None:
 def test_protocols_never_mix_when_sorted(board: Any, tmp_path: Path) -> None:
     tab = board
     choose(tab, "")
-    place = {row[0]: row[2] for row in data(tmp_path / "named")["rows"]}
+    place = {name: row["tab"] for name, row in rows(tmp_path / "named").items()}
+    order = [tab["key"] for tab in data(tmp_path / "named", "site")["tabs"]]
     for _ in range(2):
         heading(tab, "clean").click()
-        links = tab.locator("table.board tbody a").evaluate_all(
-            "(all) => all.map((one) => one.getAttribute('href').split('/')[1])"
-        )
-        protocols = [place[name] for name in links]
+        protocols = [order.index(place[name]) for name in shown(tab)]
+        assert len(protocols) == 4
         assert protocols == sorted(protocols)
 
 
 @slow
 def test_words_are_those_of_the_records(tab: Any, records: Path) -> None:
-    shown = dict(
-        zip(
-            tab.locator("table.board tbody a").evaluate_all(
-                "(all) => all.map((one) => one.getAttribute('href').split('/')[1])"
-            ),
-            column(tab, "meaning"),
-            strict=True,
-        )
-    )
+    words = dict(zip(shown(tab), column(tab, "meaning"), strict=True))
     for folder in results.folders(records):
         record = results.read(folder)
-        word = shown[record.id].split(maxsplit=1)[1]
+        word = words[record.id].split(maxsplit=1)[1]
         if any(audit.verdict == "fail" for audit in record.audit):
             assert word == "masked"
         elif not record.audit:
@@ -278,11 +273,13 @@ def opened(browser: Any, address: str) -> tuple[Any, list[str]]:
 
 @slow
 def test_no_page_breaks_its_policy(browser: Any, page: Path) -> None:
-    rows = sorted(path.name for path in (page / "rows").iterdir())
-    pages = ["index.html", f"compare.html?a={rows[0]}&b={rows[1]}"]
-    for name in [*pages, *(f"rows/{row}/index.html" for row in rows)]:
+    ids = sorted(rows(page))
+    pages = ["index.html", f"compare.html?a={ids[0]}&b={ids[1]}"]
+    for name in [*pages, *(f"row.html#{row}" for row in ids)]:
         tab, said = opened(browser, f"file://{page}/{name}")
         tab.click("#theme")
+        if name.startswith("row.html"):
+            tab.wait_for_selector("#provenance-title")
         if name == "index.html":
             tab.locator("#pictures").scroll_into_view_if_needed()
             tab.wait_for_selector("figure[data-chart=eps] svg")
@@ -324,18 +321,20 @@ def test_accessible_and_inside_the_window(
     browser: Any, page: Path, width: int, theme: str, tmp_path: Path
 ) -> None:
     axe = Path(__file__).parent / "axe.min.js"
-    rows = sorted(path.name for path in (page / "rows").iterdir())
+    ids = sorted(rows(page))
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=theme, bypass_csp=True
     )
     for name in (
         "index.html",
-        f"compare.html?a={rows[0]}&b={rows[1]}",
-        f"rows/{rows[0]}/index.html",
+        f"compare.html?a={ids[0]}&b={ids[1]}",
+        f"row.html#{ids[0]}",
     ):
         tab = context.new_page()
         tab.goto(f"file://{page}/{name}")
-        tab.wait_for_load_state("load")
+        tab.wait_for_selector(
+            {"i": "#filters", "c": "#comparison tbody tr", "r": "canvas"}[name[0]]
+        )
         picture = tab.screenshot(path=tmp_path / "page.png", full_page=True)
         assert len(picture) > 10_000
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
@@ -347,3 +346,98 @@ def test_accessible_and_inside_the_window(
         assert found == [], name
         tab.close()
     context.close()
+
+
+# -- the page of a row -----------------------------------------------------------------------------
+
+
+def row_of(browser: Any, page: Path, row: str) -> tuple[Any, list[str]]:
+    tab, said = opened(browser, f"file://{page}/row.html#{row}")
+    tab.wait_for_selector("#provenance-title")
+    return tab, said
+
+
+@slow
+def test_the_page_of_a_row_shows_its_document_as_text(browser: Any, page: Path) -> None:
+    for row in rows(page):
+        found = document(page, row)
+        tab, said = row_of(browser, page, row)
+        main = tab.evaluate("document.querySelector('main').textContent").replace("\xa0", " ")
+        told = [found["warnings"], found["facts"], found["again"], found["agreement"]]
+        told += [[f"robench verify {row}"], found["unaudited"].split("`")[0]]
+        told += [list(found["versions"]["libraries"].items())]
+        for audit in found["audits"]:
+            told += [[audit["about"], audit["weak"]], audit["findings"]]
+        for text in texts(told).splitlines():
+            assert text.replace("\xa0", " ") in main
+        lines = sum(len(its) for *_, its in found["values"]["groups"])
+        assert tab.locator("table.values tbody tr").count() == lines
+        assert tab.locator("figure canvas").count() == len(found["strips"])
+        assert tab.locator("main b, main i").count() == 0
+        assert said == []
+        tab.context.close()
+
+
+@slow
+def test_a_row_shows_the_pixels_of_its_preview(browser: Any, records: Path, page: Path) -> None:
+    """Clean images, adversarial ones, and the difference, which the browser computes."""
+    from PIL import Image
+
+    seen = 0
+    for folder in results.folders(records):
+        if not (folder / "preview.png").exists():
+            continue
+        wanted = np.asarray(Image.open(folder / "preview.png").convert("RGBA"))
+        tab, _ = row_of(browser, page, results.read(folder).id)
+        tab.wait_for_function("document.querySelector('canvas').height > 150")
+        found = [
+            np.array(pixels, np.uint8).reshape(height, -1, 4)
+            for height, pixels in tab.locator("canvas").evaluate_all(
+                """(all) => all.map((one) => [one.height,
+                  [...one.getContext("2d").getImageData(0, 0, one.width, one.height).data]])"""
+            )
+        ]
+        opaque = wanted[..., 3] == 255
+        np.testing.assert_array_equal(np.concatenate(found)[opaque], wanted[opaque])
+        seen += 1
+        tab.context.close()
+    assert seen
+
+
+@slow
+@pytest.mark.parametrize("address", ["", "#", "#0123456789abcdef", "#../../x", "#<img src=x>"])
+def test_an_id_that_no_row_has_is_told(browser: Any, page: Path, address: str) -> None:
+    tab, said = opened(browser, f"file://{page}/row.html{address}")
+    tab.wait_for_selector("h1")
+    assert tab.inner_text("h1") == "No such row"
+    sources = tab.evaluate("[...document.scripts].map((one) => one.src)")
+    assert all("x" not in one.split("/")[-1].split(".")[0][:2] for one in sources)
+    assert tab.locator("main img").count() == 0
+    assert tab.evaluate("breaches") == said == []
+    tab.context.close()
+
+
+@slow
+def test_what_the_screen_shows_is_saved_as_csv(browser: Any, page: Path) -> None:
+    import pandas as pd
+
+    tab, said = opened(browser, f"file://{page}/index.html")
+    tab.wait_for_selector("#filters:not([hidden])")
+    heading(tab, "clean").click()
+    with tab.expect_download() as download:
+        tab.click("#csv")
+    frame = pd.read_csv(download.value.path())
+    assert frame.record.tolist() == shown(tab)
+    clean = [float(text.split()[0]) for text in column(tab, "clean")]
+    np.testing.assert_allclose(100 * frame["clean"], clean, atol=0.051)
+    assert (frame["clean low"] <= frame["clean"]).all()
+    row = frame.record[0]
+    tab.goto(f"file://{page}/row.html#{row}")
+    tab.wait_for_selector("#provenance-title")
+    with tab.expect_download() as download:
+        tab.click("#provenance-title ~ table button")
+    saved = pd.read_csv(download.value.path())
+    assert len(saved) == tab.locator("table.values tbody tr").count()
+    assert saved[saved.metric == "clean accuracy"].value[0] == pytest.approx(frame["clean"][0])
+    assert said == []
+    tab.context.close()

@@ -14,10 +14,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import robench
 from robench.base.errors import UserError
 from robench.cli.main import main
 from robench.leaderboard.build import build
+from robench.leaderboard.write.shards import row_shards, shard_of
 from robench.records import store as results
+from tests.leaderboard.pages import data, document, rows, texts
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -62,57 +65,63 @@ def test_two_processes_write_the_same_bytes(records: Path, tmp_path: Path) -> No
 def test_each_record_has_a_page_with_its_values(records: Path, page: Path) -> None:
     for folder in results.folders(records):
         record = results.read(folder)
-        text = (page / "rows" / record.id / "index.html").read_text()
-        clean = record.find("clean_accuracy")
-        assert clean is not None
-        assert clean.value is not None
-        assert f"{100 * clean.value:.1f}" in text
-        assert record.protocol in text
-        copy = page / "rows" / record.id / results.RECORD
-        assert copy.read_bytes() == (folder / results.RECORD).read_bytes()
+        found = document(page, record.id)
+        values, names = found["values"]["groups"], found["values"]["of"]
+        shown = [
+            (metric, names[of], value, n)
+            for metric, _, n, _, its in values
+            for of, value, *_ in its
+        ]
+        assert len(shown) == len(record.values)
+        for (metric, _, value, n), wanted in zip(shown, record.values, strict=True):
+            assert (metric, n) == (wanted.metric.replace("_", " "), wanted.n)
+            assert value == (wanted.value and pytest.approx(wanted.value, rel=1e-4))
+        assert record.protocol in texts(found["made"])
+        assert found["proof"]["members"] == [record.id]
 
 
 def test_messages_are_text_not_markup(page: Path) -> None:
-    texts = [path.read_text() for path in page.rglob("*.html")]
-    assert any("&lt;b&gt;out of memory" in text for text in texts)
-    assert not any("<b>out of memory" in text for text in texts)
+    said = [row for row in rows(page) if "<b>out of memory" in texts(document(page, row))]
+    assert len(said) == 1
+    assert not any("<b>out of memory" in path.read_text() for path in page.rglob("*.html"))
 
 
-def test_downloads_are_what_load_gives(records: Path, page: Path) -> None:
-    wanted = results.load(records).drop(columns="path").dropna(axis=1, how="all")
-    parquet = pd.read_parquet(page / "data/values.parquet")
-    csv = pd.read_csv(page / "data/values.csv")
-    flat = pd.DataFrame(json.loads((page / "data/values.json").read_text()))
+def test_the_download_is_what_load_gives(records: Path, page: Path) -> None:
+    wanted = robench.results.load(records).drop(columns="path").dropna(axis=1, how="all")
+    found = pd.read_parquet(page / "data/values.parquet")
+    assert len(found) == len(wanted)
     keys = ["record", "metric", "attack", "access", "norm", "eps"]
-    for found in (parquet, csv, flat):
-        assert len(found) == len(wanted)
-        columns = [*keys, "value", "low", "high", "n"]
-        left, right = (
-            frame[columns]
-            .astype(dict.fromkeys(keys[:5], str))
-            .replace({"nan": "", "None": "", "<NA>": ""})
-            .sort_values(keys)
-            .reset_index(drop=True)
-            for frame in (found, wanted)
-        )
-        pd.testing.assert_frame_equal(left, right, check_dtype=False)
+    left, right = (
+        frame[[*keys, "value", "low", "high", "n"]]
+        .astype(dict.fromkeys(keys[:5], str))
+        .replace({"nan": "", "None": "", "<NA>": ""})
+        .sort_values(keys)
+        .reset_index(drop=True)
+        for frame in (found, wanted)
+    )
+    pd.testing.assert_frame_equal(left, right, check_dtype=False)
 
 
 def test_an_invalid_attack_is_no_number(page: Path) -> None:
-    table = (page / "data/table.js").read_text()
-    assert '[null,null,null,"invalid",' in table
+    cells = [cell for row in rows(page).values() for cell in row["cells"].values()]
+    assert any(cell[:4] == [None, None, None, "invalid"] for cell in cells)
 
 
 def test_runs_under_no_protocol_are_open_and_have_no_rank(records: Path, page: Path) -> None:
-    table = json.loads((page / "data/table.js").read_text().partition("robench.table = ")[2][:-2])
-    (tab,) = table["protocols"]
+    (tab,) = data(page, "site")["tabs"]
     assert (tab["key"], tab["about"]) == ("open", [])
-    rank, word = (table["fields"].index(name) for name in ("rank", "word"))
-    assert {row[rank] for row in table["rows"]} == {None}
-    assert "holds" in {row[word] for row in table["rows"]} or len(table["groups"]) > 0
-    for folder in results.folders(records):
-        text = (page / "rows" / results.read(folder).id / "index.html").read_text()
-        assert "an open run: no protocol was chosen" in text
+    assert {row["rank"] for row in rows(page).values()} == {None}
+    for row in rows(page):
+        assert "an open run: no protocol was chosen" in document(page, row)["no_rank"]
+
+
+def test_a_row_is_found_from_its_id_alone(records: Path, page: Path, tmp_path: Path) -> None:
+    """One more record rewrites one file of documents."""
+    assert [row_shards(count) for count in (0, 1, 17, 10_000, 10**6)] == [1, 1, 2, 256, 256]
+    names = [f"{number:08x}" for number in range(0, 2**32, 2**32 // 5000)]
+    shards = [shard_of(name, 64) for name in names]
+    assert {*shards} <= {*range(64)}
+    assert {path.name for path in (page / "data").glob("rows-*.js")} == {"rows-0.js"}
 
 
 def _set(path: str, value: Any) -> Callable[[Path], None]:

@@ -75,7 +75,7 @@ def rows_of(claims: list[Claim]) -> list[BoardRow]:
     for _, same in groupby(ordered, key=_key):
         for one in settle(list(same)):
             row_id = "".join(sorted(claim.content[:8] for claim in one.claims))
-            found.append(make_row(row_id, one, [], [])[0])
+            found.append(make_row(row_id, one, [])[0])
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,13 +24,14 @@ from robench.leaderboard.read.challenged import breaks, challenged
 from robench.leaderboard.read.twins import settle
 from robench.leaderboard.table.proof import broken_by
 from robench.leaderboard.table.row import make_row
-from robench.leaderboard.write import gather, rowpage
+from robench.leaderboard.write import collect, gather
 from robench.records import store as results
 from robench.records import trust
 from robench.records.challenges import Challenge, examples_file, write_challenge
 from robench.records.store import artefact
 from robench.records.trust import Attestation, Step, content, write_attestation
 from tests.leaderboard.made import claim
+from tests.leaderboard.pages import data, document, rows, texts
 from tests.leaderboard.test_build import files
 
 STEPS = tuple(
@@ -79,19 +79,17 @@ def test_an_attestation_marks_its_row_everywhere(copy: Path, tmp_path: Path) -> 
     site = build([copy], tmp_path / "page", copy.parent / "verified")
     marked = {row.id: row.proof.level for row in site.rows if row.proof.level != "consistent"}
     assert marked == {name: "verified"}
-    page = (tmp_path / "page/rows" / name / "index.html").read_text()
-    for words in ("2026-11-21", "9.9", "riscv", "60 of 60 answers", "Not repeated: certificates"):
-        assert words in page
-    assert "&lt;b&gt;no time" in page
-    assert f"robench verify {name}" in page
-    table = (tmp_path / "page/data/table.js").read_text()
-    assert re.search(rf'\["{name}".*"verified","[a-z_]+",\[', table)
-    values = pd.read_csv(tmp_path / "page/data/values.csv")
+    found = document(tmp_path / "page", name)
+    (told,) = found["proof"]["attestations"]
+    for words in ("2026-11-21", "9.9", "riscv", "60 of 60 answers", "<b>no time"):
+        assert words in texts(told)
+    assert "certificates" in [step for outcome, step, _ in told["steps"] if outcome == "not done"]
+    assert (told["verified"], found["level"]) == (True, "verified")
+    assert found["proof"]["members"] == [name]
+    assert rows(tmp_path / "page")[name]["level"] == "verified"
+    values = pd.read_parquet(tmp_path / "page/data/values.parquet")
     assert set(values[values.record == name].level) == {"verified"}
-    flat = pd.DataFrame(json.loads((tmp_path / "page/data/values.json").read_text()))
-    assert flat.level.tolist() == values.level.tolist()
-    parquet = pd.read_parquet(tmp_path / "page/data/values.parquet")
-    assert parquet.level.tolist() == values.level.tolist()
+    assert set(values[values.record != name].level) == {"consistent"}
 
 
 def test_an_attestation_speaks_of_these_files_alone(copy: Path, tmp_path: Path) -> None:
@@ -124,7 +122,8 @@ def _shown_nowhere(page: Path) -> None:
     for path in page.rglob("*"):
         if path.suffix in {".html", ".js", ".csv", ".json"} and "vendor" not in path.parts:
             text = path.read_text("utf-8")
-            assert not {"\x1b", "\u202e"} & {*text}, path
+            told = texts(data(page, path.stem)) if path.parent.name == "data" else text
+            assert not {"\x1b", "\u202e"} & {*text, *told}, path
             assert "\\n<script" not in text
 
 
@@ -135,7 +134,7 @@ def test_no_text_of_a_verification_hides_characters(text: str, copy: Path, tmp_p
     name = attest(folder, tmp_path / "verified", steps, machine=text)
     build([copy], tmp_path / "page", tmp_path / "verified")
     _shown_nowhere(tmp_path / "page")
-    page = (tmp_path / "page/rows" / name / "index.html").read_text()
+    page = texts(document(tmp_path / "page", name))
     assert f"\\u{ord(text[1]):04x}" in page
 
 
@@ -169,17 +168,17 @@ def test_replicates_have_pages_that_lead_to_each_other(copy: Path, tmp_path: Pat
     forged["files"][weights.name] = file_hash(weights)
     (twin / results.RECORD).write_text(json.dumps(forged))
     site = build([copy], tmp_path / "page", tmp_path / "verified")
-    rows = {row.id: row for row in site.rows}
+    built = {row.id: row for row in site.rows}
     assert [one.reason for one in site.refused] == []
-    assert rows[name].folders == (genuine,)
-    assert (rows[name].right, rows[name].protocol) == (alone.right, alone.protocol)
+    assert built[name].folders == (genuine,)
+    assert (built[name].right, built[name].protocol) == (alone.right, alone.protocol)
     other = name + file_hash(weights)[:16]
-    assert rows[other].folders == (twin,)
-    for mine, its in ((name, other), (other, name)):
-        page = (tmp_path / "page/rows" / mine / "index.html").read_text()
-        assert f'href="../{its}/index.html"' in page
-        assert "one of 2 replicates" in page
-    assert "one of 2 replicates" in (tmp_path / "page/data/table.js").read_text()
+    assert built[other].folders == (twin,)
+    table = rows(tmp_path / "page")
+    for mine in (name, other):
+        assert {row for row, *_ in table[mine]["replicates"]} == {name, other}
+        assert len({weights for _, weights, *_ in table[mine]["replicates"]}) == 2
+        assert any(note.startswith("one of 2 replicates") for note in table[mine]["notes"])
 
 
 def test_a_verification_that_failed_is_told_and_marks_nothing(copy: Path, tmp_path: Path) -> None:
@@ -187,10 +186,10 @@ def test_a_verification_that_failed_is_told_and_marks_nothing(copy: Path, tmp_pa
     name = attest(folder_with(4, copy), tmp_path / "elsewhere", failed)
     command = ["leaderboard", str(copy), "--out", str(tmp_path / "page")]
     assert main([*command, "--verified", str(tmp_path / "elsewhere")]) == 0
-    page = (tmp_path / "page/rows" / name / "index.html").read_text()
-    assert "Tried and not verified" in page
-    assert "3 answers differ" in page
-    assert "verdict level reported" in page
+    found = document(tmp_path / "page", name)
+    (told,) = found["proof"]["attestations"]
+    assert (told["verified"], found["level"]) == (False, "reported")
+    assert ["fail", "model", "3 answers differ"] in told["steps"]
 
 
 def test_a_folder_of_attestations_that_is_asked_for_must_exist(copy: Path, tmp_path: Path) -> None:
@@ -201,8 +200,7 @@ def test_a_folder_of_attestations_that_is_asked_for_must_exist(copy: Path, tmp_p
 def test_every_page_says_what_its_marks_do_not(page: Path) -> None:
     for path in page.rglob("*.html"):
         assert "not rebuilt or judged again unless a row is marked verified" in path.read_text()
-    row = next((page / "rows").iterdir()) / "index.html"
-    assert "This does not prove" in row.read_text()
+    assert "This does not prove" in (page / "assets/row.js").read_text()
 
 
 def test_a_copy_of_the_id_in_another_folder_removes_nothing(copy: Path, tmp_path: Path) -> None:
@@ -218,7 +216,7 @@ def test_a_copy_of_the_id_in_another_folder_removes_nothing(copy: Path, tmp_path
     assert rows.keys() == before.keys()
     assert rows[name].right == before[name].right
     assert rows[name].folders == (genuine,)
-    assert "Set aside" in (tmp_path / "verified/rows" / name / "index.html").read_text()
+    assert [one for one, *_ in document(tmp_path / "verified", name)["proof"]["aside"]] == [name]
     shutil.rmtree(copy.parent / "verified")
     after = {row.id: row for row in build([copy], tmp_path / "after").rows}
     assert after.keys() == before.keys()
@@ -242,7 +240,7 @@ def test_verified_examples_bring_the_row_down_to_the_worst_case() -> None:
     known = claim({"clean": np.ones(40), "pgd": np.arange(40) < 20}, verified=True)
     one = replace(known, challenges=(BROKEN,))
     (settled,) = settle([one])
-    row, record, _ = make_row("aaaaaaaa", settled, [], [])
+    row, record, _ = make_row("aaaaaaaa", settled, [])
     worst = record.find("worst_case_accuracy", norm="linf", eps=0.1)
     assert worst is not None
     assert (worst.value, worst.n) == (17 / 40, 40)
@@ -268,7 +266,7 @@ def test_examples_that_nobody_verified_move_nothing() -> None:
     one = claim({"clean": np.ones(40), "pgd": np.arange(40) < 20})
     one = replace(one, challenges=(BROKEN,))
     assert challenged(one)[0] is one.record
-    row, *_ = make_row("aaaaaaaa", settle([one])[0], [], [])
+    row, *_ = make_row("aaaaaaaa", settle([one])[0], [])
     assert row.score == 20 / 40
     assert row.proof.notes == ("challenged, not verified, by A <i>: −7.5 points",)
 
@@ -295,7 +293,7 @@ def test_an_attestation_is_shown_in_visible_lines(copy: Path, tmp_path: Path) ->
     steps = (Step(name="model\u202e", outcome="fail", text="a\n\u2066b"), *STEPS)
     name = attest(folder_with(4, copy), copy.parent / "verified", steps)
     build([copy], tmp_path / "page", copy.parent / "verified")
-    page = (tmp_path / "page/rows" / name / "index.html").read_text()
+    page = texts(document(tmp_path / "page", name))
     assert "a \\u2066b" in page
     assert not HIDDEN.search(page)
 
@@ -316,13 +314,10 @@ def test_a_challenge_stands_on_the_page_and_in_every_number(
     row = next(r for r in site.rows if r.id == name)
     assert row.score == 0
     assert row.word == "broken"
-    page = (tmp_path / "page/rows" / name / "index.html").read_text()
-    assert "broken by A &lt;i&gt;" in page
-    values = pd.read_csv(tmp_path / "page/data/values.csv")
+    assert "broken by A <i>" in texts(document(tmp_path / "page", name)["warnings"])
+    values = pd.read_parquet(tmp_path / "page/data/values.parquet")
     mine = values[(values.record == name) & (values.eps == audit.eps)]
     assert mine[mine.metric == "audited_accuracy"].value.tolist() == [0.0]
-    raw = tmp_path / "page/rows" / name / f"{name}.json"
-    assert raw.read_bytes() == (folder / results.RECORD).read_bytes()
 
 
 # -- one bad record --------------------------------------------------------------------------------
@@ -350,12 +345,12 @@ def test_a_record_that_fails_in_the_first_pass_costs_itself_alone(
     assert "nobody foresaw &lt;this&gt;" in (tmp_path / "page/index.html").read_text()
 
 
-def test_a_row_that_fails_in_the_second_pass_costs_itself_alone(
+def test_a_row_whose_page_fails_costs_itself_alone(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = results.read(folder_with(4, copy)).id
-    works = rowpage._write_row
-    monkeypatch.setattr(rowpage, "_write_row", _fails_for(bad, works, lambda job: job.row.id))
+    works = collect.document
+    monkeypatch.setattr(collect, "document", _fails_for(bad, works, lambda row: row.id))
     site = build([copy], tmp_path / "page")
     assert [one.name for one in site.refused] == [bad]
     # The page is the one of the other records, but for the line that names this one.
@@ -367,17 +362,17 @@ def test_a_row_that_fails_in_the_second_pass_costs_itself_alone(
     assert mine == others
 
 
-@pytest.mark.parametrize("where", ["first pass", "second pass"])
+@pytest.mark.parametrize("where", ["record", "page"])
 def test_what_nobody_foresaw_is_raised_when_debugging(
     where: str, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROBENCH_DEBUG", "1")
     bad = folder_with(4, copy)
-    if where == "first pass":
+    if where == "record":
         monkeypatch.setattr(gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at))
     else:
-        name, works = results.read(bad).id, rowpage._write_row
-        monkeypatch.setattr(rowpage, "_write_row", _fails_for(name, works, lambda job: job.row.id))
+        name, works = results.read(bad).id, collect.document
+        monkeypatch.setattr(collect, "document", _fails_for(name, works, lambda row: row.id))
     with pytest.raises(RuntimeError, match="nobody foresaw"):
         build([copy], tmp_path / "page")
     assert not (tmp_path / "page").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import subprocess
@@ -14,7 +16,9 @@ import pytest
 from robench.base.paths import shipped
 from robench.base.stats import mcnemar, paired, wilson
 from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, WORDS, number
-from robench.leaderboard.write.tabledata import FIELDS, TABLE
+from robench.leaderboard.table.labels import SMALL_UNITS
+from robench.leaderboard.write.rounding import rounded
+from tests.leaderboard.pages import data
 
 NODE = shutil.which("node")
 COUNTS = [(0, 7), (3, 7), (7, 7), (150, 300), (299, 300)]
@@ -24,18 +28,20 @@ NUMBERS = [
     for value in (None, 0.0, 0.00012345, 0.123, 0.98765, 1.0, 12.3456, 1234.5678, 9876543.0)
     for unit in ("share", "bytes", "s", "img/s", "")
 ]
+CELLS = [["metric", "of", "value"], ["a, b", 'say "x"', 0.5], ["two\nlines", None, 12]]
 SCRIPT = """
-const [, , data, format, stats, given] = process.argv;
+const [, , given, ...files] = process.argv;
 const fs = require("fs");
 globalThis.window = globalThis;
-for (const file of [data, format, stats]) (0, eval)(fs.readFileSync(file, "utf8"));
-const { counts, tables, numbers } = JSON.parse(given);
+for (const file of files) (0, eval)(fs.readFileSync(file, "utf8"));
+const { counts, tables, numbers, cells } = JSON.parse(given);
 console.log(JSON.stringify({
   wilson: counts.map((one) => robench.wilson(...one)),
   mcnemar: tables.map(([, b, c]) => robench.mcnemar(b, c)),
   newcombe: tables.map((one) => robench.newcombe(...one)),
   numbers: numbers.map((one) => robench.number(...one)),
-  at: robench.at,
+  csv: robench.csv(cells),
+  site: robench.data.site,
 }));
 """
 
@@ -48,9 +54,10 @@ def answers(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     script = tmp_path_factory.mktemp("node") / "answers.js"
     script.write_text(SCRIPT, encoding="utf-8")
     assets = shipped("leaderboard/template") / "assets"
-    given = json.dumps({"counts": COUNTS, "tables": TABLES, "numbers": NUMBERS})
-    files = [page / TABLE, assets / "format.js", assets / "stats.js"]
-    command = [NODE, str(script), *map(str, files), given]
+    told = {"counts": COUNTS, "tables": TABLES, "numbers": NUMBERS, "cells": CELLS}
+    files = [assets / "data.js", page / "data/site.js"]
+    files += [assets / name for name in ("format.js", "stats.js", "csv.js")]
+    command = [NODE, str(script), json.dumps(told), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -71,11 +78,22 @@ def test_numbers_are_written_as_python_writes_them(answers: Any) -> None:
     assert answers["numbers"] == [number(*one) for one in NUMBERS]
 
 
-def test_fields_stand_where_python_puts_them(answers: Any, page: Path) -> None:
-    assert answers["at"] == {name: place for place, name in enumerate(FIELDS)}
-    text = (page / TABLE).read_text(encoding="utf-8").partition("robench.table = ")[2]
-    table = json.loads(text.rstrip().rstrip(";"))
-    assert table["words"] == {name: list(words) for name, words in WORDS.items()}
-    assert table["levels"] == {name: list(words) for name, words in LEVEL_MARKS.items()}
-    assert table["scale"] == SCALE
-    assert {len(row) for row in table["rows"]} == {len(FIELDS)}
+def test_a_table_saved_as_csv_is_the_same_table(answers: Any) -> None:
+    read = list(csv.reader(io.StringIO(answers["csv"])))
+    assert read == [["" if one is None else str(one) for one in row] for row in CELLS]
+
+
+def test_words_and_units_are_those_of_python(answers: Any, page: Path) -> None:
+    site = answers["site"]
+    assert site == data(page, "site")
+    assert site["words"] == {name: list(words) for name, words in WORDS.items()}
+    assert site["levels"] == {name: list(words) for name, words in LEVEL_MARKS.items()}
+    assert (site["scale"], site["units"]) == (SCALE, SMALL_UNITS)
+
+
+def test_rounding_twice_shows_no_other_number() -> None:
+    rng = np.random.default_rng(0)
+    shares = [*rng.random(20_000), 0.99449601, 0.98449951, 0.5, 0.0, 1.0]
+    for unit, values in (("share", shares), ("s", 10 ** rng.uniform(-6, 6, 2000))):
+        for value in map(float, values):
+            assert number(rounded(value, unit), unit) == number(value, unit)

@@ -27,7 +27,7 @@ def first(count: int) -> Any:
 
 
 def rows(claims: list[Claim]) -> list[BoardRow]:
-    return [make_row(one.claims[0].id, one, [], [])[0] for one in settle(claims)]
+    return [make_row(one.claims[0].id, one, [])[0] for one in settle(claims)]
 
 
 def cell(row: BoardRow, metric: str) -> float:

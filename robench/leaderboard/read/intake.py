@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from robench.base.errors import UserError, bad_input
+from robench.base.errors import UserError, bad_input, debugging
 from robench.base.files import check_archive, folders_with, read_picture, read_plain, require_plain
-from robench.base.text import visible
+from robench.base.text import one_line, reason, visible
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
@@ -37,6 +37,8 @@ MAX_FILES = 1_000
 MAX_FOLDERS = 12
 """Folders inside each other, from a root down to a record."""
 MAX_PICTURE = 8 * 2**20
+MAX_REASON = 500
+"""Characters of the reason for which a record is left out."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,18 @@ class Taken:
     unfounded: tuple[str, ...]
     """What of it nothing stored supports, in words."""
     folder: Path
+
+
+def why(error: Exception) -> str:
+    """Why something of a record failed, in a line; also what nobody foresaw.
+
+    With ROBENCH_DEBUG set that is raised instead: it may be a fault of robench.
+    """
+    if isinstance(error, UserError):
+        return one_line(error)[:MAX_REASON]
+    if debugging():
+        raise error
+    return reason(error)[:MAX_REASON]
 
 
 def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:

@@ -81,6 +81,12 @@ def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
             yield from _texts(one, f"{where}.{place}")
 
 
+def own_names() -> str:
+    """What is looked for of this machine's account and host."""
+    own = _own()
+    return "" if own is None else own.pattern
+
+
 @cache
 def _own() -> re.Pattern[str] | None:
     """This machine's account and host as words; None where neither says anything."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,11 +35,6 @@ NOT_ATTACKED = Said("not_audited", "no attack was tried under this threat")
 class Strip:
     """One strip of a preview picture: its attack, and (label, clean, attacked) per image."""
 
-    picture: str
-    """The picture's file."""
-    place: int
-    of: int
-    """Which of the picture's strips it is, and how many there are."""
     title: str
     captions: tuple[tuple[int, int, int], ...]
 
@@ -51,8 +46,6 @@ class BoardRow:
     id: str
     folders: tuple[Path, ...]
     """Of the records that feed it."""
-    files: tuple[str, ...]
-    """What these are called on the site."""
     members: tuple[str, ...]
     """Their ids."""
     contents: tuple[str, ...]
@@ -83,7 +76,7 @@ class BoardRow:
     """What its number under the threat means."""
     sentence: str
     """The same as a sentence."""
-    cells: dict[Column, Cell]
+    cells: Mapping[Column, Cell]
     threat: Threat | None
     """What its headline is about: its protocol's, or of an open run its own."""
     right: bytes
@@ -98,7 +91,7 @@ class BoardRow:
     queries_only: frozenset[str]
     """Those of them that read answers only."""
     strips: tuple[Strip, ...]
-    """What its preview pictures show; empty without one."""
+    """What its preview pictures show, from the first's top to the last's end; empty without one."""
     axes: frozenset[str]
     """Names of the columns that its values' axes need in a table of values."""
     layers: tuple[tuple[str, float], ...]
@@ -132,12 +125,9 @@ class BoardRow:
 
 
 def make_row(
-    row_id: str, settled: Settled, files: Sequence[str], strips: Sequence[Strip]
+    row_id: str, settled: Settled, strips: Sequence[Strip]
 ) -> tuple[BoardRow, Record, Outcomes]:
-    """The row of settled records, and the record and the outcomes that it shows.
-
-    `files` are the names under which the site keeps the records, in their order.
-    """
+    """The row of settled records, and the record and the outcomes that it shows."""
     record, outcomes = settled.record, settled.outcomes
     proof = prove(settled)
     told = _told(record, proof)
@@ -155,7 +145,6 @@ def make_row(
     row = BoardRow(
         id=row_id,
         folders=tuple(claim.folder for claim in settled.claims),
-        files=tuple(files),
         members=tuple(claim.id for claim in settled.claims),
         contents=tuple(claim.content for claim in settled.claims),
         weights=(settled.weights or "")[:16],
@@ -199,15 +188,14 @@ def _told(record: Record, proof: Proof) -> Record:
     return record.model_copy(update=shown) if shown else record
 
 
-def strips(picture: str, outcomes: Outcomes) -> Iterator[Strip]:
+def strips(outcomes: Outcomes) -> Iterator[Strip]:
     """The same images, in the same order, as `save_preview` drew into a record's picture."""
-    drawn = outcomes.attacked
-    for place, row in enumerate(drawn):
+    for row in outcomes.attacked:
         columns = row.label, row.clean_prediction, row.prediction
         at = shown(*columns)
         captions = zip(*(column[at].tolist() for column in columns), strict=True)
         title = attack_text(row.attack, row.access, row.norm, row.eps)
-        yield Strip(picture, place, len(drawn), title, tuple(captions))
+        yield Strip(title, tuple(captions))
 
 
 def _certifying(record: Record) -> tuple[str, ...]:

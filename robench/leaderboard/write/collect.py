@@ -1,81 +1,66 @@
-"""First pass over the records: everything of a row that needs no other row."""
+"""A row with everything that its page shows: of its own records alone."""
 
 from __future__ import annotations
 
-import base64
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-import numpy as np
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from robench.base.files import read_picture
-from robench.core.outcomes import Outcomes, Score, clean_score, scores
+from robench.collection.values import stored
 from robench.core.record import Record
-from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.intake import MAX_PICTURE
 from robench.leaderboard.read.twins import Settled
+from robench.leaderboard.table.proof import uncertified
 from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
-from robench.leaderboard.write.pages import script
-from robench.records.compare import budgets
+from robench.leaderboard.write.document import document
+from robench.leaderboard.write.pages import compact
+from robench.leaderboard.write.sprites import sprite
 from robench.records.preview import PREVIEW
-from robench.records.store import RECORD
 
 
-def collect(settled: Settled, row_id: str, place: Path) -> BoardRow:
-    """Write the files of a row to the folder `place` and make the row.
+@dataclass(frozen=True)
+class Made:
+    """A row, and what is kept of it besides."""
 
-    Raises UserError.
-    """
-    claims = settled.claims
-    pictures = [_picture(claim.folder / PREVIEW) for claim in claims]
-    names = _names(claims)
-    place.mkdir()
+    row: BoardRow
+    document: bytes
+    """What its page shows, as compressed JSON."""
+    sprite: bytes | None
+    """Pictures of its examples, where there are some."""
+    told: str
+    """Its values as rows of the store, as JSON, where they are not those of its records."""
+
+
+def collect(settled: Settled, row_id: str) -> Made:
+    """Make a row and what its page shows; raises UserError."""
     drawn: list[Strip] = []
-    for claim, name, picture in zip(claims, names, pictures, strict=True):
-        if picture is not None:
-            (place / f"{name}.png").write_bytes(picture)
-            drawn += strips(f"{name}.png", claim.outcomes)
-    untouched = len(claims) == 1 and not claims[0].challenges
-    files = [RECORD] if untouched else [f"{name}.json" for name in names]
-    for claim, file in zip(claims, files, strict=True):
-        shutil.copyfile(claim.folder / RECORD, place / file)
-    row, record, outcomes = make_row(row_id, settled, files, drawn)
-    (place / "outcomes.js").write_text(_outcomes(row_id, record, outcomes), encoding="utf-8")
-    if not untouched:
-        (place / RECORD).write_text(
-            record.model_dump_json(indent=1, exclude_unset=True), encoding="utf-8"
-        )
-    return row
+    pictures = []
+    for claim in settled.claims:
+        if (claim.folder / PREVIEW).exists():
+            its = list(strips(claim.outcomes))
+            pictures.append((read_picture(claim.folder / PREVIEW, MAX_PICTURE), len(its)))
+            drawn += its
+    row, record, outcomes = make_row(row_id, settled, drawn)
+    raw = [claim.record for claim in settled.claims]
+    text = compact(document(row, record, raw, outcomes))
+    return Made(
+        row,
+        zlib.compress(text.encode("ascii"), 1),
+        sprite(pictures) if pictures else None,
+        _told(row, record, raw),
+    )
 
 
-def _names(claims: Sequence[Claim]) -> list[str]:
-    """A name of each record: its id, where two have one with the beginning of its content."""
-    ids = [claim.id for claim in claims]
-    return [one.id if ids.count(one.id) == 1 else f"{one.id}-{one.content[:8]}" for one in claims]
-
-
-def _picture(path: Path) -> bytes | None:
-    return read_picture(path, MAX_PICTURE) if path.exists() else None
-
-
-def _outcomes(row_id: str, record: Record, outcomes: Outcomes) -> str:
-    """Per score and image one bit: what the comparison of two rows reads."""
-    robust = scores(outcomes, budgets(record), when_clean_right=True)
-    right = {_key(score): _packed(score) for score in (clean_score(outcomes), *robust)}
-    about: Mapping[str, object] = {
-        "data": record.data.hash,
-        "subset": record.data.subset,
-        "n": record.data.images,
-        "right": right,
-    }
-    return script(f"outcomes_{row_id}", about)
-
-
-def _key(score: Score) -> str:
-    eps = "" if score.eps is None else str(score.eps)
-    return "|".join([score.attack, score.access, score.norm, eps])
-
-
-def _packed(score: Score) -> str:
-    return base64.b64encode(np.packbits(score.right).tobytes()).decode()
+def _told(row: BoardRow, record: Record, raw: Iterable[Record]) -> str:
+    """The values that a row gives away, where challenges or refuted certificates moved them."""
+    fallen = any(one.counts for one in row.proof.breaks)
+    if not fallen and not row.proof.refuted:
+        return ""
+    told = [record] if fallen else list(raw)
+    if row.proof.refuted:
+        told = [one.model_copy(update={"values": uncertified(one.values)}) for one in told]
+    rows: list[dict[str, Any]] = [stored(one) for one in told]
+    return json.dumps(rows)

@@ -1,69 +1,263 @@
-"""First pass over all records: which of them feed which row, and which feed none."""
+"""From the records' folders to rows: each record is read once, and each row made once.
+
+What a row is made of is named by a key: the digest of its records' files and of who verified them.
+Whatever the store knows under that key is taken from there.
+"""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from functools import partial
+import hashlib
+import json
+import uuid
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-from robench.base.hashing import digest
+from robench.base.errors import UserError
+from robench.base.hashing import canonical, digest
+from robench.base.parallel import workers
+from robench.collection.code import all_code
+from robench.collection.known import Seen
+from robench.collection.shards import KEY, Shards, shard_of
+from robench.collection.store import Collection, fill
 from robench.leaderboard.read.claims import Attestations, Claim, read_claim
-from robench.leaderboard.read.intake import Refused
+from robench.leaderboard.read.intake import Refused, why
 from robench.leaderboard.read.merge import families, groups
+from robench.leaderboard.read.private import own_names
 from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.row import BoardRow
-from robench.leaderboard.write.collect import collect
-from robench.leaderboard.write.parallel import Each, why
+from robench.leaderboard.table.stored import COLUMNS, Decoder, encode
+from robench.leaderboard.write.collect import Made, collect
+from robench.records.protocols import protocols
+from robench.records.store import RECORD
+from robench.records.trust import Attestation, content_of, file_hashes
 
+ROWS, DRAWN = "rows", "drawn"
+TABLES = {
+    ROWS: {"refused": "string", "left": "string", "told": "string", **COLUMNS},
+    DRAWN: {"document": "large_binary", "sprite": "large_binary"},
+}
+"""The store's tables: of each key a row, or why there is none; and what its page shows."""
+NOTHING = {name: dict.fromkeys(columns) for name, columns in TABLES.items()}
+CHANGED = "expected a record that stays as it is while it is read; build the page again"
+Item = tuple[Path, str, Attestation | None]
+"""A record's folder, the digest of its files, and who verified them."""
 Left = dict[str, str]
 """Why a record feeds no row, by the digest of its files."""
+Kept = dict[str, dict[str, Any]]
+"""By table, what the store keeps under one key."""
+
+
+@dataclass
+class Gathered:
+    """The rows of the records, what the store calls them, and the records that feed none."""
+
+    tables: Mapping[str, Shards]
+    rows: list[BoardRow] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    """By row its key in the store: equal keys, equal rows."""
+    names: dict[str, str] = field(default_factory=dict)
+    """By content of a record what it is called when it is left out."""
+    told: dict[str, str] = field(default_factory=dict)
+    """By key the values of a row whose numbers moved, as the store keeps them, else nothing."""
+    loose: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By key what pages show of rows that the store does not keep: nobody foresaw them."""
+    refused: list[Refused] = field(default_factory=list)
 
 
 def gather(
-    found: Sequence[tuple[str, Path]], attestations: Attestations, out: Path, each: Each
-) -> tuple[list[BoardRow], list[Refused]]:
-    """The rows of the records, by name and folder, and those that feed none.
-
-    Each row's files lie in `out`/<its id>.
-    """
-    names: dict[str, str] = {}
-    alone: list[BoardRow] = []
-    refused: list[Refused] = []
-    places = [(out / f".{number}", folder) for number, (_, folder) in enumerate(found)]
-    taken = each(partial(_take, attestations), places)
-    for (name, _), (place, _), row in zip(found, places, taken, strict=True):
-        if isinstance(row, str):
-            refused.append(Refused(name, row))
-        elif first := names.get(row.contents[0]):
-            refused.append(Refused(name, f"the same record as {first}"))
-            shutil.rmtree(place)
-        else:
-            names[row.contents[0]] = name
-            place.rename(_waiting(row, out))
-            alone.append(row)
-    rows: list[BoardRow] = []
-    for same in _groups(alone):
-        its, left = _settle(same, attestations, out)
-        rows += its
-        refused += [Refused(names[content], why) for content, why in left.items()]
-    return rows, refused
+    collection: Collection,
+    found: Sequence[tuple[str, Seen]],
+    attestations: Attestations,
+) -> Gathered:
+    """The rows of the records, by name and folder, whose contents are known."""
+    tables = {name: collection.table(name, its, _installed()) for name, its in TABLES.items()}
+    wanted, places, names = dict[str, Item](), dict[str, int](), dict[str, str]()
+    gathered = Gathered(tables)
+    for name, seen in found:
+        attestation = attestations.get(seen.content)
+        key = _key(seen.content, attestation)
+        if key in names:
+            gathered.refused.append(Refused(name, f"the same record as {names[key]}"))
+            continue
+        names[key], places[key] = name, shard_of(seen.digest or key)
+        gathered.names[seen.content] = name
+        wanted[key] = seen.folder, seen.content, attestation
+    left = fill(tables, wanted, places, _take)
+    _Gathering(gathered, names, wanted, left).settle()
+    return gathered
 
 
-def _take(attestations: Attestations, at: tuple[Path, Path]) -> BoardRow | str:
-    """The row of one record, its files in the first folder; or why there is none."""
-    place, folder = at
+def leave_out(gathered: Gathered, contents: Container[str]) -> None:
+    """Leave out the rows of records that changed after they were read."""
+    kept = []
+    for row in gathered.rows:
+        changed = [content for content in row.contents if content in contents]
+        gathered.refused += [Refused(gathered.names[one], CHANGED) for one in changed]
+        kept += [] if changed else [row]
+    gathered.rows = kept
+
+
+def read_contents(found: Sequence[Seen]) -> list[Seen]:
+    """The digest of all files of each record's folder; of one that cannot be read, of its name."""
+    unknown = [one for one in found if not one.content]
+    with workers(len(unknown)) as each:
+        made = dict(zip(unknown, each(_hashed, unknown), strict=True))
+    return [made.get(one, one) for one in found]
+
+
+def _hashed(seen: Seen) -> Seen:
     try:
-        claim = read_claim(folder, attestations)
-        return collect(settle([claim])[0], claim.id, place)
+        hashes = file_hashes(seen.folder)
+    except OSError:
+        unread = hashlib.sha256(str(seen.folder).encode()).hexdigest()
+        return replace(seen, state="", content=unread)
+    return replace(seen, content=content_of(hashes), digest=hashes.get(RECORD, ""))
+
+
+def _key(its: str, attestation: Attestation | None) -> str:
+    """What a record's row is known by: its files, and who verified them."""
+    if attestation is None:
+        return its
+    return hashlib.sha256(canonical([its, attestation.model_dump()]).encode()).hexdigest()
+
+
+def _take(at: Item) -> Kept | str:
+    """The row of one record, or why there is none; in words alone what may be otherwise next time:
+    the record changes meanwhile, or nobody foresaw it."""
+    folder, expected, attestation = at
+    try:
+        claim = read_claim(folder, {expected: attestation} if attestation else {})
+        if claim.content != expected:
+            return CHANGED
+        return _kept(collect(settle([claim])[0], claim.id))
+    except UserError as error:
+        return {**NOTHING, ROWS: {**NOTHING[ROWS], "refused": why(error)}}
     except Exception as error:
-        shutil.rmtree(place, ignore_errors=True)
         return why(error)
 
 
-def _waiting(row: BoardRow, out: Path) -> Path:
-    """Where a record's files wait until it is known which row it feeds."""
-    return out / f".{row.contents[0]}"
+def _kept(made: Made) -> Kept:
+    row = {**NOTHING[ROWS], "told": made.told, **encode(made.row)}
+    return {ROWS: row, DRAWN: {"document": made.document, "sprite": made.sprite}}
+
+
+@cache
+def _installed() -> str:
+    """What of this machine decides how a record is read: plugins, protocols, account and host."""
+    installed = [asdict(one) for one in protocols().values()]
+    return digest([all_code(), installed, own_names()])
+
+
+class _Gathering:
+    """Which records stand together, and the rows that they make."""
+
+    def __init__(
+        self,
+        gathered: Gathered,
+        names: Mapping[str, str],
+        wanted: Mapping[str, Item],
+        left: Mapping[str, str],
+    ) -> None:
+        self._gathered, self._names, self._wanted, self._left = gathered, names, wanted, left
+        self._known: dict[str, tuple[dict[str, list[Any]], int, int]] = {}
+        for number, columns in gathered.tables[ROWS].read():
+            for at, key in enumerate(columns[KEY]):
+                self._known[key] = columns, at, number
+        folders = {content: folder for folder, content, _ in wanted.values()}
+        self._decode = Decoder(folders)
+        self._used: set[str] = set()
+        """Ids of rows."""
+        self._new: dict[str, Kept] = {}
+        self._loose: dict[str, dict[str, Any]] = {}
+        self._keep = set(wanted)
+
+    def settle(self) -> None:
+        """Fill in rows and refusals, and write down what was made anew."""
+        alone: dict[str, BoardRow] = {}
+        for key, name in self._names.items():
+            refused = self._left.get(key) or self._value(key, "refused")
+            if refused is None:
+                alone[key] = self._row(key)
+            else:
+                self._gathered.refused.append(Refused(name, refused))
+        keys = {row.contents[0]: key for key, row in alone.items()}
+        for same in _groups(list(alone.values())):
+            for its, reason in self._settle([keys[row.contents[0]] for row in same], alone):
+                self._gathered.refused.append(Refused(self._names[keys[its]], reason))
+        self._write()
+
+    def _value(self, key: str, name: str) -> Any:
+        columns, at, _ = self._known[key]
+        return columns[name][at]
+
+    def _row(self, key: str) -> BoardRow:
+        columns, at, _ = self._known[key]
+        return self._decode(columns, at)
+
+    def _settle(
+        self, keys: Sequence[str], alone: Mapping[str, BoardRow]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the records of a group that feed no row, and why."""
+        if len(keys) == 1 and alone[keys[0]].id not in self._used:
+            self._add(alone[keys[0]], keys[0])
+            return
+        ids = {alone[key].id for key in keys}
+        used = sorted(one for one in self._used if one.startswith(tuple(ids)))
+        group = hashlib.sha256(canonical([list(keys), used]).encode()).hexdigest()
+        if f"{group}.0" not in self._known:
+            self._make(group, [self._wanted[key] for key in keys])
+        left: Left = {}
+        for number in count():
+            key = f"{group}.{number}"
+            if key not in self._known:
+                break
+            self._keep.add(key)
+            left |= json.loads(self._value(key, "left") or "{}")
+            if self._value(key, "id") is not None:
+                self._add(self._row(key), key)
+        yield from left.items()
+
+    def _add(self, row: BoardRow, key: str) -> None:
+        self._used.add(row.id)
+        self._gathered.rows.append(row)
+        name = key
+        if key in self._loose:
+            name = f"{key}.{uuid.uuid4().hex}"
+            self._gathered.loose[name] = self._loose[key]
+        self._gathered.keys[row.id] = name
+        self._gathered.told[name] = self._value(key, "told")
+
+    def _make(self, group: str, its: Sequence[Item]) -> None:
+        claims = [_claim(one) for one in its]
+        made, left, lasting = _together([one for one in claims if one], self._used)
+        changed = {
+            content: CHANGED for (_, content, _), one in zip(its, claims, strict=True) if not one
+        }
+        kept = [_kept(one) for one in made] or [NOTHING]
+        first = {**kept[0], ROWS: {**kept[0][ROWS], "left": json.dumps(left | changed)}}
+        for number, one in enumerate([first, *kept[1:]]):
+            key = f"{group}.{number}"
+            self._known[key] = {name: [value] for name, value in one[ROWS].items()}, 0, -1
+            if lasting and not changed:
+                self._new[key] = one
+            else:
+                self._loose[key] = one[DRAWN]
+
+    def _write(self) -> None:
+        """Add what was made, and drop what no page of these records needs any more."""
+        for name, table in self._gathered.tables.items():
+            shards: dict[int, dict[str, Any]] = {}
+            for key, kept in self._new.items():
+                shards.setdefault(shard_of(key), {})[key] = kept[name]
+            for key, number in table.keys().items():
+                if key not in self._keep:
+                    shards.setdefault(number, {})
+            for number, rows in shards.items():
+                table.write(number, rows, self._keep.__contains__)
 
 
 def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
@@ -87,26 +281,32 @@ def _keys(row: BoardRow) -> list[str]:
     return [row.id, row.system, *networks]
 
 
-def _settle(
-    same: Sequence[BoardRow], attestations: Attestations, out: Path
-) -> tuple[list[BoardRow], Left]:
-    if len(same) == 1 and not (out / same[0].id).exists():
-        _waiting(same[0], out).rename(out / same[0].id)
-        return [*same], {}
-    for row in same:
-        shutil.rmtree(_waiting(row, out))
-    claims = [read_claim(row.folders[0], attestations) for row in same]
+def _claim(at: Item) -> Claim | None:
+    """A record taken in again, to stand with others; None of one that changes meanwhile."""
+    folder, expected, attestation = at
     try:
-        return _rows(claims, out)
+        claim = read_claim(folder, {expected: attestation} if attestation else {})
     except Exception as error:
-        return _without(claims, why(error), out)
+        why(error)  # raised when debugging
+        return None
+    return claim if claim.content == expected else None
 
 
-def _without(claims: Sequence[Claim], fault: str, out: Path) -> tuple[list[BoardRow], Left]:
+def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left, bool]:
+    """The rows of records that belong together, those that feed none, and whether that is so
+    whenever they are read: not after what nobody foresaw."""
+    try:
+        return *_rows(claims, used), True
+    except Exception as error:
+        made, left = _without(claims, why(error), used)
+        return made, left, isinstance(error, UserError)
+
+
+def _without(claims: Sequence[Claim], fault: str, used: set[str]) -> tuple[list[Made], Left]:
     """The rows without the one record that keeps the others from standing together."""
     for bad in reversed(claims):
         try:
-            rows, left = _rows([one for one in claims if one is not bad], out)
+            rows, left = _rows([one for one in claims if one is not bad], used)
         except Exception as error:
             why(error)  # raised when debugging
             continue
@@ -114,25 +314,20 @@ def _without(claims: Sequence[Claim], fault: str, out: Path) -> tuple[list[Board
     return [], dict.fromkeys((one.content for one in claims), fault)
 
 
-def _rows(claims: Sequence[Claim], out: Path) -> tuple[list[BoardRow], Left]:
-    """Raises whatever a record does to those who read it; then nothing of a row is left."""
-    made: list[BoardRow] = []
-    every = settle(claims)
-    try:
-        for one in every:
-            row_id = _free(one, every, out)
-            made.append(collect(one, row_id, out / row_id))
-    except Exception:
-        for row in made:
-            shutil.rmtree(out / row.id)
-        shutil.rmtree(out / row_id, ignore_errors=True)
-        raise
+def _rows(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left]:
+    """Raises whatever a record does to those who read it."""
+    every, taken = settle(claims), set(used)
+    made = []
+    for one in every:
+        row_id = _free(one, every, taken)
+        taken.add(row_id)
+        made.append(collect(one, row_id))
     return made, {
         aside.content: f"set aside: {aside.reason}" for one in every for aside in one.aside
     }
 
 
-def _free(settled: Settled, every: Sequence[Settled], out: Path) -> str:
+def _free(settled: Settled, every: Sequence[Settled], taken: set[str]) -> str:
     """The first record's id, made longer where another row may claim it.
 
     One row that verifies keeps it among those that do not; of others none does, so that no address
@@ -142,6 +337,6 @@ def _free(settled: Settled, every: Sequence[Settled], out: Path) -> str:
     rivals = [one for one in every if one.claims[0].id == first and one.weights != settled.weights]
     proven = settled.level == "verified" and all(one.level != "verified" for one in rivals)
     name = first if proven or not rivals else first + (settled.weights or "")[:16]
-    if not (out / name).exists():
+    if name not in taken:
         return name
     return first + digest([one.content for one in settled.claims])

@@ -1,33 +1,56 @@
-"""The first page, its pictures, and the data behind them."""
+"""The pages that all rows share, and the data of the pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from robench.leaderboard.table.labels import heading
-from robench.leaderboard.table.site import Site
+from robench.leaderboard.table.site import Group, Site
 from robench.leaderboard.write.charts import CHARTS
-from robench.leaderboard.write.pages import script, write_page
-from robench.leaderboard.write.points import points
+from robench.leaderboard.write.pages import compact, packed, page
+from robench.leaderboard.write.points import Point
+from robench.leaderboard.write.points import points as points_of
 from robench.leaderboard.write.stills import compiled, still
+from robench.leaderboard.write.tabledata import site_data, tab_data
 from robench.studies.study import Study
 
 FIRST_ROWS = 25
 """Rows that stand in the page itself; scripts bring the others."""
 
 
-def write_index(site: Site, studies: Sequence[Study], out: Path) -> None:
-    """Write the first page, the comparison page, and the pictures' data."""
-    drawn = _write_charts(site, out)
-    write_page("index.html", out / "index.html", **_first_page(site, studies, drawn, out))
-    write_page("compare.html", out / "compare.html")
+def site_files(site: Site, shards: int, studies: Sequence[Study]) -> Iterator[tuple[str, str]]:
+    """Paths and texts of what all tabs share; `shards` files hold the documents of rows."""
+    points = _points(site, site.tabs[0].groups[0])
+    stills = [chart for chart in CHARTS if points[chart.name]]
+    for chart in stills:
+        yield f"charts/{chart.name}.svg", still(chart, points[chart.name])
+    yield packed("charts", compact({chart.name: compiled(chart) for chart in CHARTS}))
+    yield site_data(site, shards)
+    names = {chart.name for chart in stills}
+    yield "index.html", page("index.html", **_first_page(site, studies, names))
+    yield "compare.html", page("compare.html")
+    yield "row.html", page("row.html")
 
 
-def _first_page(site: Site, studies: Sequence[Study], drawn: set[str], out: Path) -> dict[str, Any]:
+def tab_files(site: Site, number: int) -> Iterator[tuple[str, str]]:
+    """Paths and texts of a tab's rows and of its pictures' points."""
+    tab = site.tabs[number]
+    yield from tab_data(site, tab)
+    for place, group in enumerate(tab.groups):
+        yield packed(f"{tab.key}-points{place}", compact(_points(site, group)))
+
+
+def _points(site: Site, group: Group) -> dict[str, list[Point]]:
+    rows = [(row, site.labels[row.id]) for row in group.rows]
+    return {chart.name: points_of(rows, chart.name) for chart in CHARTS}
+
+
+def _first_page(site: Site, studies: Sequence[Study], stills: set[str]) -> dict[str, Any]:
     tab = site.tabs[0]
     wanted = {column for group in tab.groups for column in group.at_first}
+    every = [_points(site, group) for _, group in site.groups]
+    drawn = {name for found in every for name, its in found.items() if its}
     return {
         "site": site,
         "about": tab.about,
@@ -36,7 +59,7 @@ def _first_page(site: Site, studies: Sequence[Study], drawn: set[str], out: Path
         "columns": [(column, *heading(column)) for column in site.columns if column in wanted],
         "first_rows": [(one.label, row) for one in tab.groups for row in one.rows][:FIRST_ROWS],
         "charts": [chart for chart in CHARTS if chart.name in drawn],
-        "stills": {chart.name for chart in CHARTS if (out / f"charts/{chart.name}.svg").exists()},
+        "stills": stills,
         "varies": {
             "model": len({row.names("model") for row in site.rows}) > 1,
             "bits": len({row.bits for row in site.rows}) > 1,
@@ -44,26 +67,3 @@ def _first_page(site: Site, studies: Sequence[Study], drawn: set[str], out: Path
         },
         "studies": studies,
     }
-
-
-def _write_charts(site: Site, out: Path) -> set[str]:
-    """Write descriptions, points and still pictures; returns which have points anywhere."""
-    specs = {chart.name: compiled(chart) for chart in CHARTS}
-    (out / "data/charts.js").write_text(script("charts", specs), encoding="utf-8")
-    drawn = set()
-    for index, (_, group) in enumerate(site.groups):
-        rows = [(row, site.labels[row.id]) for row in group.rows]
-        found = {chart.name: points(rows, chart.name) for chart in CHARTS}
-        path = out / f"data/points{index}.js"
-        path.write_text(script(f"points{index}", found), encoding="utf-8")
-        drawn |= {name for name, its in found.items() if its}
-        if index == 0:
-            _write_stills(found, out)
-    return drawn
-
-
-def _write_stills(found: dict[str, list[dict[str, Any]]], out: Path) -> None:
-    for chart in CHARTS:
-        if found[chart.name]:
-            svg = still(chart, found[chart.name])
-            (out / f"charts/{chart.name}.svg").write_text(svg, encoding="utf-8")

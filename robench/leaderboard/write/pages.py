@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -49,14 +50,9 @@ def _shown(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
-def template(name: str) -> jinja2.Template:
-    """A shipped template; `root` in it leads back to the site's first page."""
-    return environment().get_template(name)
-
-
-def write_page(name: str, path: Path, root: str = "", **values: Any) -> None:
-    """Fill a template into a file."""
-    path.write_text(template(name).render(root=root, **values), encoding="utf-8")
+def page(name: str, root: str = "", **values: Any) -> str:
+    """A filled template; `root` leads back to the site's first page."""
+    return environment().get_template(name).render(root=root, **values)
 
 
 def breakable(name: str) -> markupsafe.Markup:
@@ -69,9 +65,15 @@ def plain_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def script(name: str, value: Any) -> str:
-    """A data file: `robench.NAME = value;`, for pages that may not fetch."""
-    return f"window.robench = window.robench || {{}};\nrobench.{name} = {compact(value)};\n"
+def script(name: str, value: Any) -> tuple[str, str]:
+    """A data file, its path and text: pages may not fetch, so a script hands the value over."""
+    return f"data/{name}.js", f"robench.take({compact(name)}, {compact(value)});\n"
+
+
+def packed(name: str, text: str) -> tuple[str, str]:
+    """A data file of JSON, deflated: a fifth of its bytes; a page reads it when it is asked for."""
+    deflated = base64.b64encode(zlib.compress(text.encode())).decode()
+    return f"data/{name}.js", f'robench.packed({compact(name)}, "{deflated}");\n'
 
 
 def compact(value: Any) -> str:

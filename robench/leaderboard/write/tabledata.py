@@ -1,68 +1,72 @@
-"""The main table as data: what the page's scripts sort, filter and show."""
+"""The main table as data: what the page's scripts sort, filter and show.
+
+Of each tab `data/<key>-keys.js` holds what orders and chooses rows, as one list a column over all
+its rows, and `data/<key>-<k>.js` what a shown row says besides, BLOCK rows a file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.cells import Cell, Column
-from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, WORDS
-from robench.leaderboard.table.labels import heading
+from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, VERDICTS, WORDS
+from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label, heading
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Group, Site, Tab
-from robench.leaderboard.write.pages import compact
+from robench.leaderboard.write.pages import compact, packed, script
+from robench.leaderboard.write.rounding import rounded
 
-TABLE = "data/table.js"
-"""Also the file by which a folder is known as a page that may be replaced."""
-FIELDS = (
-    "id",
-    "label",
-    "protocol",
-    "group",
-    "rank",
-    "dataset",
-    "model",
-    "defense",
-    "compressor",
-    "bits",
-    "access",
-    "seed",
-    "level",
-    "word",
-    "notes",
-    "cells",
-)
-"""What a row is written as, in this order; the scripts read the order from the table."""
+BLOCK = 1_000
+"""Rows a file."""
+FILTERS = (*SYSTEM_KINDS, "bits", "access", "level", "word")
+"""What rows are chosen by."""
+CODED = ("label", *FILTERS, "seed")
+"""What is kept once with the rows that have it."""
+TELLING = ("model", "bits", "seed")
+"""Columns that are shown where two rows differ in them."""
+FULL = 0.5
+"""Share of a tab's rows from which on a column's numbers are listed without the rows' places."""
 
 
-def write_table(site: Site, rows: Iterable[str], out: Path) -> None:
-    """Write columns, tabs, groups and the rows, each as `row_text` gives it, group by group."""
+def site_data(site: Site, shards: int) -> tuple[str, str]:
+    """Path and text of what all pages know: columns, tabs, words; `shards` files hold documents."""
+    about = [_fields(site, row) for row in site.rows]
+    distinct = {name: sorted({one[name] for one in about}) for name in (*FILTERS, *TELLING)}
     told = {
-        "fields": FIELDS,
         "words": WORDS,
+        "verdicts": VERDICTS,
         "levels": LEVEL_MARKS,
         "scale": SCALE,
+        "units": SMALL_UNITS,
         "columns": [_column(column) for column in site.columns],
-        "protocols": [_tab(tab) for tab in site.tabs],
-        "groups": [_group(site, group) for _, group in site.groups],
+        "tabs": [_tab(site, tab) for tab in site.tabs],
+        "choices": {name: distinct[name] for name in FILTERS if len(distinct[name]) > 1},
+        "telling": [name for name in TELLING if len(distinct[name]) > 1],
+        "block": BLOCK,
+        "shards": shards,
     }
-    with (out / TABLE).open("w", encoding="utf-8") as file:
-        file.write("window.robench = window.robench || {};\n")
-        file.write(f'robench.table = {compact(told)[:-1]},"rows":[\n')
-        file.write(",\n".join(rows))
-        file.write("\n]};\n")
+    return script("site", told)
 
 
-def _tab(tab: Tab) -> dict[str, Any]:
-    return {"key": tab.key, "label": tab.label, "about": tab.about}
+def _tab(site: Site, tab: Tab) -> dict[str, Any]:
+    return {
+        "key": tab.key,
+        "label": tab.label,
+        "about": tab.about,
+        "groups": [_group(site, group) for group in tab.groups],
+    }
 
 
 def _group(site: Site, group: Group) -> dict[str, Any]:
     wanted = group.at_first
-    shown = [index for index, column in enumerate(site.columns) if column in wanted]
-    return {"label": group.label, "columns": shown}
+    return {
+        "label": group.label,
+        "rows": len(group.rows),
+        "ranked": sum(site.ranks[row.id] is not None for row in group.rows),
+        "columns": [index for index, column in enumerate(site.columns) if column in wanted],
+    }
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -76,42 +80,99 @@ def _column(column: Column) -> dict[str, Any]:
     }
 
 
-def row_text(
-    row: BoardRow,
-    label: str,
-    rank: int | None,
-    place: tuple[int, int],
-    columns: Sequence[Column],
-) -> str:
-    """A row as JSON, field by field; its cells stand in the order of the columns.
+def tab_data(site: Site, tab: Tab) -> Iterator[tuple[str, str]]:
+    """Paths and texts of a tab's rows, group by group, best first."""
+    rows = [(group, row) for group in tab.groups for row in group.rows]
+    places = {column: place for place, column in enumerate(site.columns)}
+    sets: dict[tuple[Column, ...], int] = {}
+    for row in tab.rows:
+        sets.setdefault(_columns(row), len(sets))
+    shown = [[places.get(column, -1) for column in columns] for columns in sets]
+    keys = {**_keys(site, tab.rows, places), "sets": shown}
+    yield packed(f"{tab.key}-keys", compact(keys))
+    for block, first in enumerate(range(0, len(rows), BLOCK)):
+        some = rows[first : first + BLOCK]
+        texts = ",".join(_row(row, group, sets[_columns(row)]) for group, row in some)
+        yield packed(f"{tab.key}-{block}", f"[{texts}]")
 
-    `place` are the numbers of its tab and of its group.
-    """
-    fields = {
-        **{kind: row.names(kind) for kind in SYSTEM_KINDS},
-        **{name: getattr(row, name) for name in ("id", "bits", "access", "seed", "word")},
-        "label": label,
-        "protocol": place[0],
-        "group": place[1],
-        "rank": rank,
-        "level": row.proof.level,
-        "notes": row.notes,
+
+# -- what orders and chooses -----------------------------------------------------------------------
+
+
+def _keys(site: Site, rows: Sequence[BoardRow], places: dict[Column, int]) -> dict[str, Any]:
+    about = [_fields(site, row) for row in rows]
+    return {
+        "id": [row.id for row in rows],
+        "rank": [site.ranks[row.id] for row in rows],
+        **{name: _coded(one[name] for one in about) for name in CODED},
+        "numbers": _numbers(rows, places),
     }
-    cells = ",".join(_cell(row.cells.get(column), column.unit) for column in columns)
-    texts = [f"[{cells}]" if name == "cells" else compact(fields[name]) for name in FIELDS]
-    return f"[{','.join(texts)}]"
 
 
-def _cell(cell: Cell | None, unit: str) -> str:
-    """`[value, low, high, word, sentence]`; 0 where there is no cell.
+def _fields(site: Site, row: BoardRow) -> dict[str, Any]:
+    return {
+        **{kind: row.names(kind) for kind in SYSTEM_KINDS},
+        **{name: getattr(row, name) for name in ("bits", "access", "seed", "word")},
+        "label": site.labels[row.id],
+        "level": row.proof.level,
+    }
 
-    Shares have five digits; others nine, so that rounding twice shows no other number.
-    """
-    if cell is None:
-        return "0"
-    digits = 5 if unit == "share" else 9
-    numbers = ",".join(
-        "null" if v is None else f"{v:.{digits}g}" for v in (cell.value, cell.low, cell.high)
-    )
-    said = compact([cell.word, cell.sentence])[1:-1] if cell.word or cell.sentence else ""
-    return f"[{numbers},{said}]" if said else f"[{numbers}]"
+
+def _coded(values: Iterable[Any]) -> dict[str, list[Any]]:
+    """The distinct values in the order in which they come, and of each row which of them."""
+    codes: dict[Any, int] = {}
+    at = [codes.setdefault(value, len(codes)) for value in values]
+    return {"of": list(codes), "at": at}
+
+
+def _numbers(rows: Sequence[BoardRow], places: dict[Column, int]) -> dict[int, Any]:
+    """By a column's number its values, row by row; where few rows have one, with their places."""
+    found: dict[int, dict[int, float | None]] = {}
+    for at, row in enumerate(rows):
+        for column, cell in zip(_columns(row), _cells(row), strict=True):
+            if column in places and cell[0] is not None:
+                found.setdefault(places[column], {})[at] = cell[0]
+    return {place: _listed(found[place], len(rows)) for place in sorted(found)}
+
+
+def _listed(of: dict[int, float | None], count: int) -> dict[str, list[Any]]:
+    if len(of) < FULL * count:
+        return {"rows": list(of), "of": list(of.values())}
+    return {"of": [of.get(at) for at in range(count)]}
+
+
+# -- what is shown ---------------------------------------------------------------------------------
+
+
+def _row(row: BoardRow, group: Group, columns: int) -> str:
+    """`[set of columns, cells, notes, labels of its choices, replicates]`, the last as they are."""
+    more = [row.notes, _models(row, group), _replicates(row)]
+    return f"[{columns},[{','.join(map(compact, _cells(row)))}],{compact(more)[1:]}"
+
+
+def _models(row: BoardRow, group: Group) -> dict[str, str]:
+    """What its choices of a kind are called beside those of other rows, where that says more."""
+    labels = {kind: chosen_label(row, kind, group.varying) for kind in row.chosen}
+    return {kind: label for kind, label in labels.items() if label != row.names(kind)}
+
+
+def _replicates(row: BoardRow) -> list[Any]:
+    return [
+        (one.row, one.weights, one.level, rounded(one.value, "share"))
+        for one in row.proof.replicates
+    ]
+
+
+def _columns(row: BoardRow) -> tuple[Column, ...]:
+    return tuple(row.cells)
+
+
+def _cells(row: BoardRow) -> list[list[Any]]:
+    """A row's cells in the order of its columns, each `[value, low, high, word, sentence]`, the
+    last two where something is to be said."""
+    return [_cell(cell, column.unit) for column, cell in row.cells.items()]
+
+
+def _cell(cell: Cell, unit: str) -> list[Any]:
+    numbers: list[Any] = [rounded(value, unit) for value in (cell.value, cell.low, cell.high)]
+    return [*numbers, cell.word, cell.sentence] if cell.word or cell.sentence else numbers

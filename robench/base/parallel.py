@@ -9,16 +9,11 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from robench.base.errors import UserError, debugging
-from robench.base.text import one_line, reason
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 FEW = 200
 """Items for which starting processes would take longer than the work."""
 CHUNK = 50
-MAX_REASON = 500
-"""Characters of the reason for which a record is left out."""
 
 
 class Each(Protocol):
@@ -34,18 +29,6 @@ class Each(Protocol):
 def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """In this process."""
     return map(function, items)
-
-
-def why(error: Exception) -> str:
-    """Why something of a record failed, in a line; also what nobody foresaw.
-
-    With ROBENCH_DEBUG set that is raised instead: it may be a fault of robench.
-    """
-    if isinstance(error, UserError):
-        return one_line(error)[:MAX_REASON]
-    if debugging():
-        raise error
-    return reason(error)[:MAX_REASON]
 
 
 @contextmanager

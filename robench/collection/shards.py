@@ -1,0 +1,163 @@
+"""A table in Parquet files: a row a key, and each file named by the SHA-256 of its own bytes.
+
+What was cut short or edited by hand is not what its name says, so it is deleted, and whoever reads
+the table makes the missing rows again. One process at a time uses a table: see `Collection.held`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from robench.base.errors import CacheError
+
+KEY = "key"
+"""The first column of every table: text, the rows' order."""
+COUNT = 32
+"""Shards of a table: one more row rewrites a 32nd of it."""
+Row = Mapping[str, Any]
+Columns = Mapping[str, str]
+"""By name, the type of a column as Arrow calls it: string, large_binary, double, ..."""
+
+
+@dataclass(frozen=True)
+class Shards:
+    """One table; `folder` need not exist, and holds tables of one version alone."""
+
+    folder: Path
+    name: str
+    columns: Columns
+    """Besides the key."""
+    _sound: set[Path] = field(default_factory=set, compare=False)
+    """Files that were held against their names."""
+    _keys: dict[int, list[str]] = field(default_factory=dict, compare=False)
+    """Of each shard, once they were asked for."""
+
+    def read(
+        self, columns: Iterable[str] | None = None
+    ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+        """Number and columns (all if not given, the key always) of each shard that has rows."""
+        names = None if columns is None else [KEY, *columns]
+        for number, path in self._files().items():
+            table = _read(path, names)
+            yield number, {name: table[name].to_pylist() for name in table.column_names}
+
+    def keys(self) -> dict[str, int]:
+        """Every key with its shard."""
+        if not self._keys:
+            self._keys.update({number: columns[KEY] for number, columns in self.read(())})
+        return {key: number for number, keys in self._keys.items() for key in keys}
+
+    def paths(self) -> list[Path]:
+        """The files of all shards."""
+        return list(self._files().values())
+
+    def write(
+        self, number: int, rows: Mapping[str, Row], keep: Callable[[str], bool] = bool
+    ) -> None:
+        """Put rows, by key, into a shard, with those already there whose key is to be kept.
+
+        Raises CacheError when the disk refuses.
+        """
+        self.keys()
+        old = self._files().get(number)
+        every = {} if old is None else {row[KEY]: row for row in _read(old, None).to_pylist()}
+        kept = {key: row for key, row in every.items() if keep(key)}
+        if not rows and len(kept) == len(every):
+            return
+        new = {**kept, **{key: {KEY: key, **row} for key, row in rows.items()}}
+        self._keys[number] = sorted(new)
+        try:
+            path = self._written(number, [new[key] for key in sorted(new)])
+        except OSError as error:
+            raise CacheError(
+                f"expected to write below {self.folder}, got: {error}; free some space or set "
+                "ROBENCH_CACHE to another folder"
+            ) from error
+        for other in self._all().get(number, []):
+            if other != path:
+                other.unlink(missing_ok=True)
+
+    def _written(self, number: int, rows: Sequence[Row]) -> Path:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        table = pa.Table.from_pylist(rows, schema=self._schema())
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        data = sink.getvalue()
+        path = self.folder / f"{self.name}-{number:02d}-{_digest(data)}.parquet"
+        work = path.with_suffix(f".{os.getpid()}.partial")
+        work.write_bytes(data)
+        work.replace(path)
+        self._sound.add(path)
+        return path
+
+    def _schema(self) -> Any:
+        import pyarrow as pa
+
+        kinds = {KEY: "string", **self.columns}
+        return pa.schema([(name, _type(kind)) for name, kind in kinds.items()])
+
+    def _files(self) -> dict[int, Path]:
+        """By shard its newest file that is what its name says; others of these are deleted."""
+        found = {
+            number: next((path for path in paths if self._is_sound(path)), None)
+            for number, paths in self._all().items()
+        }
+        return {number: path for number, path in found.items() if path is not None}
+
+    def _all(self) -> dict[int, list[Path]]:
+        """By shard its files, the newest first: several only where a process was killed."""
+        found: dict[int, list[Path]] = {}
+        with suppress(FileNotFoundError):
+            for entry in sorted(os.listdir(self.folder)):
+                name, _, rest = entry.partition("-")
+                path, number = self.folder / entry, rest[:2]
+                if name == self.name and number.isdigit() and path.suffix == ".parquet":
+                    found.setdefault(int(number), []).append(path)
+        return {
+            number: sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
+            for number, paths in found.items()
+        }
+
+    def _is_sound(self, path: Path) -> bool:
+        if path in self._sound:
+            return True
+        if path.name.endswith(f"-{_digest(path.read_bytes())}.parquet"):
+            self._sound.add(path)
+            return True
+        path.unlink()
+        return False
+
+
+def _read(path: Path, names: Sequence[str] | None) -> Any:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        return file.read(columns=names, use_threads=False)
+
+
+def shard_of(digest: str) -> int:
+    """The shard of what has this hexadecimal digest."""
+    return int(digest[:4], 16) % COUNT
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def _type(kind: str) -> Any:
+    import pyarrow as pa
+
+    if kind.startswith("list "):
+        return pa.list_(_type(kind.removeprefix("list ")))
+    if kind == "words":
+        return pa.dictionary(pa.int32(), pa.string())
+    return getattr(pa, {"double": "float64"}.get(kind, kind))()

@@ -1,0 +1,160 @@
+"""What is known of the records below some folders, in a folder of the cache.
+
+It is never beside the records: whoever sends records may lay anything beside them, and what lies
+here is believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from robench.base.errors import CacheError, UserError, bad_input
+from robench.base.hashing import digest
+from robench.base.parallel import workers
+from robench.base.paths import cache_folder
+from robench.collection.code import own_code
+from robench.collection.known import Seen, look, read_known, write_known
+from robench.collection.shards import Columns, Row, Shards, shard_of
+from robench.collection.values import COLUMNS, stored
+from robench.records.store import RECORD, check_choices, parse, read_json
+
+FOLDER, VALUES = "collection", "values"
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The store of the records below some folders."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, roots: Iterable[Path]) -> Collection:
+        """The collection of these roots, in the cache of the environment."""
+        places = sorted({str(root.resolve()) for root in roots})
+        return cls(cache_folder() / FOLDER / digest(places))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from using it; they wait, and then find all that was made.
+
+        Raises CacheError when its folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "lock")
+            lock.acquire()
+        except OSError as error:
+            raise CacheError(
+                f"expected to write below {self.folder}, got: {error}; set ROBENCH_CACHE to "
+                "another folder"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def table(self, name: str, columns: Columns, version: str = "") -> Shards:
+        """One of its tables; what another version of robench or of `version` wrote is not in it."""
+        return Shards(self.folder / digest([own_code(), version, dict(columns)]), name, columns)
+
+    @property
+    def values(self) -> Shards:
+        """A row a record, by the digest of its record.json: what it was asked, and its values."""
+        return self.table(VALUES, COLUMNS)
+
+    def look(self, folders: Sequence[Path]) -> list[Seen]:
+        """What is known of folders that still are as they were; the digest of each record.json is,
+        where it can be read."""
+        seen = look(folders, read_known(self.folder / "known"))
+        return [one if one.digest else replace(one, digest=_digest(one.folder)) for one in seen]
+
+    def know(self, seen: Iterable[Seen]) -> None:
+        """Remember folders, and forget all others and what older versions wrote."""
+        with suppress(OSError):  # a full disk, or one that may not be written: slower next time
+            write_known(self.folder / "known", seen)
+            self._forget()
+
+    def _forget(self) -> None:
+        old = time.time() - DAY
+        for path in self.folder.iterdir():
+            if path.stat().st_mtime < old and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def fill(
+    tables: Mapping[str, Shards],
+    wanted: Mapping[str, Any],
+    places: Mapping[str, int],
+    make: Callable[[Any], Mapping[str, Row] | str],
+) -> dict[str, str]:
+    """Make the rows that tables lack, shard by shard.
+
+    `wanted` says by key of what its rows, one a table, are made, `places` in which shard they
+    stand. Returns, by key, why a row was not made; another time it may be.
+    """
+    there = set.intersection(*(set(table.keys()) for table in tables.values()))
+    missing = sorted((places[key], key) for key in wanted if key not in there)
+    left: dict[str, str] = {}
+    with workers(len(missing)) as each:
+        made = zip(missing, each(make, [wanted[key] for _, key in missing]), strict=True)
+        for number, some in groupby(made, key=lambda one: one[0][0]):
+            rows: dict[str, Mapping[str, Row]] = {}
+            for (_, key), row in some:
+                if isinstance(row, str):
+                    left[key] = row
+                else:
+                    rows[key] = row
+            for name, table in tables.items():
+                table.write(number, {key: row[name] for key, row in rows.items()})
+    return left
+
+
+def fill_values(collection: Collection, seen: Sequence[Seen]) -> dict[Path, str]:
+    """Keep the values of records; returns, by folder, why some are not kept."""
+    wanted = {one.digest: (one.folder, one.digest) for one in seen if one.digest}
+    tables = {VALUES: collection.values}
+    left = fill(tables, wanted, {key: shard_of(key) for key in wanted}, _stored)
+    unread = {one.folder: _why(one.folder) for one in seen if not one.digest}
+    return unread | {wanted[key][0]: why for key, why in left.items()}
+
+
+def _stored(at: tuple[Path, str]) -> dict[str, Row] | str:
+    path, wanted = at[0] / RECORD, at[1]
+    try:
+        with bad_input(f"expected a record that can be read in {path}"):
+            data = read_json(path)
+            if hashlib.sha256(data).hexdigest() != wanted:
+                return f"expected {path} to stay as it is while it is read; do it again"
+            record = parse(data, path)
+            check_choices(record)
+            return {VALUES: stored(record)}
+    except UserError as error:
+        return str(error)
+
+
+def _why(folder: Path) -> str:
+    """Why a record cannot be read."""
+    try:
+        read_json(folder / RECORD)
+    except UserError as error:
+        return str(error)
+    return f"expected {folder} to stay as it is while it is read; do it again"
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 of a record.json; nothing where it cannot be read."""
+    try:
+        return hashlib.sha256(read_json(folder / RECORD)).hexdigest()
+    except UserError:
+        return ""

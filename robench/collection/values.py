@@ -1,0 +1,133 @@
+"""Values of many records: a row a record in the store, a row a value for whoever reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from robench.core.record import SYSTEM_KINDS, Record, Value
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ABOUT = ("record", "level", "status", "seed", "images", "protocol", *SYSTEM_KINDS)
+NUMBERS = ("metric", "value", "low", "high", "n", "unit", "better")
+"""The columns of every table of values, before those of the axes; `level` is the page's alone."""
+ENDS = ("value", "low", "high")
+COLUMNS = {
+    "record": "string",
+    "status": "string",
+    "seed": "int64",
+    "images": "int64",
+    "protocol": "string",
+    **dict.fromkeys(SYSTEM_KINDS, "string"),
+    "config": "string",
+    "form": "string",
+    **dict.fromkeys(ENDS, "list double"),
+    "n": "list int64",
+}
+"""What the store keeps of a record; `form` says of what its values are, as JSON."""
+FORM = ("metric", "unit", "better")
+Form = tuple[str, str, str, Mapping[str, Any]]
+"""Metric, unit, direction and axes of a value."""
+
+
+def stored(record: Record) -> dict[str, Any]:
+    """A record's row."""
+    return {
+        "record": record.id,
+        "status": record.status,
+        "seed": record.seed,
+        "images": record.data.images,
+        "protocol": record.protocol,
+        **{kind: "+".join(record.config[kind]) for kind in SYSTEM_KINDS},
+        "config": json.dumps(record.config, separators=(",", ":")),
+        **stored_values(record.values),
+    }
+
+
+def stored_values(values: Sequence[Value]) -> dict[str, Any]:
+    """The part of a row that the values are."""
+    form = [[value.metric, value.unit, value.better, value.axes] for value in values]
+    return {
+        "form": json.dumps(form, separators=(",", ":")),
+        **{name: [getattr(value, name) for value in values] for name in ENDS},
+        "n": [value.n for value in values],
+    }
+
+
+@dataclass(frozen=True)
+class Words:
+    """A column of few different words (or numbers), as places among these; -1 where none stands."""
+
+    codes: NDArray[np.int32]
+    words: list[Any]
+
+
+class Forms:
+    """The different forms of records' values, each read once."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._codes: dict[str, NDArray[np.int32]] = {}
+        self.every: list[Form] = []
+
+    def codes(self, text: str) -> NDArray[np.int32]:
+        """Per value of a record its place among `every`."""
+        if text not in self._codes:
+            codes = [self._place(one) for one in json.loads(text)]
+            self._codes[text] = np.array(codes, np.int32)
+        return self._codes[text]
+
+    def _place(self, form: list[Any]) -> int:
+        key = json.dumps(form)
+        if key not in self._places:
+            self._places[key] = len(self.every)
+            metric, unit, better, axes = form
+            self.every.append((metric, unit, better, axes))
+        return self._places[key]
+
+    def axes(self) -> list[str]:
+        """The names of the columns that the axes take, in the order in which they come."""
+        named = (axis_column(name) for *_, axes in self.every for name in axes)
+        return list(dict.fromkeys(named))
+
+    def columns(self, codes: NDArray[np.int32]) -> dict[str, Words]:
+        """Per value, of what it is: metric, unit, direction and axes, for places among `every`."""
+        found = {}
+        for at, name in enumerate(FORM):
+            found[name] = self._words(codes, [form[at] for form in self.every])
+        for name in self.axes():
+            found[name] = self._words(codes, [_axis(axes, name) for *_, axes in self.every])
+        return found
+
+    def _words(self, codes: NDArray[np.int32], each: Sequence[Any]) -> Words:
+        """`each` has the word of every form, None where it has none."""
+        words: dict[Any, int] = {}
+        table = np.array([_place(words, word) for word in each], np.int32)
+        return Words(table[codes], [word for _, word in words])
+
+
+def _axis(axes: Mapping[str, Any], column: str) -> Any:
+    return next((value for name, value in axes.items() if axis_column(name) == column), None)
+
+
+def _place(words: dict[Any, int], word: Any) -> int:
+    """1, 1.0 and true are three words."""
+    return -1 if word is None else words.setdefault((type(word), word), len(words))
+
+
+def words_of(texts: Iterable[str], counts: NDArray[np.int64]) -> Words:
+    """A column of a text a record, as many times as it has values."""
+    places: dict[str, int] = {}
+    codes = np.array([places.setdefault(one, len(places)) for one in texts], np.int32)
+    return Words(np.repeat(codes, counts), list(places))
+
+
+def axis_column(name: str) -> str:
+    """The column of an axis; one whose name is taken gets `axis_` before it."""
+    return f"axis_{name}" if name in (*ABOUT, *NUMBERS, "path") else name

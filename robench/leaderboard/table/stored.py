@@ -1,0 +1,160 @@
+"""Rows as the store keeps them, and back: what comes back is what went in, but for its strips."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from robench.core.record import FileInfo
+from robench.leaderboard.read.challenged import Break
+from robench.leaderboard.read.threat import Threat
+from robench.leaderboard.read.twins import Aside
+from robench.leaderboard.table.cells import Cell, Column, column_of
+from robench.leaderboard.table.proof import Proof
+from robench.leaderboard.table.row import BoardRow
+from robench.records.protocols import Protocol
+from robench.records.trust import Attestation
+
+PLAIN = {
+    **dict.fromkeys(("id", "weights", "system", "network", "why_open", "access"), "string"),
+    **dict.fromkeys(("word", "sentence", "missing", "subset"), "string"),
+    **dict.fromkeys(("images", "seed", "bits", "judged"), "int64"),
+    "right": "binary",
+}
+CODED = (
+    "members",
+    "contents",
+    "meaning",
+    "protocol",
+    "chosen",
+    "train",
+    "file",
+    "threat",
+    "attacks",
+    "queries_only",
+    "axes",
+    "layers",
+    "proof",
+)
+"""Columns of JSON; in most of them few texts are different."""
+COLUMNS = {**PLAIN, **dict.fromkeys((*CODED, "columns", "cells"), "string")}
+
+
+class StoredCells(Mapping[Column, Cell]):
+    """A row's cells, read when they are asked for: most of a hundred thousand rows never are."""
+
+    __slots__ = ("_columns", "_text")
+
+    def __init__(self, columns: Mapping[Column, int], text: str) -> None:
+        self._columns, self._text = columns, text
+
+    def __getitem__(self, column: Column) -> Cell:
+        return _cells(self._text)[self._columns[column]]
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __contains__(self, column: object) -> bool:
+        return column in self._columns
+
+
+@lru_cache(8)
+def _cells(text: str) -> list[Cell]:
+    return [Cell(*one) for one in json.loads(text)]
+
+
+def encode(row: BoardRow) -> dict[str, Any]:
+    """A row of the store; `folders` are not in it, for records move."""
+    cells = row.cells.items()
+    columns = [[one.metric, one.unit, one.better, one.axes] for one, _ in cells]
+    numbers = [[one.value, one.low, one.high, one.word, one.sentence] for _, one in cells]
+    proof = {**vars(row.proof), "replicates": ()}
+    proof |= {name: [*map(asdict, proof[name])] for name in ("aside", "breaks")}
+    proof["attestations"] = [one.model_dump() for one in row.proof.attestations]
+    coded: dict[str, Any] = {name: getattr(row, name) for name in CODED} | {
+        "meaning": [[*place, its] for place, its in row.meaning.items()],
+        "protocol": row.protocol and asdict(row.protocol),
+        "file": row.file and row.file.model_dump(),
+        "threat": row.threat and [row.threat.norm, row.threat.eps],
+        "queries_only": sorted(row.queries_only),
+        "axes": sorted(row.axes),
+        "proof": proof,
+        "columns": columns,
+        "cells": numbers,
+    }
+    return {
+        **{name: getattr(row, name) for name in PLAIN},
+        **{name: _text(value) for name, value in coded.items()},
+    }
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+class Decoder:
+    """Reads rows of the store; equal parts of them are one object."""
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._folders = folders
+        """Of the records, by content."""
+        self._known: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, columns: Mapping[str, Sequence[Any]], at: int) -> BoardRow:
+        """The row at a place of a shard's columns."""
+        coded = {name: self._value(name, columns[name][at]) for name in CODED}
+        return BoardRow(
+            **{name: columns[name][at] for name in PLAIN},
+            **coded,
+            folders=tuple(self._folders[one] for one in coded["contents"]),
+            strips=(),
+            cells=StoredCells(self._value("columns", columns["columns"][at]), columns["cells"][at]),
+        )
+
+    def _value(self, name: str, text: str) -> Any:
+        if (found := self._known.get((name, text))) is None:
+            found = READERS.get(name, tuple)(json.loads(text))
+            self._known[name, text] = found
+        return found
+
+
+def _proof(given: dict[str, Any]) -> Proof:
+    made = {
+        "unfounded": tuple(given["unfounded"]),
+        "attestations": tuple(map(Attestation.model_validate, given["attestations"])),
+        "aside": tuple(Aside(**one) for one in given["aside"]),
+        "breaks": tuple(Break(**one) for one in given["breaks"]),
+        "replicates": (),
+    }
+    return Proof(**{**given, **made})
+
+
+def _columns(given: list[Any]) -> dict[Column, int]:
+    axes = ((*rest, tuple(map(tuple, axes))) for *rest, axes in given)
+    return {column_of(*one): at for at, one in enumerate(axes)}
+
+
+def _plain(given: Any) -> Any:
+    return given
+
+
+READERS: Mapping[str, Callable[[Any], Any]] = {
+    "meaning": lambda given: {(attack, access): its for attack, access, its in given},
+    "protocol": lambda given: given and Protocol(**given),
+    "chosen": _plain,
+    "train": _plain,
+    "file": lambda given: given and FileInfo.model_validate(given),
+    "threat": lambda given: given and Threat(*given),
+    "queries_only": frozenset,
+    "axes": frozenset,
+    "layers": lambda given: tuple(map(tuple, given)),
+    "proof": _proof,
+    "columns": _columns,
+}

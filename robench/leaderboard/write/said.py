@@ -1,0 +1,215 @@
+"""The sentences of a row's page: what warns of its numbers, what its audits found, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from robench.base.text import one_line
+from robench.core.record import (
+    AttackRow,
+    Audit,
+    FileInfo,
+    Finding,
+    Record,
+    TwinAgreement,
+    WeakAttack,
+)
+from robench.core.sentences import spoken
+from robench.leaderboard.table.formats import NORM_NAMES, interval, number, short
+from robench.leaderboard.table.proof import broken_by
+from robench.leaderboard.table.row import BoardRow
+
+DISPUTED = (
+    "Disputed: records of this system, of the same or of unknown weights, give different answers, "
+    "and none of them alone verifies. The worse answer stands."
+)
+AT_CHANCE = "The model is at chance: nothing about its robustness can be claimed."
+IMPERFECT = (
+    "The twin agrees with the file on fewer than 99.9\N{NO-BREAK SPACE}% of the images, clean or "
+    "attacked: what it fails to break, the file may not stand."
+)
+NO_TABLE = "The table of what this audit found is missing, so that nothing supports what it says."
+NOT_AUDITED = (
+    "This run was not audited: its robust accuracies may rest on masked gradients. "
+    "`audit=quick` or `robench audit` judges it."
+)
+
+
+def warnings(row: BoardRow, record: Record) -> Iterator[str]:
+    """What a reader must know before any number of the row."""
+    if row.subset:
+        yield f"{_sentence(row.subset)} On the other images the rows alone speak."
+    if row.proof.disputed:
+        yield DISPUTED
+    for one in row.proof.breaks:
+        moved = "" if one.counts else " Nobody verified these examples, so no number has moved."
+        under = f"{_threat(one.norm, one.eps)} ({one.date})"
+        yield f"{broken_by(one)} of the worst case under {under}.{moved}"
+    if row.proof.refuted and record.certificates:
+        images = ", ".join(str(one.image) for one in record.certificates.broken)
+        yield (
+            f"{_sentence(row.proof.refuted)[:-1]}: {images}. {record.certificates.sentence} "
+            "No certified number of this row stands."
+        )
+    if record.status == "at_chance":
+        yield AT_CHANCE
+    if row.word != "upper_bound" and (of_twin := _of_twin(record.agreement)):
+        yield of_twin
+    for failed in record.rows:
+        if failed.status == "invalid":
+            access = failed.access.replace("_", " ")
+            yield f"{failed.attack} ({access}) is invalid, not robust: {failed.message}"
+
+
+def _of_twin(agreement: TwinAgreement) -> str:
+    if agreement.imperfect:
+        return IMPERFECT
+    if agreement.flagged:
+        return (
+            "The differentiable twin agrees with the deployed model on only "
+            f"{_least(agreement)} of the images: gradients of the twin may mislead the attacks."
+        )
+    return ""
+
+
+def agreement(agreement: TwinAgreement) -> str:
+    """How well the twin computes what ships."""
+    gap = agreement.logit_gap
+    logits = "" if gap is None else f", their logits differ by at most {short(gap)}"
+    labels = f"{_least(agreement)} of {agreement.n:,} images"
+    return f"Twin and deployed model give equal labels on {labels}{logits}."
+
+
+def _least(agreement: TwinAgreement) -> str:
+    """The smaller share of equal labels, before and after defenses wrap the two."""
+    shares = (agreement.equal_labels, agreement.after_deploy)
+    return _percent(min(share for share in shares if share is not None))
+
+
+def cost(one: AttackRow, images: int) -> str:
+    """What an attack cost an image, and whether a better one beats it."""
+    counted = ""
+    if one.gradients is not None:
+        counted = f"{one.gradients:,.0f} gradients, {one.queries or 0:,.0f} queries and "
+    seconds = f"{short(one.seconds / images)} s an image"
+    if one.weaker is None:
+        return counted + seconds
+    left = f"{number(one.weaker.points, 'share')} points"
+    ends = interval(one.weaker.low, one.weaker.high, "share")
+    return f"{counted}{seconds}; leaves {left} ({ends}) more than {one.weaker.than}: a weak attack"
+
+
+# -- the shipped file ------------------------------------------------------------------------------
+
+
+def file_facts(file: FileInfo, agreement: TwinAgreement) -> list[tuple[str, str]]:
+    """The file that was judged, as terms and texts; digests under `sha256` and `float parent`."""
+    told = [
+        ("format", f"{one_line(file.format)}, {file.bytes:,} bytes"),
+        ("sha256", file.sha256),
+        ("runtime", f"{one_line(file.runtime)} {one_line(file.version)}"),
+        ("provider", one_line(file.provider)),
+        ("instruction set", one_line(file.instructions)),
+        ("float parent", file.parent),
+        ("twin", f"none, a black box: {one_line(file.black_box)}" if file.black_box else ""),
+        ("twin", _twin(agreement)),
+    ]
+    return [(term, text) for term, text in told if text]
+
+
+def _twin(agreement: TwinAgreement) -> str:
+    if agreement.adversarial is None:
+        return ""
+    kind = "a surrogate" if agreement.surrogate else "of the file"
+    clean = f"{_percent(agreement.equal_labels)} of {agreement.n:,} clean images"
+    attacked = f"{_percent(agreement.adversarial)} of {agreement.adversarial_n:,} attacked ones"
+    itself = ""
+    if agreement.spread is not None:
+        itself = (
+            f"; the file with itself, run otherwise, on {number(agreement.spread, 'share')} "
+            f"and {_percent(agreement.adversarial_spread)}"
+        )
+    return f"{kind}: equal labels on {clean} and on {attacked}{itself}"
+
+
+# -- audits ----------------------------------------------------------------------------------------
+
+
+def audits(row: BoardRow, record: Record) -> Iterator[dict[str, Any]]:
+    """What each audit found; its word is that of what holds under the threat, or `not done`."""
+    words = {
+        (column.axis("norm"), column.axis("eps")): cell.word
+        for column, cell in row.cells.items()
+        if column.metric == "robust"
+    }
+    for audit in record.audit:
+        missing = row.proof.audit_missing
+        nothing = missing and audit.verdict == "pass"
+        word = words.get((audit.norm, audit.eps), "not_audited")
+        yield {
+            "threat": _threat(audit.norm, audit.eps),
+            "word": "not done" if nothing else word,
+            "missing": NO_TABLE if missing else "",
+            "about": _about(audit),
+            "findings": [_finding(one) for one in audit.findings],
+            "weak": _weak(audit.weak_attacks),
+        }
+
+
+def _about(audit: Audit) -> str:
+    seconds = "" if audit.seconds is None else f", {short(audit.seconds)} s"
+    return f"Level {audit.level}, checks on {audit.n} images{seconds}."
+
+
+def _finding(one: Finding) -> tuple[str, str, str]:
+    """Its verdict, its check, and what it says."""
+    measured = ""
+    if one.value is not None:
+        above = "" if one.threshold is None else f", threshold {short(one.threshold)}"
+        measured = f" ({short(one.value)}{above})"
+    return one.verdict, one.check.replace("_", " "), f"{measured}: {spoken(one)}"
+
+
+def _weak(attacks: tuple[WeakAttack, ...]) -> str:
+    if not attacks:
+        return ""
+    each = "; ".join(map(_overstates, attacks))
+    return f"{each}: the audit broke images that it left standing."
+
+
+def _overstates(weak: WeakAttack) -> str:
+    access = f" ({weak.access})" if weak.access in ("transfer", "parent") else ""
+    ends = interval(weak.low, weak.high, "share")
+    points = f"{number(weak.gained, 'share')} points ({ends})"
+    return f"{weak.attack}{access} overstates robustness by {points}"
+
+
+def unaudited(row: BoardRow, record: Record) -> str:
+    """Why a row has no audit, what is typed between backticks; nothing where it has one."""
+    if record.audit:
+        return ""
+    if record.certificates:
+        told = "There are no attack rows to audit. The audit attacked the certificates: "
+        return told + record.certificates.sentence
+    if row.file and row.file.black_box:
+        return (
+            "Not measurable: the file has no gradients that could be misleading. "
+            "Its numbers are upper bounds."
+        )
+    return NOT_AUDITED
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _percent(share: float | None) -> str:
+    return f"{number(share, 'share')}\N{NO-BREAK SPACE}%"
+
+
+def _threat(norm: str, eps: float) -> str:
+    return f"{NORM_NAMES.get(norm, norm)} ε = {short(eps)}"
