@@ -12,6 +12,7 @@ from robench.base.errors import ConfigError, UserError
 from robench.cli.record_table import file_lines, warnings
 from robench.core.record import Record
 from robench.core.threat import ThreatConfig
+from robench.leaderboard.read.private import check_private
 from robench.plugin.registry import registry
 from robench.records.consistent import inspect
 from robench.records.headline import audit_table, headline
@@ -147,3 +148,11 @@ def test_what_a_record_says_of_its_file_follows(
     change(places.results / record.id, metric, **update)
     with pytest.raises(UserError, match="expected"):
         inspect(places.results / record.id)
+
+
+def test_a_files_own_folder_is_named_as_what_a_page_refuses(places: Places) -> None:
+    record = judged(places, ToyFile(), "pgd", audit="off")
+    config = {**record.config, "model": {"file": {"path": "/home/somebody/net.onnx"}}}
+    told = record.model_copy(update={"config": config})
+    with pytest.raises(UserError, match=r"config\.model\.file\.path.*name the file without it"):
+        check_private(told, told.model_dump_json().encode())

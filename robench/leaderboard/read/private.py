@@ -19,6 +19,7 @@ PATH = re.compile(
     r"""|(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\[\w.-]+\\|file:/|/(?:home|Users|root)/"""
 )
 """A place on somebody's machine; `8/255`, `img/s` and addresses on the web are none."""
+NO_PLACE = "no place on a machine"
 SHARED = {"root", "user", "admin", "ubuntu", "localhost", "runner", "build", "nobody", "jovyan"}
 """Names of accounts and hosts that say nothing about anybody."""
 LEAST = 4
@@ -42,20 +43,28 @@ def check_private(record: Record, data: bytes) -> None:
 def check_text(text: str, where: str) -> None:
     """Raise UserError for what `check_private` refuses, in one text; `where` names it."""
     if wrong := _wrong(text):
-        raise UserError(f"expected {wrong[0]} in {where}, got {wrong[1][:60]!a}{wrong[2]}")
+        wanted, got = wrong
+        advice = f"; {_advice(where)}" if wanted == NO_PLACE else ""
+        raise UserError(f"expected {wanted} in {where}, got {got[:60]!a}{advice}")
 
 
-def _wrong(text: str) -> tuple[str, str, str] | None:
-    """What should stand there instead, what does, and what to do; None where nothing is wrong."""
+def _advice(where: str) -> str:
+    """What to do about a place on a machine."""
+    if where.startswith("config.model."):
+        return "run again in that folder, and name the file without it"
+    return "give it relative to the data root"
+
+
+def _wrong(text: str) -> tuple[str, str] | None:
+    """What should stand there instead, and what does; None where nothing is wrong."""
     if found := PATH.search(text):
-        place = text[found.start() :].partition("\n")[0]
-        return "no place on a machine", place, "; give it relative to the data root"
+        return NO_PLACE, text[found.start() :].partition("\n")[0]
     # A tab is white space on a page.
     if found := HIDDEN.search(text.replace("\t", " ")):
-        return "plain characters", found.group(), ""
+        return "plain characters", found.group()
     own = _own()
     if own is not None and (found := own.search(text)):
-        return "no account or host name", found.group(), ""
+        return "no account or host name", found.group()
     return None
 
 
