@@ -77,16 +77,18 @@ class Root:
     train: Any = None
     threat: Any = None
     audit: Any = None
-    seed: int = 0
-    images: Optional[int] = None
+    # Numbers and texts are checked where all is composed, in words of our own.
+    seed: Any = 0
+    images: Any = None
     protocol: Any = None
-    device: str = "auto"
-    threads: Optional[int] = None
+    device: Any = "auto"
+    threads: Any = None
     results: str = "${oc.env:ROBENCH_RESULTS,results}"
     cache: str = "${oc.env:ROBENCH_CACHE,cache}"
     data_root: str = "${oc.env:ROBENCH_DATA,data}"
     dry_run: bool = False
     json: bool = False
+    quiet: bool = False
 
 
 def store_nodes(known: Registry) -> None:
