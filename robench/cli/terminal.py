@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from rich import box
@@ -11,14 +12,21 @@ from rich.text import Text
 
 from robench.base.text import visible
 
+UNBOUND = 10_000
+"""Letters of a line that is never folded."""
 ROW = ("attack", "access", "norm", "eps")
 """The columns that name a row of a record."""
 
 
-def console() -> Console:
-    """A console on standard output; wide enough for a table when it is no terminal."""
+def width() -> int | None:
+    """Letters of a line of the terminal, or of COLUMNS; none where the output is no terminal."""
     shown = Console()
-    return shown if shown.is_terminal else Console(width=120)
+    return shown.width if shown.is_terminal or "COLUMNS" in os.environ else None
+
+
+def console() -> Console:
+    """A console on standard output; no line is cut where it is no terminal."""
+    return Console(width=width() or UNBOUND)
 
 
 def styled(text: str, style: str = "") -> Text:
