@@ -39,7 +39,8 @@ class Jobs(BasicSweeper):
     def _components(self, choices: tuple[str, ...]) -> set[tuple[str, str] | None]:
         known: dict[tuple[str, ...], set[tuple[str, str] | None]] = vars(self).setdefault("_of", {})
         if choices not in known:
-            assert self.hydra_context is not None and self.config is not None
+            assert self.hydra_context is not None
+            assert self.config is not None
             loader = self.hydra_context.config_loader
             composed = loader.load_sweep_config(self.config, list(choices))
             known[choices] = {(kind, str(n)) for kind in SEVERAL for n in composed.get(kind) or ()}

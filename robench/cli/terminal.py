@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from robench.base.grid import fold
 from robench.base.text import visible
 
 UNBOUND = 10_000
 """Letters of a line that is never folded."""
-ROW = ("attack", "access", "norm", "eps")
-"""The columns that name a row of a record."""
 
 
 def width() -> int | None:
@@ -42,6 +41,12 @@ def join(*parts: str | Text) -> Text:
 def print_text(text: str, style: str = "") -> None:
     """Print a text for people."""
     console().print(styled(text, style))
+
+
+def print_prose(text: str, style: str = "") -> None:
+    """Print a sentence, folded at the width of the terminal."""
+    for number, line in enumerate(fold(text, width())):
+        print_text(f"  {line}" if number else line, style)
 
 
 def print_line(text: str) -> None:

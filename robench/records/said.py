@@ -191,6 +191,15 @@ def audits(
         yield Line(f"  {verdict} at {', '.join(at)}: {sentence}", colour)
 
 
+def findings(record: Record) -> Iterator[Line]:
+    """Every check's sentence, threat by threat."""
+    for audit in record.audit:
+        yield Line(f"audit under {threat_text(audit.norm, audit.eps)}: {audit.verdict}", "bold")
+        for finding in audit.findings:
+            colour = {"pass": "", "suspect": "yellow", "fail": "red"}[finding.verdict]
+            yield Line(f"{finding.verdict}: {spoken(finding)}", colour)
+
+
 def _met(record: Record, audit: Audit) -> int:
     """How many images an audit says something of."""
     said = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
