@@ -42,6 +42,10 @@ RESERVED = {
     "preview",
 }
 """Names of files beside a record, without their endings: no metric's table has them."""
+LAST = "last"
+"""The name of the record that was written last."""
+SHOWN = 5
+"""Records named at most where one is not found."""
 MAX_RECORD_BYTES = 8 * 2**20
 
 
@@ -109,7 +113,7 @@ def _replace(work: Path, folder: Path) -> None:
 
 
 def find(name: str | Path, results: Path = Path("results")) -> Path:
-    """A record's folder from its path, its record.json, or its id (or its beginning).
+    """A record's folder from its path, its record.json, its id (or its beginning), or `last`.
 
     Raises UserError when there is none, or several.
     """
@@ -118,15 +122,19 @@ def find(name: str | Path, results: Path = Path("results")) -> Path:
         path = path.parent
     if (path / RECORD).is_file():
         return path
-    matches = sorted(
-        p.parent for p in results.glob(f"*/{RECORD}") if p.parent.name.startswith(str(name))
+    there = sorted(results.glob(f"*/{RECORD}"), key=lambda one: one.stat().st_mtime)
+    if str(name) == LAST and there:
+        return there[-1].parent
+    matches = [one.parent for one in there if one.parent.name.startswith(str(name))]
+    if len(matches) == 1:
+        return matches[0]
+    known = [one.name for one in matches] or [one.parent.name for one in there]
+    shown = ", ".join(reversed(known[-SHOWN:])) or "none"
+    which = f"{len(matches)} matches: {shown}" if matches else f"no match; the latest are: {shown}"
+    raise UserError(
+        f"expected a record folder or the beginning of one id in {results}, got {str(name)!r} "
+        f"with {which}"
     )
-    if len(matches) != 1:
-        raise UserError(
-            f"expected a record folder or the beginning of one id in {results}, got {str(name)!r} "
-            f"with {len(matches)} matches"
-        )
-    return matches[0]
 
 
 def read(folder: Path) -> Record:

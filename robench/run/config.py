@@ -108,7 +108,7 @@ class Places:
     threads: Optional[int] = None
 
     def __post_init__(self) -> None:
-        for name, value in read_options(type(self), vars(self), "places").items():
+        for name, value in read_options(type(self), vars(self), "").items():
             object.__setattr__(self, name, value)
         if not DEVICE.fullmatch(self.device):
             raise ConfigError(
