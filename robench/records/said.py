@@ -88,7 +88,7 @@ def file_lines(record: Record) -> Iterator[str]:
             f"{_beside(agreement.adversarial, agreement.adversarial_spread)} of "
             f"{agreement.adversarial_n} attacked ones"
         )
-    if ties := record.find(TIES):
+    if ties := record.get(TIES):
         yield f"ties: the largest logits are equal on {ties.value or 0:.1%} of the clean images"
 
 
@@ -124,7 +124,7 @@ def warnings(record: Record) -> list[str]:
 
 def _unlike_published(record: Record) -> Iterator[str]:
     """What is said of a network, judged as it was published, whose clean accuracy is another."""
-    note, clean = record.notes.get("published"), record.find("clean_accuracy")
+    note, clean = record.notes.get("published"), record.get("clean_accuracy")
     as_it_was = {*record.config["defense"], *record.config["compressor"]} == {"none"}
     first = note[0] if isinstance(note, list) and note and isinstance(note[0], dict) else {}
     told = first.get("clean_accuracy")
@@ -202,7 +202,7 @@ def findings(record: Record) -> Iterator[Line]:
 
 def _met(record: Record, audit: Audit) -> int:
     """How many images an audit says something of."""
-    said = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
+    said = record.get("audited_accuracy", norm=audit.norm, eps=audit.eps)
     return said.n if said and said.n else audit.n
 
 

@@ -59,7 +59,7 @@ def sheet(
     `audited` is the record's `audit_table`. Without outcomes what needs them is left out: the
     headline row and the words of each threat. No width: no line is folded.
     """
-    clean = f"clean accuracy {plus_minus(record.find('clean_accuracy'))}"
+    clean = f"clean accuracy {plus_minus(record.get('clean_accuracy'))}"
     head = [Line(title(record), "bold"), *map(Line, file_lines(record)), Line(clean)]
     yield from _folded(head, width)
     if lines := list(_attack_lines(record, outcomes, audited)):
@@ -68,6 +68,16 @@ def sheet(
         table = grid([*heads, "gradients", "queries", "seconds"], rows, width, spare=3)
         for number, text in enumerate(table):
             yield Line(text, "" if number else "bold")
+    yield from below(record, outcomes, audited, width)
+
+
+def below(
+    record: Record,
+    outcomes: Outcomes | None = None,
+    audited: Mapping[str, NDArray[Any]] | None = None,
+    width: int | None = None,
+) -> Iterator[Line]:
+    """The lines of a sheet below its attack table."""
     yield from _folded(_words(record, outcomes, audited), width)
     for name, note in record.notes.items():
         yield from _note(name, note, width)
@@ -108,7 +118,7 @@ def attack_table(
     """The attack table for a paper: a row an attack, a column a threat, without its costs."""
     lines = list(_attack_lines(record, outcomes, audited))
     threats = dict.fromkeys(one for line in lines for one in line.cells) or {("", ""): None}
-    clean = plus_minus(record.find("clean_accuracy"))
+    clean = plus_minus(record.get("clean_accuracy"))
     heads, rows = _cells([AttackLine(CLEAN, dict.fromkeys(threats, clean)), *lines])
     cells = (tuple(cell.replace("±", " ± ") for cell in row) for row in rows)
     return Tabular(tuple(heads), tuple(cells))

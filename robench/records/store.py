@@ -186,16 +186,6 @@ def folders(root: Path) -> Iterator[Path]:
             yield path.parent
 
 
-def load(root: str | Path) -> pd.DataFrame:
-    """All values of all records below a folder: a row per value, its axes and run as columns."""
-    import pandas as pd
-
-    rows: list[dict[str, object]] = []
-    for folder in folders(Path(root)):
-        rows += [{**row, "path": str(folder)} for row in value_rows(read(folder))]
-    return pd.DataFrame(rows)
-
-
 def value_rows(record: Record) -> Iterator[dict[str, object]]:
     """A record's values as flat rows; an axis whose name is taken gets `axis_` before it."""
     about: dict[str, object] = {

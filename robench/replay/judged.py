@@ -127,7 +127,7 @@ def _audit_again(subject: Subject, number: int, audit: Audit) -> None:
             f"{where}: its examples break {second} images that it says hold, and {first} that it "
             "says are broken are not"
         )
-    value = subject.record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
+    value = subject.record.get("audited_accuracy", norm=audit.norm, eps=audit.eps)
     if value is None or value.value is None or round(value.value * len(held)) != recorded.sum():
         raise Refuted(f"{where}: its accuracy is not what its table counts")
 

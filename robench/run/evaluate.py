@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from robench.core.data import Data
-    from robench.core.record import Record
+    from robench.records.shown import ShownRecord
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,7 +140,7 @@ def evaluate(
     seed: int = 0,
     places: Places | None = None,
     randomised: bool = False,
-) -> Record:
+) -> ShownRecord:
     """Evaluate a model: your own network (float images in [0,1] -> logits), a file that ships
     ("net.onnx"), or a choice's name.
 
@@ -159,8 +159,9 @@ def evaluate(
     weights, with the defense and compressor that were chosen. Without `places`, an own network's
     results and cache go to a temporary folder, and nothing is kept. `randomised` says that your own
     network answers the same images differently: then many answers decide what breaks an image, and
-    attacks average over them. Returns the record; raises UserError.
+    attacks average over them. Returns the record, which prints and draws itself; raises UserError.
     """
+    from robench.records.shown import shown
     from robench.run.pipeline import run
 
     parts = _usual() if protocol is None else fixed_parts(protocols.get(str(protocol)))
@@ -193,12 +194,12 @@ def evaluate(
     check_plan(config)
     if places is not None:
         _given("places", places, Places)
-        return run(config, places)[0]
+        return shown(*run(config, places))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         usual = Places.from_environment()
         here = Places(results=root / "results", cache=root / "cache", data_root=usual.data_root)
-        return run(config, here)[0]
+        return shown(*run(config, here), kept=False)
 
 
 def _require_untrained(config: RunConfig) -> None:

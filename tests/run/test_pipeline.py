@@ -16,7 +16,8 @@ import robench
 from robench.base.errors import ConfigError, PluginError, UserError
 from robench.core.threat import ThreatConfig
 from robench.records.examples import load_examples, row_name
-from robench.records.store import EXAMPLES, load, read, read_outcomes
+from robench.records.results import load
+from robench.records.store import EXAMPLES, read, read_outcomes
 from robench.run.cache import Cache
 from robench.run.config import Places, RunConfig, Transfer, WhiteBox
 from robench.run.pipeline import run
@@ -170,7 +171,7 @@ def test_a_crash_is_invalid_never_robust(places: Places, fault: str) -> None:
     assert (bad.status, good.status) == ("invalid", "ok")
     assert bad.message
     assert "\n" not in bad.message
-    assert record.find("robust_share", attack="bad") is None
+    assert record.get("robust_share", attack="bad") is None
     assert record.find("robust_share", attack="sign") is not None
     outcomes = read_outcomes(folder).to_pandas()
     assert not outcomes[outcomes.attack == "bad"].valid.any()

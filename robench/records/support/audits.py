@@ -185,7 +185,7 @@ def _same_gain(weak: WeakAttack, value: Value) -> bool:
 
 def _as_said(record: Record, audit: Audit, rows: Sequence[Score]) -> Iterator[Value]:
     """The audit's values in the form they must have: a share of its images, a gain of each row."""
-    said = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
+    said = record.get("audited_accuracy", norm=audit.norm, eps=audit.eps)
     n = _one_of(audit, record, said)
     hits = round((said.value or 0.0) * n) if said else 0
     yield audited_value(audit, hits, n)
