@@ -72,12 +72,12 @@ class NoImages(Split):
         return 0
 
     @property
-    def images(self) -> Tensor:  # type: ignore[override]  # raises in place of a field
+    def images(self) -> Tensor:
         """Raises DataError."""
         raise _missing()
 
     @property
-    def labels(self) -> Tensor:  # type: ignore[override]
+    def labels(self) -> Tensor:
         """Raises DataError."""
         raise _missing()
 

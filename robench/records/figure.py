@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from robench.base.errors import UserError
@@ -11,7 +10,12 @@ from robench.core.record import Axis, Record
 from robench.core.threat import NORMS, eps_text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from robench.core.record import Value
+
+    Strip = tuple[str, NDArray[np.uint8]] | None
 
 CURVES = ("robust_accuracy", "audited_accuracy")
 SIZE = (4.6, 3.4)
@@ -19,7 +23,7 @@ SIZE = (4.6, 3.4)
 Panel = Callable[[Any], None]
 
 
-def figure(record: Record, preview: bytes) -> Any:
+def figure(record: Record, strip: Strip) -> Any:
     """A matplotlib figure with a panel a norm, one of the certificates, one of the pictures.
 
     Raises UserError without matplotlib.
@@ -30,20 +34,20 @@ def figure(record: Record, preview: bytes) -> Any:
         raise UserError(
             "expected matplotlib for a plot, got none; pip install matplotlib"
         ) from error
-    panels = list(_panels(record, preview))
+    panels = _panels(record, strip)
     drawn = Figure(figsize=(SIZE[0] * len(panels), SIZE[1]), layout="constrained")
     for number, panel in enumerate(panels):
         panel(drawn.add_subplot(1, len(panels), number + 1))
     return drawn
 
 
-def _panels(record: Record, preview: bytes) -> list[Panel]:
+def _panels(record: Record, strip: Strip) -> list[Panel]:
     norms = [n for n in NORMS if any(v.axes.get("norm") == n for v in _values(record, CURVES))]
     panels: list[Panel] = [lambda axes, norm=norm: _curves(axes, record, norm) for norm in norms]  # type: ignore[misc]
     if _values(record, ("certified_accuracy",)):
         panels.append(lambda axes: _certified(axes, record))
-    if preview or not panels:
-        panels.append(lambda axes: _pictures(axes, preview))
+    if strip is not None:
+        panels.append(lambda axes: _pictures(axes, strip))
     return panels
 
 
@@ -78,14 +82,11 @@ def _certified(axes: Any, record: Record) -> None:
     _name(axes, "radius (l2)", "certified accuracy, %")
 
 
-def _pictures(axes: Any, preview: bytes) -> None:
+def _pictures(axes: Any, strip: tuple[str, NDArray[np.uint8]]) -> None:
+    name, pixels = strip
     axes.set_axis_off()
-    axes.set_title("clean, attacked, difference", fontsize=9)
-    if preview:
-        import numpy as np
-        from PIL import Image
-
-        axes.imshow(np.asarray(Image.open(BytesIO(preview))), interpolation="nearest")
+    axes.set_title(f"clean, attacked, difference: {name}", fontsize=9)
+    axes.imshow(pixels, interpolation="nearest")
 
 
 def _line(axes: Any, points: list[tuple[float, float]], name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from html import escape
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,15 @@ from pydantic import PrivateAttr
 from robench.core.record import Record
 from robench.core.threat import eps_text
 from robench.records.headline import audit_table
-from robench.records.preview import PREVIEW
+from robench.records.preview import PREVIEW, save_png, strip_of
 from robench.records.sheet import attack_table, below, sheet, title
 from robench.records.store import read_outcomes, value_rows
 from robench.records.tabular import of_record
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from robench.core.outcomes import Outcomes
     from robench.records.headline import Table
@@ -70,23 +73,27 @@ class ShownRecord(Record):
         return attack_table(self, self._outcomes, self._audited)
 
     def _pictures(self) -> str:
-        if not self._preview:
+        if (strip := self._strip()) is None:
             return ""
-        names = ", ".join(escape(name) for name in self._drawn)
-        data = b64encode(self._preview).decode()
+        name, pixels = strip
+        png = BytesIO()
+        save_png(pixels, png)
+        data = b64encode(png.getvalue()).decode()
         return (
-            f"<div>Clean, attacked, difference (scaled); from the top: {names}</div>"
-            f'<img alt="Adversarial examples of {names}" style="image-rendering:pixelated;'
-            f'width:32em;max-width:100%" src="data:image/png;base64,{data}">'
+            f"<div>Clean, attacked, difference (scaled): {escape(name)}</div>"
+            f'<img alt="Adversarial examples" style="image-rendering:pixelated;width:32em;'
+            f'max-width:100%" src="data:image/png;base64,{data}">'
         )
 
-    @property
-    def _drawn(self) -> list[str]:
-        """What each strip of the pictures is of."""
-        return [
-            f"{row.attack} {row.norm} {'' if row.eps is None else eps_text(row.eps)}".strip()
-            for row in self._outcomes.attacked
-        ]
+    def _strip(self) -> tuple[str, NDArray[np.uint8]] | None:
+        """The pictures of the row that leaves fewest images, and what it is."""
+        rows = self._outcomes.attacked
+        if not (rows and self._preview):
+            return None
+        number = min(range(len(rows)), key=lambda number: float(rows[number].right.mean()))
+        row = rows[number]
+        eps = "" if row.eps is None else f" {eps_text(row.eps)}"
+        return f"{row.attack} {row.norm}{eps}", strip_of(self._preview, number, len(rows))
 
     def to_frame(self) -> pd.DataFrame:
         """All values: a row per value, its axes as columns."""
@@ -109,7 +116,7 @@ class ShownRecord(Record):
         """
         from robench.records.figure import figure
 
-        return figure(self, self._preview)
+        return figure(self, self._strip())
 
 
 def shown(record: Record, folder: Path, *, kept: bool = True) -> ShownRecord:

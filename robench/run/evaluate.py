@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from dataclasses import field as dataclass_field
 from functools import wraps
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from robench.base.errors import ConfigError, PluginError
@@ -379,6 +380,8 @@ def _component(kind: str, item: Any) -> Component:
     known = f"a choice's name or a robench.{KINDS[kind].__name__}"
     also = {"dataset": "a robench.Data, ", "model": "an nn.Module, a file, "}.get(kind, "")
     advice = f"make one: {item.__name__}()" if isinstance(item, type) else ""
+    if kind == "model" and isinstance(item, FunctionType):
+        advice = "call it if it makes a network, or let the forward of an nn.Module call it"
     raise ConfigError(
         f"expected {kind} to be {also}{known}, got {_named(item)}; "
         + (advice or f"`robench plugins {kind}` lists the choices")

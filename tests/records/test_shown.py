@@ -68,7 +68,7 @@ def test_a_notebook_shows_it_escaped_and_with_pictures(kept: ShownRecord) -> Non
     page = kept._repr_html_()
     assert "<th>linf 8/255</th>" in page
     assert 'src="data:image/png;base64,iVBOR' in page
-    assert "fgsm linf 8/255, fgsm linf 0.1, pgd linf 8/255, pgd linf 0.1" in page
+    assert "difference (scaled): pgd linf 0.1<" in page
     nasty = shown(
         kept.model_copy(
             update={

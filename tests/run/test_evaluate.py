@@ -57,6 +57,7 @@ ACCURACY = robench.registry().get("metric", "accuracy").make()
             {"model": 3},
             "expected model to be an nn.Module, a file, a choice's name or a robench.Model",
         ),
+        ({"model": lambda images: images}, "or let the forward of an nn.Module call it"),
         ({"data": 3}, "expected dataset to be a robench.Data, a choice's name or a robench.D"),
     ],
 )

@@ -63,6 +63,9 @@ class Other(robench.Defense):
         return nn.functional.cross_entropy(model(images + 0.1), labels)
 
 
+SMOOTHS = robench.registry().get("defense", "float_rs").make()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Same(robench.Compressor):
     """No compression; counts how often it finished."""
@@ -274,10 +277,11 @@ def test_training_that_diverges_is_said(places: Places) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"defense": {"a": Other(), "b": Other()}}, "one defense that trains, got a and b"),
+        ({"defense": {"a": Other(), "b": Other()}}, r"leave one out, or .* -m defense=a,b"),
+        ({"defense": {"a": Other(), "float_rs": SMOOTHS}}, "set defense.float_rs.train_sigma=0,"),
         ({"defense": {"none": Plain(), "b": Other()}}, "defense=none alone"),
         ({"defense": {}}, "use defense=none"),
-        ({"model": {"a": Net(), "b": Net()}}, "expected one model, got a, b"),
+        ({"model": {"a": Net(), "b": Net()}}, "use -m model=a,b for a run each"),
         ({"images": 0}, "expected images to be a whole number >= 1, got 0"),
         ({"images": "12"}, "expected images to be a whole number >= 1, got '12'"),
         ({"images": 2.5}, "expected images to be a whole number >= 1, got 2.5"),
