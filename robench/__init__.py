@@ -113,15 +113,26 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names.spli
 
 __all__ = sorted(_HOME)
 
-if TYPE_CHECKING:  # what a notebook reads records with; plugins have no use for it
+_PACKAGES = ("graph", "integer", "search", "shipped", "smoothing", "studies", "testing")
+
+if TYPE_CHECKING:  # what a notebook has beside these; plugins have no use for it
     from robench.collection import results as _results
 
     results = _results
+    __version__: str
 
 
 def __getattr__(name: str) -> Any:
     if name == "results":
         return import_module("robench.collection.results")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("robench")
+    if name in _PACKAGES:
+        return import_module(f"robench.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'robench' has no attribute {name!r}")
     return getattr(import_module(f"robench.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_PACKAGES, "results", "__version__"])

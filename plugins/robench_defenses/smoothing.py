@@ -24,6 +24,8 @@ COVERED = 4
 class FloatRS(robench.Defense):
     """Randomised smoothing with continuous noise (Cohen et al., 2019)."""
 
+    without_training: ClassVar[Mapping[str, Any]] = {"train_sigma": 0}
+
     sigma: float = 0.25
     """Standard deviation of the noise in [0,1] pixels."""
     law: str = "gaussian"

@@ -38,5 +38,6 @@ def reason(error: BaseException) -> str:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """'; did you mean X?' for the nearest known name, or nothing."""
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    names = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), list(names), 1)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""

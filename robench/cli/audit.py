@@ -6,6 +6,7 @@ import argparse
 
 from robench.base.errors import UserError
 from robench.base.machine import resume_collector
+from robench.cli.formats import add_formats
 from robench.cli.main import report_broken
 from robench.cli.run import compose_and_run
 
@@ -14,7 +15,10 @@ HELP = "the full audit of a stored run, or of your own model"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("record", nargs="?", help="its folder or the beginning of its id")
+    parser.add_argument(
+        "record", metavar="RECORD", nargs="?", help="its folder or the beginning of its id"
+    )
+    add_formats(parser, "json")
     parser.add_argument("--model", metavar="MODULE:FUNCTION", help="your own trained network")
     parser.add_argument("overrides", nargs="*", help="with --model: dataset=mnist attack=pgd ...")
 
@@ -25,10 +29,13 @@ def run(options: argparse.Namespace) -> int:
         # argparse takes the first override for a record.
         overrides = [options.record] * bool(options.record) + options.overrides
         own = [f"model.python.spec={options.model}", "model.python.pretrained=true"]
-        return compose_and_run(["model=python", *own, "audit=full", *overrides])
+        flags = ["--json"] * options.json
+        return compose_and_run([*flags, "model=python", *own, "audit=full", *overrides])
     if not options.record or options.overrides:
         raise UserError("expected one RECORD, or --model MODULE:FUNCTION; see robench audit --help")
     from robench.cli.record_table import print_record
+    from robench.cli.terminal import print_prose
+    from robench.records.said import findings
     from robench.records.store import find
     from robench.replay.audit import audit_record
     from robench.run.config import Places
@@ -36,5 +43,9 @@ def run(options: argparse.Namespace) -> int:
     resume_collector()
     report_broken()
     places = Places.from_environment()
-    print_record(*audit_record(find(options.record, places.results), places))
+    record, folder = audit_record(find(options.record, places.results), places)
+    print_record(record, folder, json=options.json)
+    if not options.json:
+        for line in findings(record):
+            print_prose(line.text, line.style)
     return 0

@@ -3,53 +3,60 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.text import Text
+from robench.cli.formats import add_formats, print_json, print_plain
 
-    from robench.records.compare import Comparison
+if TYPE_CHECKING:
+    from robench.records.versus import Versus
 
 HELP = "two records, paired on the same images"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("first")
-    parser.add_argument("second")
+    for name in ("first", "second"):
+        parser.add_argument(name, metavar=name.upper(), help="a folder, the beginning of an id")
+    add_formats(parser, "json", "csv", "latex")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print paired differences with their intervals and McNemar p-values."""
-    from robench.cli.terminal import ROW, console, table
-    from robench.records.compare import compare
+    """Print robust accuracies beside each other, their differences, and a sentence of verdict."""
     from robench.records.store import find
+    from robench.records.versus import versus
     from robench.run.config import Places
 
     results = Places.from_environment().results
-    shown = table(
-        *ROW,
-        numbers=("first", "second", "difference", "p (McNemar, exact)"),
-        caption="first minus second on the same images; 95 % intervals (Newcombe)",
-    )
-    for row in compare(find(options.first, results), find(options.second, results)):
-        shown.add_row(*_cells(row))
-    console().print(shown)
+    compared = versus(find(options.first, results), find(options.second, results))
+    if options.json:
+        print_json(asdict(compared))
+    elif options.csv:
+        print_plain(compared.tabular().csv())
+    elif options.latex:
+        caption = f"Robust accuracy in percent. First: {compared.first}; second: {compared.second}."
+        print_plain(compared.for_paper().latex(caption))
+    else:
+        _print(compared)
     return 0
 
 
-def _cells(row: Comparison) -> tuple[str | Text, ...]:
-    from robench.cli.terminal import join, styled
+def _print(compared: Versus) -> None:
+    from robench.base.grid import grid
+    from robench.cli.terminal import print_prose, print_text, width
 
-    pair = row.paired
-    interval = styled(f"[{100 * pair.low:+.1f}, {100 * pair.high:+.1f}]", "dim")
-    return (
-        row.attack,
-        row.access,
-        row.norm,
-        "" if row.eps is None else f"{row.eps:.4g}",
-        f"{row.first:.1%}",
-        f"{row.second:.1%}",
-        join(f"{100 * pair.difference:+.1f}", interval),
-        f"{pair.p_value:.3g}",
+    print_prose(f"first: {compared.first}")
+    print_prose(f"second: {compared.second}")
+    table = compared.for_paper()
+    rows = [[f"{row[0]} {row[1]}".strip(), *map(str, row[2:])] for row in table.rows]
+    heads = ["robust accuracy, %", "first", "second", "difference", "p"]
+    for number, line in enumerate(grid(heads, rows, width(), spare=1)):
+        print_text(line, "" if number else "bold")
+    print_prose(
+        "first minus second in points, 95 % intervals (Newcombe), p by McNemar; paired on the "
+        "same images, certified rows apart",
+        "dim",
     )
+    if compared.left_out:
+        print_prose(f"left out, {'; '.join(compared.left_out)}", "dim")
+    print_prose(compared.verdict, "bold")

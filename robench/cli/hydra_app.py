@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import hydra
@@ -23,22 +22,28 @@ from robench.base.machine import resume_collector
 from robench.base.paths import shipped
 from robench.base.text import one_line, suggestion
 from robench.cli.sweep import Job, Summary, leave_note, print_jobs, read_notes
+from robench.cli.typed import ALONE, FOLDERS, command, for_hydra, known_settings
 from robench.plugin.registry import registry
 from robench.plugin.typed import option_types
-from robench.run.compose import SETTINGS, Root, origin_of_preset, prepare, run_config
+from robench.run.compose import SETTINGS, SEVERAL, origin_of_preset, prepare, run_config
 from robench.run.config import Places, RunConfig
 from robench.run.plan import check_on_data
 
-FLAGS = {"--dry-run": "dry_run=true", "--json": "json=true"}
-FOLDERS = ("results", "cache", "data_root")
-"""Settings that a record does not keep."""
-PRESETS = ("experiment", "sweep", "profile")
-"""Groups that name no part of a run's configuration."""
 CHOICE = re.compile(
-    r"Could not (?:find|load) '([^'/]+)/([^']+)'(?:\.|\s+Available options in [^:]+:)"
+    r"Could not (?:find|load) '([^']+)/([^'/]+)'(?:\.|\s+Available options in [^:]+:)"
 )
-SETTING = re.compile(r"Could not override '([^']+)'\.")
-"""How Hydra's errors begin that say where to find its files, or how to add what nobody reads."""
+SETTING = re.compile(r"Could not (?:override|append|delete)[^']*'([^']+)'")
+SWEEP = re.compile(
+    r"(?:Ambiguous value for argument|Sweep parameters) '([^'=]+)=(.*?)'(?: requires|\s1\.)"
+)
+REFERENCE = re.compile(r"(?:Interpolation key|Error resolving interpolation) '([^']*)'")
+VARIABLE = re.compile(r"Environment variable '([^']*)' not found")
+"""How Hydra's errors begin that are said in our words."""
+HYDRAS = re.compile(
+    r"(?i)\s*(See https?://\S*hydra\S*.*|full_key: .*|Config search path:.*|To append to your.*|"
+    r"Set the environment variable HYDRA_FULL_ERROR.*)"
+)
+"""What its other errors end with: words about itself."""
 
 
 def launch(arguments: Sequence[str]) -> int:
@@ -46,7 +51,10 @@ def launch(arguments: Sequence[str]) -> int:
     # Hydra would otherwise print and exit by itself; the command line reports errors its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     prepare()
-    sys.argv = ["robench run", *(FLAGS.get(argument, argument) for argument in arguments)]
+    from robench.cli.jobs import use_jobs
+
+    use_jobs()
+    sys.argv = ["robench run", *for_hydra(arguments)]
     app = hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
     failed: list[Exception] = []
 
@@ -61,8 +69,7 @@ def launch(arguments: Sequence[str]) -> int:
     try:
         app(job)()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        text = _unknown_choice(error) or _unknown_setting(error) or _with_cause(error)
-        raise ConfigError(text + origin_of_preset(_with_cause(error))) from error
+        raise ConfigError(_in_our_words(error, arguments)) from error
     if failed:
         raise failed[0]
     if Summary.last is None:
@@ -96,7 +103,7 @@ def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Path | None:
     try:
         config, places = run_config(composed)
     except OmegaConfBaseException as error:
-        raise ConfigError(_with_cause(error)) from error
+        raise ConfigError(_in_our_words(error, ())) from error
     _refuse_foreign_code(config, overrides)
     if composed.dry_run:
         _dry_run(config, places)
@@ -127,6 +134,31 @@ def _dry_run(config: RunConfig, places: Places) -> None:
     print(json.dumps(plan, indent=1, default=str))
 
 
+def _in_our_words(error: Exception, arguments: Sequence[str]) -> str:
+    whole = _with_cause(error)
+    text = _unknown_choice(error) or _unknown_setting(error) or _unasked_sweep(whole, arguments)
+    if found := REFERENCE.search(whole):
+        text = f"expected a reference to a setting that is there, got {found[1]!r}"
+    elif found := VARIABLE.search(whole):
+        text = f"expected the environment variable {found[1]}, got none of that name"
+    return (text or HYDRAS.sub("", whole)) + origin_of_preset(whole)
+
+
+def _unasked_sweep(error: str, arguments: Sequence[str]) -> str:
+    """What is said of several values of a setting without -m; nothing for another error."""
+    found = SWEEP.search(error)
+    if not found:
+        return ""
+    name, values = found.groups()
+    text = (
+        f"expected one value of {name}, got {values!r}; a run each: {command(['-m', *arguments])}"
+    )
+    if name in SEVERAL and name not in ALONE and re.fullmatch(r"[\w,-]+", values):
+        listed = [f"{name}=[{values}]" if a == f"{name}={values}" else a for a in arguments]
+        text += f", one run of all: {command(listed)}"
+    return text
+
+
 def _unknown_choice(error: Exception) -> str:
     """What is said of a choice that a group has not; nothing for another error."""
     found = CHOICE.search(str(error))
@@ -142,10 +174,14 @@ def _unknown_choice(error: Exception) -> str:
 def _unknown_setting(error: Exception) -> str:
     """What is said of a setting that nobody reads; nothing for another error."""
     found = SETTING.search(str(error))
-    above, _, name = found[1].rpartition(".") if found else ("", "", "")
-    known = _settings(above)
-    if not found or not known:
+    if not found:
         return ""
+    above, _, name = found[1].rpartition(".")
+    if above in registry().choices and name in registry().choices[above]:
+        return f"expected {found[1]}.OPTION=VALUE, got a value of {found[1]} itself"
+    known = _settings(above)
+    if not known:
+        return f"expected a setting of the run, got {found[1]!r}; robench run --help lists them"
     if name in known:
         kind, _, choice = above.partition(".")
         return f"expected {above} to be chosen, got {name!r} of it; choose it with {kind}={choice}"
@@ -157,7 +193,7 @@ def _settings(above: str) -> Sequence[str]:
     """The names that stand below a group or a component; none where that is not known."""
     kind, _, name = above.partition(".")
     if not above:
-        return [*(one.name for one in fields(Root)), *PRESETS]
+        return known_settings()
     if above in SETTINGS:
         return [*option_types(SETTINGS[above])]
     choice = registry().choices.get(kind, {}).get(name)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from robench.base.errors import DEBUG, UserError, debugging
 from robench.base.machine import calm_threads, pause_collector, resume_collector
-from robench.base.text import one_line, reason
+from robench.base.text import one_line, reason, suggestion
 
 COMMANDS = (
     "run",
@@ -29,6 +30,23 @@ COMMANDS = (
     "cache",
 )
 """The modules of the subcommands, in the order of the help."""
+
+
+ERRORS = {
+    r"the following arguments are required: (?P<names>.*)": "expected {names}, got nothing",
+    r"argument (?P<name>\S+): invalid choice: '(?P<got>.*)' \(choose from (?P<known>.*)\)": (
+        "expected {name} to be one of {known}, got {got!r}"
+    ),
+    r"argument (?P<name>\S+): invalid (?:float|int) value: '(?P<got>.*)'": (
+        "expected a number for {name}, got {got!r}"
+    ),
+    r"argument (?P<name>\S+): expected one argument": "expected a value after {name}, got nothing",
+    r"argument (?P<name>\S+): expected at least one argument": (
+        "expected a value after {name}, got nothing"
+    ),
+    r"unrecognized arguments: (?P<got>.*)": "expected no further arguments, got {got}",
+}
+"""What argparse says, as a pattern, and our words for it."""
 
 
 class Command(Protocol):
@@ -82,9 +100,25 @@ def complain(what: object) -> None:
     print(f"robench: {one_line(what)}", file=sys.stderr)
 
 
+class OneLine(argparse.ArgumentParser):
+    """A parser whose errors are one line: what was expected, what was got, the nearest name."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError with argparse's message in our words."""
+        raise UserError(f"{self._said(message)}; see {self.prog} --help")
+
+    def _said(self, message: str) -> str:
+        for pattern, words in ERRORS.items():
+            if found := re.fullmatch(pattern, message, re.DOTALL):
+                said = words.format(**found.groupdict())
+                known = re.split(r"[\s,'\"]+", found.groupdict().get("known") or "")
+                return said + suggestion(found.groupdict().get("got", ""), filter(None, known))
+        return one_line(message)
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all subcommands; its result's `run` does what was asked."""
-    whole = argparse.ArgumentParser(
+    whole = OneLine(
         prog="robench",
         description="How robust is the network you actually ship?",
         epilog="robench run defense=adversarial_training attack=pgd    starts here",

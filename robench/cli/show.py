@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import argparse
 
+from robench.cli.formats import add_formats, print_plain
+
 HELP = "print one record"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("record", help="its folder or the beginning of its id")
-    parser.add_argument("--json", action="store_true", help="the record as it is")
+    parser.add_argument(
+        "record",
+        metavar="RECORD",
+        nargs="?",
+        default="last",
+        help="its folder, the beginning of its id, or last (the default)",
+    )
+    add_formats(parser, "json", "csv", "latex")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a record, and the command that runs it again."""
     from robench.cli.record_table import print_record
     from robench.cli.terminal import print_line
-    from robench.records.store import check_choices, find, read
+    from robench.records.headline import audit_table
+    from robench.records.sheet import attack_table, title
+    from robench.records.store import check_choices, find, read, read_outcomes
+    from robench.records.tabular import of_record
     from robench.run.again import again
     from robench.run.config import Places
 
     folder = find(options.record, Places.from_environment().results)
     record = read(folder)
     check_choices(record)
-    print_record(record, folder, json=options.json)
-    if not options.json:
+    if options.csv:
+        print_plain(of_record(record).csv())
+    elif options.latex:
+        table = attack_table(record, read_outcomes(folder), audit_table(folder))
+        print_plain(table.latex(f"{title(record)}. Percent of images that hold."))
+    else:
+        print_record(record, folder, json=options.json)
+    if not (options.json or options.csv or options.latex):
         found = again(record)
         print_line(f"again: {found.command or f'no command, {found.reason}'}")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from rich import box
@@ -9,16 +10,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from robench.base.grid import fold
 from robench.base.text import visible
 
-ROW = ("attack", "access", "norm", "eps")
-"""The columns that name a row of a record."""
+UNBOUND = 10_000
+"""Letters of a line that is never folded."""
+
+
+def width() -> int | None:
+    """Letters of a line of the terminal, or of COLUMNS; none where the output is no terminal."""
+    shown = Console()
+    return shown.width if shown.is_terminal or "COLUMNS" in os.environ else None
 
 
 def console() -> Console:
-    """A console on standard output; wide enough for a table when it is no terminal."""
-    shown = Console()
-    return shown if shown.is_terminal else Console(width=120)
+    """A console on standard output; no line is cut where it is no terminal."""
+    return Console(width=width() or UNBOUND)
 
 
 def styled(text: str, style: str = "") -> Text:
@@ -34,6 +41,12 @@ def join(*parts: str | Text) -> Text:
 def print_text(text: str, style: str = "") -> None:
     """Print a text for people."""
     console().print(styled(text, style))
+
+
+def print_prose(text: str, style: str = "") -> None:
+    """Print a sentence, folded at the width of the terminal."""
+    for number, line in enumerate(fold(text, width())):
+        print_text(f"  {line}" if number else line, style)
 
 
 def print_line(text: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from robench.base.files import require_writable
 from robench.base.machine import resume_collector
 from robench.base.text import one_line
+from robench.cli.formats import add_formats, print_json
 from robench.cli.main import report_broken
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ MARKS = {"pass": ("green", "pass"), "fail": ("red", "FAIL"), "not done": ("", "n
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("record", nargs="+", help="a record's folder, or the beginning of its id")
+    parser.add_argument(
+        "record", metavar="RECORD", nargs="+", help="a record's folder, the beginning of its id"
+    )
+    add_formats(parser, "json")
     parser.add_argument("--out", type=Path, help="folder to write an attestation a record into")
 
 
@@ -41,17 +45,23 @@ def run(options: argparse.Namespace) -> int:
     report_broken()
     places = Places.from_environment()
     folders = [find(name, places.results) for name in options.record]
-    refuted = False
+    refuted, plain = False, []
     for folder in folders:
         verification = verify(folder, places)
+        refuted |= verification.refuted
+        path = write_attestation(verification.attestation, options.out) if options.out else None
+        if options.json:
+            steps = [vars(step) for step in verification.steps]
+            plain.append({"record": folder.name, "level": verification.level, "steps": steps})
+            continue
         print_line(one_line(folder.name))
         for step in verification.steps:
             console().print(_line(step), soft_wrap=True)
         print_line(f"  level: {verification.level}")
-        refuted |= verification.refuted
-        if options.out:
-            path = write_attestation(verification.attestation, options.out)
+        if path:
             print_line(f"  written to {path}")
+    if options.json:
+        print_json(plain)
     return 1 if refuted else 0
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from robench.base.errors import UserError
 from robench.collection.store import Collection, fill_values
 from robench.collection.values import ABOUT, ENDS, NUMBERS, Forms, Words, words_of
-from robench.records.store import find, folders, read, read_outcomes, read_table
+from robench.records import store
+from robench.records.shown import ShownRecord, shown
+from robench.records.store import find, folders, read_outcomes, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +29,17 @@ def load(root: str | Path) -> pd.DataFrame:
     """All values of all records below a folder: a row per value, its axes and run as columns.
 
     Text stands in categorical columns. Each record is read once: what it says is kept in the cache.
-    An axis whose name is taken gets `axis_` before it. Raises UserError for a damaged record.
+    An axis whose name is taken gets `axis_` before it. Raises UserError for a damaged record, and
+    for a folder without any.
     """
     import pandas as pd
 
     places = list(folders(Path(root)))
     if not places:
-        return pd.DataFrame()
+        raise UserError(
+            f"expected records below {str(root)!r}, got none; evaluate keeps its record there "
+            f"with places=robench.Places(results={str(root)!r})"
+        )
     collection = Collection.of([Path(root)])
     with collection.held():
         seen = collection.look(places)
@@ -46,6 +52,15 @@ def load(root: str | Path) -> pd.DataFrame:
     found = value_columns(table, forms)
     found["path"] = replace(found["path"], words=[str(one.folder) for one in seen])
     return pd.DataFrame({name: _series(column) for name, column in found.items()}, copy=False)
+
+
+def read(name: str | Path, results: str | Path = "results") -> ShownRecord:
+    """One record, by its folder, the beginning of its id in `results`, or "last".
+
+    Raises UserError where there is none.
+    """
+    folder = store.find(name, Path(results))
+    return shown(store.read(folder), folder)
 
 
 def read_rows(collection: Collection, wanted: Sequence[tuple[int, str]]) -> Any:

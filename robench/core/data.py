@@ -59,9 +59,41 @@ class Split:
         return Split(self.images[index], self.labels[index])
 
 
+class NoImages(Split):
+    """The training images of data that came without any: reading them raises DataError."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return "NoImages()"
+
+    def __len__(self) -> int:
+        return 0
+
+    @property
+    def images(self) -> Tensor:
+        """Raises DataError."""
+        raise _missing()
+
+    @property
+    def labels(self) -> Tensor:
+        """Raises DataError."""
+        raise _missing()
+
+
+def _missing() -> DataError:
+    return DataError(
+        "expected training images, got data to test on alone; give both: "
+        "{'train': (images, labels), 'test': (images, labels)}"
+    )
+
+
 @dataclass(frozen=True)
 class Data:
     """A data set: train and test splits, class names and the threat it is usually judged under.
+
+    `train` is `NoImages()` where there is nothing to train on.
 
     Raises DataError when a label lies outside the classes or the two splits differ in shape.
     """
@@ -75,18 +107,29 @@ class Data:
 
     def __post_init__(self) -> None:
         if not self.hash:
-            object.__setattr__(self, "hash", _content_hash(self.train, self.test))
-        if self.train.images.shape[1:] != self.test.images.shape[1:]:
+            object.__setattr__(self, "hash", _content_hash(*self.splits.values()))
+        if self.has_training and self.train.images.shape[1:] != self.test.images.shape[1:]:
             raise DataError(
                 f"expected train and test images of one shape, got "
                 f"{tuple(self.train.images.shape[1:])} and {tuple(self.test.images.shape[1:])}"
             )
-        for name, split in (("train", self.train), ("test", self.test)):
+        for name, split in self.splits.items():
             low, high = int(split.labels.min()), int(split.labels.max())
             if low < 0 or high >= len(self.classes):
                 raise DataError(
                     f"expected {name} labels in 0..{len(self.classes) - 1}, got {low}..{high}"
                 )
+
+    @property
+    def has_training(self) -> bool:
+        """Whether there are images to train on."""
+        return not isinstance(self.train, NoImages)
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that have images, by name: train, test."""
+        own = {"train": self.train} if self.has_training else {}
+        return {**own, "test": self.test}
 
     @property
     def shape(self) -> tuple[int, int, int]:

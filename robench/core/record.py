@@ -7,8 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from robench.base.errors import UserError
 from robench.base.hashing import digest
 from robench.base.stats import wilson
+from robench.base.text import one_line, suggestion
+from robench.core.threat import eps_text, parse_eps
 
 SCHEMA_VERSION = 1
 
@@ -345,12 +348,51 @@ class Record(Frozen):
     timings: dict[str, float] = Field(default_factory=dict)
     """Seconds; the only part that two identical runs need not share."""
 
-    def find(self, metric: str, /, **axes: Axis) -> Value | None:
-        """The first value of a metric whose axes contain the given ones."""
+    def get(self, metric: str, /, **axes: Axis) -> Value | None:
+        """The first value of a metric whose axes contain the given ones, or None."""
         for value in self.values:
             if value.metric == metric and axes.items() <= value.axes.items():
                 return value
         return None
+
+    def find(self, metric: str, /, **axes: Axis) -> Value:
+        """The first value of a metric whose axes contain the given ones; eps may be "8/255".
+
+        Raises UserError, with what there is, where there is none.
+        """
+        if isinstance(eps := axes.get("eps"), str):
+            axes["eps"] = (parse_eps(eps) or (eps,))[0]
+        found = self.get(metric, **axes)
+        if found is None:
+            raise UserError(self._absent(metric, axes))
+        return found
+
+    def _absent(self, metric: str, axes: Mapping[str, Axis]) -> str:
+        """Why there is no such value: the first thing asked for that leaves none."""
+        left = [value for value in self.values if value.metric == metric]
+        if not left:
+            return _expected("a metric of this record", metric, {v.metric for v in self.values})
+        for name, wanted in axes.items():
+            if not any(name in value.axes for value in left):
+                known = {axis for value in left for axis in value.axes}
+                return _expected(f"an axis of {metric}", name, known)
+            there = {value.axes[name] for value in left if name in value.axes}
+            left = [value for value in left if value.axes.get(name, _ABSENT) == wanted]
+            if not left:
+                return _expected(f"a value of {metric} with {name}", wanted, there)
+        raise AssertionError("a value with all of these axes is there")
+
+
+_ABSENT = object()
+"""No axis is equal to it."""
+
+
+def _expected(what: str, got: Axis, known: Iterable[Axis]) -> str:
+    """What was asked for that is not there, and what is, the nearest first."""
+    texts = [eps_text(one) if isinstance(one, float) else str(one) for one in known]
+    near = suggestion(got, texts) if isinstance(got, str) else ""
+    shown = ", ".join(sorted(texts)) or "none"
+    return f"expected {what} among {shown}, got {one_line(got)[:80]}{near}"
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

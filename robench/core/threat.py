@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NORMS = ("linf", "l2")
 EPS_LEVELS = ("weak", "medium", "strong")
 
+LEVELS = 255
+"""Steps of an 8-bit pixel."""
 # Float32 cannot hold most multiples of 1/255, so a ball's edge is compared with this slack.
 TOLERANCE = 1e-6
 
@@ -146,6 +148,17 @@ def check_norm(norm: str | None, known: Sequence[str] = NORMS) -> None:
     """Raise ConfigError unless `norm` is known or not given."""
     if norm is not None and norm not in known:
         raise ConfigError(f"expected norm to be one of {', '.join(known)}, got {norm!r}")
+
+
+def eps_text(eps: float) -> str:
+    """An eps as people type it: 8/255 where it is one, 0.3 where a short decimal is all of it."""
+    if float(f"{eps:.3g}") == eps:
+        return f"{eps:g}"
+    steps = eps * LEVELS
+    for whole in (round(steps), round(2 * steps) / 2):
+        if whole and abs(steps - whole) < 1e-9:
+            return f"{whole:g}/{LEVELS}"
+    return f"{eps:.4g}"
 
 
 def parse_eps(value: Any) -> tuple[float | str, ...] | None:

@@ -134,6 +134,8 @@ class Defense(Component):
 
     brings: ClassVar[Mapping[str, Any]] = {}
     """Choices of other groups that it sets unless the command line does: {"compressor": ...}."""
+    without_training: ClassVar[Mapping[str, Any]] = {}
+    """Options with which it does not train, advised where another defense trains or none may."""
 
     @property
     def changes_training(self) -> bool:

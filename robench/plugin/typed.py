@@ -151,8 +151,9 @@ def read_options(
 
     With `widen` a whole number given for a float becomes one; a record's numbers stay as they
     are, for they make its id. Unless `partial`, what has no default must be among them. Raises
-    ConfigError naming the option: `where` and its name.
+    ConfigError naming the option: `where` and its name; "" names settings of the run.
     """
+    before = f"{where}." if where else ""
     hints = option_types(cls)
     for name in given:
         if name not in hints:
@@ -163,9 +164,9 @@ def read_options(
     required = (f.name for f in dataclasses.fields(cls) if f.name in hints and _required(f))
     for name in required:
         if name not in given and not partial:
-            raise ConfigError(f"expected {where}.{name}: it has no default; set it")
+            raise ConfigError(f"expected {before}{name}: it has no default; set it")
     return {
-        name: read_value(hints[name], value, f"{where}.{name}", widen=widen)
+        name: read_value(hints[name], value, f"{before}{name}", widen=widen)
         for name, value in given.items()
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,17 @@ def _line(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(np.pad(opaque, ((0, 0), (0, gap), (0, gap), (0, 0))), axis=1)
 
 
-def save_png(pixels: NDArray[np.uint8], path: Path) -> None:
+def strip_of(png: bytes, number: int, count: int) -> NDArray[np.uint8]:
+    """The strip of one row of `count` in a PNG that `save_preview` wrote: RGBA pixels."""
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(BytesIO(png)))
+    height = len(pixels) // count
+    return pixels[number * height : (number + 1) * height]
+
+
+def save_png(pixels: NDArray[np.uint8], path: Path | BytesIO) -> None:
     """Write 8-bit RGBA pixels, shape (height, width, 4)."""
     from PIL import Image
 
-    Image.fromarray(pixels).save(path, optimize=True)
+    Image.fromarray(pixels).save(path, format="PNG", optimize=True)

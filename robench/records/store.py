@@ -16,7 +16,7 @@ from robench.base.hashing import file_hash
 from robench.base.paths import inside
 from robench.base.text import one_line
 from robench.core.outcomes import Outcomes
-from robench.core.record import RUN_KINDS, SCHEMA_VERSION, Record
+from robench.core.record import RUN_KINDS, SCHEMA_VERSION, SYSTEM_KINDS, Record
 from robench.records.tables import read_outcomes_file, write_columns, write_outcomes_file
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ RESERVED = {
     "preview",
 }
 """Names of files beside a record, without their endings: no metric's table has them."""
+LAST = "last"
+"""The name of the record that was written last."""
+SHOWN = 5
+"""Records named at most where one is not found."""
 MAX_RECORD_BYTES = 8 * 2**20
 
 
@@ -109,7 +113,7 @@ def _replace(work: Path, folder: Path) -> None:
 
 
 def find(name: str | Path, results: Path = Path("results")) -> Path:
-    """A record's folder from its path, its record.json, or its id (or its beginning).
+    """A record's folder from its path, its record.json, its id (or its beginning), or `last`.
 
     Raises UserError when there is none, or several.
     """
@@ -118,15 +122,23 @@ def find(name: str | Path, results: Path = Path("results")) -> Path:
         path = path.parent
     if (path / RECORD).is_file():
         return path
-    matches = sorted(
+    begun = sorted(
         results / one for one in _names(results, str(name)) if (results / one / RECORD).is_file()
     )
-    if len(matches) != 1:
-        raise UserError(
-            f"expected a record folder or the beginning of one id in {results}, got {str(name)!r} "
-            f"with {len(matches)} matches"
-        )
-    return matches[0]
+    if len(begun) == 1 and str(name) != LAST:
+        return begun[0]
+    there = begun or sorted(
+        (path.parent for path in results.glob(f"*/{RECORD}")),
+        key=lambda folder: (folder / RECORD).stat().st_mtime,
+    )
+    if str(name) == LAST and there:
+        return there[-1]
+    shown = ", ".join(one.name for one in reversed(there[-SHOWN:])) or "none"
+    which = f"{len(begun)} matches: {shown}" if begun else f"no match; the latest are: {shown}"
+    raise UserError(
+        f"expected a record folder or the beginning of one id in {results}, got {str(name)!r} "
+        f"with {which}"
+    )
 
 
 def _names(results: Path, beginning: str) -> list[str]:
@@ -196,3 +208,23 @@ def folders(root: Path) -> Iterator[Path]:
     for path in sorted(root.rglob(RECORD)):
         if not any(part.startswith(".") for part in path.relative_to(root).parts):
             yield path.parent
+
+
+def value_rows(record: Record) -> Iterator[dict[str, object]]:
+    """A record's values as flat rows; an axis whose name is taken gets `axis_` before it."""
+    about: dict[str, object] = {
+        "record": record.id,
+        "status": record.status,
+        "seed": record.seed,
+        "images": record.data.images,
+        "protocol": record.protocol,
+    }
+    about |= {kind: "+".join(record.config[kind]) for kind in SYSTEM_KINDS}
+    for value in record.values:
+        row = {**about, **dict(value)}
+        del row["axes"]
+        yield {**row, **_axes(value.axes, row)}
+
+
+def _axes(axes: Mapping[str, object], taken: Mapping[str, object]) -> dict[str, object]:
+    return {f"axis_{name}" if name in taken else name: value for name, value in axes.items()}

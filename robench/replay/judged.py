@@ -11,7 +11,7 @@ import torch
 from robench.audit.judge import Judge
 from robench.base.seeds import derive, seed_scope
 from robench.core.record import Audit
-from robench.core.threat import Threat, distance
+from robench.core.threat import Threat, distance, eps_text
 from robench.records.challenges import Challenge, examples_file, read_challenges
 from robench.records.examples import load_examples, row_name
 from robench.records.protocol import PARENT
@@ -106,7 +106,7 @@ def audit_table(subject: Subject, number: int) -> dict[str, NDArray[Any]]:
 
 
 def _audit_again(subject: Subject, number: int, audit: Audit) -> None:
-    where, table = f"audit under {audit.norm} {audit.eps:.4g}", audit_table(subject, number)
+    where, table = f"audit under {audit.norm} {eps_text(audit.eps)}", audit_table(subject, number)
     grid = subject.stages.config.threat.grid
     with seed_scope(derive(subject.seed, "audit", number)):
         held, legal = held_again(
@@ -127,7 +127,7 @@ def _audit_again(subject: Subject, number: int, audit: Audit) -> None:
             f"{where}: its examples break {second} images that it says hold, and {first} that it "
             "says are broken are not"
         )
-    value = subject.record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
+    value = subject.record.get("audited_accuracy", norm=audit.norm, eps=audit.eps)
     if value is None or value.value is None or round(value.value * len(held)) != recorded.sum():
         raise Refuted(f"{where}: its accuracy is not what its table counts")
 
@@ -187,7 +187,7 @@ def _require_legal(
 
 def named(attack: str, access: str, norm: str, eps: float | None) -> str:
     """A row in words."""
-    size = "without limit" if eps is None else f"{eps:.4g}"
+    size = "without limit" if eps is None else eps_text(eps)
     return f"{attack} ({access}, {norm} {size})"
 
 

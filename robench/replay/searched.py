@@ -18,7 +18,7 @@ from robench.base.seeds import derive, seed_scope
 from robench.base.stats import at_least
 from robench.base.text import one_line
 from robench.core.record import Audit, worst
-from robench.core.threat import Threat
+from robench.core.threat import Threat, eps_text
 from robench.replay.judged import audit_table, not_audited
 from robench.replay.steps import ALPHA, NotDone, Refuted, TooLong, limited
 from robench.replay.subject import Subject
@@ -55,7 +55,7 @@ def searched_again(subject: Subject) -> str:
 
 
 def _again(subject: Subject, number: int, audit: Audit) -> str:
-    where = f"{audit.norm} {audit.eps:.4g}"
+    where = f"{audit.norm} {eps_text(audit.eps)}"
     table = audit_table(subject, number)
     checked, held = table["checked"].astype(bool), table["held"].astype(bool)
     if checked.sum() < FEWEST:

@@ -12,7 +12,7 @@ from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
@@ -77,16 +77,18 @@ class Root:
     train: Any = None
     threat: Any = None
     audit: Any = None
-    seed: int = 0
-    images: Optional[int] = None
+    # Numbers and texts are checked where all is composed, in words of our own.
+    seed: Any = 0
+    images: Any = None
     protocol: Any = None
-    device: str = "auto"
-    threads: Optional[int] = None
+    device: Any = "auto"
+    threads: Any = None
     results: str = "${oc.env:ROBENCH_RESULTS,results}"
     cache: str = "${oc.env:ROBENCH_CACHE,cache}"
     data_root: str = "${oc.env:ROBENCH_DATA,data}"
     dry_run: bool = False
     json: bool = False
+    quiet: bool = False
 
 
 def store_nodes(known: Registry) -> None:

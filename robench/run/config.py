@@ -109,7 +109,7 @@ class Places:
     threads: Optional[int] = None
 
     def __post_init__(self) -> None:
-        for name, value in read_options(type(self), vars(self), "places").items():
+        for name, value in read_options(type(self), vars(self), "").items():
             object.__setattr__(self, name, value)
         if not DEVICE.fullmatch(self.device):
             raise ConfigError(
@@ -241,7 +241,8 @@ def _made(kind: str, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def only(kind: str, chosen: Mapping[str, C]) -> C:
     """The single choice of a kind; raises ConfigError when there are several or none."""
     if len(chosen) != 1:
-        raise ConfigError(f"expected one {kind}, got {', '.join(chosen) or 'none'}")
+        several = f"; use -m {kind}={','.join(chosen)} for a run each" if chosen else ""
+        raise ConfigError(f"expected one {kind}, got {', '.join(chosen) or 'none'}{several}")
     return next(iter(chosen.values()))
 
 
@@ -259,14 +260,25 @@ def _check_defenses(defenses: Mapping[str, Defense], compressor: Compressor) -> 
         raise ConfigError(f"expected defense=none alone, got it with others: {', '.join(defenses)}")
     training = [name for name, defense in defenses.items() if defense.changes_training]
     if len(training) > 1:
-        raise ConfigError(f"expected one defense that trains, got {' and '.join(training)}")
+        raise ConfigError(
+            f"expected one defense that trains, got {' and '.join(training)}; "
+            + _not_training(defenses, training)
+        )
     maps = [n for n, d in defenses.items() if type(d).transform is not Defense.transform]
     if maps and compressor.changes_training:
         raise ConfigError(
             f"expected no weight map with quantization-aware training, got {maps[0]}: it would "
-            "change weights after their activation ranges were learned; use a post-training "
-            "compressor such as ptq"
+            "change weights after their activation ranges were learned; use compressor=ptq_int8"
         )
+
+
+def _not_training(defenses: Mapping[str, Defense], training: list[str]) -> str:
+    """What to do where several defenses train."""
+    for name in training:
+        if without := defenses[name].without_training:
+            options = " ".join(f"defense.{name}.{key}={value}" for key, value in without.items())
+            return f"set {options}, with which {name} wraps what the other one trained"
+    return f"leave one out, or compare them: -m defense={','.join(training)}"
 
 
 def _check_finished(config: RunConfig) -> None:

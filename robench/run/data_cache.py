@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from robench.core.data import Data, Split
+from robench.core.data import Data, NoImages, Split
 from robench.core.threat import UsualThreat
 
 
@@ -26,7 +26,7 @@ def write_data(data: Data, folder: Path) -> None:
 
     tensors = {
         f"{name}_{part}": tensor.contiguous()
-        for name, split in (("train", data.train), ("test", data.test))
+        for name, split in data.splits.items()
         for part, tensor in (("images", split.images), ("labels", split.labels))
     }
     save_file(tensors, folder / "data.safetensors")
@@ -40,10 +40,15 @@ def read_data(folder: Path) -> Data:
 
     tensors = load_file(folder / "data.safetensors")
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    splits = {
+        name: Split(tensors[f"{name}_images"], tensors[f"{name}_labels"])
+        for name in ("train", "test")
+        if f"{name}_images" in tensors
+    }
     levels = {norm: tuple(eps) for norm, eps in about["threat"]["levels"].items()}
     return Data(
-        train=Split(tensors["train_images"], tensors["train_labels"]),
-        test=Split(tensors["test_images"], tensors["test_labels"]),
+        train=splits.get("train", NoImages()),
+        test=splits["test"],
         classes=tuple(about["classes"]),
         threat=UsualThreat(levels, about["threat"]["noise"]),
         hash=about["hash"],

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import field as dataclass_field
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from robench.base.errors import ConfigError, PluginError
 from robench.base.hashing import digest
-from robench.base.text import one_line
-from robench.core.threat import ThreatConfig
+from robench.base.text import one_line, suggestion
+from robench.core.threat import Threat, ThreatConfig
 from robench.plugin.components import KINDS, Component, Dataset, Model
 from robench.plugin.content import network_digest
 from robench.plugin.declared import check_declared
@@ -30,6 +33,7 @@ from robench.run.config import (
     WhiteBox,
     fixed_parts,
     joined,
+    only,
 )
 from robench.run.plan import check_plan
 from robench.training.recipe import TrainConfig
@@ -38,10 +42,13 @@ if TYPE_CHECKING:
     from torch import nn
 
     from robench.core.data import Data
-    from robench.core.record import Record
+    from robench.records.shown import ShownRecord
 
+P = ParamSpec("P")
+R = TypeVar("R")
 S = TypeVar("S")
-Choices = str | Component | Iterable[str | Component] | Mapping[str, Component]
+AS_GIVEN = "as given, not trained in this run"
+Choices = str | Component | Iterable[str | Component] | Mapping[str, Component | Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +70,10 @@ class GivenData(Dataset):
 class GivenModel(Model):
     """A trained network handed over in Python."""
 
-    pretrained = True
-
     hash: str
     """Hash of its weights, code and plain attributes."""
+    pretrained: bool = True  # type: ignore[misc]  # a field in place of the class's
+    """Whether it stays as given: then no part of the run may train it."""
     module: Any = dataclass_field(
         default=None, repr=False, compare=False, metadata={"plain": False}
     )
@@ -83,6 +90,11 @@ class GivenModel(Model):
             raise PluginError(f"expected a network that can be copied, got: {words}") from error
         return result
 
+    def notes(self, shape: tuple[int, int, int], classes: int) -> dict[str, str]:
+        """Whether its weights are those that were given."""
+        del shape, classes
+        return {"network": AS_GIVEN if self.pretrained else "as given, then trained in this run"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class GivenRandomised(GivenModel):
@@ -91,9 +103,27 @@ class GivenRandomised(GivenModel):
     randomised: bool = True  # type: ignore[misc]  # a field in place of the class's
 
 
+def _named_options(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, which refuses a name that it has not in one line, with the nearest one."""
+    names = list(inspect.signature(function).parameters)
+
+    @wraps(function)
+    def named(*args: P.args, **given: P.kwargs) -> R:
+        for name in given:
+            if name not in names:
+                raise ConfigError(
+                    f"expected an option of {function.__name__}, got {one_line(name)[:80]!r}"
+                    + (suggestion(name, names) or f"; it has {', '.join(names)}")
+                )
+        return function(*args, **given)
+
+    return named
+
+
+@_named_options
 def evaluate(
     model: nn.Module | str | Path | Model,
-    data: Data | str | Dataset | None = None,
+    data: Data | str | Dataset | Any = None,
     *,
     attack: Choices | None = None,
     defense: Choices = "none",
@@ -101,25 +131,38 @@ def evaluate(
     metric: Choices | None = None,
     certifier: Choices = "sequential",
     access: Iterable[str] | None = None,
-    threat: ThreatConfig | None = None,
+    threat: Threat | ThreatConfig | None = None,
+    eps: Any = None,
     train: TrainConfig | None = None,
+    fit: bool = False,
     audit: str | None = None,
     images: int | None = None,
     protocol: str | None = None,
     seed: int = 0,
     places: Places | None = None,
     randomised: bool = False,
-) -> Record:
+) -> ShownRecord:
     """Evaluate a model: your own network (float images in [0,1] -> logits), a file that ships
     ("net.onnx"), or a choice's name.
 
-    Components are given by name, as instances, or several of them. Not given, the data are
-    "digits", the attacks "fgsm" and "strongest", the metric "accuracy", the access "white_box" and
-    the audit "quick"; with `protocol`, all that it fixes is what it says. Without `places`, an own
-    network's results and cache go to a temporary folder. `randomised` says that your own network
-    answers the same images differently: then many answers decide what breaks an image, and attacks
-    average over them. Returns the record; raises UserError.
+    Data are a data set's name, a `robench.Data`, or your own: `(images, labels)` as arrays, tensors
+    or lists, a Dataset or DataLoader of torch, a split of Hugging Face datasets, or
+    {"train": ..., "test": ...} of these; images are uint8, or float in [0,1], channels first or
+    last. What trains or calibrates needs a train split.
+
+    Components are given by name, as instances, several of them, or as names with their options:
+    {"pgd": {"steps": 50}}. Not given, the data are "digits", the attacks "fgsm" and "strongest",
+    the metric "accuracy", the access "white_box" and the audit "quick"; with `protocol`, all that
+    it fixes is what it says. The threat is `robench.Threat("linf", 8/255)`, or `eps="8/255"` in the
+    data's usual norm; for your own data the usual one is Linf 8/255.
+
+    Your own network is trained no further, unless `fit` is true: then training goes on from its
+    weights, with the defense and compressor that were chosen. Without `places`, an own network's
+    results and cache go to a temporary folder, and nothing is kept. `randomised` says that your own
+    network answers the same images differently: then many answers decide what breaks an image, and
+    attacks average over them. Returns the record, which prints and draws itself; raises UserError.
     """
+    from robench.records.shown import shown
     from robench.run.pipeline import run
 
     parts = _usual() if protocol is None else fixed_parts(protocols.get(str(protocol)))
@@ -129,17 +172,17 @@ def evaluate(
             f"judged on {', '.join(parts['dataset'])}; leave data out, or leave protocol out"
         )
     given: dict[str, Any] = {
-        "dataset": None if data is None else _given_data(data),
+        "dataset": None if data is None else _given_data(data, model),
         "attack": None if attack is None else _chosen("attack", attack),
         "metric": None if metric is None else _chosen("metric", metric),
-        "threat": None if threat is None else _given("threat", threat, ThreatConfig),
+        "threat": _given_threat(threat, eps),
         "access": None if access is None else _access(access),
         "audit": None if audit is None else joined(AuditConfig(level=audit)),
         "images": images,
     }
     parts |= {name: part for name, part in given.items() if part is not None}
     config = RunConfig(
-        model=_given_model(model, randomised),
+        model=_given_model(model, randomised, fit),
         compressor=_chosen("compressor", compressor),
         defense=_chosen("defense", defense),
         certifier=_chosen("certifier", certifier),
@@ -147,15 +190,49 @@ def evaluate(
         seed=seed,
         **parts,
     )
+    _require_untrained(config)
+    _require_no_training_images(config)
     check_plan(config)
     if places is not None:
         _given("places", places, Places)
-        return run(config, places)[0]
+        return shown(*run(config, places))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         usual = Places.from_environment()
         here = Places(results=root / "results", cache=root / "cache", data_root=usual.data_root)
-        return run(config, here)[0]
+        return shown(*run(config, here), kept=False)
+
+
+def _require_untrained(config: RunConfig) -> None:
+    """Refuse to train a network that was handed over trained; raises ConfigError."""
+    model = only("model", config.model)
+    if not (isinstance(model, GivenModel) and model.pretrained):
+        return
+    for name, defense in config.defense.items():
+        if defense.changes_training:
+            without = dict(defense.without_training)
+            still = f", or defense={ {name: without} } smooths it as it is" if without else ""
+            raise ConfigError(
+                f"expected fit=True with defense={name}, got a network of your own: this defense "
+                f"trains, and yours stays as it is unless you ask{still}"
+            )
+    for name, compressor in config.compressor.items():
+        if compressor.changes_training:
+            raise ConfigError(
+                f"expected fit=True with compressor={name}, got a network of your own: this "
+                "compressor trains, and yours stays as it is unless you ask; or use a "
+                "post-training one such as ptq_int8"
+            )
+
+
+def _require_no_training_images(config: RunConfig) -> None:
+    """Refuse, before the first attack, what trains where no training images are: DataError."""
+    given = only("dataset", config.dataset)
+    if not isinstance(given, GivenData) or given.data.has_training:
+        return
+    trains = not only("model", config.model).pretrained
+    if trains or any(isinstance(access, Transfer) for access in config.access.values()):
+        _ = given.data.train.images
 
 
 def _usual() -> dict[str, Any]:
@@ -175,6 +252,22 @@ def _access(names: Iterable[str]) -> dict[str, WhiteBox | Transfer]:
         if name not in tuple(ACCESS):
             raise ConfigError(f"expected access among {', '.join(ACCESS)}, got {_named(name)}")
     return {name: ACCESS[name]() for name in names}
+
+
+def _given_threat(threat: Any, eps: Any) -> ThreatConfig | None:
+    """The threat as a configuration has it, None where neither is given."""
+    if threat is not None and eps is not None:
+        raise ConfigError("expected threat or eps, got both; say eps in the threat")
+    if isinstance(threat, Threat):
+        return ThreatConfig(norm=threat.norm, eps=threat.eps, grid=threat.grid)
+    if threat is None:
+        return None if eps is None else ThreatConfig(eps=eps)
+    if not isinstance(threat, ThreatConfig):
+        raise ConfigError(
+            f"expected threat to be a robench.Threat, got {_named(threat)}; make one: "
+            'robench.Threat("linf", 8/255), or give eps="8/255" alone'
+        )
+    return threat
 
 
 def _given(name: str, given: S | None, cls: type[S]) -> S:
@@ -197,34 +290,32 @@ def _named(value: Any) -> str:
     return one_line(repr(value))[:80] if short else f"a value of the class {type(value).__name__}"
 
 
-def _given_data(data: Any) -> dict[str, Any]:
-    from robench.core.data import Data, Split
+def _given_data(data: Any, model: Any) -> dict[str, Any]:
+    from torch import nn
 
+    from robench.core.data import Data, NoImages, Split
+    from robench.run.own_data import is_own_data, own_data
+
+    if not isinstance(data, Data) and is_own_data(data):
+        data = own_data(data, model if isinstance(model, nn.Module) else None)
     if isinstance(data, Data):
         # Hashed anew, as its pixels may have changed since; copied, as splits may share memory.
-        train, test = (Split(s.images.clone(), s.labels.clone()) for s in (data.train, data.test))
-        given = Data(train, test, data.classes, data.threat)
+        own = {name: Split(s.images.clone(), s.labels.clone()) for name, s in data.splits.items()}
+        given = Data(own.get("train", NoImages()), own["test"], data.classes, data.threat)
         about = [given.hash, list(given.classes), asdict(given.threat)]
         return {"given": GivenData(hash=digest(about), data=given)}
-    parts = data if isinstance(data, (tuple, list)) else [data]
-    if any(hasattr(part, "shape") for part in parts):
-        raise ConfigError(
-            "expected data to be a robench.Data or a data set's name, got bare "
-            "arrays; make one: robench.Data(train=robench.Split(images, labels), "
-            "test=robench.Split(images, labels), classes=('cat', 'dog'), "
-            "threat=robench.UsualThreat(...)), with uint8 images (N, C, H, W) and int64 labels (N,)"
-        )
     return _chosen("dataset", data)
 
 
-def _given_model(model: Any, randomised: bool) -> dict[str, Any]:
+def _given_model(model: Any, randomised: bool, fit: bool) -> dict[str, Any]:
     from torch import nn
 
     if isinstance(model, nn.Module):
         made = GivenRandomised if randomised else GivenModel
-        return {"given": made(hash=_network_hash(model), module=model)}
-    if randomised:
-        raise ConfigError("expected an own network with randomised=True, got a registered choice")
+        return {"given": made(hash=_network_hash(model), pretrained=not fit, module=model)}
+    for name, asked in (("randomised", randomised), ("fit", fit)):
+        if asked:
+            raise ConfigError(f"expected an own network with {name}=True, got a registered choice")
     if isinstance(model, Path) or (isinstance(model, str) and Path(model).suffix):
         return {"file": registry().get("model", "file").make(path=str(model))}
     return _chosen("model", model)
@@ -245,7 +336,7 @@ def _network_hash(model: nn.Module) -> str:
 
 def _chosen(kind: str, choice: Any) -> dict[str, Any]:
     if isinstance(choice, Mapping):
-        return {_name(kind, name): _component(kind, one) for name, one in choice.items()}
+        return {_name(kind, name): _optioned(kind, name, one) for name, one in choice.items()}
     single = isinstance(choice, (str, Component, type))
     several = [choice] if single or not isinstance(choice, Iterable) else list(choice)
     result: dict[str, Any] = {}
@@ -275,6 +366,13 @@ def _name(kind: str, name: Any) -> str:
     raise ConfigError(f"expected a mapping of names to {kind}, got the name {_named(name)}")
 
 
+def _optioned(kind: str, name: str, item: Any) -> Component:
+    """A component of a mapping: itself, or the named choice with its options."""
+    if isinstance(item, Mapping):
+        return registry().get(kind, name).typed({str(key): one for key, one in item.items()})
+    return _component(kind, item)
+
+
 def _component(kind: str, item: Any) -> Component:
     if isinstance(item, KINDS[kind]):
         check_declared(type(item), kind)
@@ -282,6 +380,8 @@ def _component(kind: str, item: Any) -> Component:
     known = f"a choice's name or a robench.{KINDS[kind].__name__}"
     also = {"dataset": "a robench.Data, ", "model": "an nn.Module, a file, "}.get(kind, "")
     advice = f"make one: {item.__name__}()" if isinstance(item, type) else ""
+    if kind == "model" and isinstance(item, FunctionType):
+        advice = "call it if it makes a network, or let the forward of an nn.Module call it"
     raise ConfigError(
         f"expected {kind} to be {also}{known}, got {_named(item)}; "
         + (advice or f"`robench plugins {kind}` lists the choices")

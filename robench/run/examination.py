@@ -244,14 +244,16 @@ def _read(folder: Path) -> Examined:
 
 
 def sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
-    """The float network behind the system; in a full audit or without it a plainly trained one."""
+    """The float network behind the system; in a full audit or without it a plainly trained one,
+    where there are images to train it on."""
     found: dict[str, Callable[[], nn.Module]] = {}
     parent = stages.parent
     if parent is not None:
         found["float parent"] = lambda: parent.system.twin
     elif not stages.model.arrives_finished and not stages.twin_is_trained:
         found["float parent"] = lambda: stages.trained
-    if stages.config.audit.level == "full" or not found:
+    wanted = stages.config.audit.level == "full" or not found
+    if wanted and stages.data.has_training:
         surrogate = _surrogate(stages)
         found[SURROGATE] = lambda: surrogate.trained
     return found

@@ -123,7 +123,7 @@ def _others(deployed: FileDeployed, few: Split, data: Data) -> Iterator[Guess]:
     if contract.mean:
         plain = replace(contract, mean=(), std=())
         yield Guess("model.file.mean=[] model.file.std=[]", plain)
-    for mean, std in (IMAGENET, CENTRED, _moments(data.train)):
+    for mean, std in (IMAGENET, CENTRED, _moments(data.train if data.has_training else data.test)):
         if len(mean) in (1, data.shape[0]):
             guess = replace(contract, scale="unit", mean=mean, std=std)
             yield Guess(
@@ -134,9 +134,9 @@ def _others(deployed: FileDeployed, few: Split, data: Data) -> Iterator[Guess]:
         yield Guess(f"model.file.order={_list(order)}", replace(contract, order=order))
 
 
-def _moments(train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _moments(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel of a data set, in [0,1] pixels."""
-    pixels = train.images[:5000].float().transpose(0, 1).flatten(1) / 255
+    pixels = split.images[:5000].float().transpose(0, 1).flatten(1) / 255
     mean, std = pixels.mean(1), pixels.std(1).clamp_min(1e-3)
     first, second = ([round(one, 3) for one in found.tolist()] for found in (mean, std))
     return tuple(first), tuple(second)

@@ -16,11 +16,11 @@ from torch import nn
 import robench
 from robench.base.errors import UserError
 from robench.base.hashing import file_hash
-from robench.cli.record_table import headlines
 from robench.core.data import Data
 from robench.core.record import AUDITED, Record
 from robench.records.consistent import inspect
 from robench.records.headline import audit_table, headline
+from robench.records.said import verdicts
 from robench.records.store import read_outcomes
 from robench.records.tables import write_columns
 from robench.run.config import AuditConfig, Places
@@ -125,7 +125,7 @@ def test_an_audit_of_some_images_by_hand(judged: Any, monkeypatch: pytest.Monkey
     record, folder = judged()
     assert (record.audit[0].n, number(record)[1]) == (20, 20)
     lines = " ".join(
-        line for _, line in headlines(record, read_outcomes(folder), audit_table(folder))
+        line.text for line in verdicts(record, read_outcomes(folder), audit_table(folder))
     )
     assert "the audit met 20 of the images" in lines
     assert "points fewer than under the rows alone" in lines

@@ -8,7 +8,8 @@ import pytest
 
 import robench
 from robench.cli.main import main
-from robench.records.store import find, load
+from robench.collection.results import load
+from robench.records.store import find
 from robench.replay.audit import audit_record
 from robench.run.config import Places
 from robench.training.recipe import TrainConfig

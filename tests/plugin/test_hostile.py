@@ -95,9 +95,9 @@ def evaluated(data: Any, model: Any, places: Places, **given: Any) -> robench.Re
 def numbers(record: robench.Record, attack: str = "fgsm") -> tuple[Any, ...]:
     """What nobody may move: accuracy, and that of the honest row."""
     return (
-        record.find("clean_accuracy"),
-        record.find("robust_accuracy", attack=attack),
-        record.find("audited_accuracy"),
+        record.get("clean_accuracy"),
+        record.get("robust_accuracy", attack=attack),
+        record.get("audited_accuracy"),
     )
 
 

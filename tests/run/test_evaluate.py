@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 import robench
@@ -16,7 +15,6 @@ from tests.conftest import tiny_net
 
 PGD = robench.registry().get("attack", "pgd").cls
 ACCURACY = robench.registry().get("metric", "accuracy").make()
-IMAGES, LABELS = torch.zeros(4, 1, 6, 6, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)
 
 
 @pytest.mark.parametrize(
@@ -26,8 +24,19 @@ IMAGES, LABELS = torch.zeros(4, 1, 6, 6, dtype=torch.uint8), torch.zeros(4, dtyp
         ({"seed": -1}, "expected seed to be a whole number >= 0, got -1"),
         ({"images": "12"}, "expected images to be a whole number >= 1, got '12'"),
         ({"images": 2.5}, "expected images to be a whole number >= 1, got 2.5"),
-        ({"threat": "linf"}, "expected threat to be a robench.ThreatConfig, got 'linf'; make one"),
-        ({"threat": ""}, "expected threat to be a robench.ThreatConfig, got ''"),
+        ({"threat": "linf"}, "expected threat to be a robench.Threat, got 'linf'; make one"),
+        ({"threat": ""}, "expected threat to be a robench.Threat, got ''"),
+        ({"threat": robench.Threat("l3", 0.1)}, "expected norm to be one of linf, l2, got 'l3'"),
+        ({"threat": robench.Threat("linf", 8)}, "did you mean 8/255?"),
+        ({"threat": robench.Threat("linf", 0.1), "eps": 0.1}, "expected threat or eps, got both"),
+        ({"eps": "8/0"}, "expected eps to be a number"),
+        ({"atack": "pgd"}, "expected an option of evaluate, got 'atack'; did you mean 'attack'?"),
+        ({"attack": {"pgd": {"stpes": 3}}}, "of attack.pgd, got 'stpes'; did you mean 'steps'?"),
+        ({"attack": "pdg"}, "did you mean 'pgd'?"),
+        ({"model": "small_cnn", "fit": True}, "expected an own network with fit=True"),
+        ({"defense": "adversarial_training"}, "expected fit=True with defense=adversarial_train"),
+        ({"defense": "intrs"}, "or defense={'intrs': {'train_sigma': 0}} smooths it as it is"),
+        ({"compressor": "qat_int8"}, "or use a post-training one such as ptq_int8"),
         ({"train": 3}, "expected train to be a robench.TrainConfig, got 3; make one"),
         ({"places": "results"}, "expected places to be a robench.Places, got 'results'; make one"),
         ({"audit": ["quick"]}, "expected audit to be off, quick or full"),
@@ -48,6 +57,7 @@ IMAGES, LABELS = torch.zeros(4, 1, 6, 6, dtype=torch.uint8), torch.zeros(4, dtyp
             {"model": 3},
             "expected model to be an nn.Module, a file, a choice's name or a robench.Model",
         ),
+        ({"model": lambda images: images}, "or let the forward of an nn.Module call it"),
         ({"data": 3}, "expected dataset to be a robench.Data, a choice's name or a robench.D"),
     ],
 )
@@ -60,16 +70,6 @@ def test_what_it_cannot_take_is_one_line(
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not places.cache.exists()
-
-
-@pytest.mark.parametrize(
-    "data",
-    [(IMAGES, LABELS), [IMAGES.numpy(), LABELS.numpy()], (IMAGES, [0, 1, 2, 0]), IMAGES],
-)
-def test_bare_arrays_are_told_how_to_be_data(data: Any, places: Places) -> None:
-    with pytest.raises(ConfigError, match=r"make one: robench\.Data\(train=robench\.Split\(") as no:
-        robench.evaluate(tiny_net(), data, places=places)
-    assert "\n" not in str(no.value)
 
 
 @pytest.mark.parametrize(

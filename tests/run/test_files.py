@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from robench.base.errors import ConfigError, UserError
-from robench.cli.record_table import file_lines, warnings
 from robench.core.record import Record
 from robench.core.threat import ThreatConfig
 from robench.leaderboard.read.private import check_private
 from robench.plugin.registry import registry
 from robench.records.consistent import inspect
 from robench.records.headline import audit_table, headline
+from robench.records.said import file_lines, warnings
 from robench.records.store import read, read_outcomes
 from robench.records.support.files import telling
 from robench.records.words import Said, word_of

@@ -14,9 +14,10 @@ from torch import nn
 
 import robench
 from robench.base.errors import ConfigError, PluginError, UserError
+from robench.collection.results import load
 from robench.core.threat import ThreatConfig
 from robench.records.examples import load_examples, row_name
-from robench.records.store import EXAMPLES, load, read, read_outcomes
+from robench.records.store import EXAMPLES, read, read_outcomes
 from robench.run.cache import Cache
 from robench.run.config import Places, RunConfig, Transfer, WhiteBox
 from robench.run.pipeline import run
@@ -60,6 +61,9 @@ class Other(robench.Defense):
 
     def loss(self, model: Any, images: Any, labels: Any, rng: Any) -> Any:
         return nn.functional.cross_entropy(model(images + 0.1), labels)
+
+
+SMOOTHS = robench.registry().get("defense", "float_rs").make()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +174,7 @@ def test_a_crash_is_invalid_never_robust(places: Places, fault: str) -> None:
     assert (bad.status, good.status) == ("invalid", "ok")
     assert bad.message
     assert "\n" not in bad.message
-    assert record.find("robust_share", attack="bad") is None
+    assert record.get("robust_share", attack="bad") is None
     assert record.find("robust_share", attack="sign") is not None
     outcomes = read_outcomes(folder).to_pandas()
     assert not outcomes[outcomes.attack == "bad"].valid.any()
@@ -273,10 +277,11 @@ def test_training_that_diverges_is_said(places: Places) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"defense": {"a": Other(), "b": Other()}}, "one defense that trains, got a and b"),
+        ({"defense": {"a": Other(), "b": Other()}}, r"leave one out, or .* -m defense=a,b"),
+        ({"defense": {"a": Other(), "float_rs": SMOOTHS}}, "set defense.float_rs.train_sigma=0,"),
         ({"defense": {"none": Plain(), "b": Other()}}, "defense=none alone"),
         ({"defense": {}}, "use defense=none"),
-        ({"model": {"a": Net(), "b": Net()}}, "expected one model, got a, b"),
+        ({"model": {"a": Net(), "b": Net()}}, "use -m model=a,b for a run each"),
         ({"images": 0}, "expected images to be a whole number >= 1, got 0"),
         ({"images": "12"}, "expected images to be a whole number >= 1, got '12'"),
         ({"images": 2.5}, "expected images to be a whole number >= 1, got 2.5"),

@@ -126,10 +126,10 @@ def _standing(claim: Claim, protocol: Protocol) -> tuple[int, bool, int, float, 
     """Orders records of one network and several seeds: what is proven first, then what is worse."""
     record = challenged(claim)[0]
     if protocol.headline_radius is not None:
-        found = [record.find("certified_accuracy", radius=protocol.headline_radius)]
+        found = [record.get("certified_accuracy", radius=protocol.headline_radius)]
     else:
         at = {"norm": protocol.norm, "eps": protocol.headline_eps}
-        found = [record.find(metric, **at) for metric in (WORST, AUDITED)]
+        found = [record.get(metric, **at) for metric in (WORST, AUDITED)]
     least = min((one.value for one in found if one and one.value is not None), default=1.0)
     refuted = record.certificates is not None and record.certificates.refuted
     worst = min((SEVERITY.index(audit.verdict) for audit in record.audit), default=len(SEVERITY))

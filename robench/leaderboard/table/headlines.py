@@ -97,7 +97,7 @@ def certified(settled: Settled, radius: float) -> NDArray[np.bool_] | None:
 
 
 def _says(record: Record, radius: float) -> bool:
-    value = record.find("certified_accuracy", radius=radius)
+    value = record.get("certified_accuracy", radius=radius)
     return value is not None and value.value is not None
 
 

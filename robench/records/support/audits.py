@@ -19,6 +19,7 @@ from robench.core.record import (
     worst,
 )
 from robench.core.sentences import follows, is_own
+from robench.core.threat import eps_text
 from robench.records.compare import budgets
 from robench.records.support.held import (
     AUDIT_TABLE,
@@ -54,7 +55,7 @@ def check_audits(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[s
     wanted: list[Value] = []
     for number, (audit, rows) in enumerate(zip(record.audit, threats.values(), strict=True)):
         if tables is None:
-            yield f"audit of {audit.norm} {audit.eps:g}: no audit table"
+            yield f"audit of {audit.norm} {eps_text(audit.eps)}: no audit table"
             wanted += _as_said(record, audit, rows)
             _check_weak(audit, rows, [said_gain(record, audit, row) for row in rows])
             continue
@@ -75,14 +76,14 @@ def _audited(record: Record, outcomes: Outcomes) -> dict[tuple[str, float], list
 
 
 def _listed(threats: Sequence[tuple[str, float]] | Mapping[tuple[str, float], Any]) -> str:
-    return ", ".join(f"{norm} {eps:g}" for norm, eps in threats) or "none"
+    return ", ".join(f"{norm} {eps_text(eps)}" for norm, eps in threats) or "none"
 
 
 # -- an audit by itself ----------------------------------------------------------------------------
 
 
 def _check_audit(record: Record, audit: Audit, outcomes: Outcomes) -> None:
-    settings, name = record.config["audit"], f"the audit of {audit.norm} {audit.eps:g}"
+    settings, name = record.config["audit"], f"the audit of {audit.norm} {eps_text(audit.eps)}"
     if audit.level != settings.get("level") or audit.level not in AUDITED:
         raise UserError(f"expected level {settings.get('level')} of {name}, got {audit.level}")
     n = min(settings.get("images") or AUDITED[audit.level], record.data.images)
@@ -155,7 +156,7 @@ def _close(said: tuple[float | None, ...], pair: Paired) -> bool:
 
 def _check_weak(audit: Audit, rows: Sequence[Score], gained: Sequence[Value]) -> None:
     """The weak attacks are those that the audit surely beats, with the same numbers."""
-    name = f"the audit of {audit.norm} {audit.eps:g}"
+    name = f"the audit of {audit.norm} {eps_text(audit.eps)}"
     known = {(weak.attack, weak.access): weak for weak in audit.weak_attacks}
     strange = set(known) - {(row.attack, row.access) for row in rows}
     if strange or len(known) != len(audit.weak_attacks):
@@ -184,7 +185,7 @@ def _same_gain(weak: WeakAttack, value: Value) -> bool:
 
 def _as_said(record: Record, audit: Audit, rows: Sequence[Score]) -> Iterator[Value]:
     """The audit's values in the form they must have: a share of its images, a gain of each row."""
-    said = record.find("audited_accuracy", norm=audit.norm, eps=audit.eps)
+    said = record.get("audited_accuracy", norm=audit.norm, eps=audit.eps)
     n = _one_of(audit, record, said)
     hits = round((said.value or 0.0) * n) if said else 0
     yield audited_value(audit, hits, n)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.core.record import Audit, Record
+from robench.core.threat import eps_text
 from robench.records.store import EXAMPLES, artefact
 from robench.records.support.attacked import ATTACKED
 from robench.records.support.held import AUDIT_TABLE, read_tables, with_checked
@@ -82,7 +83,7 @@ def _incomplete(record: Record, path: Path) -> Iterator[str]:
         wanted = _wanted(audit, tables[number] if tables else None)
         said = {finding.check for finding in audit.findings}
         if lacking := [name for name in wanted if name not in said]:
-            yield f"audit of {audit.norm} {audit.eps:g}: no finding {', '.join(lacking)}"
+            yield f"audit of {audit.norm} {eps_text(audit.eps)}: no finding {', '.join(lacking)}"
 
 
 def _wanted(audit: Audit, table: Table | None) -> list[str]:

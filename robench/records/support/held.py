@@ -13,6 +13,7 @@ from robench.base.errors import UserError
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import Outcomes, Score
 from robench.core.record import Audit, Axis, Record, Value, share
+from robench.core.threat import eps_text
 from robench.records.support.values import ROUNDING, words
 from robench.records.tables import read_columns
 
@@ -68,7 +69,8 @@ def said_gain(record: Record, audit: Audit, row: Score) -> Value:
         if value.metric == "gained_by_masking" and value.axes == row.axes
     ]
     if len(found) != 1:
-        what = f"gained_by_masking of {row.attack} ({row.access}) at {audit.norm} {audit.eps:g}"
+        where = f"{audit.norm} {eps_text(audit.eps)}"
+        what = f"gained_by_masking of {row.attack} ({row.access}) at {where}"
         raise UserError(f"expected {what} once, got it {len(found)} times")
     return found[0]
 
@@ -117,7 +119,7 @@ class Held:
 
     def __post_init__(self) -> None:
         audit, table = self.audit, self.table
-        name = f"the table of the audit of {audit.norm} {audit.eps:g}"
+        name = f"the table of the audit of {audit.norm} {eps_text(audit.eps)}"
         position, clean = table["position"], self.outcomes.clean
         if self.record.config.get("protocol") and CHECKED not in table:
             raise UserError(f"expected {name} to say which images the checks looked at")
@@ -131,7 +133,7 @@ class Held:
         if not np.array_equal(table["image"], clean.image[position]):
             raise UserError(f"expected the images at their positions in {name}, got others")
         if (table["norm"] != audit.norm).any() or (table["eps"] != audit.eps).any():
-            raise UserError(f"expected {audit.norm} {audit.eps:g} throughout {name}")
+            raise UserError(f"expected {audit.norm} {eps_text(audit.eps)} throughout {name}")
         if len(np.unique(table["randomised"])) != 1:
             raise UserError(f"expected one answer in {name} to whether the system is randomised")
         if (table["held"] & ~(table["clean"] & table["rows"])).any():

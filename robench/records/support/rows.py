@@ -13,7 +13,7 @@ from robench.base.errors import UserError
 from robench.base.hashing import digest
 from robench.core.outcomes import ABSTAIN, CLEAN, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, Record, Weaker
-from robench.core.threat import EPS_LEVELS, TOLERANCE, parse_eps
+from robench.core.threat import EPS_LEVELS, TOLERANCE, eps_text, parse_eps
 from robench.plugin.registry import registry
 from robench.records.protocol import NO_ACCESS, accesses_of
 from robench.records.weaker import weaker
@@ -26,7 +26,7 @@ OFF_GRID = 1e-3
 
 def title(row: AttackRow | RowOutcomes) -> str:
     """A row in words."""
-    bound = "" if row.eps is None else f" {row.eps:g}"
+    bound = "" if row.eps is None else f" {eps_text(row.eps)}"
     return f"{row.attack} ({row.access}, {row.norm}{bound})"
 
 

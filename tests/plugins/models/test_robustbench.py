@@ -16,9 +16,9 @@ from torch import nn
 
 import robench
 from robench.base.errors import ConfigError, UserError
-from robench.cli.record_table import warnings
 from robench.core.data import Data, Split
 from robench.core.threat import UsualThreat
+from robench.records.said import warnings
 from robench.run.config import Places
 from robench_data.robustbench import RobustBench
 

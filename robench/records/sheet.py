@@ -1,0 +1,321 @@
+"""A record as people read it: lines of plain text, at most as wide as they are asked to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from robench.base.grid import fold, grid
+from robench.base.text import one_line
+from robench.core.outcomes import CLEAN, scores_by_threat
+from robench.core.record import Axis, Record, Value, share
+from robench.core.threat import eps_text
+from robench.records.compare import budgets
+from robench.records.headline import headline
+from robench.records.protocol import NO_ACCESS
+from robench.records.protocols import GROUP
+from robench.records.said import Line, certified, file_lines, named, threat_text, verdicts, warnings
+from robench.records.support.files import telling
+from robench.records.tabular import Tabular
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from robench.core.outcomes import Outcomes
+
+ATTACK_METRICS = (
+    "clean_accuracy",
+    "attacked_accuracy",
+    "robust_accuracy",
+    "worst_case_accuracy",
+    "audited_accuracy",
+    "gained_by_masking",
+    "certified_accuracy",
+)
+"""Metrics of the attack table and the lines below it; the others stand by themselves."""
+MANY = 12
+"""Values of a metric above which their range is given instead."""
+Threat = tuple[Axis, Axis]
+
+
+@dataclass(frozen=True)
+class AttackLine:
+    """A line of the attack table: a text a threat, then what an image cost."""
+
+    name: str
+    cells: Mapping[Threat, str]
+    cost: Sequence[str] = ("", "", "")
+
+
+def sheet(
+    record: Record,
+    outcomes: Outcomes | None = None,
+    audited: Mapping[str, NDArray[Any]] | None = None,
+    width: int | None = None,
+) -> Iterator[Line]:
+    """The lines of a record: its title, attack table, verdicts, other values and warnings.
+
+    `audited` is the record's `audit_table`. Without outcomes what needs them is left out: the
+    headline row and the words of each threat. No width: no line is folded.
+    """
+    clean = f"clean accuracy {plus_minus(record.get('clean_accuracy'))}"
+    head = [Line(title(record), "bold"), *map(Line, file_lines(record)), Line(clean)]
+    yield from _folded(head, width)
+    if lines := list(_attack_lines(record, outcomes, audited)):
+        heads, rows = _cells(lines)
+        rows = [[*row, *line.cost] for row, line in zip(rows, lines, strict=True)]
+        table = grid([*heads, "gradients", "queries", "seconds"], rows, width, spare=3)
+        for number, text in enumerate(table):
+            yield Line(text, "" if number else "bold")
+    yield from below(record, outcomes, audited, width)
+
+
+def below(
+    record: Record,
+    outcomes: Outcomes | None = None,
+    audited: Mapping[str, NDArray[Any]] | None = None,
+    width: int | None = None,
+) -> Iterator[Line]:
+    """The lines of a sheet below its attack table."""
+    yield from _folded(_words(record, outcomes, audited), width)
+    for name, note in record.notes.items():
+        yield from _note(name, note, width)
+    yield from _folded((Line(warning, "yellow") for warning in warnings(record)), width)
+
+
+def _words(
+    record: Record, outcomes: Outcomes | None, audited: Mapping[str, NDArray[Any]] | None
+) -> Iterator[Line]:
+    """What stands below the attack table."""
+    yield Line("percent of images; ± the longer side of the Wilson 95 % interval", "dim")
+    if outcomes is not None:
+        yield from verdicts(record, outcomes, audited)
+    yield from certified(record)
+    yield from _others(record)
+
+
+def title(record: Record) -> str:
+    """One line that names the evaluated model."""
+    chosen = {kind: "+".join(record.config[kind]) for kind in ("model", "defense", "compressor")}
+    parts = " ".join(f"{kind}={name}" for kind, name in chosen.items())
+    named = record.config.get(GROUP)
+    said = (
+        [one_line(named.get(part)) for part in ("name", "version")]
+        if isinstance(named, dict)
+        else []
+    )
+    under = f", protocol {' version '.join(said)}" if said else ""
+    judged = f"{record.data.name}, {record.data.images} test images"
+    return f"{judged}: {parts}, seed {record.seed}{under}"
+
+
+def attack_table(
+    record: Record,
+    outcomes: Outcomes | None = None,
+    audited: Mapping[str, NDArray[Any]] | None = None,
+) -> Tabular:
+    """The attack table for a paper: a row an attack, a column a threat, without its costs."""
+    lines = list(_attack_lines(record, outcomes, audited))
+    threats = dict.fromkeys(one for line in lines for one in line.cells) or {("", ""): None}
+    clean = plus_minus(record.get("clean_accuracy"))
+    heads, rows = _cells([AttackLine(CLEAN, dict.fromkeys(threats, clean)), *lines])
+    cells = (tuple(cell.replace("±", " ± ") for cell in row) for row in rows)
+    return Tabular(tuple(heads), tuple(cells))
+
+
+def plus_minus(value: Value | None) -> str:
+    """A share in percent, with the longer side of its interval: `91.7±3.3`."""
+    if value is None or value.value is None:
+        return "-"
+    text = f"{100 * value.value:.1f}"
+    if value.low is None or value.high is None:
+        return text
+    return f"{text}±{100 * max(value.high - value.value, value.value - value.low):.1f}"
+
+
+def _cells(lines: Sequence[AttackLine]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of lines: the name, then a column a threat."""
+    threats = list(dict.fromkeys(one for line in lines for one in line.cells))
+    heads = ["attack", *(one_line(threat_text(*one)) for one in threats)]
+    rows = [[line.name, *(line.cells.get(t, "") for t in threats)] for line in lines]
+    return heads, rows
+
+
+def _attack_lines(
+    record: Record, outcomes: Outcomes | None, audited: Mapping[str, NDArray[Any]] | None
+) -> Iterator[AttackLine]:
+    """A line an attack, one where attacked images count otherwise, the worst case, the headline."""
+    robust = _by_attack(record, "robust_accuracy")
+    attacked = _by_attack(record, "attacked_accuracy")
+    failed = [row for row in record.rows if row.status == "invalid"]
+    names = dict.fromkeys([*robust, *((row.attack, row.access) for row in failed)])
+    for key in names:
+        values = robust.get(key, {})
+        cells = {threat: plus_minus(value) for threat, value in values.items()}
+        cells |= {(r.norm, r.eps): "invalid" for r in failed if (r.attack, r.access) == key}
+        yield AttackLine(one_line(named(*key)), cells, _cost(record, *key))
+        other = attacked.get(key, {})
+        differing = {
+            threat: plus_minus(other[threat])
+            for threat, value in values.items()
+            if threat in other and other[threat].value != value.value and key[1] != NO_ACCESS
+        }
+        # Where no search righted a wrong image, both accuracies are one.
+        if differing:
+            yield AttackLine("  attacked", differing)
+    if worst := _worst(record, robust):
+        yield AttackLine("worst case", worst)
+    if outcomes is not None and (held := _headline(record, outcomes, audited)):
+        yield AttackLine("headline", held)
+
+
+def _by_attack(record: Record, metric: str) -> dict[tuple[Axis, Axis], dict[Threat, Value]]:
+    """The values of a metric by attack and access, then by threat."""
+    found: dict[tuple[Axis, Axis], dict[Threat, Value]] = {}
+    for value in record.values:
+        if value.metric == metric:
+            axes = value.axes
+            own = found.setdefault((axes.get("attack"), axes.get("access")), {})
+            own[axes.get("norm"), axes.get("eps")] = value
+    return found
+
+
+def _worst(
+    record: Record, robust: Mapping[tuple[Axis, Axis], Mapping[Threat, Value]]
+) -> dict[Threat, str]:
+    """The worst case of each threat that several attacks met; noise is none."""
+    met = [t for key, own in robust.items() if key[1] != NO_ACCESS for t in own]
+    worst = _by_attack(record, "worst_case_accuracy")
+    return {
+        threat: plus_minus(value)
+        for own in worst.values()
+        for threat, value in own.items()
+        if met.count(threat) > 1
+    }
+
+
+def _headline(
+    record: Record, outcomes: Outcomes, audited: Mapping[str, NDArray[Any]] | None
+) -> dict[Threat, str]:
+    """The smallest thing known of each threat that was audited, over rows and audit."""
+    found: dict[Threat, str] = {}
+    threats = {(audit.norm, audit.eps) for audit in record.audit}
+    for norm, eps in scores_by_threat(outcomes, budgets(record)):
+        if (norm, eps) in threats:
+            holds = headline(record, outcomes, audited, norm, eps)
+            found[norm, eps] = plus_minus(share("headline", int(holds.sum()), len(holds), {}))
+    return found
+
+
+def _cost(record: Record, attack: Axis, access: Axis) -> tuple[str, str, str]:
+    """Gradients, queries and seconds an image, the mean over an attack's rows."""
+    rows = [row for row in record.rows if (row.attack, row.access) == (attack, access)]
+    if not rows:
+        return "", "", ""
+    counts = ([row.gradients for row in rows], [row.queries for row in rows])
+    known = ([one for one in own if one is not None] for own in counts)
+    gradients, queries = (f"{sum(own) / len(own):,.0f}" if own else "-" for own in known)
+    seconds = sum(row.seconds for row in rows) / len(rows) / max(1, record.data.images)
+    return gradients, queries, f"{seconds:.2g}"
+
+
+def _others(record: Record) -> Iterator[Line]:
+    """The values that are no accuracy under attack: a line a metric."""
+    others = [v for v in telling(record.values) if v.metric not in ATTACK_METRICS]
+    before = ""
+    for metric in dict.fromkeys(value.metric for value in others):
+        values = [value for value in others if value.metric == metric]
+        fixed, text = _metric(values)
+        yield Line(f"{metric}: {text}")
+        if fixed and fixed != before:
+            yield Line(f"  ({fixed})", "dim")
+        before = fixed
+
+
+def _metric(values: Sequence[Value]) -> tuple[str, str]:
+    """What all values of a metric share, and each value by what it does not."""
+    names = list(dict.fromkeys(name for value in values for name in value.axes))
+    seen = {name: {value.axes.get(name) for value in values} for name in names}
+    varying = [name for name in names if len(seen[name]) > 1]
+    fixed = ", ".join(f"{n} {_axis(n, values[0].axes[n])}" for n in names if n not in varying)
+    if len(values) > MANY:
+        known = [value for value in values if value.value is not None]
+        ends = (min(known, key=_size), max(known, key=_size)) if known else ()
+        between = " to ".join(map(measured, ends)) or "not defined"
+        by = ", ".join(varying)
+        return fixed, f"{len(values)} values by {by}, {between}; all of them: robench show --csv"
+    each = (
+        " ".join([*(_axis(name, value.axes.get(name)) for name in varying), measured(value)])
+        for value in values
+    )
+    lead = f"by {', '.join(varying)}: " if varying else ""
+    return fixed, lead + "; ".join(each)
+
+
+def _size(value: Value) -> float:
+    return value.value or 0.0
+
+
+def measured(value: Value) -> str:
+    """A value with its interval and unit, as people say it: shares in percent, times in ms."""
+    if value.value is None:
+        return "not defined"
+    scale, unit = _unit(value)
+    side = ""
+    if value.low is not None and value.high is not None:
+        longer = max(value.high - value.value, value.value - value.low)
+        side = f"±{_number(scale * longer, unit)}"
+    return f"{_number(scale * value.value, unit)}{side} {unit}".rstrip()
+
+
+def _unit(value: Value) -> tuple[float, str]:
+    if value.unit == "share":
+        return 100, "%"
+    if value.unit == "s" and 0 < abs(value.value or 0) < 1:
+        return next((10.0**p, u) for p, u in ((3, "ms"), (6, "µs"), (9, "ns")) if _whole(value, p))
+    return 1, value.unit
+
+
+def _whole(value: Value, power: int) -> bool:
+    return abs(value.value or 0) * 10**power >= 1 or power == 9
+
+
+def _number(value: float, unit: str) -> str:
+    if unit == "%":
+        return f"{value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _axis(name: str, value: Axis) -> str:
+    if name == "eps" and isinstance(value, float):
+        return eps_text(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _note(name: str, note: Any, width: int | None) -> Iterator[Line]:
+    """What a training reported: a row for each entry of a list, else the value itself."""
+    rows = note if isinstance(note, list) and all(isinstance(r, dict) for r in note) else []
+    if not rows:
+        yield from _folded([Line(f"{name}: {_short(note)}")], width)
+        return
+    columns = [str(column) for column in rows[0]]
+    texts = [[str(n), *(_short(row.get(c)) for c in rows[0])] for n, row in enumerate(rows)]
+    lines = list(grid([one_line(name), *map(one_line, columns)], texts))
+    if width is not None and max(map(len, lines)) > width:
+        said = f"{name}: {len(rows)} entries of {', '.join(columns)}; robench show --json has them"
+        yield from _folded([Line(said)], width)
+        return
+    yield from map(Line, lines)
+
+
+def _short(value: Any) -> str:
+    return " ".join(map(_short, value)) if isinstance(value, list) else one_line(value)
+
+
+def _folded(lines: Iterable[Line], width: int | None) -> Iterator[Line]:
+    """Lines of prose, continued two letters further in."""
+    for line in lines:
+        indent = "  " if line.text.startswith("  ") else ""
+        for number, text in enumerate(fold(one_line(line.text), width)):
+            yield Line(f"{indent}{'  ' if number else ''}{text}", line.style)

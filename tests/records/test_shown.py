@@ -1,0 +1,152 @@
+"""A record shows itself: text, HTML, frame, CSV, LaTeX, figure; and what is not there is said."""
+
+from __future__ import annotations
+
+import builtins
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import robench
+from robench.base.errors import UserError
+from robench.core.record import Record
+from robench.records.shown import ShownRecord, shown
+from robench.run.config import Places
+from robench.testing.tiny import tiny_data, tiny_network
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> ShownRecord:
+    """A record of two attacks at two eps, which lies in a folder."""
+    root = tmp_path_factory.mktemp("kept")
+    return robench.evaluate(
+        tiny_network(),
+        tiny_data(),
+        attack={"fgsm": {}, "pgd": {"steps": 2}},
+        threat=robench.ThreatConfig(norm="linf", eps=["8/255", 0.1]),
+        images=20,
+        audit="off",
+        places=Places(results=root / "results", cache=root / "cache", threads=1),
+    )
+
+
+def test_it_prints_as_a_table_and_says_where_it_lies(kept: ShownRecord) -> None:
+    text = str(kept)
+    assert repr(kept) == text
+    assert "linf 8/255" in text
+    assert "worst case" in text
+    assert text.endswith(f"record: {kept.folder}")
+    assert "network: as given, not trained in this run" in text
+
+
+def test_it_is_the_record_that_was_kept(kept: ShownRecord) -> None:
+    assert kept.folder is not None
+    again = robench.results.read(kept.id[:6], kept.folder.parent)
+    plain = Record.model_validate_json(kept.model_dump_json())
+    assert again == kept == plain == again
+    assert str(again) == str(kept)
+    assert pickle.loads(pickle.dumps(kept)) == kept
+    assert set(robench.results.load(kept.folder.parent)["record"]) == {kept.id}
+    assert kept != plain.model_copy(update={"seed": 9})
+
+
+def test_what_was_not_kept_says_so(kept: ShownRecord) -> None:
+    assert kept.folder is not None
+    loose = shown(kept, kept.folder, kept=False)
+    assert loose.folder is None
+    assert "not kept: evaluate keeps a record with places=" in str(loose)
+
+
+def test_a_folder_without_records_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"expected records below .*nope.*, got none; evaluate"):
+        robench.results.load(tmp_path / "nope")
+
+
+def test_a_notebook_shows_it_escaped_and_with_pictures(kept: ShownRecord) -> None:
+    page = kept._repr_html_()
+    assert "<th>linf 8/255</th>" in page
+    assert 'src="data:image/png;base64,iVBOR' in page
+    assert "difference (scaled): pgd linf 0.1<" in page
+    nasty = shown(
+        kept.model_copy(
+            update={
+                "data": kept.data.model_copy(update={"name": "<script>x</script>"}),
+                "notes": {"<b>": "<img src=x>"},
+            }
+        ),
+        kept.folder or Path(),
+    )
+    told = nasty._repr_html_()
+    assert "&lt;script&gt;" in told
+    assert "&lt;img src=x&gt;" in told
+    assert "<script>" not in told
+    assert told.count("<img") == 1
+
+
+def test_it_gives_a_frame_csv_and_latex(kept: ShownRecord) -> None:
+    frame = kept.to_frame()
+    assert len(frame) == len(kept.values)
+    assert {"metric", "attack", "eps", "value", "record"} <= set(frame.columns)
+    assert kept.to_csv().startswith("metric,attack,access,norm,eps,value,low,high,n,unit\n")
+    assert "pgd & " in kept.to_latex()
+
+
+def test_it_plots_what_there_is(kept: ShownRecord) -> None:
+    pytest.importorskip("matplotlib")
+    panels = kept.plot().axes
+    assert [panel.get_xlabel() for panel in panels] == ["eps (linf)", ""]
+    lines = {line.get_label(): line.get_xdata() for line in panels[0].get_lines()}
+    assert {name: len(points) for name, points in lines.items()} == {"fgsm": 3, "pgd": 3}
+    radius = robench.share("certified_accuracy", 5, 20, {"certifier": "cohen", "radius": 0.5})
+    more = shown(kept.model_copy(update={"values": (*kept.values, radius)}), kept.folder or Path())
+    assert more.plot().axes[1].get_xlabel() == "radius (l2)"
+
+
+def test_without_matplotlib_a_plot_is_one_line(
+    kept: ShownRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_it = builtins.__import__
+
+    def absent(name: str, *rest: Any, **more: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return import_it(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(UserError, match="expected matplotlib for a plot, got none; pip install"):
+        kept.plot()
+
+
+@pytest.mark.parametrize(
+    ("metric", "axes", "words"),
+    [
+        ("robust_acuracy", {}, "got robust_acuracy; did you mean 'robust_accuracy'?"),
+        ("robust_accuracy", {"attack": "pdg"}, "among fgsm, pgd, got pdg; did you mean 'pgd'?"),
+        ("robust_accuracy", {"atack": "pgd"}, "got atack; did you mean 'attack'?"),
+        ("robust_accuracy", {"attack": "pgd", "eps": 0.3}, "eps among 0.1, 8/255, got 0.3"),
+        ("robust_accuracy", {"eps": "8/0"}, "expected eps to be a number"),
+    ],
+)
+def test_what_is_not_found_is_said_with_what_is(
+    kept: ShownRecord, metric: str, axes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UserError) as absent:
+        kept.find(metric, **axes)
+    assert words in str(absent.value)
+    assert "\n" not in str(absent.value)
+
+
+def test_eps_is_found_as_it_is_typed(kept: ShownRecord) -> None:
+    one = kept.find("robust_accuracy", attack="pgd", eps="8/255")
+    assert one == kept.get("robust_accuracy", attack="pgd", eps=8 / 255)
+    assert kept.get("robust_accuracy", attack="pdg") is None
+
+
+def test_the_package_lists_its_names_alone() -> None:
+    names = dir(robench)
+    assert {"evaluate", "results", "search", "__version__"} <= set(names)
+    assert not {"Any", "TYPE_CHECKING", "import_module", "annotations"} & set(names)
+    assert all(hasattr(robench, name) for name in names)
+    assert robench.__version__[0].isdigit()
