@@ -17,8 +17,10 @@ from robench.base.text import one_line, reason, suggestion
 COMMANDS = (
     "run",
     "plugins",
+    "list",
     "show",
     "compare",
+    "gate",
     "verify",
     "challenge",
     "audit",

@@ -33,6 +33,8 @@ FOLDERS = ("results", "cache", "data_root")
 """Settings that a record does not keep; any text is a path."""
 PRESETS = ("experiment", "sweep", "profile")
 """Groups that name no part of a run's configuration."""
+PRINTED = ("dry_run", "json", "quiet")
+"""Settings that flags stand for."""
 GROUPS = (*SEVERAL, *SETTINGS, *PRESETS, "protocol")
 """Everything that takes choices."""
 ALONE = ("dataset", "model", "compressor")
