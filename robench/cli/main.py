@@ -81,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(error)
         return 2
     except KeyboardInterrupt:
-        complain("interrupted; the same command goes on where it was")
+        complain(
+            "interrupted; finished steps and epochs are kept: the same command goes on from them"
+        )
         return 130
     except BrokenPipeError:
         # The reader closed early (`| head`); python would complain again at exit.

@@ -27,6 +27,7 @@ FLAGS = {
     "--config-dir": "",
 }
 """Flags of `robench run`, and the setting that one of our own stands for."""
+SAID = [flag for flag in FLAGS if flag not in ("--multirun", "--hydra-help")]
 VALUED = ("--cfg", "--config-dir")
 """Flags with a value after them."""
 FOLDERS = ("results", "cache", "data_root")
@@ -105,7 +106,7 @@ def _flag(arguments: list[str], place: int) -> str:
             f"expected {setting}={value or 'VALUE'}, got {argument!r}: settings have no dashes"
         )
     raise ConfigError(
-        f"expected a flag of robench run ({', '.join(FLAGS)}), got {argument!r}"
+        f"expected a flag of robench run ({', '.join(SAID)}), got {argument!r}"
         + suggestion(name, FLAGS)
     )
 

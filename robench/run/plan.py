@@ -20,10 +20,12 @@ SUBPIXEL = 255
 def check_plan(config: RunConfig) -> None:
     """Refuse what the configuration alone shows to have no answer; raises ConfigError.
 
-    That is what its protocol fixes and it changes, a threat that allows no change or every change,
-    a norm that an attack has not, and votes of a system that nobody smooths.
+    That is what its protocol fixes and it changes, a recipe that trains nothing, a threat that
+    allows no change or every change, a norm that an attack has not, and votes of a system that
+    nobody smooths.
     """
     require_protocol(config)
+    _ = config.recipe  # raises for a recipe that nothing can be trained by
     for where, norm, size in _asked(config):
         if size == 0:
             raise ConfigError(
