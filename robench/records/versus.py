@@ -110,7 +110,7 @@ def versus(first: Path, second: Path) -> Versus:
 def _right(folder: Path, record: Record) -> dict[Key, NDArray[np.bool_]]:
     """Which images hold, by row."""
     outcomes, table, known = read_outcomes(folder), audit_table(folder), budgets(record)
-    found = {(CLEAN, "", None): clean_score(outcomes).right}
+    found: dict[Key, NDArray[np.bool_]] = {(CLEAN, "", None): clean_score(outcomes).right}
     for score in scores(outcomes, known, when_clean_right=True):
         found[named(score.attack, score.access), score.norm, _eps(score.eps)] = score.right
     audited = {(audit.norm, _eps(audit.eps)) for audit in record.audit}

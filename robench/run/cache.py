@@ -23,6 +23,8 @@ from robench.run.versions import STEPS
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+NAMED = ("dataset", "model", "defense", "attack", "metric")
+"""Inputs by which people know a result, lists where there are several."""
 DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -138,6 +140,8 @@ class Cache:
 
 def _component(part: Any) -> str:
     """The registered name in a component's key, without its distribution and kind."""
+    if isinstance(part, list):
+        return "+".join(map(_component, part))
     name = part["component"] if isinstance(part, dict) else str(part)
     return one_line(name.rpartition("/")[2])
 

@@ -41,6 +41,7 @@ def tracked(uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_values_curves_and_pictures_in_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     tracked((tmp_path / "mlruns").as_uri(), monkeypatch, tmp_path)
 
 
