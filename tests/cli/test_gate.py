@@ -47,7 +47,7 @@ def test_the_smallest_value_of_the_axes_decides(
     ("demand", "words"),
     [
         ("clean_acuracy=0.9", "did you mean 'clean_accuracy'"),
-        ("robust_accuracy[l2]=0.9", "it has pgd,white_box"),
+        ("robust_accuracy[l2]=0.9", "it has pgd,8/255,white_box"),
         ("clean_accuracy=90", "did you mean 0.9"),
         ("clean_accuracy", "expected METRIC"),
         ("clean_accuracy=high", "expected METRIC"),

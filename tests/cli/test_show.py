@@ -36,7 +36,17 @@ def test_a_record_by_the_beginning_of_its_id_or_its_folder(
 def test_the_table_fits_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command(["run", "attack=[fgsm,pgd,cw]", "threat.eps=[0.05,0.1,0.2]", *FAST], capsys)
+    command(
+        [
+            "run",
+            "attack=[fgsm,pgd]",
+            "attack.pgd.steps=2",
+            "audit=off",
+            "threat.eps=[0.05,0.1,0.2,0.3,0.4]",
+            *FAST,
+        ],
+        capsys,
+    )
     free = command(["show"], capsys)[1]
     assert len(next(line for line in free.splitlines() if line.startswith("attack "))) > 60
     for columns in (60, 80):
