@@ -44,10 +44,16 @@ def stored(record: Record) -> dict[str, Any]:
         "seed": record.seed,
         "images": record.data.images,
         "protocol": record.protocol,
-        **{kind: "+".join(record.config[kind]) for kind in SYSTEM_KINDS},
+        **{kind: "+".join(_chosen(record, kind)) for kind in SYSTEM_KINDS},
         "config": json.dumps(record.config, separators=(",", ":")),
         **stored_values(record.values),
     }
+
+
+def _chosen(record: Record, kind: str) -> Iterable[str]:
+    """The choices of a kind; none of a record whose configuration is not a run's."""
+    chosen = record.config.get(kind)
+    return chosen if isinstance(chosen, Mapping) else ()
 
 
 def stored_values(values: Sequence[Value]) -> dict[str, Any]:

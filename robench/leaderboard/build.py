@@ -29,7 +29,13 @@ from robench.leaderboard.write.gather import (
     leave_out,
     read_contents,
 )
-from robench.leaderboard.write.index import site_files, tab_files
+from robench.leaderboard.write.index import (
+    chart_files,
+    first_points,
+    site_files,
+    still_files,
+    tab_files,
+)
 from robench.leaderboard.write.shards import pictures_script, row_shards, rows_script, shard_of
 from robench.leaderboard.write.studies import rows_of, study_page
 from robench.leaderboard.write.values import values_file
@@ -96,8 +102,12 @@ def _write(
     """Hand the page every part that is not there as it should be."""
     keys, shards = gathered.keys, row_shards(len(site.rows))
     every = [[row.id, keys[row.id]] for row in site.rows]
-    if page.stands("assets", 0) is None:
-        page.put("assets", 0, _assets())
+    for part, make in (("assets", _assets), ("charts", chart_files)):
+        if page.stands(part, 0) is None:
+            page.put(part, 0, make())
+    points = first_points(site)
+    if page.stands("stills", points) is None:
+        page.put("stills", points, still_files(points))
     shown = _studies(site, keys, page)
     about = [every, [[one.name, one.reason] for one in site.refused], [one.name for one in shown]]
     about.append([[one.asked, one.reason] for one in site.refusals])
@@ -115,7 +125,7 @@ def _write(
     _write_rows(every, gathered, shards, page)
 
 
-def _assets() -> Iterator[tuple[str, bytes]]:
+def _assets() -> Iterator[tuple[str, str | bytes]]:
     template = shipped("leaderboard/template")
     for path in sorted(template.glob("*/*")):
         yield path.relative_to(template).as_posix(), path.read_bytes()
