@@ -14,8 +14,7 @@ from omegaconf import DictConfig
 from robench.base.grid import grid
 from robench.cli.formats import print_json
 from robench.cli.terminal import print_prose, print_text, width
-from robench.records.overview import over_seeds
-from robench.records.store import read
+from robench.records.overview import over_seeds, readable
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,12 @@ def print_jobs(jobs: list[Job], *, json: bool) -> None:
             print_json(plans)
         return
     print_text(f"{len(jobs)} jobs, {len(failed)} failed", "bold")
-    if folders := dict.fromkeys(job.record for job in jobs if job.record):
-        done = over_seeds(read(Path(folder)) for folder in folders)
+    folders = dict.fromkeys(job.record for job in jobs if job.record)
+    found, broken = readable(map(Path, folders))
+    for one in broken:
+        print_prose(f"left out: {one}", "yellow")
+    if found:
+        done = over_seeds(record for _, record in found)
         _print_rows(done.columns, [[str(cell or "") for cell in row] for row in done.rows])
         print_prose("robust: the smallest of worst case and audited accuracy; ± over seeds", "dim")
     if plans:

@@ -11,7 +11,7 @@ from pathlib import Path
 from robench.base.errors import UserError
 from robench.core.record import Record, Value, worst
 from robench.core.threat import eps_text
-from robench.records.store import RECORD, read
+from robench.records.store import RECORD, check_choices, read
 from robench.records.tabular import Cell, Tabular
 
 COLUMNS = ("record", "data", "system", "seed", "clean %", "robust %", "under", "audit", "when")
@@ -29,13 +29,24 @@ class Latest:
 def latest(results: Path, most: int | None) -> Latest:
     """The records of a results folder, the latest first, at most so many."""
     paths = sorted(results.glob(f"*/{RECORD}"), key=lambda one: one.stat().st_mtime, reverse=True)
+    records, broken = readable(path.parent for path in paths[:most])
+    return Latest(records, broken, len(paths))
+
+
+def readable(
+    folders: Iterable[Path],
+) -> tuple[tuple[tuple[Path, Record], ...], tuple[str, ...]]:
+    """The records of folders, and why others cannot be read."""
     records, broken = [], []
-    for path in paths[:most]:
+    for folder in folders:
         try:
-            records.append((path.parent, read(path.parent)))
+            record = read(folder)
+            check_choices(record)
         except UserError as error:
-            broken.append(str(error))
-    return Latest(tuple(records), tuple(broken), len(paths))
+            broken.append(f"{folder.name}: {error}")
+        else:
+            records.append((folder, record))
+    return tuple(records), tuple(broken)
 
 
 def lines(records: Iterable[Record]) -> Tabular:

@@ -17,7 +17,7 @@ from robench.core.record import SYSTEM_KINDS, Record
 from robench.records.compare import budgets
 from robench.records.headline import audit_table, headline
 from robench.records.said import named, threat_text
-from robench.records.store import read, read_outcomes
+from robench.records.store import check_choices, read, read_outcomes
 from robench.records.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def versus(first: Path, second: Path) -> Versus:
             f"({records[0].data.images} images) and {records[1].data.name} "
             f"({records[1].data.images} images); run both with the same dataset= and images="
         )
+    for record in records:
+        check_choices(record)
     left, right = (_right(folder, r) for folder, r in zip((first, second), records, strict=True))
     rows = [_paired(key, left[key], right[key]) for key in left if key in right]
     rows += _certified(*records)
