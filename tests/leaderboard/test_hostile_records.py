@@ -90,6 +90,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
         attack="fgsm",
         metric=("accuracy", Certified(images=20)),
         defense="float_rs",
+        fit=True,
         certifier=Sequential(n2=1000),
         audit="off",
         places=places,

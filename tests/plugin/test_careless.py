@@ -60,7 +60,7 @@ class Ward(robench.Defense):
 
 
 def run(data: robench.Data, net: nn.Module, places: Places, **given: Any) -> robench.Record:
-    parts = {"attack": "fgsm", "audit": "off", "places": places, **given}
+    parts = {"attack": "fgsm", "audit": "off", "places": places, "fit": "defense" in given, **given}
     return robench.evaluate(net, data, **parts)
 
 

@@ -16,7 +16,6 @@ import robench
 from robench import testing
 from robench.plugin.components import KINDS
 from robench.plugin.registry import registry
-from robench.training.recipe import TrainConfig
 
 REAL_DATA = {"mnist", "cifar10", "caltech101"}
 FAST: dict[str, dict[str, Any]] = {
@@ -49,7 +48,7 @@ NEEDS_OPTION = {"npz", "image_folder", "python", "checkpoint", "file", "robustbe
 """They need a file of the user's; their own tests cover them."""
 FILES_OWN = {"ort_int8", "openvino_int8", "pt2e_int8", "runtimes"}
 """Toolchains and the metric of files: tests/plugins/files has them, and those of runtimes."""
-SMOOTHED = {"attack": "fgsm", "defense": "float_rs", "train": TrainConfig(epochs=1)}
+SMOOTHED = {"attack": "fgsm", "defense": {"float_rs": {"train_sigma": 0}}}
 MORE: dict[str, dict[str, Any]] = {
     "certified": {"run": SMOOTHED},
     "smoothed_prediction": {"run": SMOOTHED},
