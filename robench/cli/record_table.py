@@ -116,6 +116,7 @@ def file_lines(record: Record) -> Iterator[str]:
             f"{agreement.n} clean images, and on "
             f"{_beside(agreement.adversarial, agreement.adversarial_spread)} of "
             f"{agreement.adversarial_n} attacked ones"
+            + ("" if agreement.explained is None else f"; {agreement.explained:.2%} of the logits")
         )
     if ties := record.find(TIES):
         yield f"ties: the largest logits are equal on {percent(ties).plain} of the clean images"

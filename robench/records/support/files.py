@@ -145,6 +145,8 @@ def _check_agreement(record: Record) -> None:
             "expected agreement on adversarial candidates, as a share of them, of a file with a "
             f"twin and of nothing else, got {said.adversarial} of {said.adversarial_n}"
         )
+    if said.explained is not None and not wanted:
+        raise UserError("expected explained logits of a file with a twin alone, got some")
 
 
 def _check_once(found: list[Value]) -> None:
