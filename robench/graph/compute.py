@@ -147,7 +147,7 @@ def compute(operator: Plain, inputs: Sequence[Tensor], batch: int) -> Tensor:
         case GroupNorm():
             return F.group_norm(x, operator.groups, *_two(inputs), operator.epsilon)
         case Normalise():
-            return F.normalize(x, operator.order, operator.axis, eps=0)
+            return F.normalize(x, operator.order, operator.axis)  # nothing stays nothing
         case Reduce():
             return REDUCE[operator.function](x, dim=operator.axes, keepdim=operator.keep)
         case Where():

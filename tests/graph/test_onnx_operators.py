@@ -151,6 +151,31 @@ def test_double_numbers_are_no_float32(tmp_path: Path) -> None:
         read(saved(model(nodes, ("n", 5), {}), tmp_path), "onnx")
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_rows_of_nothing_stay_so_when_normalised(order: int, tmp_path: Path) -> None:
+    made = model([node("LpNormalization", "x", p=order)], ("n", 3), {})
+    out = GraphTwin(read(saved(made, tmp_path), "onnx"))(torch.zeros(2, 3))
+    assert torch.equal(out, torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "constants", "attributes"),
+    [
+        ("Dropout", "x rate on", {"rate": np.float32(0.5), "on": np.asarray(True)}, {}),
+        (
+            "Resize", "x - - s", {"s": whole(2, 4, 12, 18)},
+            {"mode": "linear", "keep_aspect_ratio_policy": "not_larger"},
+        ),
+    ],
+)  # fmt: skip
+def test_attributes_that_change_an_operator_make_it_unknown(
+    kind: str, inputs: str, constants: dict[str, Array], attributes: Any, tmp_path: Path
+) -> None:
+    made = model([node(kind, inputs, **attributes)], ("n", 4, 6, 6), constants)
+    with pytest.raises(UnknownOperator, match=kind):
+        read(saved(made, tmp_path), "onnx")
+
+
 def test_a_split_is_several_slices(tmp_path: Path) -> None:
     nodes = [node("Split", "x parts", "a b", axis=1), node("Concat", "b a", axis=1)]
     close(model(nodes, ("n", 4, 6, 6), {"parts": whole(1, 3)}), IMAGE, tmp_path)

@@ -778,6 +778,7 @@ def _resize(state: State, node: Node) -> None:
         or mode not in ("nearest", "linear")
         or not (plain and exact)
         or node.attributes.get("antialias")
+        or node.attributes.get("keep_aspect_ratio_policy", "stretch") != "stretch"
     ):
         raise UnknownOperator([f"{node.title} of mode {mode}, {place}"])
     if mode == "nearest" and not whole:
@@ -839,6 +840,8 @@ def _depth(state: State, node: Node) -> None:
 def _identity(state: State, node: Node) -> None:
     if any(node.outputs[1:]):
         raise UnknownOperator([f"{node.title} with its mask"])
+    if node.given(2) and state.array(node, 2).any():
+        raise UnknownOperator([f"{node.title} in training"])
     state.tensors[node.outputs[0]] = state.get(node, 0)
 
 
