@@ -18,7 +18,7 @@ import numpy as np
 from robench.base.errors import UserError
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes
-from robench.core.record import Axis, Record, Value
+from robench.core.record import Axis, FileInfo, Record, Value
 from robench.records.protocol import PARENT
 from robench.records.support.values import (
     DIFFERENCE,
@@ -120,7 +120,10 @@ def check_file(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str
             raise UserError("expected values of a shipped file where one was judged, got some")
         return
     if record.file.sha256 not in record.files.values():
+        _require_no_other(record.file, record)
         yield "file: it is not kept beside the record"
+    else:
+        _require_bytes(record.file, record, folder)
     _check_once(found)
     for value in found:
         if value.metric == TWINS:
@@ -133,6 +136,25 @@ def check_file(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str
             yield "difference from the float parent: no table of its answers"
         return
     _check_differences(said, list(differences(outcomes, _parent_table(path))))
+
+
+def _require_no_other(file: FileInfo, record: Record) -> None:
+    """What is kept in the judged file's place must be that file."""
+    for name, digest in record.files.items():
+        if name.endswith(f".{file.format}"):
+            raise UserError(
+                f"expected {name} to be the judged file, of sha256 {file.sha256[:16]}, got "
+                f"{digest[:16]}"
+            )
+
+
+def _require_bytes(file: FileInfo, record: Record, folder: Path) -> None:
+    for name, digest in record.files.items():
+        path = folder / name
+        if digest == file.sha256 and path.is_file() and path.stat().st_size != file.bytes:
+            raise UserError(
+                f"expected {name} of {file.bytes:,} bytes, as recorded, got {path.stat().st_size:,}"
+            )
 
 
 def _check_agreement(record: Record) -> None:
