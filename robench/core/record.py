@@ -27,6 +27,8 @@ AGREEMENT_EXPECTED = 0.99
 """Share of equal labels below which the twin is flagged as not computing the deployed function."""
 ADVERSARIAL_EXPECTED = 0.98
 """The same on adversarial candidates: below one of both the twin of a file is a surrogate."""
+EXPLAINED_EXPECTED = 0.9
+"""Share of a file's logits, and of their change under attack, that its twin must explain."""
 AGREEMENT_GOOD = 0.999
 """Share of equal labels, clean and on candidates, below which a reader is warned."""
 RENAMED = {"saturation_gap": "twins_gap"}
@@ -249,13 +251,18 @@ class TwinAgreement(Frozen):
     other threads, and some image by image), on the judged images; None where it runs in one way."""
     adversarial_spread: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
     """The same on the adversarial candidates."""
+    explained: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
+    """Share of the variance of a file's logits, and of the size of their change from clean images
+    to adversarial candidates, that the twin explains, the smaller of both (of probabilities, where
+    the file gives these); None where `adversarial` is, and in older records."""
 
     @property
     def surrogate(self) -> bool:
         """Whether a file's twin computes another function, so that its examples transfer."""
         if self.adversarial is None:
             return False
-        return self.equal_labels < AGREEMENT_EXPECTED or self.adversarial < ADVERSARIAL_EXPECTED
+        labels = self.equal_labels < AGREEMENT_EXPECTED or self.adversarial < ADVERSARIAL_EXPECTED
+        return labels or (self.explained is not None and self.explained < EXPLAINED_EXPECTED)
 
     @property
     def imperfect(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor
@@ -44,12 +44,38 @@ from robench.graph.table import (
     Where,
 )
 
+
+class _Narrowed(torch.autograd.Function):
+    """Numbers of a narrower float type, held as float32.
+
+    The gradient passes where a number is only rounded, and not where it vanishes or overflows:
+    what the file has lost must not lead a search. Torch's own gradient would itself be rounded.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kind: torch.dtype) -> Tensor:
+        narrow = x.to(kind).to(x.dtype)
+        ctx.save_for_backward(narrow.isfinite() & ((narrow != 0) | (x == 0)))
+        return narrow
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (kept,) = ctx.saved_tensors
+        return grads[0] * kept, None
+
+
+def _narrowed(kind: torch.dtype) -> Callable[[Tensor], Tensor]:
+    return lambda x: _Narrowed.apply(x, kind)
+
+
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "abs": torch.abs,
+    "bfloat16": _narrowed(torch.bfloat16),
     "ceil": torch.ceil,
     "cos": torch.cos,
     "erf": torch.erf,
     "exp": torch.exp,
+    "float16": _narrowed(torch.float16),
     "floor": torch.floor,
     "gelu": F.gelu,
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
@@ -121,7 +147,7 @@ def compute(operator: Plain, inputs: Sequence[Tensor], batch: int) -> Tensor:
         case GroupNorm():
             return F.group_norm(x, operator.groups, *_two(inputs), operator.epsilon)
         case Normalise():
-            return F.normalize(x, operator.order, operator.axis, eps=0)
+            return F.normalize(x, operator.order, operator.axis)  # nothing stays nothing
         case Reduce():
             return REDUCE[operator.function](x, dim=operator.axes, keepdim=operator.keep)
         case Where():

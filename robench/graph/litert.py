@@ -58,7 +58,6 @@ FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 """Axes from channels-last to channels-first, and back."""
 UNARY = {
     "ABS": "abs",
-    "CAST": "identity",
     "CEIL": "ceil",
     "COS": "cos",
     "DEQUANTIZE": "identity",
@@ -317,6 +316,13 @@ class _Reader:
 
     def _unary(self, operator: StoredOperator, function: str) -> None:
         self._give(operator, self._apply(self._x(operator), function))
+
+    def _cast(self, operator: StoredOperator) -> None:
+        kinds = [self._tensor(place).dtype for place in (operator.inputs[0], operator.outputs[0])]
+        narrow = kinds[1] in ("float16", "bfloat16")
+        if kinds[0] == "float64" or (kinds[1] != "float32" and not narrow):
+            raise UnknownOperator([f"CAST from {kinds[0]} to {kinds[1]}"])
+        self._unary(operator, kinds[1] if narrow else "identity")
 
     def _binary(self, operator: StoredOperator, function: Any) -> None:
         name = self._both(self._value(operator, 0), self._value(operator, 1), function)
@@ -632,6 +638,7 @@ _SPECIAL: dict[str, Callable[[_Reader, StoredOperator], None]] = {
     "AVERAGE_POOL_2D": _Reader._pool,
     "BATCH_MATMUL": _Reader._batch_matmul,
     "BROADCAST_TO": _Reader._broadcast,
+    "CAST": _Reader._cast,
     "CONCATENATION": _Reader._concat,
     "CONV_2D": _Reader._conv,
     "DEPTHWISE_CONV_2D": _Reader._conv,

@@ -27,9 +27,9 @@ from robench.core.session import Port
 
 Real = npt.NDArray[np.float32]
 UnaryFunction = Literal[
-        "abs", "ceil", "cos", "erf", "exp", "floor", "gelu", "gelu_tanh", "hard_sigmoid",
-        "hard_swish", "identity", "log", "mish", "negate", "reciprocal", "relu", "round", "rsqrt",
-        "sigmoid", "sign", "silu", "sin", "softplus", "softsign", "sqrt", "tanh",
+        "abs", "bfloat16", "ceil", "cos", "erf", "exp", "float16", "floor", "gelu", "gelu_tanh",
+        "hard_sigmoid", "hard_swish", "identity", "log", "mish", "negate", "reciprocal", "relu",
+        "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "softplus", "softsign", "sqrt", "tanh",
     ]  # fmt: skip
 BinaryFunction = Literal["add", "subtract", "multiply", "divide", "power", "minimum", "maximum",
                       "prelu"]  # fmt: skip
@@ -161,7 +161,7 @@ class Resize(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Unary(Operator):
-    """One function of every number."""
+    """One function of every number; `float16` and `bfloat16` round to that type's numbers."""
 
     function: UnaryFunction
 

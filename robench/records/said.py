@@ -87,6 +87,7 @@ def file_lines(record: Record) -> Iterator[str]:
             f"{agreement.n} clean images, and on "
             f"{_beside(agreement.adversarial, agreement.adversarial_spread)} of "
             f"{agreement.adversarial_n} attacked ones"
+            + ("" if agreement.explained is None else f"; {agreement.explained:.2%} of the logits")
         )
     if ties := record.get(TIES):
         yield f"ties: the largest logits are equal on {ties.value or 0:.1%} of the clean images"

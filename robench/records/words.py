@@ -107,11 +107,12 @@ def unled(record: Record) -> str:
             "by queries and by transfer bound it from above"
         )
     if record.agreement.surrogate:
-        shares = record.agreement.equal_labels, record.agreement.adversarial or 0.0
+        said = record.agreement
+        logits = "" if said.explained is None else f", {said.explained:.1%} of the logits explained"
         return (
-            f"the twin is a surrogate (equal labels on {shares[0]:.1%} of clean and "
-            f"{shares[1]:.1%} of attacked images), so that attacks by transfer bound the file from "
-            "above"
+            f"the twin is a surrogate (equal labels on {said.equal_labels:.1%} of clean and "
+            f"{said.adversarial or 0.0:.1%} of attacked images{logits}), so that attacks by "
+            "transfer bound the file from above"
         )
     return ""
 

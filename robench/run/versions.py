@@ -14,7 +14,7 @@ STEPS: Mapping[str, int] = {
     "system": 1,
     "program": 1,
     "file": 1,
-    "agreement": 2,
+    "agreement": 3,
     "attack": 2,
     "judge": 1,
     "rejudge": 1,

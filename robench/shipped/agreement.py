@@ -3,6 +3,7 @@ spread."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import torch
 from robench.base.seeds import generator
 from robench.core.system import forward, module_device
 from robench.search import GradientSearch
-from robench.shipped.deployed import ALONE
+from robench.shipped.deployed import ALONE, FileDeployed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,8 +51,49 @@ def under_attack(
             "adversarial": _equal(twin, labels),
             "adversarial_n": len(some),
             "adversarial_spread": _least(labels, ways, candidates),
+            "explained": _explained(system, some.float_images(), candidates),
         }
     return found.model_copy(update=update)
+
+
+def _explained(system: System, clean: Tensor, candidates: Tensor) -> float | None:
+    """The share of the file's logits, and of their change under attack, that its twin explains.
+
+    Labels alone cannot tell: a twin may add to a file's logits what leads a search astray, and
+    leave all labels. From the change is taken off what the gap on clean images, met twice, comes
+    to: a small ball changes little, and rounding is no other function. None without logits.
+    """
+    deployed = system.deployed
+    if not isinstance(deployed, FileDeployed):
+        return None
+    likely = deployed.contract.outputs == "probabilities"
+    before, after = (
+        [one.double().softmax(1) if likely else one.double() for one in pair]
+        for pair in (
+            (deployed.logits(images), forward(system.twin, images))
+            for images in (clean, candidates)
+        )
+    )
+    gap = _squares(before[0] - before[1])
+    change = after[0] - before[0]
+    missed = _squares(change - (after[1] - before[1]))
+    shares = (
+        _share_left(gap, _squares(before[0] - before[0].mean(0))),
+        _share_left(max(missed - 2 * gap, 0.0), _squares(change)),
+    )
+    return min(shares)
+
+
+def _squares(values: Tensor) -> float:
+    return float(values.square().sum())
+
+
+def _share_left(missed: float, whole: float) -> float:
+    """1 less the share that is missed, from 0 to 1; 0 for numbers that are none."""
+    if missed == 0.0:
+        return 1.0
+    share = 1 - missed / whole if whole > 0 else 0.0
+    return max(share, 0.0) if math.isfinite(share) else 0.0
 
 
 def _candidates(system: System, test: Split, threat: Threat, seed: int) -> Tensor:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 
-from robench.graph import GraphTwin, read
+from robench.graph import GraphTwin, UnknownOperator, read
 from tests.graph.onnx_models import Array, model, node, saved
 
 RNG = np.random.default_rng(0)
@@ -110,7 +110,7 @@ CASES = [
 
 def close(made: onnx.ModelProto, shape: tuple[int, ...], folder: Path) -> None:
     x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
-    expected = ReferenceEvaluator(made).run(None, {"x": x})[0]
+    expected = _reference(made, x)
     got = GraphTwin(read(saved(made, folder), "onnx"))(torch.from_numpy(x)).numpy()
     assert got.shape == expected.shape
     np.testing.assert_allclose(got, expected, atol=2e-6, rtol=2e-6)
@@ -121,6 +121,59 @@ def test_an_operator_is_what_the_reference_computes(
     made: onnx.ModelProto, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     close(made, shape, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "BFLOAT16"])
+def test_a_cast_to_a_narrower_float_rounds(kind: str, tmp_path: Path) -> None:
+    to, back = getattr(onnx.TensorProto, kind), onnx.TensorProto.FLOAT
+    nodes = [node("Cast", "x", "narrow", to=to), node("Cast", "narrow", to=back)]
+    made = model(nodes, ("n", 5), {})
+    x = np.array([[1.001, -3.1415927, 1e-8, 7e4, 0.0]], np.float32)
+    leaf = torch.from_numpy(x).requires_grad_()
+    out = GraphTwin(read(saved(made, tmp_path), "onnx"))(leaf)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(out.detach().numpy(), _reference(made, x))
+    out.sum().backward()
+    # Of what has vanished or overflown, no gradient may lead a search.
+    kept = [1.0, 1.0, 0.0, 0.0, 1.0] if kind == "FLOAT16" else [1.0] * 5
+    assert leaf.grad is not None
+    assert leaf.grad.tolist() == [kept]
+
+
+def _reference(made: onnx.ModelProto, x: Array) -> Array:
+    found: Array = ReferenceEvaluator(made).run(None, {"x": x})[0]
+    return found
+
+
+def test_double_numbers_are_no_float32(tmp_path: Path) -> None:
+    nodes = [node("Cast", "x", "wide", to=11), node("Cast", "wide", to=1)]
+    with pytest.raises(UnknownOperator, match="float64"):
+        read(saved(model(nodes, ("n", 5), {}), tmp_path), "onnx")
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_rows_of_nothing_stay_so_when_normalised(order: int, tmp_path: Path) -> None:
+    made = model([node("LpNormalization", "x", p=order)], ("n", 3), {})
+    out = GraphTwin(read(saved(made, tmp_path), "onnx"))(torch.zeros(2, 3))
+    assert torch.equal(out, torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "constants", "attributes"),
+    [
+        ("Dropout", "x rate on", {"rate": np.float32(0.5), "on": np.asarray(True)}, {}),
+        (
+            "Resize", "x - - s", {"s": whole(2, 4, 12, 18)},
+            {"mode": "linear", "keep_aspect_ratio_policy": "not_larger"},
+        ),
+    ],
+)  # fmt: skip
+def test_attributes_that_change_an_operator_make_it_unknown(
+    kind: str, inputs: str, constants: dict[str, Array], attributes: Any, tmp_path: Path
+) -> None:
+    made = model([node(kind, inputs, **attributes)], ("n", 4, 6, 6), constants)
+    with pytest.raises(UnknownOperator, match=kind):
+        read(saved(made, tmp_path), "onnx")
 
 
 def test_a_split_is_several_slices(tmp_path: Path) -> None:
@@ -197,5 +250,5 @@ def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
     ]
     path = saved(model(nodes, ("n", 6), constants), tmp_path)
     x = torch.rand(2, 6)
-    expected = x @ torch.from_numpy(constants["w"]).float()
+    expected = x.half().float() @ torch.from_numpy(constants["w"]).float()
     torch.testing.assert_close(GraphTwin(read(path, "onnx"))(x), expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,35 @@ def test_rows_of_the_parent_are_judged_and_not_crafted_again(places: Places) -> 
     assert steps["examples"].outcome == "pass"
     assert steps["crafted again"].outcome == "not done"
     assert "made on the file's float parent, which is not kept" in steps["crafted again"].text
+
+
+def forged(places: Places, record: Record, **changes: Any) -> Verification:
+    """What is found of the record, written as if its file or its twin were other ones."""
+    path = places.results / record.id / "record.json"
+    text = path.read_text(encoding="utf-8")
+    said = json.loads(text)
+    for group, values in changes.items():
+        said[group] |= values
+    path.write_text(json.dumps(said), encoding="utf-8")
+    try:
+        return verify(path.parent, places, seed=1)
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def test_what_a_record_says_of_its_file_is_held_against_it(places: Places) -> None:
+    record = made(places, FIXTURES / "digits.qdq.onnx", "pgd")
+    refuted: list[dict[str, Any]] = [
+        {"file": {"bytes": 1000}},
+        {"file": {"sha256": "0" * 64}},
+        {"agreement": {"adversarial": 0.95}},
+        {"agreement": {"explained": 0.92}},
+        {"agreement": {"logit_gap": 0.5}},
+    ]
+    for changes in refuted:
+        assert forged(places, record, **changes).refuted, changes
+    other = forged(places, record, file={"version": "1.0.0", "instructions": "armv8"})
+    (step,) = (step for step in other.steps if step.name == "model")
+    assert step.outcome == "pass"
+    assert "onnxruntime 1.0.0 is recorded" in step.text
+    assert "armv8 is recorded" in step.text

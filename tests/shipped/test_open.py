@@ -7,7 +7,7 @@ import pickle
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +243,24 @@ def test_what_asks_about_each_image_alone_asks_about_few(tmp_path: Path) -> None
     assert found.spread == found.adversarial_spread == 1.0
     assert asked["image by image"] == 2 * 40
     assert asked["optimisations off"] == 2 * 120
+
+
+def test_a_twin_that_keeps_labels_and_adds_to_logits_is_a_surrogate(tmp_path: Path) -> None:
+    system, test = opened(flat(tmp_path / "net.onnx")), corners().test
+    clean = TwinAgreement(equal_labels=1.0, logit_gap=None, n=len(test), flagged=False)
+
+    def found(twin: torch.nn.Module) -> TwinAgreement:
+        return under_attack(clean, replace(system, twin=twin), test, Threat("linf", 0.1), seed=0)
+
+    class Decoy(torch.nn.Module):
+        """Adds the same to each logit, which no label shows."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1) + 3 * torch.sin(40 * x).sum((1, 2, 3)).unsqueeze(1)
+
+    honest, decoy = found(system.twin), found(Decoy())
+    assert (honest.explained, honest.surrogate) == (1.0, False)
+    assert decoy.adversarial == 1.0
+    assert decoy.explained is not None
+    assert decoy.explained < 0.5
+    assert decoy.surrogate

@@ -59,6 +59,8 @@ FUNCTIONS: dict[str, UnaryFunction] = {
     "Sign": "sign", "Sin": "sin", "Softplus": "softplus", "Softsign": "softsign", "Sqrt": "sqrt",
     "Tanh": "tanh", "com.microsoft.Gelu": "gelu",
 }  # fmt: skip
+NARROW: dict[str, UnaryFunction] = {"float16": "float16", "bfloat16": "bfloat16"}
+"""By numpy's word for a float type narrower than float32, what rounds to it."""
 PAIRS: dict[str, BinaryFunction] = {
     "Add": "add", "Sub": "subtract", "Mul": "multiply", "Div": "divide", "Pow": "power",
     "Min": "minimum", "Max": "maximum", "PRelu": "prelu",
@@ -776,6 +778,7 @@ def _resize(state: State, node: Node) -> None:
         or mode not in ("nearest", "linear")
         or not (plain and exact)
         or node.attributes.get("antialias")
+        or node.attributes.get("keep_aspect_ratio_policy", "stretch") != "stretch"
     ):
         raise UnknownOperator([f"{node.title} of mode {mode}, {place}"])
     if mode == "nearest" and not whole:
@@ -837,15 +840,21 @@ def _depth(state: State, node: Node) -> None:
 def _identity(state: State, node: Node) -> None:
     if any(node.outputs[1:]):
         raise UnknownOperator([f"{node.title} with its mask"])
+    if node.given(2) and state.array(node, 2).any():
+        raise UnknownOperator([f"{node.title} in training"])
     state.tensors[node.outputs[0]] = state.get(node, 0)
 
 
 @translates("Cast")
 def _cast(state: State, node: Node) -> None:
-    """Between floats, which are all float32 here, and from codes that stand for themselves."""
+    """To float32 or a narrower float, also from codes, which stand for themselves."""
     from onnx import helper
 
-    kind = helper.tensor_dtype_to_np_dtype(node.attributes["to"])
-    if str(kind) not in ("float32", "float16", "float64", "bfloat16"):
+    kind = str(helper.tensor_dtype_to_np_dtype(node.attributes["to"]))
+    x = state.real(node, 0)
+    if kind == "float32":
+        state.tensors[node.outputs[0]] = Live(x)
+    elif narrow := NARROW.get(kind):
+        state.make(Unary(inputs=(x,), output=node.outputs[0], function=narrow))
+    else:
         raise UnknownOperator([f"Cast of the network's numbers to {kind}"])
-    state.tensors[node.outputs[0]] = Live(state.real(node, 0))

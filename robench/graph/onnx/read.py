@@ -38,6 +38,8 @@ def read_onnx(
     content = open_onnx(path)
     entry = _sized(chosen("input", content.inputs, input_name), image)
     out = chosen("output", content.outputs, output_name)
+    if entry.dtype == "float64":
+        raise UnknownOperator(["an input of float64"])
     state = State(entry, content.opset)
     for name, array in content.constants.items():
         state.tensors[name] = Known.alike(array)

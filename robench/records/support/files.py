@@ -18,7 +18,7 @@ import numpy as np
 from robench.base.errors import UserError
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes
-from robench.core.record import Axis, Record, Value
+from robench.core.record import Axis, FileInfo, Record, Value
 from robench.records.protocol import PARENT
 from robench.records.support.values import (
     DIFFERENCE,
@@ -120,7 +120,10 @@ def check_file(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str
             raise UserError("expected values of a shipped file where one was judged, got some")
         return
     if record.file.sha256 not in record.files.values():
+        _require_no_other(record.file, record)
         yield "file: it is not kept beside the record"
+    else:
+        _require_bytes(record.file, record, folder)
     _check_once(found)
     for value in found:
         if value.metric == TWINS:
@@ -135,6 +138,25 @@ def check_file(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str
     _check_differences(said, list(differences(outcomes, _parent_table(path))))
 
 
+def _require_no_other(file: FileInfo, record: Record) -> None:
+    """What is kept in the judged file's place must be that file."""
+    for name, digest in record.files.items():
+        if name.endswith(f".{file.format}"):
+            raise UserError(
+                f"expected {name} to be the judged file, of sha256 {file.sha256[:16]}, got "
+                f"{digest[:16]}"
+            )
+
+
+def _require_bytes(file: FileInfo, record: Record, folder: Path) -> None:
+    for name, digest in record.files.items():
+        path = folder / name
+        if digest == file.sha256 and path.is_file() and path.stat().st_size != file.bytes:
+            raise UserError(
+                f"expected {name} of {file.bytes:,} bytes, as recorded, got {path.stat().st_size:,}"
+            )
+
+
 def _check_agreement(record: Record) -> None:
     """Of files alone candidates are judged, and of every file that has a twin."""
     said, file = record.agreement, record.file
@@ -145,6 +167,8 @@ def _check_agreement(record: Record) -> None:
             "expected agreement on adversarial candidates, as a share of them, of a file with a "
             f"twin and of nothing else, got {said.adversarial} of {said.adversarial_n}"
         )
+    if said.explained is not None and not wanted:
+        raise UserError("expected explained logits of a file with a twin alone, got some")
 
 
 def _check_once(found: list[Value]) -> None:
