@@ -10,6 +10,7 @@ from typing import Any
 
 import robench
 from robench.cli.main import parser
+from robench.cli.run import USAGE
 from robench.plugin import hooks as hookspecs
 from robench.plugin.components import KINDS
 from robench.plugin.options import options, summary
@@ -79,7 +80,7 @@ def api() -> str:
 def commands() -> str:
     """The help of every subcommand, as the terminal prints it."""
     action = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
-    parts = []
+    parts = [f"## robench run\n\n```text\n{USAGE}\n```\n"]
     for name, command in action.choices.items():
         if name != "run":
             text = command.format_help()

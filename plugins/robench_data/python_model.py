@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -44,7 +45,12 @@ class PythonModel(Model):
         """Call the function; raises PluginError unless it returns an nn.Module."""
         from torch import nn
 
-        network = self._function()(shape, classes)
+        try:
+            network = self._function()(shape, classes)
+        except (PluginError, ConfigError):
+            raise
+        except Exception as error:
+            raise PluginError(f"{self.spec} raised {_where(error)}") from error
         if not isinstance(network, nn.Module):
             raise PluginError(
                 f"expected an nn.Module from {self.spec}, got {type(network).__name__}"
@@ -75,4 +81,18 @@ class PythonModel(Model):
                 f"expected a function at {self.spec}, got {type(error).__name__}: {error}; "
                 "is the module installed or on PYTHONPATH?"
             ) from error
+        except Exception as error:  # the module's own code may raise anything
+            raise PluginError(f"importing {module} raised {_where(error)}") from error
         return function
+
+
+def _where(error: Exception) -> str:
+    """An error with the file and line of the user's code that it left, the innermost call last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    # Frames of this file called the user's code; those of libraries were called by it.
+    mine = [frame for frame in frames if frame.filename != __file__]
+    own = [frame for frame in mine if "site-packages" not in frame.filename] or mine
+    at = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
+    if isinstance(error, SyntaxError) and error.filename:
+        at = f" at {error.filename}:{error.lineno}"
+    return f"{type(error).__name__}{at}: {' '.join(str(error).split())}"

@@ -11,12 +11,27 @@ Advance = Callable[..., None]
 SECONDS_BETWEEN_LINES = 10.0
 
 
+_QUIET: list[bool] = []
+
+
+def be_quiet() -> None:
+    """Show no progress from now on, in this process."""
+    _QUIET.append(True)
+
+
 @contextmanager
 def progress(what: str, total: int, unit: str = "img", done: int = 0) -> Iterator[Advance]:
     """Show work of `total` units; call the yielded function with units done and a note."""
-    show = (_bar if sys.stderr.isatty() else _lines)(what, total, unit, done)
+    how = _nothing if _QUIET else _bar if sys.stderr.isatty() else _lines
+    show = how(what, total, unit, done)
     with show as advance:
         yield advance
+
+
+@contextmanager
+def _nothing(what: str, total: int, unit: str, earlier: int) -> Iterator[Advance]:
+    del what, total, unit, earlier
+    yield lambda count, note="": None
 
 
 @contextmanager

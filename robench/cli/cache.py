@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from robench.base.errors import UserError
+from robench.cli.formats import add_formats, print_json
 
 if TYPE_CHECKING:
     from robench.run.cache import Cache
@@ -18,10 +19,11 @@ DAY = 86_400.0
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("action", choices=("list", "prune"))
+    parser.add_argument("action", metavar="ACTION", choices=("list", "prune"), help="list or prune")
     parser.add_argument(
         "--days", type=float, default=0.0, help="prune what was not read for so long"
     )
+    add_formats(parser, "json")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -35,18 +37,33 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "prune":
         freed = cache.prune(options.days * DAY)
         print(f"freed {freed / MEBIBYTE:,.1f} MiB")
+    elif options.json:
+        entries = (vars(one) | {"folder": str(one.folder)} for one in cache.entries())
+        print_json([{**entry, "of": cache.of(entry["step"], entry["key"])} for entry in entries])
     else:
         _list(cache)
     return 0
 
 
 def _list(cache: Cache) -> None:
-    from robench.cli.terminal import console, print_text, table
+    """A line for what was made of the same thing, and a sum a step."""
+    from robench.base.grid import grid
+    from robench.cli.terminal import print_text, width
 
-    shown = table("step", "key", numbers=("MiB",), title=str(cache.root))
-    total = 0
+    sums: dict[str, dict[str, list[int]]] = {}
     for entry in cache.entries():
-        shown.add_row(entry.step, entry.key, f"{entry.nbytes / MEBIBYTE:,.2f}")
-        total += entry.nbytes
-    console().print(shown)
+        of = cache.of(entry.step, entry.key)
+        sums.setdefault(entry.step, {}).setdefault(of, []).append(entry.nbytes)
+    rows = []
+    for step, named in sums.items():
+        rows.append([step, *_sum([size for own in named.values() for size in own])])
+        rows += [[f"  {of}", *_sum(own)] for of, own in named.items() if of]
+    print_text(str(cache.root), "bold")
+    for line in grid(["step", "results", "MiB"], rows, width()):
+        print_text(line)
+    total = sum(size for named in sums.values() for own in named.values() for size in own)
     print_text(f"{total / MEBIBYTE:,.1f} MiB in all")
+
+
+def _sum(sizes: list[int]) -> tuple[str, str]:
+    return str(len(sizes)), f"{sum(sizes) / MEBIBYTE:,.2f}"

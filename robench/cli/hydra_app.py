@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -20,14 +19,15 @@ from yaml import YAMLError
 from robench.base.errors import ConfigError, UserError
 from robench.base.machine import resume_collector
 from robench.base.paths import shipped
+from robench.base.progress import be_quiet
 from robench.base.text import one_line, suggestion
-from robench.cli.sweep import Job, Summary, leave_note, print_jobs, read_notes
-from robench.cli.typed import ALONE, FOLDERS, command, for_hydra, known_settings
+from robench.cli.sweep import Job, Summary, leave_note, print_jobs, print_plan, read_notes
+from robench.cli.terminal import print_line
+from robench.cli.typed import ALONE, FOLDERS, PRINTED, command, for_hydra, known_settings
 from robench.plugin.registry import registry
 from robench.plugin.typed import option_types
 from robench.run.compose import SETTINGS, SEVERAL, origin_of_preset, prepare, run_config
-from robench.run.config import Places, RunConfig
-from robench.run.plan import check_on_data
+from robench.run.config import RunConfig
 
 CHOICE = re.compile(
     r"Could not (?:find|load) '([^']+)/([^'/]+)'(?:\.|\s+Available options in [^:]+:)"
@@ -75,7 +75,8 @@ def launch(arguments: Sequence[str]) -> int:
     if Summary.last is None:
         return 0
     jobs = read_notes(Summary.last)
-    print_jobs(jobs)
+    if "--quiet" not in arguments:
+        print_jobs(jobs, json="--json" in arguments)
     return 2 if any(job.error for job in jobs) else 0
 
 
@@ -84,38 +85,45 @@ def _job(composed: DictConfig) -> None:
     context = HydraConfig.get()
     # As typed: reading the list itself would put what ${oc.env:...} says into the record.
     typed: list[str] = OmegaConf.to_container(context.overrides.task, resolve=False)  # type: ignore[assignment]
-    # Where files lie decides no number, and is nobody else's business.
-    overrides = tuple(one for one in typed if one.partition("=")[0] not in FOLDERS)
+    # Where files lie, and what is printed, decides no number, and is nobody else's business.
+    overrides = tuple(one for one in typed if one.partition("=")[0] not in (*FOLDERS, *PRINTED))
     if context.mode != RunMode.MULTIRUN:
-        _single(composed, overrides)
+        if plan := _single(composed, overrides).plan:
+            print_plan(plan, json=composed.json)
         return
     notes, number = Path(context.sweep.dir), int(context.job.num)
     try:
-        record = _single(composed, overrides)
-        leave_note(notes, Job(number, overrides, str(record) if record else None, None))
+        leave_note(notes, number, _single(composed, overrides))
     except Exception as error:
         reason = one_line(error if isinstance(error, UserError) else f"internal error, {error!r}")
         print(f"job {number} failed: {reason}", file=sys.stderr)
-        leave_note(notes, Job(number, overrides, None, reason))
+        leave_note(notes, number, Job(overrides, error=reason))
 
 
-def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Path | None:
+def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Job:
+    """Run what is composed and print its record, or plan it."""
     try:
         config, places = run_config(composed)
     except OmegaConfBaseException as error:
         raise ConfigError(_in_our_words(error, ())) from error
     _refuse_foreign_code(config, overrides)
+    # Torch loads only here: bad input needs none.
+    if composed.quiet:
+        be_quiet()
+    resume_collector()
     if composed.dry_run:
-        _dry_run(config, places)
-        return None
-    # Torch loads only here: bad input needs none, nor a plan that does not ask about the data.
+        from robench.run.planned import planned
+
+        return Job(overrides, plan=planned(config, places).plain(config, places))
     from robench.cli.record_table import print_record
     from robench.run.pipeline import run
 
-    resume_collector()
     record, folder = run(config, places, overrides)
-    print_record(record, folder, json=composed.json)
-    return folder
+    if composed.quiet:
+        print_line(str(folder))
+    else:
+        print_record(record, folder, json=composed.json)
+    return Job(overrides, record=str(folder))
 
 
 def _refuse_foreign_code(config: RunConfig, overrides: tuple[str, ...]) -> None:
@@ -125,13 +133,6 @@ def _refuse_foreign_code(config: RunConfig, overrides: tuple[str, ...]) -> None:
             "expected model.python.spec=module:function on the command line; a preset may not "
             "name code"
         )
-
-
-def _dry_run(config: RunConfig, places: Places) -> None:
-    check_on_data(config, places)
-    plan = {"id": config.id, **config.plain(), "recipe": vars(config.recipe)}
-    plan["places"] = {name: str(value) for name, value in vars(places).items()}
-    print(json.dumps(plan, indent=1, default=str))
 
 
 def _in_our_words(error: Exception, arguments: Sequence[str]) -> str:

@@ -17,8 +17,10 @@ from robench.base.text import one_line, reason, suggestion
 COMMANDS = (
     "run",
     "plugins",
+    "list",
     "show",
     "compare",
+    "gate",
     "verify",
     "challenge",
     "audit",
@@ -79,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(error)
         return 2
     except KeyboardInterrupt:
-        complain("interrupted; the same command goes on where it was")
+        complain(
+            "interrupted; finished steps and epochs are kept: the same command goes on from them"
+        )
         return 130
     except BrokenPipeError:
         # The reader closed early (`| head`); python would complain again at exit.

@@ -22,9 +22,10 @@ One run from configuration to record; with -m a sweep over comma-separated value
 
 flags:
   -m            sweep: every combination of comma-separated values is one job
-  --dry-run     print the checked plan and the run's id, run nothing
+  --dry-run     check all that can be and print the plan, run nothing
   --cfg job     print the composed configuration
-  --json        print the record instead of the table
+  --json        print the record, or the plans, as JSON
+  --quiet       no progress; print the record's folder alone
   --hydra-help  the flags of Hydra, which composes the run
 
 settings:

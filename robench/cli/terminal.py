@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from robench.base.grid import fold
@@ -52,36 +49,3 @@ def print_prose(text: str, style: str = "") -> None:
 def print_line(text: str) -> None:
     """Print a line that people copy, such as a path: no wrapping."""
     console().print(styled(text), soft_wrap=True)
-
-
-class Shown(Table):
-    """A table whose cells are shown as they are; a style takes a `styled` text."""
-
-    def add_row(self, *cells: str | Text) -> None:  # type: ignore[override]  # no markup
-        """Add a row of cells."""
-        super().add_row(*(styled(cell) if isinstance(cell, str) else cell for cell in cells))
-
-
-def table(
-    *columns: str,
-    numbers: Iterable[str] = (),
-    title: str = "",
-    caption: str = "",
-    narrow: bool = False,
-) -> Shown:
-    """An empty table of columns of text, then columns of numbers, aligned on the right.
-
-    A `narrow` one has no lines between its columns, so that more of them fit.
-    """
-    made = Shown(title=_heading(title), caption=_heading(caption))
-    if narrow:
-        made.box, made.padding, made.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
-    for name in columns:
-        made.add_column(styled(name), overflow="fold")
-    for name in numbers:
-        made.add_column(styled(name), justify="right", no_wrap=narrow)
-    return made
-
-
-def _heading(text: str) -> Text | None:
-    return styled(text) if text else None

@@ -27,12 +27,15 @@ FLAGS = {
     "--config-dir": "",
 }
 """Flags of `robench run`, and the setting that one of our own stands for."""
+SAID = [flag for flag in FLAGS if flag not in ("--multirun", "--hydra-help")]
 VALUED = ("--cfg", "--config-dir")
 """Flags with a value after them."""
 FOLDERS = ("results", "cache", "data_root")
 """Settings that a record does not keep; any text is a path."""
 PRESETS = ("experiment", "sweep", "profile")
 """Groups that name no part of a run's configuration."""
+PRINTED = ("dry_run", "json", "quiet")
+"""Settings that flags stand for."""
 GROUPS = (*SEVERAL, *SETTINGS, *PRESETS, "protocol")
 """Everything that takes choices."""
 ALONE = ("dataset", "model", "compressor")
@@ -45,10 +48,15 @@ CLOSING = {"[": "]", "{": "}", "(": ")"}
 def for_hydra(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra takes them, flags first; raises ConfigError for what is no setting."""
     read = list(_read(list(arguments)))
-    if {"-m", "--multirun"} & set(arguments):
+    flags = [one for is_flag, one in read if is_flag]
+    settings = [one for is_flag, one in read if not is_flag]
+    if {"-m", "--multirun"} & set(flags):
         # An option of what only some jobs have must not be asked of the plan they are made from.
-        read = [(flag, one if flag else _of_each_job(one)) for flag, one in read]
-    return [*(one for flag, one in read if flag), *(one for flag, one in read if not flag)]
+        settings = [_of_each_job(one) for one in settings]
+    elif not flags and not any(one.startswith((*PRESETS, "hydra")) for one in settings):
+        # Only a preset makes a sweep by itself: else Hydra need not compose twice to see it.
+        flags = ["--run"]
+    return [*flags, *settings]
 
 
 def command(arguments: Sequence[str]) -> str:
@@ -103,7 +111,7 @@ def _flag(arguments: list[str], place: int) -> str:
             f"expected {setting}={value or 'VALUE'}, got {argument!r}: settings have no dashes"
         )
     raise ConfigError(
-        f"expected a flag of robench run ({', '.join(FLAGS)}), got {argument!r}"
+        f"expected a flag of robench run ({', '.join(SAID)}), got {argument!r}"
         + suggestion(name, FLAGS)
     )
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 from robench.plugin.components import Component
+
+if TYPE_CHECKING:
+    from robench.core.record import Record
 
 API_VERSION = 1
 """Major version of what a plugin may import and implement; one made for another is refused."""
@@ -31,6 +35,14 @@ def robench_register(register: Register) -> None:
 @hookspec
 def robench_config() -> str | None:
     """Called once per plugin at start-up: the package that holds its YAML presets, if any."""
+
+
+@hookspec
+def robench_recorded(record: Record, folder: Path) -> None:
+    """Called after a record is written, with its folder: log it, send it, plot it.
+
+    What a plugin raises here is said in one line; the record stands.
+    """
 
 
 @hookspec

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -23,6 +24,9 @@ from robench.plugin import hooks
 from robench.plugin.components import KINDS, Component
 from robench.plugin.declared import check_declared
 from robench.plugin.typed import check_options, read_options
+
+if TYPE_CHECKING:
+    from robench.core.record import Record
 
 GROUP = "robench"
 DISABLE = "ROBENCH_DISABLE_PLUGINS"
@@ -96,6 +100,8 @@ class Registry:
     """By package of presets, the distribution that ships it."""
     studies: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
     """By plugin, the hook that makes its studies; called when one is asked for."""
+    trackers: list[tuple[str, Callable[[Record, Path], Any]]] = field(default_factory=list)
+    """By plugin, the hook that is told of every record that was written."""
 
     def get(self, kind: str, name: str) -> Choice:
         """A choice by kind and name; raises ConfigError with the nearest names."""
@@ -226,6 +232,8 @@ def _load(
             result.config_packages |= dict.fromkeys(package, distribution)
         if "robench_studies" in found:
             result.studies.append((name, found["robench_studies"].function))
+        if "robench_recorded" in found:
+            result.trackers.append((name, found["robench_recorded"].function))
     except BaseException:
         manager.unregister(module)
         raise

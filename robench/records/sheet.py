@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from robench.base.grid import fold, grid
-from robench.base.text import one_line
+from robench.base.text import one_line, visible
 from robench.core.outcomes import CLEAN, scores_by_threat
 from robench.core.record import Axis, Record, Value, share
 from robench.core.threat import eps_text
@@ -137,7 +137,7 @@ def plus_minus(value: Value | None) -> str:
 def _cells(lines: Sequence[AttackLine]) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of lines: the name, then a column a threat."""
     threats = list(dict.fromkeys(one for line in lines for one in line.cells))
-    heads = ["attack", *(one_line(threat_text(*one)) for one in threats)]
+    heads = ["attack", *(plain(threat_text(*one)) for one in threats)]
     rows = [[line.name, *(line.cells.get(t, "") for t in threats)] for line in lines]
     return heads, rows
 
@@ -154,7 +154,7 @@ def _attack_lines(
         values = robust.get(key, {})
         cells = {threat: plus_minus(value) for threat, value in values.items()}
         cells |= {(r.norm, r.eps): "invalid" for r in failed if (r.attack, r.access) == key}
-        yield AttackLine(one_line(named(*key)), cells, _cost(record, *key))
+        yield AttackLine(plain(named(*key)), cells, _cost(record, *key))
         other = attacked.get(key, {})
         differing = {
             threat: plus_minus(other[threat])
@@ -301,7 +301,7 @@ def _note(name: str, note: Any, width: int | None) -> Iterator[Line]:
         return
     columns = [str(column) for column in rows[0]]
     texts = [[str(n), *(_short(row.get(c)) for c in rows[0])] for n, row in enumerate(rows)]
-    lines = list(grid([one_line(name), *map(one_line, columns)], texts))
+    lines = list(grid([plain(name), *map(plain, columns)], texts))
     if width is not None and max(map(len, lines)) > width:
         said = f"{name}: {len(rows)} entries of {', '.join(columns)}; robench show --json has them"
         yield from _folded([Line(said)], width)
@@ -310,12 +310,17 @@ def _note(name: str, note: Any, width: int | None) -> Iterator[Line]:
 
 
 def _short(value: Any) -> str:
-    return " ".join(map(_short, value)) if isinstance(value, list) else one_line(value)
+    return " ".join(map(_short, value)) if isinstance(value, list) else plain(str(value))
+
+
+def plain(text: str) -> str:
+    """A text on one line, what moves a terminal written out: a grid counts letters."""
+    return one_line(visible(text))
 
 
 def _folded(lines: Iterable[Line], width: int | None) -> Iterator[Line]:
     """Lines of prose, continued two letters further in."""
     for line in lines:
         indent = "  " if line.text.startswith("  ") else ""
-        for number, text in enumerate(fold(one_line(line.text), width)):
+        for number, text in enumerate(fold(plain(line.text), width)):
             yield Line(f"{indent}{'  ' if number else ''}{text}", line.style)

@@ -17,7 +17,7 @@ from robench.core.record import SYSTEM_KINDS, Record
 from robench.records.compare import budgets
 from robench.records.headline import audit_table, headline
 from robench.records.said import named, threat_text
-from robench.records.store import read, read_outcomes
+from robench.records.store import check_choices, read, read_outcomes
 from robench.records.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Versus:
     """What tells each from the other, and the beginning of its id."""
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]
-    """Rows that only one of the two has."""
+    """The rows that only the first has, or only the second, in words."""
     verdict: str
 
     def tabular(self) -> Tabular:
@@ -96,22 +96,23 @@ def versus(first: Path, second: Path) -> Versus:
             f"({records[0].data.images} images) and {records[1].data.name} "
             f"({records[1].data.images} images); run both with the same dataset= and images="
         )
+    for record in records:
+        check_choices(record)
     left, right = (_right(folder, r) for folder, r in zip((first, second), records, strict=True))
     rows = [_paired(key, left[key], right[key]) for key in left if key in right]
     rows += _certified(*records)
-    alone = (
-        f"{which} alone: {name} {threat_text(norm, eps)}"
+    alone = tuple(
+        f"{which} alone: {', '.join(f'{n} {threat_text(norm, eps)}' for n, norm, eps in keys)}"
         for which, own, other in (("first", left, right), ("second", right, left))
-        for name, norm, eps in own
-        if (name, norm, eps) not in other
+        if (keys := [key for key in own if key not in other])
     )
-    return Versus(*_names(*records), tuple(rows), tuple(alone), _verdict(rows))
+    return Versus(*_names(*records), tuple(rows), alone, _verdict(rows))
 
 
 def _right(folder: Path, record: Record) -> dict[Key, NDArray[np.bool_]]:
     """Which images hold, by row."""
     outcomes, table, known = read_outcomes(folder), audit_table(folder), budgets(record)
-    found = {(CLEAN, "", None): clean_score(outcomes).right}
+    found: dict[Key, NDArray[np.bool_]] = {(CLEAN, "", None): clean_score(outcomes).right}
     for score in scores(outcomes, known, when_clean_right=True):
         found[named(score.attack, score.access), score.norm, _eps(score.eps)] = score.right
     audited = {(audit.norm, _eps(audit.eps)) for audit in record.audit}

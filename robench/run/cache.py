@@ -17,11 +17,14 @@ from filelock import FileLock
 from robench.base.errors import CacheError
 from robench.base.files import require_writable
 from robench.base.hashing import digest, file_hash
+from robench.base.text import one_line
 from robench.run.versions import STEPS
 
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+NAMED = ("dataset", "model", "defense", "attack", "metric")
+"""Inputs by which people know a result, lists where there are several."""
 DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -91,6 +94,18 @@ class Cache:
             used = manifest.stat().st_mtime
             yield Entry(folder.parent.parent.name, folder.name, folder, size, used)
 
+    def of(self, step: str, key: str) -> str:
+        """What a result was made of, in words: the components that its inputs name."""
+        try:
+            manifest = self.root / step / key[:2] / key / MANIFEST
+            inputs = json.loads(manifest.read_text(encoding="utf-8"))["inputs"]
+            parts = (
+                inputs.get(name) for name in ("dataset", "model", "defense", "attack", "metric")
+            )
+            return " ".join(_component(part) for part in parts if part)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return ""
+
     def prune(self, older_than: float = 0.0) -> int:
         """Delete results not read for `older_than` seconds; returns the bytes freed."""
         limit = time.time() - older_than
@@ -121,6 +136,14 @@ class Cache:
 
     def _lock(self, folder: Path) -> FileLock:
         return FileLock(folder.with_suffix(".lock"))
+
+
+def _component(part: Any) -> str:
+    """The registered name in a component's key, without its distribution and kind."""
+    if isinstance(part, list):
+        return "+".join(map(_component, part))
+    name = part["component"] if isinstance(part, dict) else str(part)
+    return one_line(name.rpartition("/")[2])
 
 
 def _seal(folder: Path, step: str, inputs: Mapping[str, Any]) -> None:

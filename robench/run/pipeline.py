@@ -9,6 +9,7 @@ dataset -> model -> prepare -> train -> transform -> finish -> deploy     robenc
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from robench.base.text import one_line
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, DataInfo, Record, Value
 from robench.plugin import guest
+from robench.plugin.registry import fault, registry
 from robench.records.protocol import NO_ACCESS, protocol, settings
 from robench.records.store import RESERVED, write
 from robench.records.support.values import AUDITED, GAINED, NAME, OWN, resembles_own
@@ -93,7 +95,16 @@ def run(
         provenance=made,
         timings={"run": time.perf_counter() - start, "finished": time.time()},
     )
-    return write(record, evidence, places.results, model=steps.kept, arrays=evidence.arrays)
+    kept_as = write(record, evidence, places.results, model=steps.kept, arrays=evidence.arrays)
+    tell_trackers(*kept_as)
+    return kept_as
+
+
+def tell_trackers(record: Record, folder: Path) -> None:
+    """Call the plugins that want to know of a record; one that fails is said, and harms nothing."""
+    for plugin, told in registry().trackers:
+        if words := fault(lambda told=told: told(record, folder)):  # type: ignore[misc]
+            print(f"robench: plugin {plugin!r} was told of the record: {words}", file=sys.stderr)  # noqa: T201
 
 
 def prepare_machine(places: Places) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from robench.base.errors import ConfigError
 from robench.core.threat import parse_eps
 from robench.plugin.components import Defense
-from robench.run.config import Places, RunConfig, require_protocol
+from robench.run.config import RunConfig, require_protocol
 
 if TYPE_CHECKING:
     from robench.run.stages import Stages
@@ -20,10 +20,12 @@ SUBPIXEL = 255
 def check_plan(config: RunConfig) -> None:
     """Refuse what the configuration alone shows to have no answer; raises ConfigError.
 
-    That is what its protocol fixes and it changes, a threat that allows no change or every change,
-    a norm that an attack has not, and votes of a system that nobody smooths.
+    That is what its protocol fixes and it changes, a recipe that trains nothing, a threat that
+    allows no change or every change, a norm that an attack has not, and votes of a system that
+    nobody smooths.
     """
     require_protocol(config)
+    _ = config.recipe  # raises for a recipe that nothing can be trained by
     for where, norm, size in _asked(config):
         if size == 0:
             raise ConfigError(
@@ -40,23 +42,6 @@ def check_plan(config: RunConfig) -> None:
                 f"expected a smoothed system for metric={name}, got defense="
                 f"{'+'.join(config.defense)}; use defense=intrs or float_rs"
             )
-
-
-def check_on_data(config: RunConfig, places: Places) -> None:
-    """In a plan: as `check_threats`, where only the data can tell and they are at hand.
-
-    A protocol's data are known to be right. Raises ConfigError.
-    """
-    unclear = any(norm is None and size > 1 for _, norm, size in _asked(config))
-    if config.protocol or (config.images is None and not unclear):
-        return
-    # Torch loads only for a plan that needs it.
-    from robench.run.cache import Cache
-    from robench.run.stages import stages
-
-    steps = stages(config, places, Cache(places.cache))
-    if steps.data_at_hand:
-        check_threats(steps)
 
 
 def check_threats(stages: Stages) -> None:

@@ -262,7 +262,9 @@ class Stages:
     @cached_property
     def mapped(self) -> nn.Module:
         """The trained network after every defense's transform, in list order."""
-        model = self.trained
+        return self._transformed(self.trained)
+
+    def _transformed(self, model: nn.Module) -> nn.Module:
         for defense in self.defenses:
             if type(defense).transform is not Defense.transform:
                 changed = guest.call(defense, defense.transform, self._own(model))
@@ -291,6 +293,18 @@ class Stages:
             system = guest.call(self.compressor, finish, self._handed, deepcopy(self.data))
         _check_system(self.compressor, "finish", system)
         return system
+
+    def rehearse(self) -> None:
+        """Take an untrained network through the steps after training: what they refuse, they raise.
+
+        Compression is left out where only a trained network can be compressed, and where a
+        toolchain does it, whose work is long.
+        """
+        network = self._transformed(self.architecture().to(self.device).eval())
+        if not (self.compressor.makes_file or self.compressor.changes_training):
+            with seed_scope(derive(self.config.seed, "finish")):
+                data = deepcopy(self.data)
+                guest.call(self.compressor, self.compressor.finish, self._own(network), data)
 
     @cached_property
     def _file(self) -> Path:
@@ -606,6 +620,10 @@ class FileStages(Stages):
 
     made_on = None
     is_trained = True
+
+    def rehearse(self) -> None:
+        """Open the file in its runtime."""
+        _ = self.finished
 
     @property
     def notes(self) -> dict[str, Any]:

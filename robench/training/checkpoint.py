@@ -11,7 +11,7 @@ import torch
 if TYPE_CHECKING:
     from torch import nn
 
-SECONDS_BETWEEN = 20.0
+SECONDS_BETWEEN = 5.0
 """A checkpoint costs time; less work than this is not worth keeping."""
 
 

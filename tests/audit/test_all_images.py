@@ -127,8 +127,8 @@ def test_an_audit_of_some_images_by_hand(judged: Any, monkeypatch: pytest.Monkey
     lines = " ".join(
         line.text for line in verdicts(record, read_outcomes(folder), audit_table(folder))
     )
-    assert "the audit met 20 of the images" in lines
-    assert "points fewer than under the rows alone" in lines
+    assert "audit: quick, on 20 of 100 images" in lines
+    assert "points that it takes from these beyond the rows: linf 0.1: " in lines
     assert inspect(folder).unfounded == ()
 
 

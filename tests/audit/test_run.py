@@ -72,10 +72,10 @@ def test_shown_with_its_reasons(
 ) -> None:
     print_record(masked, places.results / masked.id)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "linf 0.15: masked, " in shown
-    assert "; gradients mislead" in shown
+    assert "masked at linf 0.15: gradients mislead" in shown
     (weak,) = masked.audit[0].weak_attacks
-    assert f"fgsm: weak attack: overstates by {100 * weak.gained:.0f} points" in shown
+    points = f"{100 * weak.gained:.0f} points at linf 0.15"
+    assert f"weak attack: fgsm overstates by {points}" in shown
     assert f"audit: quick, on {masked.data.images} images" in shown
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from robench.run.cache import Cache
@@ -13,6 +15,9 @@ def test_list_and_prune(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = command(["cache", "list"], capsys)
     assert status == 0
     assert "train" in out
+    assert "small_cnn plain" in out, "what it is of"
+    entries = json.loads(command(["cache", "list", "--json"], capsys)[1])
+    assert {"train", "attack"} <= {entry["step"] for entry in entries}
     assert command(["cache", "prune", "--days", "1"], capsys)[1] == "freed 0.0 MiB\n"
     assert command(["cache", "prune"], capsys)[0] == 0
     assert "train" not in command(["cache", "list"], capsys)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,18 @@ def test_two_records_paired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert status == 0
     assert "McNemar" in out
     assert out.count("fgsm") >= 1
+    assert "first: seed=" in out
     status, out, _ = command(["compare", first, first], capsys)
     assert status == 0
     assert "+0.0" in out
+    assert "no difference can be told under linf 0.2" in out
+    plain = json.loads(command(["compare", first, second, "--json"], capsys)[1])
+    rows = {row["name"]: row for row in plain["rows"]}
+    assert set(rows) == {"clean", "fgsm", "worst case", "headline"}
+    assert rows["fgsm"]["first"] - rows["fgsm"]["second"] == pytest.approx(
+        rows["fgsm"]["difference"]
+    )
+    table = command(["compare", first, second, "--csv"], capsys)[1].splitlines()
+    assert table[0] == "row,norm,eps,first,second,difference,low,high,p"
+    assert len(table) == 1 + len(rows)
+    assert r"\begin{tabular}{lrrrrr}" in command(["compare", first, second, "--latex"], capsys)[1]

@@ -70,7 +70,12 @@ def test_a_new_command_is_one_module_and_one_line(capsys: pytest.CaptureFixture[
     ("error", "status", "words"),
     [
         (UserError("expected a, got b"), 2, "robench: expected a, got b\n"),
-        (KeyboardInterrupt(), 130, "robench: interrupted; the same command goes on where it was\n"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "robench: interrupted; finished steps and epochs are kept: the same command goes on "
+            "from them\n",
+        ),
         (
             ValueError("two\nlines"),
             1,

@@ -1,7 +1,8 @@
-"""An example of a plugin: one component of five kinds."""
+"""An example of a plugin: one component of five kinds, and a tracker of records."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from robench import hookimpl
@@ -24,3 +25,11 @@ def robench_register(register: Any) -> None:
     register("attack", "deepfool", DeepFool)
     register("metric", "calibration_error", CalibrationError)
     register("runtime", "perceptron", Perceptron)
+
+
+@hookimpl
+def robench_recorded(record: Any, folder: Path) -> None:
+    """Log a record in MLflow, where MLFLOW_TRACKING_URI says."""
+    from robench_example.tracking import log
+
+    log(record, folder)

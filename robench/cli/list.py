@@ -1,0 +1,40 @@
+"""`robench list`: the records there are."""
+
+from __future__ import annotations
+
+import argparse
+
+from robench.cli.formats import add_formats, print_json, print_plain
+
+HELP = "the records there are, the latest first"
+LATEST = 20
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("--all", action="store_true", help=f"all, not the latest {LATEST}")
+    add_formats(parser, "json", "csv")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a line a record."""
+    from robench.base.grid import grid
+    from robench.cli.terminal import print_prose, print_text, width
+    from robench.records.overview import latest, lines
+    from robench.run.config import Places
+
+    results = Places.from_environment().results
+    found = latest(results, None if options.all else LATEST)
+    table = lines(record for _, record in found.records)
+    if options.json:
+        print_json([dict(zip(table.columns, row, strict=True)) for row in table.rows])
+    elif options.csv:
+        print_plain(table.csv())
+    else:
+        rows = [[str(cell or "") for cell in row] for row in table.rows]
+        for number, line in enumerate(grid(table.columns, rows, width(), spare=3)):
+            print_text(line, "" if number else "bold")
+        print_prose(f"{len(rows)} of {found.there} records in {results}")
+    for broken in found.broken:
+        print_prose(f"left out: {broken}", "yellow")
+    return 0

@@ -1,0 +1,81 @@
+"""`robench gate`: a status for a pipeline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from robench.base.errors import UserError
+from robench.core.record import Audit, Record, Value, share
+from robench.records.demand import check_audit, check_least, read_least
+from tests.cli.command import FAST, command
+
+
+@pytest.fixture
+def values() -> tuple[Value, ...]:
+    axes = {"access": "white_box", "norm": "linf"}
+    return (
+        share("clean_accuracy", 9, 10, {}),
+        share("robust_accuracy", 6, 10, {"attack": "pgd", "eps": 8 / 255, **axes}),
+        share("robust_accuracy", 4, 10, {"attack": "fgsm", "eps": 8 / 255, **axes}),
+        share("robust_accuracy", 8, 10, {"attack": "pgd", "eps": 0.01, **axes}),
+        Value(metric="latency", value=None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("demand", "met"),
+    [
+        ("clean_accuracy=0.9", True),
+        ("clean_accuracy=0.91", False),
+        ("robust_accuracy[linf,8/255]=0.4", True),
+        ("robust_accuracy[linf,8/255]=0.5", False),
+        ("robust_accuracy[pgd, 8/255]=0.5", True),
+        ("robust_accuracy[0.01]=3/4", True),
+        ("latency=1", False),
+    ],
+)
+def test_the_smallest_value_of_the_axes_decides(
+    demand: str, met: bool, values: tuple[Value, ...]
+) -> None:
+    assert check_least(read_least(demand), values).met is met
+
+
+@pytest.mark.parametrize(
+    ("demand", "words"),
+    [
+        ("clean_acuracy=0.9", "did you mean 'clean_accuracy'"),
+        ("robust_accuracy[l2]=0.9", "it has pgd,8/255,white_box"),
+        ("clean_accuracy=90", "did you mean 0.9"),
+        ("clean_accuracy", "expected METRIC"),
+        ("clean_accuracy=high", "expected METRIC"),
+    ],
+)
+def test_what_is_not_there_is_no_pass(demand: str, words: str, values: tuple[Value, ...]) -> None:
+    with pytest.raises(UserError, match=words):
+        check_least(read_least(demand), values)
+
+
+def test_audits_are_met_by_their_worst() -> None:
+    audit = Audit(norm="linf", eps=0.1, level="quick", n=10, verdict="suspect")
+    record = Record.model_construct(audit=(audit, audit.model_copy(update={"verdict": "pass"})))
+    assert [one.met for one in check_audit(record, "pass")] == [False, True]
+    assert all(one.met for one in check_audit(record, "suspect"))
+    (none,) = check_audit(Record.model_construct(audit=()), "suspect")
+    assert not none.met
+
+
+def test_the_status_says_whether_all_is_met(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(["run", "attack=fgsm", "audit=off", *FAST], capsys)
+    demand = ["gate", "last", "--min", "headline[linf,0.2]=0"]
+    status, out, _ = command(demand, capsys)
+    assert (status, out.startswith("met: headline[linf,0.2] is ")) == (0, True)
+    assert command([*demand, "--quiet"], capsys) == (0, "", "")
+    status, out, _ = command([*demand, "--audit", "pass"], capsys)
+    assert (status, "not met: no audit" in out) == (1, True)
+    status, out, _ = command([*demand, "--audit", "pass", "--json"], capsys)
+    assert [one["met"] for one in json.loads(out)["demands"]] == [True, False]
