@@ -61,7 +61,7 @@ def _line(record: Record) -> tuple[Cell, ...]:
         record.data.name,
         system(record),
         str(record.seed),
-        _percent(record.find("clean_accuracy")),
+        _percent(record.get("clean_accuracy")),
         _percent(robust),
         _under(robust),
         worst(audit.verdict for audit in record.audit) if record.audit else "",
@@ -94,7 +94,7 @@ def over_seeds(records: Iterable[Record]) -> Tabular:
 
 def _group(records: list[Record]) -> tuple[Cell, ...]:
     robust = [lowest(record) for record in records]
-    cleans = [record.find("clean_accuracy") for record in records]
+    cleans = [record.get("clean_accuracy") for record in records]
     verdicts = [audit.verdict for record in records for audit in record.audit]
     seeds = ",".join(str(record.seed) for record in records)
     under = dict.fromkeys(map(_under, robust))

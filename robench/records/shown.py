@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 
 from robench.core.record import Record
 from robench.core.threat import eps_text
+from robench.records.figure import figure
 from robench.records.headline import audit_table
 from robench.records.preview import PREVIEW, save_png, strip_of
 from robench.records.sheet import attack_table, below, sheet, title
@@ -114,8 +115,6 @@ class ShownRecord(Record):
 
         Raises UserError without matplotlib.
         """
-        from robench.records.figure import figure
-
         return figure(self, self._strip())
 
 

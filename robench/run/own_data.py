@@ -16,6 +16,7 @@ from robench.base.text import one_line, reason
 from robench.core.data import Data, NoImages, Split
 from robench.core.system import module_device
 from robench.core.threat import UsualThreat
+from robench.plugin.components import Component
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,8 +75,6 @@ def is_own_data(given: Any) -> bool:
 
 
 def _are_choices(given: Sequence[Any]) -> bool:
-    from robench.plugin.components import Component
-
     return all(isinstance(one, (str, type, Component, Data)) for one in given)
 
 
