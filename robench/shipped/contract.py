@@ -131,4 +131,4 @@ def arranged(shape: tuple[int, int, int], layout: str) -> tuple[int, int, int]:
 
 
 def _times(shape: tuple[int | None, ...]) -> str:
-    return "x".join("?" if one is None else str(one) for one in shape)
+    return "x".join("?" if one is None else str(one) for one in shape) or "no stated shape"

@@ -92,6 +92,11 @@ class FileDeployed:
             images = torch.cat([images, images[-1:].expand(fixed - count, *images.shape[1:])])
         fed = np.ascontiguousarray(self.contract.fed(images).float().numpy())
         answers = np.asarray(self.session.run(fed, self.output.name), dtype=np.float32)
+        if answers.shape == (len(images),):
+            raise UserError(
+                f"expected logits (N, classes) of the file, got one number an image of output "
+                f"{self.output.name!r}, as labels are; export it without its last argmax"
+            )
         if answers.shape[:1] != (len(images),) or answers.ndim < 2:
             raise UserError(
                 f"expected {len(images)} answers of the file, got the shape {answers.shape}; "

@@ -19,9 +19,15 @@ from robench.shipped.deployed import FileDeployed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 IMAGES = 200
 """Images that a file is tried on, at most."""
+ALONE = 20
+"""Of these, images that are asked about one by one."""
+ROUNDED = 0.2
+"""Share of their deviation by which answers may differ: activations that are quantised by the range
+that a batch has differ by a tenth."""
 ROUNDING = 0.02
 """How far a sum of probabilities may be from 1, a class at a time where they have 8 bits."""
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -41,21 +47,29 @@ class Guess:
 def require_sense(system: System, data: Data) -> None:
     """Raise ConfigError for a file whose answers cannot be meant as they are read.
 
-    That is probabilities where logits are expected or the other way round, pixels of another scale
-    than the file surely wants, and a clean accuracy that cannot be told from always naming one
-    class. The message names the likely cause.
+    That is answers that are no numbers, or hang on chance or on the other images of a batch,
+    probabilities where logits are expected or the other way round, pixels of another scale than
+    the file surely wants, and a clean accuracy that cannot be told from always naming one class.
+    The message names the likely cause.
     """
     deployed = system.deployed
     assert isinstance(deployed, FileDeployed)
     few = _few(data.test)
+    _require_numbers(deployed, few)
     _require_outputs(deployed, few)
     right = _right(deployed, few)
     commonest = float(torch.bincount(few.labels).max()) / len(few)
     lost = wilson(int(right.sum()), len(few))[0] <= commonest
-    guesses = [*_scales(deployed), *(_others(deployed, few, data) if lost else ())]
+    classes = len(data.classes)
+    guesses = [*_scales(deployed), *_orders(deployed, few, classes)]
+    guesses += _others(deployed, data) if lost else ()
     tried = [(guess, _right(deployed.read_as(guess.contract), few)) for guess in guesses]
     best = max(tried, key=lambda one: one[1].sum(), default=None)
-    if best and _surely_better(best[1], right):
+    if (
+        best
+        and _surely_better(best[1], right)
+        and wilson(int(best[1].sum()), len(few))[0] > (commonest)
+    ):
         raise ConfigError(
             f"expected images as the file takes them, got {right.mean():.1%} of {len(few)} test "
             f"images right with {deployed.contract.words}; with {best[0].setting} it is "
@@ -87,6 +101,37 @@ def _surely_better(right: NDArray[np.bool_], than: NDArray[np.bool_]) -> bool:
     return wilson(int(right.sum()), n)[0] > wilson(int(than.sum()), n)[1]
 
 
+def _require_numbers(deployed: FileDeployed, few: Split) -> None:
+    """Ask about the same images again, and about some alone: each has one answer of its own."""
+    images = few.float_images()
+    first = deployed.answers(images).double()
+    if not bool(first.isfinite().all()):
+        raise ConfigError(
+            f"expected finite numbers of the file, got NaN or infinite ones for "
+            f"{int((~first.isfinite()).any(1).sum())} of {len(images)} test images; export it "
+            "again, and look at its answers in the framework that made it"
+        )
+    if not _alike(first, deployed.answers(images).double()):
+        raise ConfigError(
+            "expected the same answers to the same images, got others when asked again: the file "
+            "draws at random; export it without that (dropout and noise off), or judge the network "
+            "as model=python"
+        )
+    alone = deployed.read_as(deployed.contract)
+    alone.batch = 1
+    if not _alike(first[:ALONE], alone.answers(images[:ALONE]).double()):
+        raise ConfigError(
+            "expected an answer to an image that hangs on it alone, got another one beside other "
+            "images: the file's network mixes those of a batch; export it for inference"
+        )
+
+
+def _alike(answers: Tensor, others: Tensor) -> bool:
+    """Whether answers differ by rounding at most: by little of their own deviation."""
+    spread = (answers - answers.mean(0)).square().sum()
+    return float((answers - others).square().sum()) <= ROUNDED**2 * float(spread)
+
+
 def _require_outputs(deployed: FileDeployed, few: Split) -> None:
     raw = deployed.answers(few.float_images()[:20])
     sums = (raw.sum(1) - 1).abs() <= ROUNDING * max(1, raw.shape[1] / 10)
@@ -114,7 +159,13 @@ def _scales(deployed: FileDeployed) -> Iterator[Guess]:
             yield Guess(f"model.file.scale={scale}", replace(deployed.contract, scale=scale))
 
 
-def _others(deployed: FileDeployed, few: Split, data: Data) -> Iterator[Guess]:
+def _orders(deployed: FileDeployed, few: Split, classes: int) -> Iterator[Guess]:
+    if order := _order(deployed, few, classes):
+        setting = f"model.file.order={_list(order)}"
+        yield Guess(setting, replace(deployed.contract, order=order))
+
+
+def _others(deployed: FileDeployed, data: Data) -> Iterator[Guess]:
     contract = deployed.contract
     for layout in LAYOUTS:
         guess = replace(contract, layout=layout)
@@ -130,8 +181,6 @@ def _others(deployed: FileDeployed, few: Split, data: Data) -> Iterator[Guess]:
                 f"model.file.scale=unit model.file.mean={_list(mean)} model.file.std={_list(std)}",
                 guess,
             )
-    if order := _order(deployed, few, len(data.classes)):
-        yield Guess(f"model.file.order={_list(order)}", replace(contract, order=order))
 
 
 def _moments(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:

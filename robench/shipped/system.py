@@ -10,7 +10,7 @@ import torch
 
 from robench.base.errors import ConfigError, UserError
 from robench.base.machine import instruction_set
-from robench.base.text import reason, suggestion
+from robench.base.text import one_line, reason, suggestion
 from robench.core.record import FileInfo
 from robench.core.session import Port, Session
 from robench.core.system import BlackBox, System
@@ -122,11 +122,30 @@ def runtime_of(path: Path, given: str | Runtime | None) -> tuple[str, Runtime]:
 
 def _content(path: Path) -> bytes:
     try:
+        _require_no_text(path)
         return whole(path)
     except OSError as error:
         raise UserError(
             f"expected a file at {path}, got {error.strerror}; set model.file.path"
         ) from error
+
+
+def _require_no_text(path: Path) -> None:
+    """Name what a download often leaves in a file's place. Raises OSError for what cannot be read,
+    and UserError."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.read(200).lstrip()[:60].lower()
+    found = {
+        b"": "an empty file",
+        b"version https://git-lfs": "a Git LFS pointer: fetch the file itself (git lfs pull)",
+        b"<!doctype": "a web page",
+        b"<html": "a web page",
+    }
+    for start, words in found.items():
+        if head == start or (start and head.startswith(start)):
+            raise UserError(f"expected a network at {one_line(path)}, got {words}")
 
 
 def _only_input(session: Session, path: Path) -> Port:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from robench.base.text import one_line
 from robench.core.session import Port
 from robench.graph import Form, Graph, GraphTwin, Kind, UnknownOperator, output_quantisers, read
 from robench.graph.table import Quantise, Softmax
@@ -48,7 +49,11 @@ def twins(
         ports = {"input_name": source.name, "output_name": target.name}
         graph = read(path, kind, **ports, image=arranged(shape, contract.layout))
     except UnknownOperator as unknown:
-        return None, {}, f"robench does not know its operators {', '.join(unknown.operators)}"
+        return (
+            None,
+            {},
+            one_line(f"robench does not know its operators {', '.join(unknown.operators)}"),
+        )
     forms: list[Form] = ["open_output"] if output_quantisers(graph) else []
     if any(isinstance(operator, Quantise) for operator in graph.operators):
         forms.append("pass_through")

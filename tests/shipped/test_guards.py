@@ -89,3 +89,36 @@ def test_a_guess_is_no_verdict_on_few_images(tmp_path: Path) -> None:
     few = replace(DATA, test=DATA.test.take(torch.arange(12)), hash="")
     system = open_system(flat(tmp_path / "net.onnx"), shape=SHAPE, classes=CLASSES)
     require_sense(system, few)
+
+
+def _two(first: Any, **constants: Any) -> Any:
+    """The pixels, and what a node makes of them, as logits."""
+    nodes = [node("Flatten", ["images"], ["flat"], axis=1), first]
+    return lambda path: save(path, nodes, constants=constants)
+
+
+BAD: dict[str, tuple[Any, str]] = {
+    "random": (
+        _two(node("RandomNormalLike", ["flat"], ["logits"])), "draws at random",
+    ),
+    "mixed": (
+        _two(node("Softmax", ["flat"], ["logits"], axis=0)), "mixes those of a batch",
+    ),
+    "nan": (
+        _two(node("Mul", ["flat", "nan"], ["logits"]), nan=np.float32(np.nan)), "NaN",
+    ),
+    "chance": (_two(node("Neg", ["flat"], ["logits"])), "always naming one class"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_no_attack_can_be_judged_on_is_named(name: str, tmp_path: Path) -> None:
+    make, said = BAD[name]
+    with pytest.raises(robench.ConfigError, match=said):
+        judged(make(tmp_path / "net.onnx"))
+
+
+def test_classes_in_another_order_are_found_where_some_are_right(tmp_path: Path) -> None:
+    path = gathered(tmp_path / "net.onnx", [0, 1, 3, 2])
+    with pytest.raises(robench.ConfigError, match=r"model.file.order=\[0,1,3,2\] it is 100"):
+        judged(path)

@@ -148,6 +148,14 @@ def _two_outputs(path: Path) -> None:
     save(path, nodes, outputs=[port("logits", ["n", 4]), port("other", ["n", 4])])
 
 
+def _labels(path: Path) -> None:
+    nodes = [
+        node("Flatten", ["images"], ["flat"], axis=1),
+        node("ArgMax", ["flat"], ["logits"], axis=1, keepdims=0),
+    ]
+    save(path, nodes, outputs=[port("logits", ["n"], "INT64")])
+
+
 def _pickled(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("net/data/weights/weight_0", pickle.dumps(io.StringIO))
@@ -158,7 +166,14 @@ BAD: dict[str, tuple[Callable[[Path], Any], str, dict[str, Any]]] = {
     "nothing.onnx": (lambda path: None, "expected a file at", {}),
     "folder.onnx": (lambda path: path.mkdir(), "expected plain files, got the folder", {}),
     "net.jpeg": (lambda path: path.write_bytes(b"x"), "ends in", {}),
-    "empty.onnx": (lambda path: path.touch(), "expected", {}),
+    "empty.onnx": (lambda path: path.touch(), "got an empty file", {}),
+    "page.onnx": (lambda path: path.write_text("<!DOCTYPE html>"), "got a web page", {}),
+    "pointer.onnx": (
+        lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"),
+        "got a Git LFS pointer",
+        {},
+    ),
+    "labels.onnx": (_labels, "one number an image .*as labels are", {}),
     "magic.onnx": (lambda path: path.write_bytes(b"TFL3" * 40), "expected an ONNX file", {}),
     "half.onnx": (
         lambda path: path.write_bytes(flat(path).read_bytes()[:80]),
