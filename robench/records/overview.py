@@ -42,7 +42,7 @@ def readable(
         try:
             record = read(folder)
             check_choices(record)
-        except UserError as error:
+        except (UserError, ValueError) as error:  # also a name that no file has
             broken.append(f"{folder.name}: {error}")
         else:
             records.append((folder, record))

@@ -253,8 +253,9 @@ def test_an_axis_of_a_taken_name_gets_another(root: Path) -> None:
     assert (first.axis_level, first.axis_metric, first.axis_path) == (3, "m", "p")
 
 
-def test_nothing_below_a_folder_is_an_empty_frame(tmp_path: Path) -> None:
-    assert results.load(tmp_path).empty
+def test_nothing_below_a_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected records below"):
+        results.load(tmp_path)
 
 
 # -- studies ---------------------------------------------------------------------------------------

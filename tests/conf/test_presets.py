@@ -35,7 +35,7 @@ def test_a_study_names_the_command_that_makes_its_records(
     assert f"robench run {overrides[0]}" in PRESETS[0].parent.joinpath(
         f"{overrides[0].partition('=')[2]}.yaml"
     ).read_text(encoding="utf-8")
-    assert main(["run", *overrides, "hydra.mode=RUN", "compressor=ptq", "--dry-run"]) == 0
+    assert main(["run", *overrides, "hydra.mode=RUN", "compressor=ptq", "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     (model,) = plan["model"]
     assert {study.variants[0].chosen["model"]} == {(model,)}

@@ -34,7 +34,6 @@ def row(
     return BoardRow(
         id=name,
         folders=(Path(),),
-        files=(),
         members=(name,),
         contents=(name,),
         system=name,

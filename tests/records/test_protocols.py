@@ -266,7 +266,7 @@ def test_the_command_line_refuses_a_change_in_one_line(
 
 
 def test_a_protocol_wins_over_what_a_defense_brings(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "protocol=digits_linf", "defense=intrs", "--dry-run"]) == 0
+    assert main(["run", "protocol=digits_linf", "defense=intrs", "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["threat"]["norm"] == "linf"
     assert list(plan["compressor"]) == ["qat_int8"]
@@ -346,7 +346,7 @@ def test_a_plugins_protocols_stand_beside_ours_and_bad_ones_are_named(
         # Composed by Hydra as ours are; presets whose names are taken leave the whole package out.
         (folder / "digits_linf.yaml").unlink()
         compose.preset_packages.cache_clear()
-        assert main(["run", "protocol=mine", "--dry-run"]) == 0
+        assert main(["run", "protocol=mine", "--dry-run", "--json"]) == 0
         plan = json.loads(capsys.readouterr().out)
         assert plan["protocol"] == {"name": "mine", "version": 1}
         assert plan["threat"]["eps"] == [0.2]

@@ -410,7 +410,7 @@ def test_an_attack_that_never_ends_is_not_waited_for(
 
 def test_integers_that_claim_to_answer_anew(forged: Path, places: Places) -> None:
     table = read_columns(forged / "audit.parquet")
-    table["randomised"][:] = True
+    table["randomised"] = np.ones_like(table["randomised"])
     write_columns(table, forged / "audit.parquet")
     forger.seal(forged)
     require_found(forged, places, "audits", "answers each time anew, and here it does not")

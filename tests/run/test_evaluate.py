@@ -77,8 +77,8 @@ def test_what_it_cannot_take_is_one_line(
     [
         ({"device": "banana"}, "expected device"),
         ({"threads": 0}, "expected threads from 1"),
-        ({"threads": "two"}, "expected places.threads to be a whole number"),
-        ({"results": 3}, "expected places.results to be a path"),
+        ({"threads": "two"}, "expected threads to be a whole number"),
+        ({"results": 3}, "expected results to be a path"),
     ],
 )
 def test_places_are_checked_when_made(given: dict[str, Any], words: str) -> None:

@@ -67,7 +67,7 @@ def test_settings_may_name_each_other(capsys: pytest.CaptureFixture[str]) -> Non
         "attack.pgd.restarts=${seed}",
         "attack.fgsm.eps=${attack.pgd.eps}",
     ]
-    status, out, _ = command(["run", "--dry-run", *arguments, "attack.pgd.eps=0.1"], capsys)
+    status, out, _ = command(["run", "--dry-run", "--json", *arguments, "attack.pgd.eps=0.1"], capsys)
     assert status == 0
     attacks = json.loads(out)["attack"]
     assert (attacks["pgd"]["restarts"], attacks["fgsm"]["eps"]) == (3, 0.1)
@@ -75,7 +75,7 @@ def test_settings_may_name_each_other(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_folders_may_read_the_environment(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["results=${oc.env:ROBENCH_TEST_SECRET}/r", "cache=${results}/c"]
-    status, out, _ = command(["run", "--dry-run", *arguments], capsys)
+    status, out, _ = command(["run", "--dry-run", "--json", *arguments], capsys)
     assert status == 0
     assert json.loads(out)["places"]["cache"] == f"{SECRET}/r/c"
 

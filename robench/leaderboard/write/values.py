@@ -82,7 +82,7 @@ def _arrow(name: str, column: Any) -> Any:
     if not isinstance(column, Words):
         if column.dtype.kind != "f":
             return pa.array(column)
-        missing = np.isnan(column)
+        missing: Any = np.isnan(column)
         whole = np.where(missing, 0, column).astype("int64") if name == "n" else column
         return pa.array(whole, mask=missing)
     kinds = {type(word) for word in column.words}
