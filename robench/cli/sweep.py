@@ -28,9 +28,10 @@ class Job:
 
 
 def leave_note(folder: Path, number: int, job: Job) -> None:
-    """Write a job's end into the sweep's folder."""
+    """Write a job's end into the sweep's folder; where files lie is not kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(vars(job), default=str)
+    plan = job.plan and {name: said for name, said in job.plan.items() if name != "places"}
+    text = json.dumps({**vars(job), "plan": plan}, default=str)
     (folder / f"{number}.json").write_text(text, encoding="utf-8")
 
 

@@ -62,12 +62,13 @@ def test_what_a_resolver_would_read_is_refused_by_name(
 
 def test_settings_may_name_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [
+        "--json",
         "attack=[fgsm,pgd]",
         "seed=3",
         "attack.pgd.restarts=${seed}",
         "attack.fgsm.eps=${attack.pgd.eps}",
     ]
-    status, out, _ = command(["run", "--dry-run", "--json", *arguments, "attack.pgd.eps=0.1"], capsys)
+    status, out, _ = command(["run", "--dry-run", *arguments, "attack.pgd.eps=0.1"], capsys)
     assert status == 0
     attacks = json.loads(out)["attack"]
     assert (attacks["pgd"]["restarts"], attacks["fgsm"]["eps"]) == (3, 0.1)
