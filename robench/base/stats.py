@@ -43,11 +43,14 @@ class Paired:
     low: float
     high: float
     """95 % interval of the difference (Newcombe 1998, method 10)."""
-    p_value: float
-    """Exact two-sided McNemar test of no difference."""
     only_first: int
     only_second: int
     n: int
+
+    @property
+    def p_value(self) -> float:
+        """Exact two-sided McNemar test of no difference."""
+        return mcnemar(self.only_first, self.only_second)
 
 
 def paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Paired:
@@ -57,10 +60,10 @@ def paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Paired:
     """
     if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
         raise ValueError(f"expected two vectors of one length, got {first.shape}, {second.shape}")
-    both, neither = int((first & second).sum()), int((~first & ~second).sum())
-    b, c = int((first & ~second).sum()), int((~first & second).sum())
-    low, high = _newcombe(both, b, c, neither)
-    return Paired((b - c) / len(first), low, high, mcnemar(b, c), b, c, len(first))
+    both, one, other = (int(of.sum()) for of in (first & second, first, second))
+    b, c = one - both, other - both
+    low, high = _newcombe(both, b, c, len(first) - one - c)
+    return Paired((b - c) / len(first), low, high, b, c, len(first))
 
 
 def newcombe_unpaired(hits: int, n: int, others: int, of: int) -> tuple[float, float]:

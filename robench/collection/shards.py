@@ -18,8 +18,8 @@ from robench.base.errors import CacheError
 
 KEY = "key"
 """The first column of every table: text, the rows' order."""
-COUNT = 64
-"""Shards of a table: one more row rewrites a 64th of it."""
+COUNT = 32
+"""Shards of a table: one more row rewrites a 32nd of it."""
 Row = Mapping[str, Any]
 Columns = Mapping[str, str]
 """By name, the type of a column as Arrow calls it: string, large_binary, double, ..."""
@@ -35,6 +35,8 @@ class Shards:
     """Besides the key."""
     _sound: set[Path] = field(default_factory=set, compare=False)
     """Files that were held against their names."""
+    _keys: dict[int, list[str]] = field(default_factory=dict, compare=False)
+    """Of each shard, once they were asked for."""
 
     def read(
         self, columns: Iterable[str] | None = None
@@ -47,7 +49,9 @@ class Shards:
 
     def keys(self) -> dict[str, int]:
         """Every key with its shard."""
-        return {key: number for number, columns in self.read(()) for key in columns[KEY]}
+        if not self._keys:
+            self._keys.update({number: columns[KEY] for number, columns in self.read(())})
+        return {key: number for number, keys in self._keys.items() for key in keys}
 
     def paths(self) -> list[Path]:
         """The files of all shards."""
@@ -60,12 +64,14 @@ class Shards:
 
         Raises CacheError when the disk refuses.
         """
+        self.keys()
         old = self._files().get(number)
         every = {} if old is None else {row[KEY]: row for row in _read(old, None).to_pylist()}
         kept = {key: row for key, row in every.items() if keep(key)}
         if not rows and len(kept) == len(every):
             return
         new = {**kept, **{key: {KEY: key, **row} for key, row in rows.items()}}
+        self._keys[number] = sorted(new)
         try:
             path = self._written(number, [new[key] for key in sorted(new)])
         except OSError as error:
@@ -134,7 +140,8 @@ class Shards:
 def _read(path: Path, names: Sequence[str] | None) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.read_table(path, columns=names, use_threads=False)
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        return file.read(columns=names, use_threads=False)
 
 
 def shard_of(digest: str) -> int:

@@ -12,21 +12,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from robench.base.errors import CacheError, UserError
+from robench.base.errors import CacheError, UserError, bad_input
 from robench.base.hashing import digest
 from robench.base.parallel import workers
-from robench.base.paths import PACKAGE, cache_folder
+from robench.base.paths import cache_folder
+from robench.collection.code import own_code
 from robench.collection.known import Seen, look, read_known, write_known
 from robench.collection.shards import Columns, Row, Shards, shard_of
 from robench.collection.values import COLUMNS, stored
-from robench.records.store import RECORD, check_choices, parse, read_json
+from robench.records.store import RECORD, parse, read_json
 
 FOLDER, VALUES = "collection", "values"
 DAY = 86_400.0
@@ -66,7 +66,7 @@ class Collection:
 
     def table(self, name: str, columns: Columns, version: str = "") -> Shards:
         """One of its tables; what another version of robench or of `version` wrote is not in it."""
-        return Shards(self.folder / digest([source(), version, dict(columns)]), name, columns)
+        return Shards(self.folder / digest([own_code(), version, dict(columns)]), name, columns)
 
     @property
     def values(self) -> Shards:
@@ -132,12 +132,11 @@ def fill_values(collection: Collection, seen: Sequence[Seen]) -> dict[Path, str]
 def _stored(at: tuple[Path, str]) -> dict[str, Row] | str:
     path, wanted = at[0] / RECORD, at[1]
     try:
-        data = read_json(path)
-        if hashlib.sha256(data).hexdigest() != wanted:
-            return f"expected {path} to stay as it is while it is read; do it again"
-        record = parse(data, path)
-        check_choices(record)
-        return {VALUES: stored(record)}
+        with bad_input(f"expected a record that can be read in {path}"):
+            data = read_json(path)
+            if hashlib.sha256(data).hexdigest() != wanted:
+                return f"expected {path} to stay as it is while it is read; do it again"
+            return {VALUES: stored(parse(data, path))}
     except UserError as error:
         return str(error)
 
@@ -157,13 +156,3 @@ def _digest(folder: Path) -> str:
         return hashlib.sha256(read_json(folder / RECORD)).hexdigest()
     except UserError:
         return ""
-
-
-@cache
-def source() -> str:
-    """The digest of robench's own code: another one may find something else in the same record."""
-    found = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.*")):
-        if path.suffix in (".py", ".html", ".js", ".css"):
-            found.update(path.read_bytes())
-    return found.hexdigest()

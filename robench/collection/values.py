@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,16 @@ def stored(record: Record) -> dict[str, Any]:
         "seed": record.seed,
         "images": record.data.images,
         "protocol": record.protocol,
-        **{kind: "+".join(record.config[kind]) for kind in SYSTEM_KINDS},
+        **{kind: "+".join(_chosen(record, kind)) for kind in SYSTEM_KINDS},
         "config": json.dumps(record.config, separators=(",", ":")),
         **stored_values(record.values),
     }
+
+
+def _chosen(record: Record, kind: str) -> Iterable[str]:
+    """The choices of a kind; none of a record whose configuration is not a run's."""
+    chosen = record.config.get(kind)
+    return chosen if isinstance(chosen, Mapping) else ()
 
 
 def stored_values(values: Sequence[Value]) -> dict[str, Any]:
@@ -99,17 +105,17 @@ class Forms:
     def columns(self, codes: NDArray[np.int32]) -> dict[str, Words]:
         """Per value, of what it is: metric, unit, direction and axes, for places among `every`."""
         found = {}
-        readers: dict[str, Callable[[Form], Any]] = {
-            name: (lambda form, at=at: form[at]) for at, name in enumerate(FORM)
-        }
+        for at, name in enumerate(FORM):
+            found[name] = self._words(codes, [form[at] for form in self.every])
         for name in self.axes():
-            readers[name] = lambda form, name=name: _axis(form[3], name)
-        for name, reader in readers.items():
-            words: dict[Any, int] = {}
-            places = [_place(words, reader(form)) for form in self.every]
-            table = np.array(places, np.int32)
-            found[name] = Words(table[codes], [word for _, word in words])
+            found[name] = self._words(codes, [_axis(axes, name) for *_, axes in self.every])
         return found
+
+    def _words(self, codes: NDArray[np.int32], each: Sequence[Any]) -> Words:
+        """`each` has the word of every form, None where it has none."""
+        words: dict[Any, int] = {}
+        table = np.array([_place(words, word) for word in each], np.int32)
+        return Words(table[codes], [word for _, word in words])
 
 
 def _axis(axes: Mapping[str, Any], column: str) -> Any:

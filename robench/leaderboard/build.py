@@ -7,10 +7,9 @@ together to one, and all rows of a protocol to the files of their table.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from robench.base.errors import UserError
 from robench.base.files import require_writable
@@ -23,13 +22,26 @@ from robench.leaderboard.read.intake import find_records
 from robench.leaderboard.read.refusals import Refusal, find_refusals
 from robench.leaderboard.table.site import Site, make_site
 from robench.leaderboard.write.changed import Changed
-from robench.leaderboard.write.gather import DRAWN, Gathered, gather, read_contents
-from robench.leaderboard.write.index import site_files, tab_files
+from robench.leaderboard.write.gather import (
+    DRAWN,
+    Gathered,
+    gather,
+    leave_out,
+    read_contents,
+)
+from robench.leaderboard.write.index import (
+    chart_files,
+    first_points,
+    site_files,
+    still_files,
+    tab_files,
+)
 from robench.leaderboard.write.shards import pictures_script, row_shards, rows_script, shard_of
-from robench.leaderboard.write.studies import study_files
+from robench.leaderboard.write.studies import rows_of, study_page
 from robench.leaderboard.write.values import values_file
 from robench.records.trust import read_attestations
 from robench.studies.catalogue import studies
+from robench.studies.reasons import read_reasons
 from robench.studies.study import Study
 
 SITE, VALUES = "data/site.js", "data/values.parquet"
@@ -64,7 +76,8 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
         named = list(zip((name for name, _ in found), seen, strict=True))
         gathered = gather(collection, named, attestations)
         fed = {content for row in gathered.rows for content in row.contents}
-        fill_values(collection, [one for one in seen if one.content in fed])
+        left = fill_values(collection, [one for one in seen if one.content in fed])
+        leave_out(gathered, {one.content for one in seen if one.folder in left})
         collection.know(seen)
         site = _site(gathered, refusals)
         try:
@@ -89,10 +102,14 @@ def _write(
     """Hand the page every part that is not there as it should be."""
     keys, shards = gathered.keys, row_shards(len(site.rows))
     every = [[row.id, keys[row.id]] for row in site.rows]
-    if page.stands("assets", 0) is None:
-        page.put("assets", 0, _assets())
-    shown = _studies(site, every, page)
-    about = [every, [[one.name, one.reason] for one in site.refused], len(shown)]
+    for part, make in (("assets", _assets), ("charts", chart_files)):
+        if page.stands(part, 0) is None:
+            page.put(part, 0, make())
+    points = first_points(site)
+    if page.stands("stills", points) is None:
+        page.put("stills", points, still_files(points))
+    shown = _studies(site, keys, page)
+    about = [every, [[one.name, one.reason] for one in site.refused], [one.name for one in shown]]
     about.append([[one.asked, one.reason] for one in site.refusals])
     if page.stands("site", about) is None:
         page.put("site", about, site_files(site, shards, shown))
@@ -108,21 +125,30 @@ def _write(
     _write_rows(every, gathered, shards, page)
 
 
-def _assets() -> Iterator[tuple[str, bytes]]:
+def _assets() -> Iterator[tuple[str, str | bytes]]:
     template = shipped("leaderboard/template")
     for path in sorted(template.glob("*/*")):
         yield path.relative_to(template).as_posix(), path.read_bytes()
 
 
-def _studies(site: Site, every: Any, page: Changed) -> list[Study]:
-    """The studies that the records touch."""
-    paths = page.stands("studies", every)
-    if paths is None:
-        made = list(study_files(site))
-        files = ((f"studies/{study.name}.html", text) for study, text in made)
-        page.put("studies", every, files)
-        return [study for study, _ in made]
-    return [study for study in studies().values() if f"studies/{study.name}.html" in paths]
+def _studies(site: Site, keys: Mapping[str, str], page: Changed) -> list[Study]:
+    """The studies that the records touch, each with its page."""
+    touched = []
+    for study in studies().values():
+        possible, read = rows_of(site, study)
+        reasons = read_reasons(study.reasons, study.name).items()
+        inputs = [
+            [keys[row.id] for row in (*possible, *read)],
+            {name: one.model_dump(mode="json") for name, one in reasons},
+        ]
+        part = f"study {study.name}"
+        paths = page.stands(part, inputs)
+        if paths is None:
+            text = study_page(study, possible, read) if possible else None
+            files = [] if text is None else [(f"studies/{study.name}.html", text)]
+            paths = page.put(part, inputs, files)
+        touched += [study] if paths else []
+    return touched
 
 
 def _write_rows(every: Sequence[list[str]], gathered: Gathered, shards: int, page: Changed) -> None:
@@ -145,7 +171,8 @@ def _write_rows(every: Sequence[list[str]], gathered: Gathered, shards: int, pag
 
 def _drawn(gathered: Gathered, keys: set[str]) -> dict[str, tuple[bytes, bytes | None]]:
     """Document and pictures by key."""
-    return {
+    loose = {key: (one["document"], one["sprite"]) for key, one in gathered.loose.items()}
+    return loose | {
         key: (columns["document"][at], columns["sprite"][at])
         for _, columns in gathered.tables[DRAWN].read()
         for at, key in enumerate(columns[KEY])

@@ -273,8 +273,16 @@ def _differences(where: str, wanted: Any, got: Any) -> Iterator[str]:
             for name, one in wanted.items():
                 yield from _differences(f"{where}.{name}", one, got[name])
     # As text, so that 1 is not taken for 1.0 or true, which give other ids.
-    elif got is _MISSING or canonical(wanted) != canonical(got):
+    elif not _same_plain(wanted, got) and (got is _MISSING or canonical(wanted) != canonical(got)):
         yield f"{where}={_shown(wanted)}, got {_shown(got)}"
+
+
+def _same_plain(first: Any, second: Any) -> bool:
+    """Whether two values are the same number, text or nothing: most are, and need no JSON."""
+    return type(first) is type(second) and type(first) in _PLAIN and repr(first) == repr(second)
+
+
+_PLAIN = (str, int, float, bool, type(None))
 
 
 def _names(chosen: Mapping[str, Any]) -> str:

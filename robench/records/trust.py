@@ -11,7 +11,7 @@ record's author cannot write, and names the record's files by their digest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -84,9 +84,17 @@ class Attestation(Frozen):
 
 def content(folder: Path) -> str:
     """SHA-256 of a record's files, by name, 64 hexadecimal digits."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    text = canonical([[path.name, file_hash(path)] for path in files])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return content_of(file_hashes(folder))
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each of a record's files, by name and sorted."""
+    return {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def content_of(hashes: Mapping[str, str]) -> str:
+    """The digest of a record's files, of what `file_hashes` gives."""
+    return hashlib.sha256(canonical([*map(list, hashes.items())]).encode()).hexdigest()
 
 
 def level(unfounded: Sequence[str], attestation: Attestation | None) -> Level:

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -20,9 +21,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from robench.base.errors import UserError
-from robench.base.hashing import canonical
-from robench.base.paths import shipped
+from robench.base.hashing import canonical, digest
+from robench.base.paths import cache_folder, shipped
 from robench.base.text import one_line, visible
+from robench.collection.code import all_code
+from robench.collection.sealed import read_sealed, write_sealed
+from robench.collection.store import FOLDER
 from robench.core.record import RUN_KINDS, SYSTEM_KINDS, Record, run_id
 from robench.plugin.registry import registry
 from robench.plugin.typed import plain_defaults
@@ -145,7 +149,7 @@ def _words(config: RunConfig) -> list[str]:
 def _named(config: RunConfig, groups: Mapping[str, list[str]]) -> Iterator[str]:
     """Of the groups that are not fixed, those that the command names."""
     brought = {group for defense in config.defense.values() for group in defense.brings}
-    usual = _usual().plain()
+    usual = _usual()
     for kind, names in groups.items():
         if kind in {*NAMED, *brought} or names != list(usual[kind]):
             yield kind
@@ -236,7 +240,21 @@ def _assembled(chosen: Sequence[Override]) -> dict[str, Any] | None:
 
 @cache
 def _alone(choice: str) -> dict[str, Any] | None:
-    """What one choice composes, as plain data; nothing chosen composes what is usual."""
+    """What one choice composes, as plain data; nothing chosen composes what is usual.
+
+    It takes Hydra a tenth of a second, so the cache keeps it.
+    """
+    kept = cache_folder() / FOLDER / f"composed-{digest([all_code(), choice])}"
+    found = read_sealed(kept)
+    if found is None:
+        found = [_composed_alone(choice)]
+        with suppress(OSError):
+            write_sealed(kept, found)
+    plain: dict[str, Any] | None = found[0]
+    return plain
+
+
+def _composed_alone(choice: str) -> dict[str, Any] | None:
     try:
         config = run_config(copy.deepcopy(_base((choice,) if choice else ())))[0]
     except (UserError, HydraException, OmegaConfBaseException):
@@ -247,7 +265,8 @@ def _alone(choice: str) -> dict[str, Any] | None:
 def _set(plain: dict[str, Any], option: Override) -> bool:
     """Set an option as Hydra would; False where only Hydra itself knows how."""
     value, place = option.value(), plain
-    if isinstance(value, dict) or "${" in str(value):
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(one, dict | list) or "${" in str(one) for one in items):
         return False
     *before, last = option.key_or_group.split(".")
     for part in before:
@@ -265,14 +284,20 @@ def _parser() -> OverridesParser:
     return OverridesParser.create()
 
 
-@cache
 def _prepare() -> None:
-    prepare()
+    """Tell Hydra of the components, once: it takes as long as composing."""
+    if [id(registry())] != _TOLD:
+        prepare()
+        _TOLD[:] = [id(registry())]
+
+
+_TOLD: list[int] = []
+"""The registry whose components Hydra knows."""
 
 
 @cache
-def _usual() -> RunConfig:
-    return run_config(copy.deepcopy(_base(())))[0]
+def _usual() -> Mapping[str, Any]:
+    return _alone("") or run_config(copy.deepcopy(_base(())))[0].plain()
 
 
 @cache

@@ -61,10 +61,15 @@ class Fact(Frozen):
             raise ValueError(f"expected a number, 'A to B' or 'at most B', got {self.says!r}")
         return self
 
+    @property
+    def records(self) -> tuple[str, ...]:
+        """The ids of the records that it is read from."""
+        return tuple(filter(None, (self.record, self.less or self.over)))
+
     def fault(self, records: Records) -> str:
         """Why the fact does not stand on these records, as the end of a sentence; or nothing."""
         numbers: list[float] = []
-        for id in filter(None, (self.record, self.less or self.over)):
+        for id in self.records:
             run = records.get(id)
             if run is None:
                 return f"record {id} is not here"

@@ -35,11 +35,12 @@ class Variant:
             tuple(record.config.get(kind, ())) == names for kind, names in self.chosen.items()
         )
         return named and all(
-            _option(record.config, path) == value for path, value in self.options.items()
+            option(record.config, path) == value for path, value in self.options.items()
         )
 
 
-def _option(config: Any, path: str) -> Any:
+def option(config: Any, path: str) -> Any:
+    """What a configuration has at a path of names, None where it has nothing."""
     for part in path.split("."):
         config = config.get(part) if isinstance(config, Mapping) else None
     return config

@@ -149,7 +149,7 @@ def _ends(pair: Paired) -> tuple[float, float, float]:
 
 
 def test_no_difference_at_all_passes() -> None:
-    assert above_clean("pgd", Paired(0.0, 0.0, 0.0, 1.0, 0, 0, 50)).verdict == "pass"
+    assert above_clean("pgd", Paired(0.0, 0.0, 0.0, 0, 0, 50)).verdict == "pass"
 
 
 # -- all together ----------------------------------------------------------------------------------

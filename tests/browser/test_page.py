@@ -17,7 +17,7 @@ from robench.core.record import Record
 from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
 from robench.leaderboard.table.site import make_site
-from robench.leaderboard.write.index import site_files, tab_files
+from robench.leaderboard.write.index import chart_files, site_files, tab_files
 from robench.records import store as results
 from tests.leaderboard.made import protocol
 from tests.leaderboard.pages import data, document, rows, texts
@@ -379,7 +379,7 @@ def many(records: Path, out: Path, count: int) -> None:
         found.append(replace(row, id=name, seed=seed, bits=bits, cells=cells, weights=""))
     site = make_site(found, [])
     tabs = (file for number in range(len(site.tabs)) for file in tab_files(site, number))
-    for name, text in [*site_files(site, 1, []), *tabs]:
+    for name, text in [*site_files(site, 1, []), *chart_files(), *tabs]:
         (out / "many" / name).parent.mkdir(parents=True, exist_ok=True)
         (out / "many" / name).write_text(text, encoding="utf-8")
     shutil.copytree(out / "made/assets", out / "many/assets")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ class BoardRow:
     """What its number under the threat means."""
     sentence: str
     """The same as a sentence."""
-    cells: dict[Column, Cell]
+    cells: Mapping[Column, Cell]
     threat: Threat | None
     """What its headline is about: its protocol's, or of an open run its own."""
     right: bytes

@@ -138,7 +138,7 @@ def _proof(given: dict[str, Any]) -> Proof:
 
 def _columns(given: list[Any]) -> dict[Column, int]:
     axes = ((*rest, tuple(map(tuple, axes))) for *rest, axes in given)
-    return {column_of(*one): at for at, one in enumerate(axes)}  # type: ignore[misc]
+    return {column_of(*one): at for at, one in enumerate(axes)}
 
 
 def _plain(given: Any) -> Any:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from robench.base.hashing import digest
+from robench.collection.code import all_code
 from robench.collection.sealed import read_sealed, write_sealed
-from robench.collection.store import source
 
 Files = dict[str, list[int]]
 """By path below the page, size and time of its last change."""
@@ -77,7 +77,7 @@ class Changed:
 
 
 def _made_of(inputs: Any) -> str:
-    return digest([source(), inputs])
+    return digest([all_code(), inputs])
 
 
 def _about(path: Path) -> list[int]:

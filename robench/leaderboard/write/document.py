@@ -24,7 +24,6 @@ from robench.leaderboard.write import said
 from robench.leaderboard.write.rounding import rounded
 from robench.records.compare import budgets
 from robench.records.trust import Attestation
-from robench.run.again import again
 
 Facts = list[tuple[str, str]]
 """Terms and what stands beside them."""
@@ -38,6 +37,9 @@ def document(
     `record` and `outcomes` are what the row shows, `raw` the records that it was made from. Texts
     hold no hidden character.
     """
+    # It loads Hydra, which a page of known records does not need.
+    from robench.run.again import again
+
     found: dict[str, Any] = {
         "key": row.key,
         "level": row.proof.level,

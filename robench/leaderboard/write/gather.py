@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from itertools import count
@@ -18,6 +19,7 @@ from typing import Any
 from robench.base.errors import UserError
 from robench.base.hashing import canonical, digest
 from robench.base.parallel import workers
+from robench.collection.code import all_code
 from robench.collection.known import Seen
 from robench.collection.shards import KEY, Shards, shard_of
 from robench.collection.store import Collection, fill
@@ -29,9 +31,9 @@ from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.stored import COLUMNS, Decoder, encode
 from robench.leaderboard.write.collect import Made, collect
-from robench.plugin.registry import registry
 from robench.records.protocols import protocols
-from robench.records.trust import Attestation, content
+from robench.records.store import RECORD
+from robench.records.trust import Attestation, content_of, file_hashes
 
 ROWS, DRAWN = "rows", "drawn"
 TABLES = {
@@ -57,8 +59,12 @@ class Gathered:
     rows: list[BoardRow] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     """By row its key in the store: equal keys, equal rows."""
+    names: dict[str, str] = field(default_factory=dict)
+    """By content of a record what it is called when it is left out."""
     told: dict[str, str] = field(default_factory=dict)
     """By key the values of a row whose numbers moved, as the store keeps them, else nothing."""
+    loose: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By key what pages show of rows that the store does not keep: nobody foresaw them."""
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -78,25 +84,38 @@ def gather(
             gathered.refused.append(Refused(name, f"the same record as {names[key]}"))
             continue
         names[key], places[key] = name, shard_of(seen.digest or key)
+        gathered.names[seen.content] = name
         wanted[key] = seen.folder, seen.content, attestation
     left = fill(tables, wanted, places, _take)
     _Gathering(gathered, names, wanted, left).settle()
     return gathered
 
 
+def leave_out(gathered: Gathered, contents: Container[str]) -> None:
+    """Leave out the rows of records that changed after they were read."""
+    kept = []
+    for row in gathered.rows:
+        changed = [content for content in row.contents if content in contents]
+        gathered.refused += [Refused(gathered.names[one], CHANGED) for one in changed]
+        kept += [] if changed else [row]
+    gathered.rows = kept
+
+
 def read_contents(found: Sequence[Seen]) -> list[Seen]:
     """The digest of all files of each record's folder; of one that cannot be read, of its name."""
     unknown = [one for one in found if not one.content]
     with workers(len(unknown)) as each:
-        made = dict(zip(unknown, each(_content, [one.folder for one in unknown]), strict=True))
-    return [replace(one, content=one.content or made[one]) for one in found]
+        made = dict(zip(unknown, each(_hashed, unknown), strict=True))
+    return [made.get(one, one) for one in found]
 
 
-def _content(folder: Path) -> str:
+def _hashed(seen: Seen) -> Seen:
     try:
-        return content(folder)
+        hashes = file_hashes(seen.folder)
     except OSError:
-        return hashlib.sha256(str(folder).encode()).hexdigest()
+        unread = hashlib.sha256(str(seen.folder).encode()).hexdigest()
+        return replace(seen, state="", content=unread)
+    return replace(seen, content=content_of(hashes), digest=hashes.get(RECORD, ""))
 
 
 def _key(its: str, attestation: Attestation | None) -> str:
@@ -129,11 +148,8 @@ def _kept(made: Made) -> Kept:
 @cache
 def _installed() -> str:
     """What of this machine decides how a record is read: plugins, protocols, account and host."""
-    choices = registry().choices.values()
-    components = [
-        [kind[name].distribution, kind[name].version, name] for kind in choices for name in kind
-    ]
-    return digest([components, [asdict(one) for one in protocols().values()], own_names()])
+    installed = [asdict(one) for one in protocols().values()]
+    return digest([all_code(), installed, own_names()])
 
 
 class _Gathering:
@@ -156,6 +172,7 @@ class _Gathering:
         self._used: set[str] = set()
         """Ids of rows."""
         self._new: dict[str, Kept] = {}
+        self._loose: dict[str, dict[str, Any]] = {}
         self._keep = set(wanted)
 
     def settle(self) -> None:
@@ -193,7 +210,7 @@ class _Gathering:
         group = hashlib.sha256(canonical([list(keys), used]).encode()).hexdigest()
         if f"{group}.0" not in self._known:
             self._make(group, [self._wanted[key] for key in keys])
-        left = {}
+        left: Left = {}
         for number in count():
             key = f"{group}.{number}"
             if key not in self._known:
@@ -207,8 +224,12 @@ class _Gathering:
     def _add(self, row: BoardRow, key: str) -> None:
         self._used.add(row.id)
         self._gathered.rows.append(row)
-        self._gathered.keys[row.id] = key
-        self._gathered.told[key] = self._value(key, "told")
+        name = key
+        if key in self._loose:
+            name = f"{key}.{uuid.uuid4().hex}"
+            self._gathered.loose[name] = self._loose[key]
+        self._gathered.keys[row.id] = name
+        self._gathered.told[name] = self._value(key, "told")
 
     def _make(self, group: str, its: Sequence[Item]) -> None:
         claims = [_claim(one) for one in its]
@@ -223,6 +244,8 @@ class _Gathering:
             self._known[key] = {name: [value] for name, value in one[ROWS].items()}, 0, -1
             if lasting and not changed:
                 self._new[key] = one
+            else:
+                self._loose[key] = one[DRAWN]
 
     def _write(self) -> None:
         """Add what was made, and drop what no page of these records needs any more."""

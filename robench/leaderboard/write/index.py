@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from robench.leaderboard.table.labels import heading
@@ -21,16 +21,28 @@ FIRST_ROWS = 25
 
 def site_files(site: Site, shards: int, studies: Sequence[Study]) -> Iterator[tuple[str, str]]:
     """Paths and texts of what all tabs share; `shards` files hold the documents of rows."""
-    points = _points(site, site.tabs[0].groups[0])
-    stills = [chart for chart in CHARTS if points[chart.name]]
-    for chart in stills:
-        yield f"charts/{chart.name}.svg", still(chart, points[chart.name])
-    yield packed("charts", compact({chart.name: compiled(chart) for chart in CHARTS}))
     yield site_data(site, shards)
-    names = {chart.name for chart in stills}
-    yield "index.html", page("index.html", **_first_page(site, studies, names))
+    stills = {name for name, points in first_points(site).items() if points}
+    yield "index.html", page("index.html", **_first_page(site, studies, stills))
     yield "compare.html", page("compare.html")
     yield "row.html", page("row.html")
+
+
+def chart_files() -> Iterator[tuple[str, str]]:
+    """Path and text of the pictures' descriptions."""
+    yield packed("charts", compact({chart.name: compiled(chart) for chart in CHARTS}))
+
+
+def still_files(points: Mapping[str, list[Point]]) -> Iterator[tuple[str, str]]:
+    """Paths and texts of the pictures that stand without scripts, of `first_points`."""
+    for chart in CHARTS:
+        if points[chart.name]:
+            yield f"charts/{chart.name}.svg", still(chart, points[chart.name])
+
+
+def first_points(site: Site) -> dict[str, list[Point]]:
+    """The points of each picture of the first group."""
+    return _points(site, site.tabs[0].groups[0])
 
 
 def tab_files(site: Site, number: int) -> Iterator[tuple[str, str]]:

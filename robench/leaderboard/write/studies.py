@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.formats import interval, number
+from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site
 from robench.leaderboard.write.pages import page
-from robench.studies.catalogue import studies
 from robench.studies.claims import Observation, Verdict
 from robench.studies.reasons import read_reasons
 from robench.studies.run import Records
-from robench.studies.runs import Runs
+from robench.studies.runs import Runs, Variant, option
 from robench.studies.study import Study, StudyCell
 
 NEAR, FAR = 0.02, 0.10
@@ -45,27 +44,39 @@ class ClaimText:
     fault: str
 
 
-def study_files(site: Site) -> Iterator[tuple[Study, str]]:
-    """Every study with a record, and the text of its page."""
-    records = Records(folder for row in site.rows for folder in row.folders)
-    for study in studies().values():
-        runs = Runs(records, study.variants, study.measures, _folders(site, study))
-        if any(runs.get(variant) for variant in study.variants):
-            yield study, page("study.html", root="../", **_page(study, runs))
+def rows_of(site: Site, study: Study) -> tuple[list[BoardRow], list[BoardRow]]:
+    """Rows whose records may be the study's, told by their choices without opening them, and rows
+    that the reasons of its claims read."""
+    reasons = read_reasons(study.reasons, study.name).values()
+    read = {id for one in reasons for fact in one.read_from for id in fact.records}
+    possible = [row for row in site.rows if any(_may_be(row, one) for one in study.variants)]
+    return possible, [row for row in site.rows if read.intersection(row.members)]
 
 
-def _folders(site: Site, study: Study) -> list[Path]:
-    """Records that may be one of the study's, told by their choices without opening them."""
-    wanted = {
-        frozenset((kind, tuple(v)) for kind, v in variant.chosen.items() if kind in SYSTEM_KINDS)
-        for variant in study.variants
-    }
-    possible: list[Path] = []
-    for row in site.rows:
-        chosen = {(kind, tuple(names)) for kind, names in row.chosen.items()}
-        if any(chosen >= one for one in wanted):
-            possible += row.folders
-    return possible
+def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardRow]) -> str | None:
+    """The text of a study's page; None where no record of the possible rows is the study's."""
+    folders = [folder for row in possible for folder in row.folders]
+    others = [folder for row in read for folder in row.folders]
+    records = Records(dict.fromkeys([*folders, *others]))
+    runs = Runs(records, study.variants, study.measures, folders)
+    if not any(runs.get(variant) for variant in study.variants):
+        return None
+    return page("study.html", root="../", **_page(study, runs))
+
+
+def _may_be(row: BoardRow, variant: Variant) -> bool:
+    """Whether a row has a variant's choices, and its options as far as the row knows them."""
+    known = {**row.chosen, "train": row.train}
+    named = all(
+        tuple(row.chosen[kind]) == tuple(names)
+        for kind, names in variant.chosen.items()
+        if kind in SYSTEM_KINDS
+    )
+    return named and all(
+        option(known, path) == value
+        for path, value in variant.options.items()
+        if path.partition(".")[0] in (*SYSTEM_KINDS, "train")
+    )
 
 
 def _page(study: Study, runs: Runs) -> dict[str, object]:

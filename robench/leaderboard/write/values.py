@@ -80,11 +80,11 @@ def _arrow(name: str, column: Any) -> Any:
     import pyarrow as pa
 
     if not isinstance(column, Words):
-        missing = np.isnan(column) if column.dtype.kind == "f" else None
-        whole = name == "n" and missing is not None
-        return pa.array(
-            np.where(missing, 0, column).astype("int64") if whole else column, mask=missing
-        )
+        if column.dtype.kind != "f":
+            return pa.array(column)
+        missing: Any = np.isnan(column)
+        whole = np.where(missing, 0, column).astype("int64") if name == "n" else column
+        return pa.array(whole, mask=missing)
     kinds = {type(word) for word in column.words}
     empty = [place for place, word in enumerate(column.words) if word == ""]
     codes = pa.array(column.codes, mask=np.isin(column.codes, [-1, *empty]))

@@ -77,7 +77,7 @@ def said_pair(value: Value, n: int) -> Paired:
     """A gain as the record has it; raises UserError where it has no number or no interval."""
     if value.value is None or value.low is None or value.high is None:
         raise UserError(f"expected a number and an interval of {words(value)}")
-    return Paired(value.value, value.low, value.high, 1.0, 0, 0, n)
+    return Paired(value.value, value.low, value.high, 0, 0, n)
 
 
 def require_columns(table: Table, path: Path) -> None:
