@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from robench.base.stats import paired
 from robench.core.record import Record
 from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
+from robench.leaderboard.table.site import make_site
+from robench.leaderboard.write.index import chart_files, site_files, tab_files
 from robench.records import store as results
 from tests.leaderboard.made import protocol
 from tests.leaderboard.pages import data, document, rows, texts
@@ -76,6 +81,12 @@ def board(browser: Any, records: Path, tmp_path: Path, monkeypatch: pytest.Monke
 def choose(tab: Any, key: str) -> None:
     """Open a tab by its key; nothing is the tab of all rows."""
     tab.click(f"#tabs button[value='{key}']")
+    settled(tab)
+
+
+def settled(tab: Any) -> None:
+    """Wait for the table to show what was asked for."""
+    tab.wait_for_selector("#results[aria-busy=false]")
 
 
 def test_opens_from_disk_sorts_and_follows_a_link(tab: Any, page: Path) -> None:
@@ -348,6 +359,83 @@ def test_accessible_and_inside_the_window(
     context.close()
 
 
+# -- many rows -------------------------------------------------------------------------------------
+
+
+def many(records: Path, out: Path, count: int) -> None:
+    """A page of `count` rows in several blocks: the made ones with other numbers; no documents."""
+    made = build([records], out / "made").rows
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(count):
+        row = made[number % len(made)]
+        cells = {
+            column: cell if cell.value is None else replace(cell, value=cell.value * rng.random())
+            for column, cell in row.cells.items()
+        }
+        name = hashlib.sha256(str(number).encode()).hexdigest()[:16]
+        seed = int(rng.integers(0, 9))
+        bits = int(rng.choice([4, 8, 32]))
+        found.append(replace(row, id=name, seed=seed, bits=bits, cells=cells, weights=""))
+    site = make_site(found, [])
+    tabs = (file for number in range(len(site.tabs)) for file in tab_files(site, number))
+    for name, text in [*site_files(site, 1, []), *chart_files(), *tabs]:
+        (out / "many" / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / "many" / name).write_text(text, encoding="utf-8")
+    shutil.copytree(out / "made/assets", out / "many/assets")
+
+
+@slow
+def test_many_rows_are_chosen_and_ordered_as_in_python(
+    browser: Any, records: Path, tmp_path: Path
+) -> None:
+    many(records, tmp_path, 2300)
+    page = tmp_path / "many"
+    site, every = data(page, "site"), rows(page)
+    assert len(list((page / "data").glob("open-[0-9].js"))) == 3
+    groups = [
+        number for number, one in enumerate(site["tabs"][0]["groups"]) for _ in range(one["rows"])
+    ]
+    clean = next(n for n, one in enumerate(site["columns"]) if one["key"] == "clean_accuracy")
+    place = {name: (group, at) for at, (name, group) in enumerate(zip(every, groups, strict=True))}
+
+    def wanted(sign: int, **fields: Any) -> list[str]:
+        chosen = [n for n, row in every.items() if all(row[k] == v for k, v in fields.items())]
+
+        def order(name: str) -> tuple[Any, ...]:
+            value = every[name]["numbers"].get(clean)
+            return place[name][0], value is None, sign * (value or 0.0), place[name][1]
+
+        return sorted(chosen, key=order)
+
+    tab, said = opened(browser, f"file://{page}/index.html")
+    tab.wait_for_selector("#filters:not([hidden])")
+    tab.select_option(".foot select", "100")
+    settled(tab)
+    assert shown(tab) == list(every)[:100]
+    for sign in (-1, 1):
+        heading(tab, "clean").click()
+        settled(tab)
+        assert shown(tab) == wanted(sign)[:100]
+    tab.click("nav.paging button:text-is('23')")
+    settled(tab)
+    assert shown(tab) == wanted(1)[2200:]
+    tab.select_option("select[name=bits]", "8")
+    settled(tab)
+    assert shown(tab) == wanted(1, bits=8)[:100]
+    assert f"{len(wanted(1, bits=8)):,} rows" in tab.inner_text("#count")
+    label = every[shown(tab)[0]]["label"]
+    tab.fill("#search", f'{label.upper()[:8]} "{label}"')
+    settled(tab)
+    assert shown(tab) == wanted(1, bits=8, label=label)[:100]
+    again = tab.context.new_page()
+    again.goto(tab.url)
+    again.wait_for_selector("#filters:not([hidden])")
+    assert shown(again) == shown(tab)[:25]
+    assert said == []
+    tab.context.close()
+
+
 # -- the page of a row -----------------------------------------------------------------------------
 
 
@@ -365,7 +453,7 @@ def test_the_page_of_a_row_shows_its_document_as_text(browser: Any, page: Path) 
         main = tab.evaluate("document.querySelector('main').textContent").replace("\xa0", " ")
         told = [found["warnings"], found["facts"], found["again"], found["agreement"]]
         told += [[f"robench verify {row}"], found["unaudited"].split("`")[0]]
-        told += [list(found["versions"]["libraries"].items())]
+        told += [found["versions"]]
         for audit in found["audits"]:
             told += [[audit["about"], audit["weak"]], audit["findings"]]
         for text in texts(told).splitlines():
@@ -389,7 +477,7 @@ def test_a_row_shows_the_pixels_of_its_preview(browser: Any, records: Path, page
             continue
         wanted = np.asarray(Image.open(folder / "preview.png").convert("RGBA"))
         tab, _ = row_of(browser, page, results.read(folder).id)
-        tab.wait_for_function("document.querySelector('canvas').height > 150")
+        tab.wait_for_selector("canvas[height]")
         found = [
             np.array(pixels, np.uint8).reshape(height, -1, 4)
             for height, pixels in tab.locator("canvas").evaluate_all(
@@ -410,8 +498,8 @@ def test_an_id_that_no_row_has_is_told(browser: Any, page: Path, address: str) -
     tab, said = opened(browser, f"file://{page}/row.html{address}")
     tab.wait_for_selector("h1")
     assert tab.inner_text("h1") == "No such row"
-    sources = tab.evaluate("[...document.scripts].map((one) => one.src)")
-    assert all("x" not in one.split("/")[-1].split(".")[0][:2] for one in sources)
+    sources = tab.evaluate("[...document.scripts].map((one) => one.getAttribute('src'))")
+    assert all(re.fullmatch(r"(assets/\w+|data/(site|rows-\d+))\.js", one) for one in sources)
     assert tab.locator("main img").count() == 0
     assert tab.evaluate("breaches") == said == []
     tab.context.close()

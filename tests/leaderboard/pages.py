@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import zlib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,18 @@ def rows(page: Path) -> dict[str, dict[str, Any]]:
     for tab in site["tabs"]:
         keys = data(page, f"{tab['key']}-keys")
         coded = {name: its for name, its in keys.items() if "at" in its}
-        for place, row_id in enumerate(keys["id"]):
-            block = data(page, f"{tab['key']}-{place // site['block']}")
-            columns, cells, notes, models, replicates = block[place % site["block"]]
+        count = len(keys["id"])
+        blocks = (data(page, f"{tab['key']}-{n}") for n in range(-(-count // site["block"])))
+        numbers = {int(n): _listed(its, count) for n, its in keys["numbers"].items()}
+        for place, told in enumerate(chain.from_iterable(blocks)):
+            row_id = keys["id"][place]
+            columns, cells, notes, models, replicates = told
             found[row_id] = {
                 "tab": tab["key"],
                 "rank": keys["rank"][place],
                 **{name: its["of"][its["at"][place]] for name, its in coded.items()},
                 "cells": dict(zip(keys["sets"][columns], cells, strict=True)),
-                "numbers": {int(n): _at(its, place) for n, its in keys["numbers"].items()},
+                "numbers": {number: its[place] for number, its in numbers.items()},
                 "notes": notes,
                 "models": models,
                 "replicates": replicates,
@@ -61,7 +65,7 @@ def rows(page: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _at(listed: dict[str, list[Any]], place: int) -> float | None:
-    if "rows" not in listed:
-        return listed["of"][place]
-    return dict(zip(listed["rows"], listed["of"], strict=True)).get(place)
+def _listed(listed: dict[str, list[Any]], count: int) -> list[float | None]:
+    """A column's numbers, row by row."""
+    few = dict(zip(listed.get("rows", range(count)), listed["of"], strict=True))
+    return [few.get(place) for place in range(count)]

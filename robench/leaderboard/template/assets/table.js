@@ -227,6 +227,7 @@
   // Chooses and orders anew, and shows the first page.
   async function refresh() {
     const mine = turn += 1;
+    place.setAttribute("aria-busy", "true");
     await rows.open(openTabs());
     if (mine !== turn) return;
     const all = openTabs().flatMap(passing);
@@ -240,6 +241,7 @@
 
   async function drawPage(apart) {
     const mine = turn += 1;
+    place.setAttribute("aria-busy", "true");
     const page = shown.slice(first, first + length);
     await rows.load(page);
     if (mine !== turn) return;
@@ -248,6 +250,7 @@
     drawPaging(apart);
     said();
     writeView();
+    place.setAttribute("aria-busy", "false");
     document.dispatchEvent(new CustomEvent("rowschange"));
   }
 
