@@ -198,7 +198,7 @@ def test_every_other_way_to_a_terminal_is_the_same(
     )
     monkeypatch.setattr(plugins, "registry", lambda: known)
     seen = command(["plugins", "attack"], capsys)
-    print_jobs([Job((text,), error=text), Job((text,), record=text)], json=False)
+    print_jobs([Job((text,), error=text), Job((text,), record=text.replace("\0", "0"))], json=False)
     terminal.print_line(text)
     terminal.print_text(text, "red")
     terminal.print_prose(text)
