@@ -89,4 +89,4 @@ def test_where_files_lie_is_not_kept(
     assert command(["run", "-m", "--dry-run", "results=here", typed], capsys)[0] == 0
     (note,) = tmp_path.rglob("0.json")
     assert SECRET not in note.read_text()
-    assert json.loads(note.read_text())["overrides"] == ["dry_run=True"]
+    assert json.loads(note.read_text())["overrides"] == []
