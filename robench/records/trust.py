@@ -11,6 +11,7 @@ record's author cannot write, and names the record's files by their digest.
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -88,8 +89,16 @@ def content(folder: Path) -> str:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of each of a record's files, by name and sorted."""
-    return {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    """SHA-256 of each of a record's files, by name and sorted; of what is no plain file its mode.
+
+    A record beside which something else lies is no copy of the one without, nor named as such.
+    """
+    return {path.name: _hash(path) for path in sorted(folder.iterdir())}
+
+
+def _hash(path: Path) -> str:
+    mode = path.lstat().st_mode
+    return file_hash(path) if stat.S_ISREG(mode) else f"mode {stat.S_IFMT(mode):o}"
 
 
 def content_of(hashes: Mapping[str, str]) -> str:

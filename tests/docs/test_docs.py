@@ -18,6 +18,7 @@ import yaml
 
 import robench
 from robench.cli.main import main
+from robench.core.record import Record
 from robench.plugin import hooks
 from robench.plugin.components import KINDS
 from robench.plugin.options import options
@@ -219,8 +220,8 @@ def test_every_hook_is_called_with_the_arguments_of_the_reference() -> None:
     assert known.broken == []
     for _, make in known.studies:
         make()
-    for _, track in known.trackers:
-        track(None, None)
+    for _, tracker in known.trackers:
+        tracker(Record.model_construct(), Path())
     assert sorted(called) == sorted(specs)
     page = filled(DOCS / "reference/hooks.md")
     assert set(re.findall(r"^## (robench_\w+)$", page, re.MULTILINE)) == set(specs)
