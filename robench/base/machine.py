@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import os
@@ -45,6 +46,8 @@ def resume_collector() -> None:
     """
     if not gc.get_freeze_count():
         gc.freeze()
+        # Else what is set aside outlives the interpreter, and libraries report it as leaked.
+        atexit.register(gc.unfreeze)
     gc.enable()
 
 
