@@ -1,18 +1,17 @@
 "use strict";
-// Two rows on the same images: loads each row's outcomes and compares them here.
+// Two rows on the same images: their outcomes are compared here.
 (function (robench) {
-  const { at } = robench;
-  const rows = new Map(robench.table.rows.map((row) => [row[at.id], row]));
+  const { rows } = robench;
+  const { el, rowAddress } = robench.nodes;
+  const NORMS = { linf: "L∞", l2: "L2" };
   const message = document.getElementById("message");
+  const all = Array.from({ length: rows.count }, (_, at) => at);
+  const number = new Map();
 
-  function load(id) {
-    return new Promise((done, fail) => {
-      const element = document.createElement("script");
-      element.src = `rows/${id}/outcomes.js`;
-      element.onload = () => done(robench[`outcomes_${id}`]);
-      element.onerror = () => fail(new Error(`cannot read the outcomes of ${id}`));
-      document.head.append(element);
-    });
+  async function outcomes(id) {
+    const found = await robench.data.ofRow("rows", id);
+    if (!found) throw new Error(`cannot read the outcomes of ${id}`);
+    return found.outcomes;
   }
 
   function bits(text) {
@@ -25,8 +24,7 @@
 
   function line(key, pair) {
     const [attack, access, norm, eps] = key.split("|");
-    const norms = { linf: "L∞", l2: "L2" };
-    const threat = norm ? `${norms[norm] || norm} ${eps === "" ? "any" : robench.short(Number(eps))}` : "";
+    const threat = norm ? `${NORMS[norm] || norm} ${eps === "" ? "any" : robench.short(Number(eps))}` : "";
     const separated = pair.p < 0.05;
     const verdict = separated ? (pair.difference > 0 ? "first is better" : "second is better") : "not told apart";
     const tone = separated ? (pair.difference > 0 ? "better" : "worse") : "";
@@ -36,13 +34,12 @@
       [pair.onlyFirst, "number"], [pair.onlySecond, "number"],
       [pair.p < 0.0001 ? "< 0.0001" : pair.p.toFixed(4), "number"], [verdict, tone],
     ];
-    const name = robench.escape([attack, ["transfer", "parent"].includes(access) ? access : "", threat].filter(Boolean).join(", "));
-    const rest = cells.map(([text, kind]) => `<td class="${kind}">${robench.escape(text)}</td>`).join("");
-    return `<tr><th scope="row">${name}</th>${rest}</tr>`;
+    const name = [attack, ["transfer", "parent"].includes(access) ? access : "", threat].filter(Boolean).join(", ");
+    return el("tr", null, el("th", { scope: "row" }, name), cells.map(([text, kind]) => el("td", { class: kind }, String(text))));
   }
 
   async function compare(a, b) {
-    const [first, second] = await Promise.all([load(a), load(b)]);
+    const [first, second] = await Promise.all([outcomes(a), outcomes(b)]);
     const table = document.getElementById("comparison");
     const same = first.data === second.data && first.subset === second.subset;
     table.hidden = !same;
@@ -50,27 +47,31 @@
       message.textContent = "These two rows were judged on different images, so they cannot be paired.";
       return;
     }
-    const shared = Object.keys(first.right).filter((key) => key in second.right);
-    table.querySelector("tbody").innerHTML = shared
-      .map((key) => line(key, robench.paired(bits(first.right[key]), bits(second.right[key]), first.n))).join("");
-    const name = (id) => `<a href="rows/${id}/index.html">${robench.escape(rows.get(id)[at.label])}</a>`;
-    message.innerHTML = `First: ${name(a)}. Second: ${name(b)}. ${first.n.toLocaleString("en-US")} images.`;
+    const shared = Object.keys(first.right).filter((key) => Object.hasOwn(second.right, key));
+    table.querySelector("tbody").replaceChildren(
+      ...shared.map((key) => line(key, robench.paired(bits(first.right[key]), bits(second.right[key]), first.n))),
+    );
+    const name = (id) => el("a", { href: rowAddress(id) }, rows.field(number.get(id), "label"));
+    message.replaceChildren("First: ", name(a), ". Second: ", name(b), `. ${first.n.toLocaleString("en-US")} images.`);
   }
 
   function fill(select, chosen) {
-    for (const row of rows.values()) {
-      const about = `${row[at.label]}, ${row[at.model]}, seed ${row[at.seed]} (${row[at.id].slice(0, 6)})`;
-      select.append(new Option(about, row[at.id], false, row[at.id] === chosen));
+    for (const at of all) {
+      const id = rows.id(at);
+      const about = `${rows.field(at, "label")}, ${rows.field(at, "model")}, seed ${rows.field(at, "seed")} (${id.slice(0, 6)})`;
+      select.append(new Option(about, id, false, id === chosen));
     }
   }
 
-  function start() {
+  async function start() {
+    await rows.open(rows.tabs.map((tab, place) => place));
+    for (const at of all) number.set(rows.id(at), at);
     const query = new URLSearchParams(location.search);
     const form = document.getElementById("pick");
     const [first, second] = ["first", "second"].map((id) => document.getElementById(id));
-    const ids = [...rows.keys()];
+    const ids = [...number.keys()];
     // An id that no row has never becomes the address of a script.
-    const known = (name, other) => (rows.has(query.get(name)) ? query.get(name) : other);
+    const known = (name, other) => (number.has(query.get(name)) ? query.get(name) : other);
     fill(first, known("a", ids[0]));
     fill(second, known("b", ids.find((id) => id !== first.value) || ids[0]));
     form.hidden = false;
@@ -78,10 +79,8 @@
       event.preventDefault();
       location.search = `?a=${first.value}&b=${second.value}`;
     });
-    if (query.has("a") && query.has("b")) {
-      compare(first.value, second.value).catch((error) => { message.textContent = error.message; });
-    }
+    if (query.has("a") && query.has("b")) await compare(first.value, second.value);
   }
 
-  start();
+  start().catch((error) => { message.textContent = error.message; });
 })(window.robench);

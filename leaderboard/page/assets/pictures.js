@@ -9,17 +9,10 @@
   };
   const figures = [...document.querySelectorAll("figure[data-chart]")];
   const views = new Map();
+  const { load, script } = robench.data;
+  const rows = { ...robench.rows, shown: robench.board.shown };
+  let charts = null;
   let ready = false;
-
-  function load(source) {
-    return new Promise((done, fail) => {
-      const element = document.createElement("script");
-      element.src = source;
-      element.onload = done;
-      element.onerror = () => fail(new Error(`cannot read ${source}`));
-      document.head.append(element);
-    });
-  }
 
   function config() {
     const theme = THEMES[robench.dark() ? "dark" : "light"];
@@ -32,24 +25,14 @@
     };
   }
 
-  function groupOf(rows) {
-    return rows.length ? rows[0][robench.at.group] : 0;
-  }
-
-  async function pointsOf(group) {
-    const name = `points${group}`;
-    if (!robench[name]) await load(`data/${name}.js`);
-    return robench[name];
-  }
-
   async function draw() {
     if (!ready) return;
     // One norm and eps a picture: of several groups the first one of the table.
-    const all = robench.board.shownRows();
-    const group = groupOf(all);
-    const ids = all.filter((row) => row[robench.at.group] === group).map((row) => row[robench.at.id]);
-    const points = await pointsOf(group);
-    document.getElementById("drawn").textContent = robench.table.groups[group].label;
+    const all = rows.shown();
+    const group = all.length ? rows.groupOf(all[0]) : 0;
+    const ids = all.filter((at) => rows.groupOf(at) === group).map(rows.id);
+    const points = await load(rows.groups[group].points);
+    document.getElementById("drawn").textContent = rows.groups[group].label;
     for (const figure of figures) drawOne(figure, points[figure.dataset.chart], ids);
   }
 
@@ -68,7 +51,7 @@
     views.get(name)?.finalize();
     views.delete(name);
     if (!chosen.length) return;
-    const spec = structuredClone(robench.charts[name]);
+    const spec = structuredClone(charts[name]);
     spec.data.find((one) => one.name === "points").values = chosen;
     // Interpreted, not compiled: the page's policy lets no text become code.
     const view = new vega.View(vega.parse(spec, config(), { ast: true }), {
@@ -105,8 +88,8 @@
   // -- start: only once somebody scrolls near ---------------------------------------------------
 
   async function prepare() {
-    await Promise.all([load("vendor/vega.min.js"), load("data/charts.js")]);
-    await load("vendor/vega-interpreter.js");
+    [charts] = await Promise.all([load("charts"), script("vendor/vega.min.js")]);
+    await script("vendor/vega-interpreter.js");
     ready = true;
     await draw();
     document.dispatchEvent(new CustomEvent("picturesready"));

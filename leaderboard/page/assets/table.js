@@ -1,198 +1,140 @@
 "use strict";
-// The main table: all rows in memory, only the shown page of them in the document.
+// The main table: of all rows the numbers that order and choose them, in the document only the
+// shown page of them.
 (function (robench) {
-  const table = robench.table;
-  const { at } = robench;
-  const FILTERS = ["protocol", "dataset", "model", "defense", "compressor", "bits", "access", "level", "word"]
-    .map((name) => [name, at[name]]);
-  const ABOUT = [
-    { key: "group", title: "group", at: at.group, number: true, hidden: true, fixed: true },
-    { key: "pick", title: '<span class="hidden">choose for comparison</span>', at: at.id, plain: true, fixed: true },
-    { key: "rank", title: "rank", at: at.rank, number: true },
-    { key: "system", title: "system", at: at.label },
-    { key: "dataset", title: "data", at: at.dataset, hidden: true },
-    { key: "model", title: "model", at: at.model, telling: true },
-    { key: "defense", title: "defense", at: at.defense, hidden: true },
-    { key: "compressor", title: "compressor", at: at.compressor, hidden: true },
-    { key: "bits", title: "bits", at: at.bits, number: true, telling: true },
-    { key: "access", title: "access", at: at.access, hidden: true },
-    { key: "seed", title: "seed", at: at.seed, number: true, telling: true },
-    { key: "level", title: "proof", at: at.level },
-    { key: "word", title: "meaning", at: at.word },
-  ];
+  const { rows } = robench;
+  const { site } = robench.data;
+  const { el, wordOf, levelWord, cell, breakable, notes, facts, rowAddress } = robench.nodes;
+  const FILTERS = ["dataset", "model", "defense", "compressor", "bits", "access", "level", "word"];
+  const SEARCHED = ["label", "dataset", "model", "defense", "compressor", "access", "level", "word"];
+  const NAMES = { level: "proof", word: "meaning" };
+  const LENGTHS = [10, 25, 50, 100];
   const OPEN = "open";
   const ALL = "all";
+  const text = (name) => (at) => rows.field(at, name);
+  const COLUMNS = [
+    { key: "pick", title: "choose for comparison", quiet: true, fixed: true, show: pick },
+    { key: "rank", title: "rank", number: rows.rank, show: (at) => rows.rank(at) ?? unranked(at) },
+    { key: "system", title: "system", text: text("label"), show: system },
+    { key: "dataset", title: "data", text: text("dataset"), hidden: true },
+    { key: "model", title: "model", text: text("model"), telling: true },
+    { key: "defense", title: "defense", text: text("defense"), hidden: true },
+    { key: "compressor", title: "compressor", text: text("compressor"), hidden: true },
+    { key: "bits", title: "bits", number: text("bits"), telling: true },
+    { key: "access", title: "access", text: text("access"), hidden: true },
+    { key: "seed", title: "seed", number: text("seed"), telling: true },
+    { key: "level", title: "proof", text: text("level"), show: (at) => levelWord(rows.field(at, "level")) },
+    { key: "word", title: "meaning", text: text("word"), show: (at) => wordOf(rows.field(at, "word")) },
+    ...site.columns.map((column, place) => ({
+      key: column.key, title: column.title, small: column.small, place, unit: column.unit,
+      number: (at) => rows.numbers(rows.tabOf(at), place)[at - rows.tabs[rows.tabOf(at)].first],
+      show: (at) => cell(cellOf(at, place), column.unit),
+      first: column.better === "lower" ? "asc" : "desc",
+    })),
+  ];
+  const columnOf = new Map(COLUMNS.map((column) => [column.key, column]));
   const filters = new Map();
   const picked = new Set();
+  const table = el("table", { class: "board" });
+  const place = document.getElementById("results");
+  let search = "";
+  let order = null;
   let chosenColumns = null;
-  let board = null;
+  let first = 0;
+  let length = 25;
+  // The rows that pass, in their order.
+  let shown = [];
+  let turn = 0;
 
-  // Cells without a number stand last in either direction.
-  function nullsLast(sign) {
-    return (a, b) => (a === null ? (b === null ? 0 : 1) : b === null ? -1 : sign * (a - b));
-  }
-  DataTable.type("cell", {
-    order: { asc: nullsLast(1), desc: nullsLast(-1) },
-    detect: () => false,
-  });
+  // -- cells -----------------------------------------------------------------------------------
 
-  function aboutColumn(about) {
-    const column = {
-      name: about.key, title: about.title, orderable: !about.plain, searchable: !about.number && !about.plain,
-      visible: !about.hidden, className: about.number ? "number" : about.key === "system" ? "system" : "",
-      data: (row) => row[about.at],
-    };
-    if (about.number) column.type = "cell";
-    if (about.key === "pick") column.render = renderPick;
-    if (about.key === "rank") column.render = (v, type, row) => (type === "display" && v === null ? unranked(row) : v);
-    if (about.key === "system") {
-      column.cellType = "th";
-      column.render = (v, type, row) => (type === "display"
-        ? `<a href="rows/${robench.escape(row[at.id])}/index.html">${robench.escape(v).replaceAll("_", "_<wbr>")}</a>${notes(row)}` : v);
-      column.createdCell = (cell) => cell.setAttribute("scope", "row");
-    } else if (about.key === "word") {
-      column.render = (v, type) => (type === "display" ? robench.wordOf(v) : v);
-    } else if (about.key === "level") {
-      column.render = (v, type) => (type === "display" ? robench.levelWord(v) : v);
-    } else if (!about.number && !about.plain) {
-      column.render = (v, type) => (type === "display" ? robench.escape(v) : v);
-    }
-    return column;
+  function cellOf(at, column) {
+    const about = rows.about(at);
+    const found = about.columns.indexOf(column);
+    return found < 0 ? null : about.cells[found];
   }
 
-  function unranked(row) {
-    return table.protocols[row[at.protocol]].key === OPEN ? "open run" : "–";
+  function unranked(at) {
+    return rows.tabs[rows.tabOf(at)].key === OPEN ? "open run" : "–";
   }
 
-  // What moved the row's numbers, or took its rank.
-  function notes(row) {
-    return row[at.notes].map((note) => `<small class="note">${robench.escape(note)}</small>`).join("");
+  function system(at) {
+    return [el("a", { href: rowAddress(rows.id(at)) }, breakable(rows.field(at, "label"))), notes(rows.about(at).notes)];
   }
 
-  function renderPick(id, type, row) {
-    if (type !== "display") return id;
-    return `<input type="checkbox" value="${robench.escape(id)}"${picked.has(id) ? " checked" : ""} ` +
-      `aria-label="choose ${robench.escape(row[at.label])} for comparison">`;
+  function pick(at) {
+    const box = el("input", { type: "checkbox", value: rows.id(at), "aria-label": `choose ${rows.field(at, "label")} for comparison` });
+    box.checked = picked.has(rows.id(at));
+    return box;
   }
 
-  function valueColumn(column, place) {
-    const small = column.small ? `<small>${robench.escape(column.small)}</small>` : "";
-    return {
-      name: column.key, title: robench.escape(column.title) + small, type: "cell", className: "number",
-      searchable: false,
-      orderSequence: column.better === "lower" ? ["asc", "desc"] : ["desc", "asc"],
-      data: (row) => row[at.cells][place],
-      render: (cell, type) => (type === "display" ? robench.cell(cell, column.unit) : cell ? cell[0] : null),
-    };
-  }
+  // -- which rows, in which order ----------------------------------------------------------------
 
-  // -- filters -------------------------------------------------------------------------------
-
-  function passes(row) {
-    for (const [name, place] of FILTERS) {
-      const wanted = filters.get(name);
-      if (wanted && said(name, row[place]) !== wanted) return false;
-    }
-    return true;
-  }
-
-  // A protocol is known by its name and version, all else by what the row says.
-  function said(name, value) {
-    return name === "protocol" ? table.protocols[value].key : String(value);
-  }
-
-  function makeTabs() {
-    const tabs = document.getElementById("tabs");
-    const all = { key: "", label: "all" };
-    for (const tab of table.protocols.length > 1 ? [...table.protocols, all] : table.protocols) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.value = tab.key;
-      button.textContent = tab.label;
-      const count = table.rows.filter((row) => !tab.key || said("protocol", row[at.protocol]) === tab.key).length;
-      button.insertAdjacentHTML("beforeend", ` <small>${count}</small>`);
-      button.addEventListener("click", () => { filters.set("protocol", tab.key); chosenColumns = null; refresh(); });
-      tabs.append(button);
-    }
-    tabs.hidden = false;
-  }
-
-  // Which tab is open, and what its protocol fixes.
-  function showTab() {
+  function openTabs() {
     const wanted = filters.get("protocol");
-    for (const button of document.querySelectorAll("#tabs button")) {
-      button.setAttribute("aria-pressed", String(button.value === wanted));
-    }
-    const place = document.getElementById("about");
-    const about = (table.protocols.find((tab) => tab.key === wanted) || { about: [] }).about;
-    const facts = about.map(([term, text]) => `<div><dt>${robench.escape(term)}</dt><dd>${robench.escape(text)}</dd></div>`);
-    const open = "Open runs: each chose its own images, attacks and audit, so none of them has a rank.";
-    const all = "All tabs, each ranked by itself.";
-    place.innerHTML = facts.length ? `<dl class="about">${facts.join("")}</dl>`
-      : `<p class="open">${wanted === OPEN ? open : all}</p>`;
+    return rows.tabs.map((tab, number) => number).filter((number) => !wanted || rows.tabs[number].key === wanted);
   }
 
-  function makeFilters() {
-    const choices = document.getElementById("choices");
-    for (const [name, place] of FILTERS.filter(([name]) => name !== "protocol")) {
-      const values = [...new Set(table.rows.map((row) => row[place]))];
-      if (values.length < 2) continue;
-      values.sort((a, b) => (typeof a === "number" ? a - b : a < b ? -1 : 1));
-      const label = document.createElement("label");
-      const select = document.createElement("select");
-      select.name = name;
-      select.append(new Option("all", ""));
-      for (const value of values) select.append(new Option(String(value).replace("_", " "), String(value)));
-      label.append({ level: "proof", word: "meaning" }[name] || name, select);
-      choices.append(label);
-      select.addEventListener("change", () => { filters.set(name, select.value); refresh(); });
+  // Rows of a tab that pass the filters; each distinct value is looked at once.
+  function passing(number) {
+    const { keys, first: begin, rows: count } = rows.tabs[number];
+    const tests = FILTERS.filter((name) => filters.get(name))
+      .map((name) => [keys[name].at, keys[name].of.map((value) => String(value) === filters.get(name))]);
+    const found = [];
+    for (let at = 0; at < count; at += 1) {
+      if (tests.every(([codes, passes]) => passes[codes[at]])) found.push(begin + at);
     }
+    return found;
   }
 
-  function showFilters() {
-    for (const select of document.querySelectorAll("#choices select")) {
-      select.value = filters.get(select.name);
-      if (select.selectedIndex < 0) { select.value = ""; filters.set(select.name, ""); }
-    }
-    document.getElementById("search").value = board.search();
+  // Every word, or phrase in quotes, must stand somewhere in a row's texts.
+  function searched(all) {
+    const terms = [...search.toLowerCase().matchAll(/"([^"]+)"|([^\s"]+)/g)].map((found) => found[1] || found[2]);
+    if (!terms.length) return all;
+    return all.filter((at) => {
+      const said = SEARCHED.map((name) => rows.field(at, name)).join("  ").toLowerCase();
+      return terms.every((term) => said.includes(term));
+    });
+  }
+
+  // Protocols and groups stay apart; what has no number stands last in either direction.
+  function sorted(all) {
+    if (!order) return all;
+    const [key, direction] = order;
+    const column = columnOf.get(key);
+    const sign = direction === "asc" ? 1 : -1;
+    const values = new Map(all.map((at) => [at, valueOf(column, at)]));
+    return [...all].sort((a, b) => rows.groupOf(a) - rows.groupOf(b) || compare(values.get(a), values.get(b), sign) || a - b);
+  }
+
+  function valueOf(column, at) {
+    if (column.text) return column.text(at).toLowerCase();
+    const value = column.number(at);
+    return value === null || Number.isNaN(value) ? null : value;
+  }
+
+  function compare(a, b, sign) {
+    if (a === null || b === null) return (a === null) - (b === null);
+    return a < b ? -sign : a > b ? sign : 0;
   }
 
   // -- columns -------------------------------------------------------------------------------
 
-  // Whether a column tells two rows apart; else it waits in the chooser.
-  function varies(place) {
-    return table.rows.some((row) => row[place] !== table.rows[0][place]);
-  }
-
   // The columns that the groups of the shown rows show at first.
-  function usualColumns() {
-    const shown = new Set(table.rows.filter(passes).map((row) => row[at.group]));
-    return new Set([...shown].flatMap((group) => table.groups[group].columns));
-  }
+  let usualColumns = new Set();
 
-  function showColumns() {
-    const usual = usualColumns();
-    const wanted = (key, otherwise) => (chosenColumns ? chosenColumns.has(key) : otherwise);
-    ABOUT.forEach((about, place) => {
-      const shown = about.fixed ? !about.hidden : wanted(about.key, !about.hidden && (!about.telling || varies(about.at)));
-      board.column(place).visible(shown, false);
-    });
-    table.columns.forEach((column, place) => {
-      const visible = wanted(column.key, usual.has(place));
-      board.column(ABOUT.length + place).visible(visible, false);
-    });
+  function visible(column) {
+    if (column.fixed) return true;
+    if (chosenColumns) return chosenColumns.has(column.key);
+    if (column.place !== undefined) return usualColumns.has(column.place);
+    return !column.hidden && (!column.telling || site.telling.includes(column.key));
   }
 
   function makeChooser() {
     const menu = document.querySelector("#chooser .menu");
-    const all = [...ABOUT.filter((a) => !a.fixed), ...table.columns];
-    for (const column of all) {
-      const label = document.createElement("label");
-      const box = document.createElement("input");
-      box.type = "checkbox";
-      box.value = column.key;
-      label.append(box, ` ${column.title}${column.small ? `, ${column.small}` : ""}`);
-      menu.append(label);
+    for (const column of COLUMNS.filter((one) => !one.fixed)) {
+      const said = ` ${column.title}${column.small ? `, ${column.small}` : ""}`;
+      menu.append(el("label", null, el("input", { type: "checkbox", value: column.key }), said));
     }
     menu.addEventListener("change", () => {
       chosenColumns = new Set([...menu.querySelectorAll("input:checked")].map((box) => box.value));
@@ -202,74 +144,212 @@
   }
 
   function markChooser() {
-    for (const box of document.querySelectorAll("#chooser input")) {
-      box.checked = board.column(`${box.value}:name`).visible();
+    for (const box of document.querySelectorAll("#chooser input")) box.checked = visible(columnOf.get(box.value));
+  }
+
+  // -- tabs and filters --------------------------------------------------------------------------
+
+  function makeTabs() {
+    const bar = document.getElementById("tabs");
+    const all = { key: "", label: "all", rows: rows.count };
+    for (const tab of rows.tabs.length > 1 ? [...rows.tabs, all] : rows.tabs) {
+      const button = el("button", { type: "button" }, tab.label, " ", el("small", null, tab.rows));
+      button.value = tab.key;
+      button.addEventListener("click", () => { filters.set("protocol", tab.key); chosenColumns = null; refresh(); });
+      bar.append(button);
     }
+    bar.hidden = false;
+  }
+
+  // Which tab is open, and what its protocol fixes.
+  function showTab() {
+    const wanted = filters.get("protocol");
+    for (const button of document.querySelectorAll("#tabs button")) {
+      button.setAttribute("aria-pressed", String(button.value === wanted));
+    }
+    const { about } = rows.tabs.find((tab) => tab.key === wanted) || { about: [] };
+    const open = "Open runs: each chose its own images, attacks and audit, so none of them has a rank.";
+    const said = about.length ? facts(about) : el("p", { class: "open" }, wanted === OPEN ? open : "All tabs, each ranked by itself.");
+    document.getElementById("about").replaceChildren(said);
+  }
+
+  function makeFilters() {
+    const choices = document.getElementById("choices");
+    for (const name of FILTERS.filter((one) => site.choices[one])) {
+      const select = el("select", { name }, new Option("all", ""));
+      for (const value of site.choices[name]) select.append(new Option(String(value).replace("_", " "), String(value)));
+      choices.append(el("label", null, NAMES[name] || name, select));
+      select.addEventListener("change", () => { filters.set(name, select.value); refresh(); });
+    }
+  }
+
+  function showFilters() {
+    for (const select of document.querySelectorAll("#choices select")) {
+      select.value = filters.get(select.name);
+      if (select.selectedIndex < 0) { select.value = ""; filters.set(select.name, ""); }
+    }
+    document.getElementById("search").value = search;
   }
 
   // -- the view in the address ----------------------------------------------------------------
 
+  // At first one protocol is shown: others rank by themselves.
+  const usual = (name) => (name === "protocol" ? rows.tabs[0].key : "");
+
   function readView() {
     const view = robench.view.read();
     filters.clear();
-    for (const [name] of FILTERS) {
+    for (const name of ["protocol", ...FILTERS]) {
       const value = view.has(name) ? view.get(name) : usual(name);
       filters.set(name, value === ALL ? "" : value);
     }
-    if (!table.protocols.some((tab) => tab.key === filters.get("protocol"))) {
-      filters.set("protocol", view.get("protocol") === ALL && table.protocols.length > 1 ? "" : usual("protocol"));
+    if (!rows.tabs.some((tab) => tab.key === filters.get("protocol"))) {
+      filters.set("protocol", view.get("protocol") === ALL && rows.tabs.length > 1 ? "" : usual("protocol"));
     }
     chosenColumns = view.has("columns") ? new Set(view.get("columns").split(",")) : null;
     const [key, direction] = (view.get("order") || "").split(":");
-    const place = key ? board.column(`${key}:name`).index() : undefined;
-    board.order(place === undefined ? [] : [[place, direction === "asc" ? "asc" : "desc"]]);
-    board.search(view.get("search") || "");
+    order = columnOf.has(key) && key !== "pick" ? [key, direction === "asc" ? "asc" : "desc"] : null;
+    search = view.get("search") || "";
   }
 
   function writeView() {
     const entries = [...filters]
       .filter(([name, value]) => value !== usual(name))
       .map(([name, value]) => [name, value || ALL]);
-    const order = board.order()[0];
-    if (order) entries.push(["order", `${names[order[0]]}:${order[1]}`]);
-    entries.push(["search", board.search()]);
+    if (order) entries.push(["order", order.join(":")]);
+    entries.push(["search", search]);
     if (chosenColumns) entries.push(["columns", [...chosenColumns].join(",")]);
     robench.view.write(entries);
   }
 
-  // At first one protocol is shown: others rank by themselves.
-  function usual(name) {
-    return name === "protocol" ? table.protocols[0].key : "";
-  }
-
-  const names = [...ABOUT.map((a) => a.key), ...table.columns.map((c) => c.key)];
-
   // -- drawing ---------------------------------------------------------------------------------
 
-  function refresh() {
-    const groups = new Set(table.rows.filter(passes).map((row) => row[at.group]));
-    board.rowGroup()[groups.size > 1 ? "enable" : "disable"]();
+  // Chooses and orders anew, and shows the first page.
+  async function refresh() {
+    const mine = turn += 1;
+    place.setAttribute("aria-busy", "true");
+    await rows.open(openTabs());
+    if (mine !== turn) return;
+    const all = openTabs().flatMap(passing);
+    const groups = new Set(all.map(rows.groupOf));
+    usualColumns = new Set([...groups].flatMap((group) => rows.groups[group].columns));
+    shown = sorted(searched(all));
+    first = 0;
     showTab();
-    showColumns();
-    board.draw();
+    await drawPage(groups.size > 1);
   }
 
-  function drawn() {
-    const info = board.page.info();
-    const shown = info.recordsDisplay.toLocaleString("en-US");
-    const tab = table.protocols.find((one) => one.key === filters.get("protocol"));
-    document.getElementById("count").textContent = `${shown} rows · ${tab ? tab.label : "all tabs, each ranked by itself"}`;
+  async function drawPage(apart) {
+    const mine = turn += 1;
+    place.setAttribute("aria-busy", "true");
+    const page = shown.slice(first, first + length);
+    await rows.load(page);
+    if (mine !== turn) return;
+    const columns = COLUMNS.filter(visible);
+    table.replaceChildren(el("thead", null, el("tr", null, columns.map(heading))), el("tbody", null, body(page, columns, apart)));
+    drawPaging(apart);
+    said();
     writeView();
+    place.setAttribute("aria-busy", "false");
     document.dispatchEvent(new CustomEvent("rowschange"));
   }
 
-  function shownRows() {
-    return board.rows({ search: "applied", order: "applied" }).data().toArray();
+  function body(page, columns, apart) {
+    if (!page.length) return el("tr", null, el("td", { class: "none", colspan: columns.length }, "no row passes"));
+    return page.flatMap((at, place) => {
+      const group = rows.groupOf(at);
+      const begins = apart && (!place || rows.groupOf(page[place - 1]) !== group);
+      const head = begins ? el("tr", { class: "group" }, el("th", { scope: "colgroup", colspan: columns.length }, rows.groups[group].label)) : null;
+      return [head, el("tr", null, columns.map((column) => drawn(column, at)))];
+    });
   }
 
-  function makePicks(element) {
+  function drawn(column, at) {
+    const content = column.show ? column.show(at) : column.text ? column.text(at) : column.number(at);
+    if (column.key === "system") return el("th", { scope: "row", class: "system" }, content);
+    return el("td", { class: column.number ? "number" : "" }, content);
+  }
+
+  function heading(column) {
+    const kind = [column.number ? "number" : "", column.key === "system" ? "system" : ""].join(" ").trim();
+    if (column.quiet) return el("th", { scope: "col" }, el("span", { class: "hidden" }, column.title));
+    const direction = order && order[0] === column.key ? order[1] : "";
+    const small = column.small ? el("small", null, column.small) : null;
+    const button = el("button", { type: "button", class: "sort" }, el("span", null, column.title, small), el("span", { class: `order ${direction}`.trim(), "aria-hidden": "true" }));
+    const head = el("th", { scope: "col", class: kind, "aria-sort": direction ? `${direction}ending` : null }, button);
+    head.addEventListener("click", () => { sortBy(column); });
+    return head;
+  }
+
+  // One way, the other way, and for words and the row's own numbers not at all.
+  async function sortBy(column) {
+    const begin = column.first || "asc";
+    const other = begin === "asc" ? "desc" : "asc";
+    const now = order && order[0] === column.key ? order[1] : null;
+    if (now === null) order = [column.key, begin];
+    else if (now === begin) order = [column.key, other];
+    else order = column.place === undefined ? null : [column.key, begin];
+    await refresh();
+    [...table.tHead.rows[0].cells].find((head, at) => COLUMNS.filter(visible)[at] === column)?.querySelector("button").focus({ preventScroll: true });
+  }
+
+  function said() {
+    const tab = rows.tabs.find((one) => one.key === filters.get("protocol"));
+    const of = tab ? tab.label : "all tabs, each ranked by itself";
+    document.getElementById("count").textContent = `${shown.length.toLocaleString("en-US")} rows · ${of}`;
+  }
+
+  // -- pages -----------------------------------------------------------------------------------
+
+  const paging = el("nav", { class: "paging", "aria-label": "Pages of the table" });
+  const lengths = el("select", null, LENGTHS.map((one) => new Option(one, one, one === length, one === length)));
+
+  // The first page, the last, and those beside the shown one; 0 where some are left out.
+  function pagesAround(page, pages) {
+    const near = [1, page - 1, page, page + 1, pages].filter((one) => one >= 1 && one <= pages);
+    const all = [...new Set(near)].sort((a, b) => a - b);
+    return all.flatMap((one, at) => (at && one > all[at - 1] + 1 ? [0, one] : [one]));
+  }
+
+  function drawPaging(apart) {
+    const [page, pages] = [first / length + 1, Math.max(1, Math.ceil(shown.length / length))];
+    const go = (to, said, label) => {
+      const button = el("button", { type: "button", "aria-label": label, "aria-current": to === page && !label ? "page" : null }, said);
+      button.disabled = to < 1 || to > pages || (to === page && Boolean(label));
+      button.addEventListener("click", () => { first = (to - 1) * length; drawPage(apart); });
+      return button;
+    };
+    paging.replaceChildren(
+      go(page - 1, "‹", "previous page"),
+      ...pagesAround(page, pages).map((to) => (to ? go(to, to.toLocaleString("en-US")) : el("span", null, "…"))),
+      go(page + 1, "›", "next page"),
+    );
+  }
+
+  // -- CSV ---------------------------------------------------------------------------------------
+
+  // The rows that pass and the columns that are shown; of a value its ends and its word too.
+  async function saveShown() {
+    await rows.load(shown);
+    const columns = COLUMNS.filter((column) => !column.quiet && visible(column));
+    const head = columns.flatMap((column) => {
+      const name = [column.title, column.small].filter(Boolean).join(" ");
+      return column.place === undefined ? [name] : [name, `${name} low`, `${name} high`, `${name} word`];
+    });
+    const lines = shown.map((at) => columns.flatMap((column) => {
+      if (column.place === undefined) return [(column.number || column.text)(at)];
+      const [value, low, high, word] = cellOf(at, column.place) || [];
+      return [value, low, high, word];
+    }));
+    const id = shown.map((at) => rows.id(at));
+    robench.save("rows.csv", [["record", ...head], ...lines.map((line, place) => [id[place], ...line])]);
+  }
+
+  // -- start -------------------------------------------------------------------------------------
+
+  function makePicks() {
     const button = document.getElementById("compare");
-    element.addEventListener("change", (event) => {
+    table.addEventListener("change", (event) => {
       if (event.target.type !== "checkbox") return;
       if (event.target.checked) picked.add(event.target.value); else picked.delete(event.target.value);
       button.disabled = picked.size !== 2;
@@ -280,36 +360,16 @@
     });
   }
 
-  function start() {
-    const element = document.createElement("table");
-    element.className = "board";
-    const place = document.getElementById("results");
-    board = new DataTable(element, {
-      data: table.rows,
-      columns: [...ABOUT.map(aboutColumn), ...table.columns.map(valueColumn)],
-      order: [],
-      orderFixed: { pre: [[0, "asc"]] },
-      pageLength: 25,
-      lengthMenu: [10, 25, 50, 100],
-      autoWidth: false,
-      layout: { topStart: null, topEnd: null, bottomStart: "pageLength", bottomEnd: "paging" },
-      rowGroup: {
-        dataSrc: (row) => table.groups[row[at.group]].label,
-        startRender: (rows, group) => robench.escape(group),
-        enable: false,
-      },
-    });
-    board.search.fixed("filters", (text, row) => passes(row));
+  async function start() {
     makeTabs();
     makeFilters();
     makeChooser();
-    makePicks(element);
+    makePicks();
     readView();
     showFilters();
-    board.on("draw", drawn);
-    refresh();
-    document.getElementById("static").remove();
-    place.append(board.table().container());
+    await refresh();
+    const foot = el("div", { class: "foot" }, el("label", null, lengths, " rows a page"), paging);
+    place.replaceChildren(table, foot);
     document.getElementById("filters").hidden = false;
     wire();
   }
@@ -322,18 +382,18 @@
       robench.view.write([]);
       follow();
     });
-    document.getElementById("search").addEventListener("input", (event) => {
-      board.search(event.target.value).draw();
-    });
+    document.getElementById("search").addEventListener("input", (event) => { search = event.target.value; refresh(); });
+    document.getElementById("csv").addEventListener("click", saveShown);
+    lengths.addEventListener("change", () => { length = Number(lengths.value); refresh(); });
     window.addEventListener("hashchange", follow);
   }
 
-  function follow() {
+  async function follow() {
     readView();
     showFilters();
-    refresh();
+    await refresh();
   }
 
+  robench.board = { shown: () => shown };
   start();
-  robench.board = { shownRows };
 })(window.robench);

@@ -1,2 +1,0 @@
-window.robench = window.robench || {};
-robench.outcomes_2152459b41d4374d = {"data":"088db17c50ddf8b6","subset":"7e53642592886e39","n":20,"right":{"clean|none||":"23Ww","pgd|white_box|l2|0.12":"23Ww","pgd|white_box|l2|0.25":"21Ww","pgd|white_box|l2|0.5":"2hWw","pgd|white_box|l2|1.0":"QgEg","normal_noise|none|linf|0.12":"21Ww","normal_noise|none|linf|0.25":"2hWw","normal_noise|none|linf|0.5":"QgAA","normal_noise|none|linf|1.0":"QgAA"}};
