@@ -135,11 +135,11 @@ def _studies(site: Site, keys: Mapping[str, str], page: Changed) -> list[Study]:
     """The studies that the records touch, each with its page."""
     touched = []
     for study in studies().values():
-        possible, read = rows_of(site, study)
-        reasons = read_reasons(study.reasons, study.name).items()
+        reasons = read_reasons(study.reasons, study.name)
+        possible, read = rows_of(site, study, reasons.values())
         inputs = [
             [keys[row.id] for row in (*possible, *read)],
-            {name: one.model_dump(mode="json") for name, one in reasons},
+            {name: one.model_dump(mode="json") for name, one in reasons.items()},
         ]
         part = f"study {study.name}"
         paths = page.stands(part, inputs)

@@ -65,14 +65,25 @@ def families(items: Iterable[tuple[T, Sequence[str]]]) -> list[list[T]]:
 
     Families, and the items of one, stand in the order in which they came.
     """
-    of: dict[str, list[T]] = {}
-    for item, keys in items:
-        mine: list[T] = [item]
-        joined = {id(found): found for key in keys if (found := of.get(key))}
-        both = [*chain(*joined.values()), *mine]
-        moved = {key for key, found in of.items() if id(found) in joined}
-        of |= dict.fromkeys(moved | {*keys}, both)
-    return list({id(found): found for found in of.values()}.values())
+    came = list(items)
+    older: dict[int, int] = {}
+    of: dict[str, int] = {}
+    for number, (_, keys) in enumerate(came):
+        for other in {_oldest(older, of.setdefault(key, number)) for key in keys}:
+            mine = _oldest(older, number)
+            if other != mine:
+                older[max(other, mine)] = min(other, mine)
+    found: dict[int, list[T]] = {}
+    for number, (item, _) in enumerate(came):
+        found.setdefault(_oldest(older, number), []).append(item)
+    return list(found.values())
+
+
+def _oldest(older: dict[int, int], item: int) -> int:
+    """The first item of a family, by its number; `older` leads there from each other."""
+    while item in older:
+        item = older[item]
+    return item
 
 
 def groups(items: Iterable[tuple[T, Settings]]) -> list[list[T]]:

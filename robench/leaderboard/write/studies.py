@@ -11,7 +11,7 @@ from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site
 from robench.leaderboard.write.pages import page
 from robench.studies.claims import Observation, Verdict
-from robench.studies.reasons import read_reasons
+from robench.studies.reasons import Reason, read_reasons
 from robench.studies.run import Records
 from robench.studies.runs import Runs, Variant, option
 from robench.studies.study import Study, StudyCell
@@ -44,13 +44,21 @@ class ClaimText:
     fault: str
 
 
-def rows_of(site: Site, study: Study) -> tuple[list[BoardRow], list[BoardRow]]:
+def rows_of(
+    site: Site, study: Study, reasons: Iterable[Reason]
+) -> tuple[list[BoardRow], list[BoardRow]]:
     """Rows whose records may be the study's, told by their choices without opening them, and rows
     that the reasons of its claims read."""
-    reasons = read_reasons(study.reasons, study.name).values()
     read = {id for one in reasons for fact in one.read_from for id in fact.records}
-    possible = [row for row in site.rows if any(_may_be(row, one) for one in study.variants)]
-    return possible, [row for row in site.rows if read.intersection(row.members)]
+    # Rows of the store share what they chose, so that few are different.
+    alike: dict[tuple[int, int], bool] = {}
+    possible = []
+    for row in site.rows:
+        same = id(row.chosen), id(row.train)
+        if same not in alike:
+            alike[same] = any(_may_be(row, one) for one in study.variants)
+        possible += [row] if alike[same] else []
+    return possible, [row for row in site.rows if not read.isdisjoint(row.members)]
 
 
 def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardRow]) -> str | None:
