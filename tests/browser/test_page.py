@@ -17,7 +17,13 @@ from robench.core.record import Record
 from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
 from robench.leaderboard.table.site import make_site
-from robench.leaderboard.write.index import chart_files, site_files, tab_files
+from robench.leaderboard.write.index import (
+    chart_files,
+    first_points,
+    site_files,
+    still_files,
+    tab_files,
+)
 from robench.records import store as results
 from tests.leaderboard.made import protocol
 from tests.leaderboard.pages import data, document, rows, texts
@@ -379,10 +385,12 @@ def many(records: Path, out: Path, count: int) -> None:
         found.append(replace(row, id=name, seed=seed, bits=bits, cells=cells, weights=""))
     site = make_site(found, [])
     tabs = (file for number in range(len(site.tabs)) for file in tab_files(site, number))
-    for name, text in [*site_files(site, 1, []), *chart_files(), *tabs]:
+    shared = [*site_files(site, 1, []), *chart_files(), *still_files(first_points(site))]
+    for name, text in [*shared, *tabs]:
         (out / "many" / name).parent.mkdir(parents=True, exist_ok=True)
         (out / "many" / name).write_text(text, encoding="utf-8")
-    shutil.copytree(out / "made/assets", out / "many/assets")
+    for name in ("assets", "vendor"):
+        shutil.copytree(out / "made" / name, out / "many" / name)
 
 
 @slow

@@ -12,10 +12,8 @@ import jinja2
 import markupsafe
 
 from robench.base.paths import shipped
-from robench.base.text import one_line, visible
-from robench.core.sentences import spoken
+from robench.base.text import visible
 from robench.leaderboard.table import formats
-from robench.leaderboard.table.proof import broken_by, spread
 
 
 @cache
@@ -29,19 +27,8 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(
-        number=formats.number,
-        attack_text=formats.attack_text,
-        interval=formats.interval,
-        short=formats.short,
-        plain=plain_text,
-        breakable=breakable,
-        broken_by=broken_by,
-        one_line=one_line,
-        spoken=spoken,
-        spread=spread,
-    )
-    found.globals.update(words=formats.WORDS, verdicts=formats.VERDICTS, levels=formats.LEVEL_MARKS)
+    found.filters.update(number=formats.number, interval=formats.interval, breakable=breakable)
+    found.globals.update(words=formats.WORDS, levels=formats.LEVEL_MARKS)
     return found
 
 
@@ -58,11 +45,6 @@ def page(name: str, root: str = "", **values: Any) -> str:
 def breakable(name: str) -> markupsafe.Markup:
     """A name that a narrow column may break after an underscore."""
     return markupsafe.escape(visible(name)).replace("_", markupsafe.Markup("_<wbr>"))
-
-
-def plain_text(value: Any) -> str:
-    """An option's value as people write it."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def script(name: str, value: Any) -> tuple[str, str]:
