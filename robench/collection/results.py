@@ -66,18 +66,20 @@ def read(name: str | Path, results: str | Path = "results") -> ShownRecord:
 def read_rows(collection: Collection, wanted: Sequence[tuple[int, str]]) -> Any:
     """Rows of the store, an Arrow table: those of the digests, each with its place, by place."""
     import duckdb
-    import pyarrow as pa
 
-    places, digests = zip(*wanted, strict=True) if wanted else ((), ())
-    kinds = pa.array(places, pa.int32()), pa.array(digests, pa.string())
-    order = pa.table({"place": kinds[0], "at": range(len(wanted)), "digest": kinds[1]})
-    files = [str(path) for path in collection.values.paths()]
+    given = {
+        "files": [str(path) for path in collection.values.paths()],
+        "places": [place for place, _ in wanted],
+        "digests": [digest for _, digest in wanted],
+    }
+    # Lists, not an Arrow table: that would load pandas.
     with duckdb.connect(config={"threads": 2}) as connection:
-        connection.register("wanted", order)
         asked = connection.sql(
+            "with wanted as (select unnest($places) place, unnest($digests) digest, "
+            "unnest(range(len($places))) line) "
             "select known.*, wanted.place from read_parquet($files) known "
-            "join wanted on known.key = wanted.digest order by wanted.at",
-            params={"files": files},
+            "join wanted on known.key = wanted.digest order by wanted.line",
+            params=given,
         )
         return asked.to_arrow_table()
 

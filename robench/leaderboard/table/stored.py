@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +54,10 @@ class StoredCells(Mapping[Column, Cell]):
 
     def __getitem__(self, column: Column) -> Cell:
         return _cells(self._text)[self._columns[column]]
+
+    def items(self) -> ItemsView[Column, Cell]:
+        """Columns and cells, all read at once."""
+        return dict(zip(self._columns, _cells(self._text), strict=True)).items()
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self._columns)

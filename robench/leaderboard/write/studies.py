@@ -51,13 +51,14 @@ def rows_of(
     that the reasons of its claims read."""
     read = {id for one in reasons for fact in one.read_from for id in fact.records}
     # Rows of the store share what they chose, so that few are different.
-    alike: dict[tuple[int, int], bool] = {}
+    alike: dict[int, list[Variant]] = {}
     possible = []
     for row in site.rows:
-        same = id(row.chosen), id(row.train)
+        same = id(row.chosen)
         if same not in alike:
-            alike[same] = any(_may_be(row, one) for one in study.variants)
-        possible += [row] if alike[same] else []
+            alike[same] = [one for one in study.variants if _chose(row, one)]
+        if any(_set_alike(row, one) for one in alike[same]):
+            possible.append(row)
     return possible, [row for row in site.rows if not read.isdisjoint(row.members)]
 
 
@@ -72,15 +73,19 @@ def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardR
     return page("study.html", root="../", **_page(study, runs))
 
 
-def _may_be(row: BoardRow, variant: Variant) -> bool:
-    """Whether a row has a variant's choices, and its options as far as the row knows them."""
-    known = {**row.chosen, "train": row.train}
-    named = all(
+def _chose(row: BoardRow, variant: Variant) -> bool:
+    """Whether a row has a variant's choices."""
+    return all(
         tuple(row.chosen[kind]) == tuple(names)
         for kind, names in variant.chosen.items()
         if kind in SYSTEM_KINDS
     )
-    return named and all(
+
+
+def _set_alike(row: BoardRow, variant: Variant) -> bool:
+    """Whether a row has a variant's options, as far as the row knows them."""
+    known = {**row.chosen, "train": row.train}
+    return all(
         option(known, path) == value
         for path, value in variant.options.items()
         if path.partition(".")[0] in (*SYSTEM_KINDS, "train")
