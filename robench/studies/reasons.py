@@ -162,9 +162,7 @@ def read_reasons(folder: Traversable | None, study: str) -> Mapping[str, Reason]
     if len(text) > MAX_BYTES:
         raise UserError(f"expected at most {MAX_BYTES} bytes of reasons in {file}")
     try:
-        return _REASONS.validate_python(
-            yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
-        )
+        return _REASONS.validate_python(yaml.safe_load(text) or {})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

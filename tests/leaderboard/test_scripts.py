@@ -17,7 +17,7 @@ from robench.base.paths import shipped
 from robench.base.stats import mcnemar, paired, wilson
 from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, WORDS, number
 from robench.leaderboard.table.labels import SMALL_UNITS
-from robench.leaderboard.write.rounding import rounded
+from robench.leaderboard.table.rounding import rounded
 from tests.leaderboard.pages import data
 
 NODE = shutil.which("node")

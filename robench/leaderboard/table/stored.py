@@ -15,6 +15,7 @@ from robench.leaderboard.read.threat import Threat
 from robench.leaderboard.read.twins import Aside
 from robench.leaderboard.table.cells import Cell, Column, column_of
 from robench.leaderboard.table.proof import Proof
+from robench.leaderboard.table.rounding import rounded
 from robench.leaderboard.table.row import BoardRow
 from robench.records.protocols import Protocol
 from robench.records.trust import Attestation
@@ -41,16 +42,18 @@ CODED = (
     "proof",
 )
 """Columns of JSON; in most of them few texts are different."""
-COLUMNS = {**PLAIN, **dict.fromkeys((*CODED, "columns", "cells"), "string")}
+COLUMNS = {**PLAIN, **dict.fromkeys((*CODED, "columns", "cells", "shown"), "string")}
 
 
 class StoredCells(Mapping[Column, Cell]):
     """A row's cells, read when they are asked for: most of a hundred thousand rows never are."""
 
-    __slots__ = ("_columns", "_text")
+    __slots__ = ("_columns", "_text", "shown")
 
-    def __init__(self, columns: Mapping[Column, int], text: str) -> None:
+    def __init__(self, columns: Mapping[Column, int], text: str, shown: str) -> None:
         self._columns, self._text = columns, text
+        self.shown = shown
+        """As `shown` has them."""
 
     def __getitem__(self, column: Column) -> Cell:
         return _cells(self._text)[self._columns[column]]
@@ -67,6 +70,19 @@ class StoredCells(Mapping[Column, Cell]):
 
     def __contains__(self, column: object) -> bool:
         return column in self._columns
+
+
+def shown(cells: Mapping[Column, Cell]) -> str:
+    """Cells as data files have them: as JSON `[value, low, high, word, sentence]` in the order of
+    their columns, the last two where something is to be said."""
+    if isinstance(cells, StoredCells):
+        return cells.shown
+    return _text([_shown(cell, column.unit) for column, cell in cells.items()])
+
+
+def _shown(cell: Cell, unit: str) -> list[Any]:
+    numbers: list[Any] = [rounded(value, unit) for value in (cell.value, cell.low, cell.high)]
+    return [*numbers, cell.word, cell.sentence] if cell.word or cell.sentence else numbers
 
 
 @lru_cache(8)
@@ -96,6 +112,7 @@ def encode(row: BoardRow) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in PLAIN},
         **{name: _text(value) for name, value in coded.items()},
+        "shown": shown(row.cells),
     }
 
 
@@ -119,7 +136,11 @@ class Decoder:
             **coded,
             folders=tuple(self._folders[one] for one in coded["contents"]),
             strips=(),
-            cells=StoredCells(self._value("columns", columns["columns"][at]), columns["cells"][at]),
+            cells=StoredCells(
+                self._value("columns", columns["columns"][at]),
+                columns["cells"][at],
+                columns["shown"][at],
+            ),
         )
 
     def _value(self, name: str, text: str) -> Any:

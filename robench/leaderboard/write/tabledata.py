@@ -6,17 +6,19 @@ its rows, and `data/<key>-<k>.js` what a shown row says besides, BLOCK rows a fi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from robench.core.record import SYSTEM_KINDS
-from robench.leaderboard.table.cells import Cell, Column
+from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, VERDICTS, WORDS
 from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label, heading
+from robench.leaderboard.table.rounding import rounded
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Group, Site, Tab
+from robench.leaderboard.table.stored import shown
 from robench.leaderboard.write.pages import compact, packed, script
-from robench.leaderboard.write.rounding import rounded
 
 BLOCK = 1_000
 """Rows a file."""
@@ -87,8 +89,8 @@ def tab_data(site: Site, tab: Tab) -> Iterator[tuple[str, str]]:
     sets: dict[tuple[Column, ...], int] = {}
     for row in tab.rows:
         sets.setdefault(_columns(row), len(sets))
-    shown = [[places.get(column, -1) for column in columns] for columns in sets]
-    keys = {**_keys(site, tab.rows, places), "sets": shown}
+    numbered = [[places.get(column, -1) for column in columns] for columns in sets]
+    keys = {**_keys(site, tab.rows, places), "sets": numbered}
     yield packed(f"{tab.key}-keys", compact(keys))
     for block, first in enumerate(range(0, len(rows), BLOCK)):
         some = rows[first : first + BLOCK]
@@ -129,7 +131,7 @@ def _numbers(rows: Sequence[BoardRow], places: dict[Column, int]) -> dict[int, A
     """By a column's number its values, row by row; where few rows have one, with their places."""
     found: dict[int, dict[int, float | None]] = {}
     for at, row in enumerate(rows):
-        for column, cell in zip(_columns(row), _cells(row), strict=True):
+        for column, cell in zip(_columns(row), json.loads(shown(row.cells)), strict=True):
             if column in places and cell[0] is not None:
                 found.setdefault(places[column], {})[at] = cell[0]
     return {place: _listed(found[place], len(rows)) for place in sorted(found)}
@@ -147,7 +149,7 @@ def _listed(of: dict[int, float | None], count: int) -> dict[str, list[Any]]:
 def _row(row: BoardRow, group: Group, columns: int) -> str:
     """`[set of columns, cells, notes, labels of its choices, replicates]`, the last as they are."""
     more = [row.notes, _models(row, group), _replicates(row)]
-    return f"[{columns},[{','.join(map(compact, _cells(row)))}],{compact(more)[1:]}"
+    return f"[{columns},{shown(row.cells)},{compact(more)[1:]}"
 
 
 def _models(row: BoardRow, group: Group) -> dict[str, str]:
@@ -165,14 +167,3 @@ def _replicates(row: BoardRow) -> list[Any]:
 
 def _columns(row: BoardRow) -> tuple[Column, ...]:
     return tuple(row.cells)
-
-
-def _cells(row: BoardRow) -> list[list[Any]]:
-    """A row's cells in the order of its columns, each `[value, low, high, word, sentence]`, the
-    last two where something is to be said."""
-    return [_cell(cell, column.unit) for column, cell in row.cells.items()]
-
-
-def _cell(cell: Cell, unit: str) -> list[Any]:
-    numbers: list[Any] = [rounded(value, unit) for value in (cell.value, cell.low, cell.high)]
-    return [*numbers, cell.word, cell.sentence] if cell.word or cell.sentence else numbers
