@@ -96,12 +96,14 @@ def fill(
     tables: Mapping[str, Shards],
     wanted: Mapping[str, Any],
     places: Mapping[str, int],
-    make: Callable[[Any], Mapping[str, Row] | str],
+    make: Callable[[Any], Mapping[str, Mapping[str, Row]] | str],
+    also: Mapping[str, Shards] = {},
 ) -> dict[str, str]:
     """Make the rows that tables lack, shard by shard.
 
-    `wanted` says by key of what its rows, one a table, are made, `places` in which shard they
-    stand. Returns, by key, why a row was not made; another time it may be.
+    `wanted` says by key of what its rows are made, which come by table and key; `places` in which
+    shard they stand. Tables in `also` take rows that are made besides, under keys of their own.
+    Returns, by key, why a row was not made; another time it may be.
     """
     there = set.intersection(*(set(table.keys()) for table in tables.values()))
     missing = sorted((places[key], key) for key in wanted if key not in there)
@@ -109,14 +111,15 @@ def fill(
     with workers(len(missing)) as each:
         made = zip(missing, each(make, [wanted[key] for _, key in missing]), strict=True)
         for number, some in groupby(made, key=lambda one: one[0][0]):
-            rows: dict[str, Mapping[str, Row]] = {}
+            rows: dict[str, dict[str, Row]] = {name: {} for name in (*tables, *also)}
             for (_, key), row in some:
                 if isinstance(row, str):
                     left[key] = row
-                else:
-                    rows[key] = row
-            for name, table in tables.items():
-                table.write(number, {key: row[name] for key, row in rows.items()})
+                    continue
+                for name, its in row.items():
+                    rows[name].update(its)
+            for name, table in (*tables.items(), *also.items()):
+                table.write(number, rows[name])
     return left
 
 
@@ -129,14 +132,14 @@ def fill_values(collection: Collection, seen: Sequence[Seen]) -> dict[Path, str]
     return unread | {wanted[key][0]: why for key, why in left.items()}
 
 
-def _stored(at: tuple[Path, str]) -> dict[str, Row] | str:
+def _stored(at: tuple[Path, str]) -> dict[str, dict[str, Row]] | str:
     path, wanted = at[0] / RECORD, at[1]
     try:
         with bad_input(f"expected a record that can be read in {path}"):
             data = read_json(path)
             if hashlib.sha256(data).hexdigest() != wanted:
                 return f"expected {path} to stay as it is while it is read; do it again"
-            return {VALUES: stored(parse(data, path))}
+            return {VALUES: {wanted: stored(parse(data, path))}}
     except UserError as error:
         return str(error)
 

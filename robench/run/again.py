@@ -203,7 +203,7 @@ def _text(value: Any) -> str:
 
 def _composed(words: list[str]) -> str:
     """The id of the run that overrides compose."""
-    parsed = _parser().parse_overrides(words)
+    parsed = [_parsed(word) for word in words]
     groups = [one for one in parsed if "." not in one.key_or_group]
     chosen = [one for one in groups if one.key_or_group not in NUMBERS]
     options = [one for one in parsed if one not in chosen]
@@ -277,6 +277,12 @@ def _set(plain: dict[str, Any], option: Override) -> bool:
         return False
     place[last] = value
     return True
+
+
+@lru_cache(4096)
+def _parsed(word: str) -> Override:
+    """An override; most words stand in many commands."""
+    return _parser().parse_override(word)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ CODED = (
     "layers",
     "proof",
 )
-"""Columns of JSON; in most of them few texts are different."""
+"""Columns of JSON."""
+ALIKE = ("protocol", "chosen", "train", "threat", "proof", "meaning", "columns")
+"""Those in which few texts are different."""
 COLUMNS = {**PLAIN, **dict.fromkeys((*CODED, "columns", "cells", "shown"), "string")}
 
 
@@ -100,7 +102,7 @@ def encode(row: BoardRow) -> dict[str, Any]:
     proof["attestations"] = [one.model_dump() for one in row.proof.attestations]
     coded: dict[str, Any] = {name: getattr(row, name) for name in CODED} | {
         "meaning": [[*place, its] for place, its in row.meaning.items()],
-        "protocol": row.protocol and asdict(row.protocol),
+        "protocol": row.protocol and _fields(row.protocol),
         "file": row.file and row.file.model_dump(),
         "threat": row.threat and [row.threat.norm, row.threat.eps],
         "queries_only": sorted(row.queries_only),
@@ -114,6 +116,10 @@ def encode(row: BoardRow) -> dict[str, Any]:
         **{name: _text(value) for name, value in coded.items()},
         "shown": shown(row.cells),
     }
+
+
+def _fields(protocol: Protocol) -> dict[str, Any]:
+    return {field.name: getattr(protocol, field.name) for field in fields(protocol)}
 
 
 def _text(value: Any) -> str:

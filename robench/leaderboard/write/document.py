@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from robench.base.text import visible
+from robench.base.text import HIDDEN, visible
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record, Value
 from robench.leaderboard.table.formats import NORM_NAMES, attack_text, short
@@ -26,6 +27,8 @@ from robench.records.compare import budgets
 from robench.records.support.files import telling
 from robench.records.trust import Attestation
 
+HIDES = re.compile(rf"\\[bfrtu]|{HIDDEN.pattern}")
+"""What JSON with a hidden character has; in it a few others have it too."""
 Facts = list[tuple[str, str]]
 """Terms and what stands beside them."""
 
@@ -65,7 +68,9 @@ def document(
         },
         "outcomes": _outcomes(record, outcomes),
     }
-    plain: dict[str, Any] = _visible(found)
+    # Nearly no document holds a character that JSON escapes or that cannot be seen.
+    text = json.dumps(found, ensure_ascii=False)
+    plain: dict[str, Any] = found if not HIDES.search(text) else _visible(found)
     return plain
 
 

@@ -22,14 +22,15 @@ from robench.base.parallel import workers
 from robench.collection.code import all_code
 from robench.collection.known import Seen
 from robench.collection.shards import KEY, Shards, shard_of
-from robench.collection.store import Collection, fill
+from robench.collection.store import VALUES, Collection, fill
+from robench.collection.values import stored
 from robench.leaderboard.read.claims import Attestations, Claim, read_claim
 from robench.leaderboard.read.intake import Refused, why
 from robench.leaderboard.read.merge import families, groups
 from robench.leaderboard.read.private import own_names
 from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.row import BoardRow
-from robench.leaderboard.table.stored import COLUMNS, Decoder, encode
+from robench.leaderboard.table.stored import ALIKE, COLUMNS, Decoder, encode
 from robench.leaderboard.write.collect import Made, collect
 from robench.records.protocols import protocols
 from robench.records.store import RECORD
@@ -76,6 +77,7 @@ def gather(
     """The rows of the records, by name and folder, whose contents are known."""
     tables = {name: collection.table(name, its, _installed()) for name, its in TABLES.items()}
     wanted, places, names = dict[str, Item](), dict[str, int](), dict[str, str]()
+    asked: dict[str, tuple[str, str, Item]] = {}
     gathered = Gathered(tables)
     for name, seen in found:
         attestation = attestations.get(seen.content)
@@ -86,7 +88,8 @@ def gather(
         names[key], places[key] = name, shard_of(seen.digest or key)
         gathered.names[seen.content] = name
         wanted[key] = seen.folder, seen.content, attestation
-    left = fill(tables, wanted, places, _take)
+        asked[key] = key, seen.digest, wanted[key]
+    left = fill(tables, asked, places, _take, {VALUES: collection.values})
     _Gathering(gathered, names, wanted, left).settle()
     return gathered
 
@@ -125,19 +128,21 @@ def _key(its: str, attestation: Attestation | None) -> str:
     return hashlib.sha256(canonical([its, attestation.model_dump()]).encode()).hexdigest()
 
 
-def _take(at: Item) -> Kept | str:
-    """The row of one record, or why there is none; in words alone what may be otherwise next time:
-    the record changes meanwhile, or nobody foresaw it."""
-    folder, expected, attestation = at
+def _take(at: tuple[str, str, Item]) -> dict[str, Kept] | str:
+    """The row of one record and its values, or why there is none; in words alone what may be
+    otherwise next time: the record changes meanwhile, or nobody foresaw it."""
+    key, digest, (folder, expected, attestation) = at
     try:
         claim = read_claim(folder, {expected: attestation} if attestation else {})
         if claim.content != expected:
             return CHANGED
-        return _kept(collect(settle([claim])[0], claim.id))
+        kept = _kept(collect(settle([claim])[0], claim.id))
+        values = {digest: stored(claim.record)}
     except UserError as error:
-        return {**NOTHING, ROWS: {**NOTHING[ROWS], "refused": why(error)}}
+        kept, values = {**NOTHING, ROWS: {**NOTHING[ROWS], "refused": why(error)}}, {}
     except Exception as error:
         return why(error)
+    return {**{name: {key: row} for name, row in kept.items()}, VALUES: values}
 
 
 def _kept(made: Made) -> Kept:
@@ -164,7 +169,11 @@ class _Gathering:
     ) -> None:
         self._gathered, self._names, self._wanted, self._left = gathered, names, wanted, left
         self._known: dict[str, tuple[dict[str, list[Any]], int, int]] = {}
+        texts: dict[str, str] = {}
         for number, columns in gathered.tables[ROWS].read():
+            # Few of them are different, and they are long.
+            for name in ALIKE:
+                columns[name] = [one and texts.setdefault(one, one) for one in columns[name]]
             for at, key in enumerate(columns[KEY]):
                 self._known[key] = columns, at, number
         folders = {content: folder for folder, content, _ in wanted.values()}
