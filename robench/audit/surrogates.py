@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,9 @@ from torch.overrides import TorchFunctionMode
 
 LEAK = 0.1
 """Share of the gradient that passes where a clipping or a mask stops it."""
+
+FEW_WEIGH = 8.0
+"""How far, in a softmax's exponent, the last of the few nearest entries lies below the first."""
 
 Surrogate = Callable[[Tensor, Tensor], Tensor]
 """A function's argument and its value -> the value with another gradient."""
@@ -71,7 +75,6 @@ SURROGATES: dict[Any, Surrogate] = {
             *(torch.round, Tensor.round, torch.floor, Tensor.floor, torch.ceil, Tensor.ceil),
             *(torch.trunc, Tensor.trunc, torch.sign, Tensor.sign, torch.heaviside),
             *(torch.detach, Tensor.detach, _DATA.__get__),
-            *(torch.softmax, Tensor.softmax, F.softmax),
             *(torch.exp, Tensor.exp, torch.log, Tensor.log),
         ),
         through,
@@ -95,6 +98,9 @@ SURROGATES: dict[Any, Surrogate] = {
     ),
 }
 """What stands in for the derivative of a function, of its arguments of the value's shape."""
+
+SOFTMAXES = (torch.softmax, Tensor.softmax, F.softmax)
+"""Functions whose derivative vanishes where one entry is far above the others."""
 
 LEAVING = (Tensor.numpy, Tensor.__array__)
 """Functions that leave torch and refuse tensors with gradients."""
@@ -152,6 +158,9 @@ class Replaced(TorchFunctionMode):
         if func in LEAVING:  # a detached tensor is not detached here
             args = (args[0].detach(), *args[1:])
         value = self._called(func, args, kwargs)
+        if func in SOFTMAXES and args and _differentiable(args[0], value):
+            self.changed = True
+            return through(_tempered(func, args, kwargs), value)
         if self.boldness > 1 and (bold := self._bold(func, args, kwargs, value)) is not None:
             self.changed = True
             return bold
@@ -236,6 +245,24 @@ def _rerun(cls: Any, args: Any, kwargs: Any) -> Any:
     )
     apart = cls.setup_context is not Function.setup_context
     return cls.forward(*args, **kwargs) if apart else cls.forward(context, *args, **kwargs)
+
+
+def _tempered(func: Any, args: Any, kwargs: Any) -> Tensor:
+    """The same softmax of scores divided so that the nearest few of all entries count.
+
+    The sqrt(n)-th of n entries then weighs 1/e^FEW_WEIGH of the largest: of classes the next best
+    ones, of a memory the nearest neighbours.
+    """
+    x, *rest = args
+    dim = kwargs.get("dim", rest[0] if rest else None)
+    dim = -1 if dim is None else dim
+    with torch.no_grad():
+        few = min(math.isqrt(x.shape[dim]) + 1, x.shape[dim])
+        top = x.topk(few, dim).values
+        gap = top.amax(dim, keepdim=True) - top.amin(dim, keepdim=True)
+        scale = (gap / FEW_WEIGH).nan_to_num().clamp_min(1.0)
+    result: Tensor = func(x / scale, *rest, **kwargs) * scale
+    return result
 
 
 def _is_float(x: Any) -> bool:

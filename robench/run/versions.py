@@ -18,7 +18,7 @@ STEPS: Mapping[str, int] = {
     "attack": 2,
     "judge": 1,
     "rejudge": 1,
-    "audit": 3,
+    "audit": 4,
     "remaining": 1,
     "measure": 1,
     "certificates": 1,

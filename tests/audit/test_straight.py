@@ -45,6 +45,27 @@ def test_saturated_sigmoids_keep_a_gradient() -> None:
     assert torch.equal(Straight(model)(x), model(x))
 
 
+@pytest.mark.parametrize(
+    "softmax",
+    [
+        lambda x: torch.softmax(x, 1),
+        lambda x: torch.nn.functional.softmax(x, dim=-1),
+        lambda x: x.softmax(dim=1),
+        nn.Softmax(1),
+    ],
+)
+def test_a_sharp_softmax_follows_the_nearest_few(softmax: Any) -> None:
+    """As over a memory: the share of the nearest falls as the next ones come nearer."""
+    scores = -200.0 * torch.arange(16.0)[None]
+    model = Layer(lambda x: softmax(x) * torch.eye(16)[0], False)
+    assert (gradient(model, scores) == 0).all()
+    slope = gradient(Straight(model), scores)[0]
+    assert slope[0] > 0.05
+    assert (slope[1:4] < 0).all()
+    assert slope[1] < slope[2] < slope[3]
+    assert torch.equal(Straight(model)(scores), model(scores))
+
+
 def test_masks_leak() -> None:
     x = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     model = Winners(0.25)
