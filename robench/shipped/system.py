@@ -89,7 +89,7 @@ def load(name: str, runtime: Runtime, path: Path) -> Session:
         raise
     except Exception as error:  # what a runtime raises for a file is its own business
         raise UserError(
-            f"expected a file that {name} runs at {path}, got {reason(error)[:300]}"
+            f"expected a file that {name} runs at {one_line(path)}, got {reason(error)[:300]}"
         ) from error
 
 
@@ -126,7 +126,7 @@ def _content(path: Path) -> bytes:
         return whole(path)
     except OSError as error:
         raise UserError(
-            f"expected a file at {path}, got {error.strerror}; set model.file.path"
+            f"expected a file at {one_line(path)}, got {error.strerror}; set model.file.path"
         ) from error
 
 
