@@ -34,31 +34,33 @@ class Straight(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits of float32 images in [0,1], shape (N, C, H, W)."""
         if self._boldness is None:
-            self._boldness = self._boldest(images[:1])
+            self._boldness, _ = self._boldest(images[:1])
         return self._replaced(images, self._boldness)[0]
 
     def differs(self, images: Tensor) -> bool:
         """Whether anything stands in the gradient's way in this twin, by forward passes alone."""
         first = images[:1].to(module_device(self.twin))
-        self._boldness = self._boldest(first)
-        with torch.enable_grad():
-            return self._replaced(first.clone().requires_grad_(), self._boldness)[1]
+        self._boldness, changed = self._boldest(first)
+        return changed
 
-    def _boldest(self, images: Tensor) -> int:
-        """How much can be replaced so that the twin still runs and its answer is its own."""
+    def _boldest(self, images: Tensor) -> tuple[int, bool]:
+        """How much can be replaced so that the twin still runs and its answer is its own; whether
+        that is anything.
+        """
         with torch.no_grad():
             wanted, again = self.twin(images), self.twin(images)
         random = not torch.equal(wanted, again)
         for boldness in (2, 1):
             with torch.enable_grad():
                 try:
-                    found = self._replaced(images.detach().clone().requires_grad_(), boldness)[0]
+                    leaf = images.detach().clone().requires_grad_()
+                    found, changed = self._replaced(leaf, boldness)
                 except Exception:  # a foreign network may raise anything
                     continue
             same = found.shape == wanted.shape and found.dtype == wanted.dtype
             if same and (random or torch.allclose(found, wanted, 1e-3, 1e-3, equal_nan=True)):
-                return boldness
-        return 0
+                return boldness, changed
+        return 0, False
 
     def _replaced(self, images: Tensor, boldness: int) -> tuple[Tensor, bool]:
         if not boldness or not torch.is_grad_enabled():
