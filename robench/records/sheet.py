@@ -236,21 +236,26 @@ def _others(record: Record) -> Iterator[Line]:
 def _metric(values: Sequence[Value]) -> tuple[str, str]:
     """What all values of a metric share, and each value by what it does not."""
     names = list(dict.fromkeys(name for value in values for name in value.axes))
-    seen = {name: {value.axes.get(name) for value in values} for name in names}
+    # One without axes is of clean images, beside those of attacked ones.
+    placed = [value for value in values if value.axes] or values
+    seen = {name: {value.axes.get(name) for value in placed} for name in names}
     varying = [name for name in names if len(seen[name]) > 1]
-    fixed = ", ".join(f"{n} {_axis(n, values[0].axes[n])}" for n in names if n not in varying)
+    fixed = ", ".join(f"{n} {_axis(n, placed[0].axes[n])}" for n in names if n not in varying)
     if len(values) > MANY:
         known = [value for value in values if value.value is not None]
         ends = (min(known, key=_size), max(known, key=_size)) if known else ()
         between = " to ".join(map(measured, ends)) or "not defined"
         by = ", ".join(varying)
         return fixed, f"{len(values)} values by {by}, {between}; all of them: robench show --csv"
-    each = (
-        " ".join([*(_axis(name, value.axes.get(name)) for name in varying), measured(value)])
-        for value in values
-    )
+    each = (" ".join([*_place(value, varying, bool(names)), measured(value)]) for value in values)
     lead = f"by {', '.join(varying)}: " if varying else ""
     return fixed, lead + "; ".join(each)
+
+
+def _place(value: Value, varying: Sequence[str], attacked: bool) -> list[str]:
+    if attacked and not value.axes:
+        return ["clean"]
+    return [_axis(name, value.axes[name]) for name in varying if name in value.axes]
 
 
 def _size(value: Value) -> float:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from robench.core.outcomes import Outcomes, Score
-from robench.core.record import AttackRow, Audit, WeakAttack
+from robench.core.record import AttackRow, Audit, Value, WeakAttack
+from robench.records.sheet import sheet
 from robench.records.words import word_of, word_of_row
 from tests.records.test_headline import BALL, record_of, row
 
@@ -113,3 +114,18 @@ def test_words_of_a_row(right: int, held: int, weak: Any, words: str | None) -> 
     if said and words:
         assert said.word == "weak"
         assert words in said.sentence
+
+
+def test_a_metric_of_clean_and_attacked_images_says_which_is_which() -> None:
+    """Beside values under attack one without axes is that of the clean images."""
+    axes = {"attack": "pgd", "access": "white_box", "norm": "linf", "eps": 8 / 255}
+    shares = ({}, 0.1), (axes, 0.2), ({**axes, "attack": "fgsm"}, 0.3)
+    values = [
+        Value(metric="parent_difference", axes=place, value=v, unit="share", n=N) for place, v in shares
+    ]
+    record = record_under(values=tuple(values))
+    kinds = {"dataset": "digits", "model": "small_cnn", "defense": "none", "compressor": "none"}
+    config = {**record.config, **{kind: {name: {}} for kind, name in kinds.items()}}
+    said = [line.text for line in sheet(record.model_copy(update={"config": config}))]
+    assert "parent_difference: by attack: clean 10.0 %; pgd 20.0 %; fgsm 30.0 %" in said
+    assert "  (access white_box, norm linf, eps 8/255)" in said
