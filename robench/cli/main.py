@@ -16,6 +16,7 @@ from robench.base.text import one_line, reason, suggestion
 
 COMMANDS = (
     "run",
+    "sweep",
     "plugins",
     "list",
     "show",
