@@ -23,7 +23,7 @@ from robench.base.errors import UserError
 from robench.base.hashing import file_hash
 from robench.base.text import one_line, reason
 from robench.cli.composed import checked_run, typed
-from robench.cli.launchers import adapt, for_part
+from robench.cli.launchers import adapted, for_part
 from robench.records.store import RECORD
 from robench.run import sweeps
 from robench.run.compose import SEVERAL
@@ -71,7 +71,8 @@ class Jobs(BasicSweeper):
     def setup(self, **given: Any) -> None:
         """Called by Hydra."""
         super().setup(**given)
-        adapt(self.launcher)
+        assert self.launcher is not None
+        self.launcher = adapted(self.launcher)
 
     def sweep(self, arguments: list[str]) -> None:
         """Plan all jobs, and launch those whose records are not there."""

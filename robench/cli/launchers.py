@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
 
 from robench.base.text import reason
 from robench.cli import slurm
@@ -38,12 +39,15 @@ def _part_of(overrides: Sequence[str]) -> str:
     return next(one for one in overrides if one.startswith(OVERRIDE))[len(OVERRIDE) :].strip("'")
 
 
-def adapt(launcher: Any) -> None:
-    """Give a launcher of submitit or Ray what it lacks; any other stays as it is."""
+def adapted(launcher: Launcher) -> Launcher:
+    """The launcher, with what it lacks where it is one of submitit or Ray."""
     added = {"SlurmLauncher": OnSlurm, "LocalLauncher": Submitted, "RayLauncher": OnRay}
     own = type(launcher)
-    if own.__name__ in added and own.__module__.startswith("hydra_plugins."):
-        launcher.__class__ = type(own.__name__, (added[own.__name__], own), {})
+    if own.__name__ not in added or not own.__module__.startswith("hydra_plugins."):
+        return launcher
+    made: Launcher = object.__new__(type(own.__name__, (added[own.__name__], own), {}))
+    vars(made).update(vars(launcher))
+    return made
 
 
 def exit_failed(done: JobReturn) -> JobReturn:

@@ -1,4 +1,4 @@
-"""A Slurm of one node in a temporary folder: munged, slurmctld and slurmd by hand, no accounting."""
+"""A Slurm of one node in a temporary folder: its daemons started by hand, no accounting."""
 
 from __future__ import annotations
 
