@@ -21,9 +21,10 @@ from omegaconf import DictConfig, open_dict
 
 from robench.base.errors import UserError
 from robench.base.hashing import file_hash
+from robench.base.locks import require_shared_locks
 from robench.base.text import one_line, reason
 from robench.cli.composed import checked_run, typed
-from robench.cli.launchers import adapted, for_part
+from robench.cli.launchers import OnRay, OnSlurm, adapted, for_part
 from robench.records.store import RECORD
 from robench.run import sweeps
 from robench.run.compose import SEVERAL
@@ -82,6 +83,7 @@ class Jobs(BasicSweeper):
             Jobs.foreseen = [_foreseen(job) for job in jobs]
             return
         folder = Path(self.config.hydra.sweep.dir)
+        self._require_shared(folder)
         plan = _plan(jobs, folder, Path(self.config.results), again=bool(self.config.again))
         if isinstance(self.launcher, BasicLauncher):
             # One job after the other waits for nobody.
@@ -89,6 +91,13 @@ class Jobs(BasicSweeper):
         sweeps.begin(folder, plan)
         with sweeps.at_work(folder, sweeps.SWEEP):
             self._run(folder, plan, jobs)
+
+    def _require_shared(self, folder: Path) -> None:
+        """Raise CacheError where jobs on several machines would write over each other."""
+        assert self.config is not None
+        if isinstance(self.launcher, OnSlurm | OnRay):
+            for place in (Path(self.config.cache), Path(self.config.results), folder):
+                require_shared_locks(place)
 
     def _combinations(self, arguments: list[str]) -> Iterable[list[str]]:
         assert self.hydra_context is not None

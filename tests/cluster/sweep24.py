@@ -27,16 +27,27 @@ class Sweep:
 
     root: Path
     env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    process: subprocess.Popen[str] | None = None
 
     @property
     def folder(self) -> Path:
         return self.root / "results" / "sweeps" / "one"
 
     def start(self, *launcher: str) -> subprocess.Popen[str]:
+        self.process = self._started(*launcher)
+        return self.process
+
+    def end(self) -> None:
+        """End a sweep that still runs, after a test that failed."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def _started(self, *launcher: str) -> subprocess.Popen[str]:
         with (self.root / "out").open("a") as out:
+            command = ["run", "-m", *SWEEP, *launcher, f"hydra.sweep.dir={self.folder}"]
             return subprocess.Popen(
-                [sys.executable, "-m", "robench", "run", "-m", *SWEEP, *launcher]
-                + [f"hydra.sweep.dir={self.folder}"],
+                [sys.executable, "-m", "robench", *command],
                 env=self._env,
                 cwd=self.root,
                 stdout=out,
@@ -63,9 +74,11 @@ class Sweep:
         below = self.folder / "trainings" if kind == "trainings" else self.folder
         for sign in below.glob("*.alive"):
             try:
-                yield sign.stem, int(json.loads(sign.read_text())["pid"])
+                pid = int(json.loads(sign.read_text())["pid"])
             except (OSError, ValueError):
                 continue
+            if Path(f"/proc/{pid}").exists():
+                yield sign.stem, pid
 
     def next_at_work(self, kind: str, seen: set[str]) -> tuple[str, int]:
         """The next part of a kind that begins to work."""

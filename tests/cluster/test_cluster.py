@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,13 @@ def occupied(whole: Sweep, tmp_path: Path) -> str:
     return taken
 
 
+@pytest.fixture
+def sweep(tmp_path: Path) -> Iterator[Sweep]:
+    sweep = Sweep(tmp_path)
+    yield sweep
+    sweep.end()
+
+
 def resumes(sweep: Sweep, whole: Sweep, occupied: str, lost: int) -> None:
     """The same command on the basic launcher makes what is missing, and nothing else."""
     before = sweep.made()
@@ -55,11 +62,11 @@ def resumes(sweep: Sweep, whole: Sweep, occupied: str, lost: int) -> None:
 
 @pytest.mark.skipif(slurm.reason_to_skip() != "", reason=slurm.reason_to_skip() or "none")
 def test_a_sweep_on_slurm(
-    whole: Sweep, occupied: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    whole: Sweep, occupied: str, sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     pytest.importorskip("submitit", reason="needs pip install 'robench[submitit]'")
     with slurm.running(tmp_path_factory.mktemp("slurm")) as env:
-        sweep = Sweep(tmp_path, env)
+        sweep.env = env
         started = time.monotonic()
         launcher = ["hydra/launcher=slurm", "hydra.launcher.timeout_min=2"]
         launcher += ["hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2"]
@@ -147,10 +154,10 @@ def _pending_signal(pid: int) -> bool:
 
 @pytest.mark.skipif(ray.reason_to_skip() != "", reason=ray.reason_to_skip() or "none")
 def test_a_sweep_on_a_running_ray(
-    whole: Sweep, occupied: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    whole: Sweep, occupied: str, sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with ray.running(tmp_path_factory.mktemp("ray")) as (address, env):
-        sweep = Sweep(tmp_path, env)
+        sweep.env = env
         started = time.monotonic()
         launcher = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}"]
         process = sweep.start(*launcher)
@@ -197,8 +204,7 @@ def test_a_sweep_on_a_ray_of_its_own(tmp_path: Path) -> None:
     assert "2 jobs, 0 failed" in done.stdout
 
 
-def test_a_worker_of_joblib_dies(whole: Sweep, tmp_path: Path) -> None:
-    sweep = Sweep(tmp_path)
+def test_a_worker_of_joblib_dies(whole: Sweep, sweep: Sweep) -> None:
     process = sweep.start("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     seen: set[str] = set()
     _, pid = sweep.next_at_work("trainings", seen)
@@ -208,4 +214,3 @@ def test_a_worker_of_joblib_dies(whole: Sweep, tmp_path: Path) -> None:
     os.kill(pid, signal.SIGKILL)
     assert process.wait(PATIENCE) == 0, sweep.said()
     assert sweep.records() == whole.records()
-    shutil.rmtree(tmp_path / "results")
