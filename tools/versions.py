@@ -54,6 +54,7 @@ STEPS = {
     "remaining": ["robench.run.remaining:searched"],
     "certificates": ["robench.run.certificates:attack_certificates"],
     "measure": ["robench.run.pipeline:_measured", "robench.core.outcomes"],
+    "record": ["robench.run.standing:_inputs"],
 }
 """Where the code of each step begins: modules, or definitions of them."""
 

@@ -11,14 +11,23 @@ RobenchError
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from robench.base.text import reason
+from robench.base.text import one_line, reason
 
 LONGEST = 200
 """Letters of a foreign error that are repeated, at most."""
+DISK_REFUSES = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ESTALE, errno.ENOTDIR, errno.EISDIR),
+}
+"""What a system says when a folder cannot be written, or a disk fails."""
+NUMBERED = re.compile(r"(?:os error|errno)[ :]*(\d+)", re.IGNORECASE)
+"""How libraries that are not written in Python say so."""
 DEBUG = "ROBENCH_DEBUG"
 """Set in the environment, what nobody foresaw is raised with its traceback."""
 
@@ -54,6 +63,21 @@ class CacheError(UserError):
 
 class InternalError(RobenchError):
     """A promise of robench's own that it broke: the run stops and asks for a report."""
+
+
+def refusal_of(error: BaseException | None) -> str:
+    """What the disk said that let a library raise this error; empty where it was not the disk."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_REFUSES:
+            return one_line(error)
+        told = str(error) if isinstance(error, Exception) else ""
+        numbers = {int(found) for found in NUMBERED.findall(told)}
+        if not isinstance(error, RobenchError) and (
+            numbers & DISK_REFUSES or any(os.strerror(one) in told for one in DISK_REFUSES)
+        ):
+            return one_line(told)[:LONGEST]
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 @contextmanager

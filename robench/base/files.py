@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import uuid
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,6 +79,34 @@ def _require_file(mode: int, path: Path) -> None:
 def _kind(mode: int) -> str:
     kinds = {stat.S_IFLNK: "link", stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe"}
     return kinds.get(stat.S_IFMT(mode), "device or socket")
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a name of its own, down to the disk, and rename it: whole or not at all.
+
+    Raises OSError; then nothing of it is left.
+    """
+    work = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        work.write_bytes(data)
+        settle(work)
+        work.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            work.unlink(missing_ok=True)
+        raise
+
+
+def settle(path: Path) -> None:
+    """Bring a file, or what a folder names, down to the disk: what a power cut must not undo."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 # -- archives of arrays ----------------------------------------------------------------------------

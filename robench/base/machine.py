@@ -67,6 +67,12 @@ def keep_memory() -> None:
     mallopt(M_TOP_PAD, 256 * MEBIBYTE)
 
 
+def allotted_threads() -> int | None:
+    """The processors that Slurm gave this job; None outside of one that asked for some."""
+    told = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return int(told) if told.isdecimal() and int(told) else None
+
+
 @cache
 def fastest_precision() -> str:
     """bf16 where the GPU or the CPU multiplies it natively, else float32.

@@ -4,15 +4,53 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from robench.base.text import one_line
 
 SIGNALS = (
     *("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM"),
     *("SIGPROF", "SIGXCPU", "SIGCONT", "SIGCHLD", "SIGPIPE", "SIGBREAK"),
 )
 """Signals by which a person or a launcher speaks to a run."""
+
+
+class Stopped(BaseException):
+    """A launcher's signal ended the job: nobody's fault, and nobody's to catch."""
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Raise Stopped for every error that the handler of a signal raises in the block.
+
+    A launcher ends a job by an error out of its handler, which work that catches errors of its own
+    would take for one of them.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _known_signals():
+            handler = signal.getsignal(number)
+            if callable(handler):
+                before[number] = handler
+                signal.signal(number, _stopping(handler))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stopping(handler: Callable[[int, FrameType | None], Any]) -> Any:
+    def handle(number: int, frame: FrameType | None) -> Any:
+        try:
+            return handler(number, frame)
+        except Exception as error:
+            raise Stopped(f"{signal.Signals(number).name}: {one_line(error)}") from error
+
+    return handle
 
 
 class Signals:

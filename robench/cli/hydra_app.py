@@ -7,12 +7,14 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -20,14 +22,19 @@ from robench.base.errors import ConfigError, UserError
 from robench.base.machine import resume_collector
 from robench.base.paths import shipped
 from robench.base.progress import be_quiet
-from robench.base.text import one_line, suggestion
-from robench.cli.sweep import Job, Summary, leave_note, print_jobs, print_plan, read_notes
-from robench.cli.terminal import print_line
-from robench.cli.typed import ALONE, FOLDERS, PRINTED, command, for_hydra, known_settings
+from robench.base.signals import stopped_by_signals
+from robench.base.text import one_line, reason, suggestion
+from robench.cli.composed import checked_run, in_our_words, typed, with_cause
+from robench.cli.launchers import PART
+from robench.cli.slurm import states_in
+from robench.cli.standings import print_foreseen, print_plan, print_standings
+from robench.cli.terminal import print_line, print_prose
+from robench.cli.typed import ALONE, command, for_hydra, known_settings
 from robench.plugin.registry import registry
 from robench.plugin.typed import option_types
-from robench.run.compose import SETTINGS, SEVERAL, origin_of_preset, prepare, run_config
-from robench.run.config import RunConfig
+from robench.run import sweeps
+from robench.run.compose import SETTINGS, SEVERAL, prepare
+from robench.run.config import Places
 
 CHOICE = re.compile(
     r"Could not (?:find|load) '([^']+)/([^'/]+)'(?:\.|\s+Available options in [^:]+:)"
@@ -36,14 +43,9 @@ SETTING = re.compile(r"Could not (?:override|append|delete)[^']*'([^']+)'")
 SWEEP = re.compile(
     r"(?:Ambiguous value for argument|Sweep parameters) '([^'=]+)=(.*?)'(?: requires|\s1\.)"
 )
-REFERENCE = re.compile(r"(?:Interpolation key|Error resolving interpolation) '([^']*)'")
-VARIABLE = re.compile(r"Environment variable '([^']*)' not found")
 """How Hydra's errors begin that are said in our words."""
-HYDRAS = re.compile(
-    r"(?i)\s*(See https?://\S*hydra\S*.*|full_key: .*|Config search path:.*|To append to your.*|"
-    r"Set the environment variable HYDRA_FULL_ERROR.*)"
-)
-"""What its other errors end with: words about itself."""
+AT_ONCE = ("JoblibLauncher", "LocalLauncher")
+"""The launchers that run several jobs at once on one machine, and give them no share of it."""
 
 
 def launch(arguments: Sequence[str]) -> int:
@@ -64,85 +66,129 @@ def launch(arguments: Sequence[str]) -> int:
             _job(composed)
         except Exception as error:
             failed.append(error)
+            if PART in HydraConfig.get().job.env_set:
+                raise  # shown to the sweep's engine
 
     Summary.last = None
     try:
         app(job)()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise ConfigError(_in_our_words(error, arguments)) from error
+        text = _unknown_choice(error) or _unknown_setting(error)
+        text = text or _unasked_sweep(with_cause(error), arguments)
+        raise ConfigError(in_our_words(error, text)) from error
+    if Summary.last:
+        return _report(Summary.last, arguments)
     if failed:
         raise failed[0]
-    if Summary.last is None:
-        return 0
-    jobs = read_notes(Summary.last)
-    if "--quiet" not in arguments:
-        print_jobs(jobs, json="--json" in arguments)
-    return 2 if any(job.error for job in jobs) else 0
+    return 0
+
+
+class Summary(Callback):
+    """Remembers where a sweep's notes are; the command line reads them when Hydra is done."""
+
+    last: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra in the launching process, before the first job."""
+        del kwargs
+        Summary.last = Path(config.hydra.sweep.dir)
+
+
+def _report(folder: Path, arguments: Sequence[str]) -> int:
+    """Print how a sweep stands, or what it would do; returns the exit status."""
+    from robench.cli.jobs import Jobs
+
+    printed, as_json = "--quiet" not in arguments, "--json" in arguments
+    if Jobs.foreseen is not None:
+        if printed:
+            print_foreseen(Jobs.foreseen, json=as_json)
+        return 2 if any(job.error for job in Jobs.foreseen) else 0
+    found = sweeps.standings(folder, states_in(folder))
+    if printed and not as_json:
+        print_standings(found)
+        if Jobs.trouble:
+            print_prose(f"the launcher gave up: {Jobs.trouble}", "red")
+        if any(one.state != "done" for one in found):
+            print_line(f"robench sweep status {folder}    says so again")
+    return 0 if all(one.state == "done" for one in found) else 2
 
 
 def _job(composed: DictConfig) -> None:
-    """One composed run; in a sweep bad input is noted and the other jobs go on."""
+    """One composed run; in a sweep its end is noted. Raises what ended it."""
     context = HydraConfig.get()
-    # As typed: reading the list itself would put what ${oc.env:...} says into the record.
-    typed: list[str] = OmegaConf.to_container(context.overrides.task, resolve=False)  # type: ignore[assignment]
-    # Where files lie, and what is printed, decides no number, and is nobody else's business.
-    overrides = tuple(one for one in typed if one.partition("=")[0] not in (*FOLDERS, *PRINTED))
+    overrides = typed(context.overrides.task)
     if context.mode != RunMode.MULTIRUN:
-        if plan := _single(composed, overrides).plan:
-            print_plan(plan, json=composed.json)
+        if composed.again:
+            raise ConfigError("expected --again with -m: a single run is made again anyway")
+        _single(composed, overrides)
         return
-    notes, number = Path(context.sweep.dir), int(context.job.num)
-    try:
-        leave_note(notes, number, _single(composed, overrides))
-    except Exception as error:
-        reason = one_line(error if isinstance(error, UserError) else f"internal error, {error!r}")
-        print(f"job {number} failed: {reason}", file=sys.stderr)
-        leave_note(notes, number, Job(overrides, error=reason))
+    folder = Path(context.sweep.dir)
+    part = str(context.job.env_set.get(PART, context.job.num))
+    with stopped_by_signals(), sweeps.at_work(folder, part):
+        try:
+            record = _part(composed, overrides, folder, part)
+        except Exception as error:
+            why = one_line(error if isinstance(error, UserError) else f"internal error, {error!r}")
+            print(f"job {part} failed: {why}", file=sys.stderr)
+            sweeps.leave_note(folder, part, sweeps.End(overrides, error=why))
+            raise
+        except BaseException as error:
+            sweeps.leave_lost(folder, part, f"stopped: {reason(error)}")
+            raise
+        sweeps.leave_note(folder, part, sweeps.End(overrides, record=record))
 
 
-def _single(composed: DictConfig, overrides: tuple[str, ...]) -> Job:
-    """Run what is composed and print its record, or plan it."""
-    try:
-        config, places = run_config(composed)
-    except OmegaConfBaseException as error:
-        raise ConfigError(_in_our_words(error, ())) from error
-    _refuse_foreign_code(config, overrides)
-    # Torch loads only here: bad input needs none.
-    if composed.quiet:
-        be_quiet()
-    resume_collector()
+def _part(composed: DictConfig, overrides: tuple[str, ...], folder: Path, part: str) -> str | None:
+    """Do one part of a sweep: a job, whose record's id is returned, or a training for several."""
+    kind, _, number = part.rpartition("/")
+    if kind != sweeps.TRAININGS:
+        return _single(composed, overrides, int(number))
+    config, places = checked_run(composed, overrides)
+    _begin(composed)
+    from robench.run.pipeline import train
+
+    train(config, _own_share(places, int(number)), sweeps.read_plan(folder).trainings[int(number)])
+    return None
+
+
+def _single(
+    composed: DictConfig, overrides: tuple[str, ...], number: int | None = None
+) -> str | None:
+    """Run what is composed and print its record, or plan it; returns the record's id."""
+    config, places = checked_run(composed, overrides)
+    _begin(composed)
     if composed.dry_run:
         from robench.run.planned import planned
 
-        return Job(overrides, plan=planned(config, places).plain(config, places))
+        print_plan(planned(config, places).plain(config, places), json=composed.json)
+        return None
     from robench.cli.record_table import print_record
     from robench.run.pipeline import run
 
+    if number is not None:
+        places = _own_share(places, number)
     record, folder = run(config, places, overrides)
     if composed.quiet:
         print_line(str(folder))
     else:
         print_record(record, folder, json=composed.json)
-    return Job(overrides, record=str(folder))
+    return record.id
 
 
-def _refuse_foreign_code(config: RunConfig, overrides: tuple[str, ...]) -> None:
-    """A user's own module may only be named on their own command line, never by a preset."""
-    if "python" in config.model and not any(o.startswith("model.python.spec=") for o in overrides):
-        raise ConfigError(
-            "expected model.python.spec=module:function on the command line; a preset may not "
-            "name code"
-        )
+def _begin(composed: DictConfig) -> None:
+    # Torch loads only now: bad input needs none.
+    if composed.quiet:
+        be_quiet()
+    resume_collector()
 
 
-def _in_our_words(error: Exception, arguments: Sequence[str]) -> str:
-    whole = _with_cause(error)
-    text = _unknown_choice(error) or _unknown_setting(error) or _unasked_sweep(whole, arguments)
-    if found := REFERENCE.search(whole):
-        text = f"expected a reference to a setting that is there, got {found[1]!r}"
-    elif found := VARIABLE.search(whole):
-        text = f"expected the environment variable {found[1]}, got none of that name"
-    return (text or HYDRAS.sub("", whole)) + origin_of_preset(whole)
+def _own_share(places: Places, number: int) -> Places:
+    """The places of a job beside which others run on the same machine: a GPU of its own."""
+    if not str(HydraConfig.get().launcher.get("_target_")).endswith(AT_ONCE):
+        return places
+    from robench.run.pipeline import spread
+
+    return spread(places, number)
 
 
 def _unasked_sweep(error: str, arguments: Sequence[str]) -> str:
@@ -199,10 +245,3 @@ def _settings(above: str) -> Sequence[str]:
         return [*option_types(SETTINGS[above])]
     choice = registry().choices.get(kind, {}).get(name)
     return [*option_types(choice.cls)] if choice else []
-
-
-def _with_cause(error: Exception) -> str:
-    """Hydra's and OmegaConf's messages span lines; the choices they list are worth keeping."""
-    text = one_line(error)
-    cause = one_line(error.__cause__ or "")
-    return f"{text} ({cause})" if cause not in text else text

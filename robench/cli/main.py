@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
-from robench.base.errors import DEBUG, UserError, debugging
+from robench.base.errors import DEBUG, UserError, debugging, refusal_of
 from robench.base.machine import calm_threads, pause_collector, resume_collector
 from robench.base.text import one_line, reason, suggestion
 
 COMMANDS = (
     "run",
+    "sweep",
     "plugins",
     "list",
     "show",
@@ -92,6 +93,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debugging():
             raise
+        if refused := refusal_of(error):
+            complain(
+                f"expected to read and write files, got: {refused}; free some space, or name "
+                "folders that can be used"
+            )
+            return 2
         fault = f"internal error, {reason(error)}"
         complain(f"{fault}; run again with {DEBUG}=1 for the traceback and report it")
         return 1

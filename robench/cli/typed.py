@@ -22,6 +22,7 @@ FLAGS = {
     "--dry-run": "dry_run=true",
     "--json": "json=true",
     "--quiet": "quiet=true",
+    "--again": "again=true",
     "--cfg": "",
     "--hydra-help": "",
     "--config-dir": "",
@@ -34,7 +35,7 @@ FOLDERS = ("results", "cache", "data_root")
 """Settings that a record does not keep; any text is a path."""
 PRESETS = ("experiment", "sweep", "profile")
 """Groups that name no part of a run's configuration."""
-PRINTED = ("dry_run", "json", "quiet")
+ASKED = ("dry_run", "json", "quiet", "again")
 """Settings that flags stand for."""
 GROUPS = (*SEVERAL, *SETTINGS, *PRESETS, "protocol")
 """Everything that takes choices."""

@@ -44,7 +44,7 @@ T = TypeVar("T")
 OURS = "robench"
 LONGEST = 500
 """Characters of a foreign error's text that are repeated."""
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
 class Fault(PluginError):

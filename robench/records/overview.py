@@ -28,7 +28,9 @@ class Latest:
 
 def latest(results: Path, most: int | None) -> Latest:
     """The records of a results folder, the latest first, at most so many."""
-    paths = sorted(results.glob(f"*/{RECORD}"), key=lambda one: one.stat().st_mtime, reverse=True)
+    paths = sorted(
+        results.glob(f"[!.]*/{RECORD}"), key=lambda one: one.stat().st_mtime, reverse=True
+    )
     records, broken = readable(path.parent for path in paths[:most])
     return Latest(records, broken, len(paths))
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from robench.base.errors import CacheError, UserError
-from robench.base.files import read_plain
+from robench.base.alive import now_in
+from robench.base.errors import CacheError, UserError, debugging, refusal_of
+from robench.base.files import read_plain, settle
 from robench.base.hashing import file_hash
+from robench.base.locks import locked
 from robench.base.paths import inside
 from robench.base.text import one_line
 from robench.core.outcomes import Outcomes
@@ -42,6 +46,9 @@ RESERVED = {
     "preview",
 }
 """Names of files beside a record, without their endings: no metric's table has them."""
+PARTIAL, OLD, LOCKS = ".partial", ".old", ".locks"
+"""Endings of folders that a writer has not finished with, and the folder of the locks."""
+DAY = 24 * 3600.0
 LAST = "last"
 """The name of the record that was written last."""
 SHOWN = 5
@@ -69,10 +76,11 @@ def write(
     from robench.records.examples import save_examples
     from robench.records.preview import save_preview
 
-    work = results / f".{record.id}.{os.getpid()}.partial"
+    work = results / f".{record.id}.{uuid.uuid4().hex}{PARTIAL}"
     folder = results / record.id
     try:
         work.mkdir(parents=True)
+        _sweep_leftovers(results)
         write_outcomes_file(evidence.outcomes, work / OUTCOMES)
         save_examples(evidence, work / EXAMPLES, arrays or {})
         shutil.copyfile(model, work / _kept_as(model))
@@ -82,11 +90,16 @@ def write(
         record = record.model_copy(update={"files": files})
         (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
         save_preview(evidence, work)
+        for path in (*work.iterdir(), work):
+            settle(path)
         _replace(work, folder)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(work, ignore_errors=True)
+        refused = refusal_of(error)
+        if not refused or debugging():
+            raise
         raise CacheError(
-            f"expected to write results below {results}, got: {error}; "
+            f"expected to write results below {results}, got: {refused}; "
             "free some space or set results= to another folder"
         ) from error
     return record, folder
@@ -105,11 +118,34 @@ def _kept_as(model: Path) -> str:
 
 
 def _replace(work: Path, folder: Path) -> None:
-    old = work.with_suffix(".old")
-    if folder.exists():
-        folder.rename(old)
-    work.rename(folder)
+    """Put a finished folder in the place of the record's; one writer a record at a time."""
+    old = work.with_suffix(OLD)
+    locks = folder.parent / LOCKS
+    locks.mkdir(exist_ok=True)
+    with locked(locks / f"{folder.name}.lock"):
+        if folder.is_dir():
+            folder.rename(old)
+        try:
+            work.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+        settle(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep_leftovers(results: Path) -> None:
+    """Delete what writers left here that were killed more than a day ago."""
+    endings = (PARTIAL, OLD)
+    found = [results / one for one in os.listdir(results) if one.endswith(endings)]
+    if len(found) < 2:  # the one of this writer
+        return
+    now = now_in(results)
+    for path in found:
+        with suppress(OSError):
+            if now - path.stat().st_mtime > DAY:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def find(name: str | Path, results: Path = Path("results")) -> Path:
@@ -128,7 +164,7 @@ def find(name: str | Path, results: Path = Path("results")) -> Path:
     if len(begun) == 1 and str(name) != LAST:
         return begun[0]
     there = begun or sorted(
-        (path.parent for path in results.glob(f"*/{RECORD}")),
+        (path.parent for path in results.glob(f"[!.]*/{RECORD}")),
         key=lambda folder: (folder / RECORD).stat().st_mtime,
     )
     if str(name) == LAST and there:

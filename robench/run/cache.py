@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock
-
-from robench.base.errors import CacheError
-from robench.base.files import require_writable
+from robench.base.errors import CacheError, UserError, debugging, refusal_of
+from robench.base.files import require_writable, settle
 from robench.base.hashing import digest, file_hash
+from robench.base.locks import locked
 from robench.base.text import one_line
 from robench.run.versions import STEPS
 
@@ -25,7 +24,8 @@ T = TypeVar("T")
 MANIFEST = "manifest.json"
 NAMED = ("dataset", "model", "defense", "attack", "metric")
 """Inputs by which people know a result, lists where there are several."""
-DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+KEPT = ".checkpoint"
+"""How the names of files end that a writer finds again after it was killed."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,27 @@ class Cache:
     ) -> T:
         """Return `read(folder)` of a step's result; `make(folder)` writes it when it is missing.
 
-        A file lock lets one process make it while others wait. `make` may keep checkpoints in
-        the folder it is given: after a crash it gets the same one. A result whose files do not
-        match their SHA-256 is made again. Raises UserError when the root is no folder to
-        write into, CacheError when the disk refuses.
+        A file lock lets one process make it while others wait. `make` may keep checkpoints,
+        `*.checkpoint`, in the folder it is given: after a crash it finds them there again, and
+        nothing else. A result whose files do not match their SHA-256 is made again. One that is
+        there is read from a root that cannot be written, too. Raises UserError when the root is no
+        folder to write into, CacheError when the disk refuses.
         """
         folder = self._folder(step, inputs)
         try:
             if not _intact(folder):
                 self._make(step, inputs, folder, make)
-            os.utime(folder / MANIFEST)
+            with suppress(OSError):
+                os.utime(folder / MANIFEST)
             return read(folder)
-        except OSError as error:
-            if error.errno not in DISK_REFUSES:
+        except UserError:
+            raise
+        except Exception as error:
+            refused = refusal_of(error)
+            if not refused or debugging():
                 raise
             raise CacheError(
-                f"expected to write the cache below {self.root}, got: {error}; "
+                f"expected to write the cache below {self.root}, got: {refused}; "
                 "free some space or set cache= to another folder"
             ) from error
 
@@ -111,8 +116,9 @@ class Cache:
         limit = time.time() - older_than
         old = [entry for entry in self.entries() if entry.used <= limit]
         for entry in old:
-            with self._lock(entry.folder):
+            with locked(_lock_of(entry.folder)):
                 shutil.rmtree(entry.folder)
+                _lock_of(entry.folder).unlink()
         return sum(entry.nbytes for entry in old)
 
     def _make(
@@ -124,18 +130,23 @@ class Cache:
     ) -> None:
         require_writable(self.root, "cache=")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock(folder):
+        with locked(_lock_of(folder)):
             if _intact(folder):
                 return
             shutil.rmtree(folder, ignore_errors=True)
             work = folder.with_suffix(".partial")
             work.mkdir(exist_ok=True)
+            # What another writer did not finish is nothing to seal.
+            for path in [path for path in work.iterdir() if path.suffix != KEPT]:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
             make(work)
             _seal(work, step, inputs)
             work.rename(folder)
+            settle(folder.parent)
 
-    def _lock(self, folder: Path) -> FileLock:
-        return FileLock(folder.with_suffix(".lock"))
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_suffix(".lock")
 
 
 def _component(part: Any) -> str:
@@ -152,6 +163,8 @@ def _seal(folder: Path, step: str, inputs: Mapping[str, Any]) -> None:
     }
     text = json.dumps({"step": step, "inputs": inputs, "sha256": sums}, default=str, indent=1)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
+    for path in (*folder.iterdir(), folder):
+        settle(path)
 
 
 def _intact(folder: Path) -> bool:

@@ -89,6 +89,7 @@ class Root:
     dry_run: bool = False
     json: bool = False
     quiet: bool = False
+    again: bool = False
 
 
 def store_nodes(known: Registry) -> None:
@@ -101,7 +102,7 @@ def store_nodes(known: Registry) -> None:
     for group, nodes in _core_nodes().items():
         for name, node in nodes.items():
             package = f"{group}.{name}" if group in SEVERAL else group
-            store.store(group=group, name=name, node=_node(type(node), node), package=package)
+            store.store(group=group, name=name, node=_node(group, name, node), package=package)
 
 
 def _core_choices() -> Iterator[tuple[str, str]]:
@@ -124,7 +125,7 @@ def _core_nodes() -> dict[str, dict[str, Any]]:
 def _store_choice(store: ConfigStore, choice: Choice) -> None:
     package = f"{choice.kind}.{choice.name}"
     brings = choice.cls.brings if choice.kind == "defense" else {}  # type: ignore[attr-defined]
-    node = _node(choice, choice.component)
+    node = _node(choice.kind, choice.name, choice.component)
     if not brings:
         store.store(choice.name, node, choice.kind, package, choice.distribution)
         return
@@ -137,7 +138,7 @@ def _store_choice(store: ConfigStore, choice: Choice) -> None:
     store.store(choice.name, bringing, choice.kind, "_global_", choice.distribution)
 
 
-def _node(origin: Choice | type, component: Any) -> DictConfig:
+def _node(kind: str, name: str, component: Any) -> DictConfig:
     """Hydra's node of a component or setting: the names of its options, their defaults plain.
 
     Types are read when all is composed: Hydra knows no Literal, and its errors name no choice.
@@ -148,14 +149,25 @@ def _node(origin: Choice | type, component: Any) -> DictConfig:
         (name, Any, field(default_factory=partial(copy.copy, defaults.get(name, REQUIRED))))
         for name in option_types(cls)
     ]
-    node = dataclasses.make_dataclass(cls.__name__, options, repr=False, eq=False)
-    _ORIGINS[node] = origin
+    # A launcher's worker gets the class by value: what it stands for has to come along.
+    stands_for = {STANDS_FOR: (kind, name)}
+    node = dataclasses.make_dataclass(
+        cls.__name__, options, namespace=stands_for, repr=False, eq=False
+    )
     made: DictConfig = OmegaConf.structured(node)
     return made
 
 
-_ORIGINS: dict[type, Choice | type] = {}
-"""Class of a node -> what it stands for."""
+STANDS_FOR = "__robench_choice__"
+"""What the class of a node calls the (kind, choice) that it stands for."""
+
+
+def _origin(composed: DictConfig, kind: str, name: str) -> Choice | type | None:
+    """What a node stands for: a choice, or a class of the core's; None for plain options."""
+    chosen = getattr(OmegaConf.get_type(composed[kind], name), STANDS_FOR, None)
+    if chosen is None:
+        return None
+    return ACCESS[chosen[1]] if chosen[0] == "access" else registry().get(*chosen)
 
 
 class PluginPresets(SearchPathPlugin):
@@ -311,10 +323,9 @@ def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
 
 def _made(kind: str, name: str, composed: DictConfig, plain: Mapping[str, Any]) -> Any:
     """The component of a node."""
-    origin = _ORIGINS.get(OmegaConf.get_type(composed[kind], name))  # type: ignore[arg-type]
+    origin = _origin(composed, kind, name)
     if origin is None:
-        nodes = {n: OmegaConf.get_type(composed[kind], n) for n in plain[kind]}
-        chosen = [n for n, node in nodes.items() if node in _ORIGINS]
+        chosen = [n for n in plain[kind] if _origin(composed, kind, n)]
         fixed = f": protocol {plain['protocol']['name']} fixes them" if plain["protocol"] else ""
         raise ConfigError(
             f"expected {kind}.{name} to be a chosen {kind}, got options alone{fixed}; "

@@ -129,9 +129,13 @@ class Places:
         )
 
     def require_writable(self) -> None:
-        """Raise UserError unless results and cache can be written: asked before the work."""
+        """Raise UserError unless results and cache can be written: asked before the work.
+
+        A cache that is there and cannot be written may hold all that is needed.
+        """
         require_writable(self.results, "results=")
-        require_writable(self.cache, "cache=")
+        if not self.cache.is_dir():
+            require_writable(self.cache, "cache=")
 
 
 @dataclass(frozen=True, kw_only=True)

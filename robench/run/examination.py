@@ -254,17 +254,17 @@ def sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:
         found["float parent"] = lambda: stages.trained
     wanted = stages.config.audit.level == "full" or not found
     if wanted and stages.data.has_training:
-        surrogate = _surrogate(stages)
-        found[SURROGATE] = lambda: surrogate.trained
+        other = surrogate(stages)
+        found[SURROGATE] = lambda: other.trained
     return found
 
 
 def surrogate_key(stages: Stages) -> str:
     """The hash of the network that a system's audit trains to transfer from."""
-    return _surrogate(stages).train_key
+    return surrogate(stages).train_key
 
 
-def _surrogate(stages: Stages) -> Stages:
+def surrogate(stages: Stages) -> Stages:
     """The stages of a plainly trained network, for transfer."""
     # A network that came trained would be its own surrogate, or may take long to train.
     comes_trained = stages.model.pretrained or isinstance(stages, ProgramStages | FileStages)

@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,7 @@ from pydantic import ValidationError
 
 from robench.base.errors import ConfigError, PluginError
 from robench.base.hashing import digest, plain_options
-from robench.base.machine import cpu_name, keep_memory
+from robench.base.machine import allotted_threads, cpu_name, keep_memory
 from robench.base.seeds import derive, seed_scope
 from robench.base.text import one_line
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
@@ -42,6 +43,8 @@ from robench.run.file_values import file_values
 from robench.run.plan import check_threats
 from robench.run.provenance import provenance
 from robench.run.stages import Stages, stages
+from robench.run.standing import keep_standing
+from robench.run.trainings import trainings
 
 TABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
 """Names of the tables that metrics add; each names a file."""
@@ -96,8 +99,17 @@ def run(
         timings={"run": time.perf_counter() - start, "finished": time.time()},
     )
     kept_as = write(record, evidence, places.results, model=steps.kept, arrays=evidence.arrays)
+    if kept is None:
+        keep_standing(steps, kept_as[1])
     tell_trackers(*kept_as)
     return kept_as
+
+
+def train(config: RunConfig, places: Places, key: str) -> None:
+    """Train one of a run's networks, named by the hash of its training; raises like `run`."""
+    places.require_writable()
+    prepare_machine(places)
+    _ = trainings(stages(config, places, Cache(places.cache)))[key].weights
 
 
 def tell_trackers(record: Record, folder: Path) -> None:
@@ -108,15 +120,22 @@ def tell_trackers(record: Record, folder: Path) -> None:
 
 
 def prepare_machine(places: Places) -> None:
-    """Set threads and memory handling for the whole process.
+    """Set threads and memory handling for the whole process; by default threads as allotted.
 
     Raises ConfigError for a device that is not there.
     """
     if places.device != "auto":
         _require_device(places.device)
     keep_memory()
-    if places.threads is not None:
-        torch.set_num_threads(places.threads)
+    if threads := places.threads or allotted_threads():
+        torch.set_num_threads(threads)
+
+
+def spread(places: Places, job: int) -> Places:
+    """The places of one of several jobs at once on a machine: each GPU gets its share of them."""
+    if places.device != "auto" or (count := torch.cuda.device_count()) < 2:
+        return places
+    return replace(places, device=f"cuda:{job % count}")
 
 
 def _require_device(device: str) -> None:

@@ -124,7 +124,7 @@ def _estimate(config: RunConfig, results: Path) -> tuple[float | None, str]:
     """The longest that a run of the same choices took: a cached one took next to nothing."""
     wanted = {kind: list(getattr(config, kind)) for kind in ALIKE}
     best: tuple[float | None, str] = (None, "")
-    for path in results.glob(f"*/{RECORD}"):
+    for path in results.glob(f"[!.]*/{RECORD}"):
         try:
             record = read(path.parent)
         except UserError:

@@ -26,7 +26,7 @@ from robench.base.hashing import digest, file_hash
 from robench.base.seeds import derive, seed_scope
 from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
-from robench.core.record import FileInfo, MadeOn, TwinAgreement
+from robench.core.record import RUN_KINDS, FileInfo, MadeOn, TwinAgreement
 from robench.core.system import Deployed, System, agreement, check_output, forward
 from robench.core.threat import Threat, resolve_eps
 from robench.core.weights import load_weights, save_weights
@@ -135,6 +135,13 @@ class Stages:
         }
 
     @cached_property
+    def basis(self) -> dict[str, Any]:
+        """What decides the run's numbers beside its configuration, told before data are read."""
+        kinds: tuple[Mapping[str, Any], ...] = tuple(getattr(self.config, k) for k in RUN_KINDS)
+        components = [keys.component_key(one) for chosen in kinds for one in chosen.values()]
+        return {"files": self._data_inputs, "model": self._model_key, "components": components}
+
+    @cached_property
     def subset(self) -> torch.Tensor:
         """Indices of the judged test images: all, or a seeded, stratified subset.
 
@@ -215,6 +222,11 @@ class Stages:
         return self.cache.holds("train", self._train_inputs)
 
     @cached_property
+    def training(self) -> str:
+        """The hash of what decides the training, told before any data are read."""
+        return digest({"files": self._data_inputs, **self._fit_inputs})
+
+    @cached_property
     def trained(self) -> nn.Module:
         """The trained network, in eval mode on the device."""
         model = load_weights(self.architecture(), self.weights.path)
@@ -237,10 +249,13 @@ class Stages:
 
     @cached_property
     def _train_inputs(self) -> dict[str, Any]:
+        return {"data": keys.data_key(self.data), **self._fit_inputs}
+
+    @cached_property
+    def _fit_inputs(self) -> dict[str, Any]:
         # By the same properties as in `architecture` and `_train`: what is asked is named.
         defense, prepares = self.trainer_defense, self.compressor.changes_training
         return {
-            "data": keys.data_key(self.data),
             "model": self._model_key,
             "defense": self._defense_key(defense) if defense else "plain",
             "compressor": keys.component_key(self.compressor) if prepares else "none",

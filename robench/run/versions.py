@@ -22,4 +22,5 @@ STEPS: Mapping[str, int] = {
     "remaining": 1,
     "measure": 1,
     "certificates": 1,
+    "record": 1,
 }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+
+from robench.base.files import write_whole
+from robench.base.text import reason
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,21 +28,35 @@ class Checkpoint:
         self.saved = time.monotonic()
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Restore a saved state; returns the number of finished epochs."""
+        """Restore a saved state; returns the number of finished epochs.
+
+        A file that is damaged is thrown away, with one line.
+        """
         if self.path is None or not self.path.exists():
             return 0
-        state = torch.load(self.path, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        return int(state["epochs"])
+        untrained = {name: value.clone() for name, value in model.state_dict().items()}
+        try:
+            state = torch.load(self.path, weights_only=True)
+            epochs = int(state["epochs"])
+            optimizer.load_state_dict(state["optimizer"])
+            model.load_state_dict(state["model"])
+            return epochs
+        except Exception as error:  # a torn file raises errors of every kind
+            text = f"robench: a damaged checkpoint is thrown away ({reason(error)[:100]})"
+            print(f"{text}: the training starts again", file=sys.stderr)  # noqa: T201
+            model.load_state_dict(untrained)
+            self.path.unlink()
+            return 0
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, epochs: int) -> None:
         """Keep the state after `epochs` epochs unless the last one is recent."""
         if self.path is None or time.monotonic() - self.saved < SECONDS_BETWEEN:
             return
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epochs": epochs}
-        torch.save(state, self.path.with_suffix(".new"))
-        self.path.with_suffix(".new").replace(self.path)
+        # Torch's own writer says of a full disk what nobody understands.
+        written = BytesIO()
+        torch.save(state, written)
+        write_whole(self.path, written.getvalue())
         self.saved = time.monotonic()
 
 

@@ -16,8 +16,9 @@ import pytest
 from robench.base.text import visible
 from robench.cli import main as command_line
 from robench.cli import terminal
-from robench.cli.sweep import Job, print_jobs
+from robench.cli.standings import print_standings
 from robench.plugin import registry as plugins
+from robench.run.sweeps import Standing
 from tests.cli.command import command
 from tests.plugin.test_registry import Still, registering
 
@@ -198,7 +199,10 @@ def test_every_other_way_to_a_terminal_is_the_same(
     )
     monkeypatch.setattr(plugins, "registry", lambda: known)
     seen = command(["plugins", "attack"], capsys)
-    print_jobs([Job((text,), error=text), Job((text,), record=text.replace("\0", "0"))], json=False)
+    record = Path(text.replace("\0", "0"))
+    print_standings(
+        [Standing(0, (text,), "failed", text), Standing(1, (text,), "done", "", record)]
+    )
     terminal.print_line(text)
     terminal.print_text(text, "red")
     terminal.print_prose(text)

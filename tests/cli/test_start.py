@@ -23,6 +23,8 @@ FOLDER = Path(command_line.__file__).parent
 LAZY = {
     *command_line.COMMANDS,
     "hydra_app",  # a plan and bad input load no torch
+    "jobs",  # the stages of a job load torch
+    "launchers",  # submitit and Ray, for who has them
     "main",  # importlib.metadata, for --version alone
 }
 """The modules of robench.cli that import inside functions, so that help answers at once."""

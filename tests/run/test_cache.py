@@ -63,7 +63,9 @@ def test_a_broken_manifest_is_made_again(cache: Cache, tmp_path: Path, text: str
 
 def test_a_crash_leaves_no_result_but_its_checkpoint(cache: Cache, tmp_path: Path) -> None:
     def crash(folder: Path) -> None:
-        (folder / "checkpoint").write_text("half")
+        (folder / "one.checkpoint").write_text("half")
+        (folder / "value").write_text("half of another writer")
+        (folder / "stray").write_text("what another writer did not finish")
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
@@ -71,11 +73,13 @@ def test_a_crash_leaves_no_result_but_its_checkpoint(cache: Cache, tmp_path: Pat
     assert list(cache.entries()) == []
 
     def resume(folder: Path) -> None:
-        assert (folder / "checkpoint").read_text() == "half"
-        (folder / "checkpoint").unlink()
+        assert [path.name for path in folder.iterdir()] == ["one.checkpoint"]
+        assert (folder / "one.checkpoint").read_text() == "half"
+        (folder / "one.checkpoint").unlink()
         make(folder)
 
     assert cache.fetch("train", {}, resume, read) == "42"
+    assert sorted(path.name for path in only_folder(cache).iterdir()) == [MANIFEST, "value"]
 
 
 def test_a_full_disk_is_one_clear_error(cache: Cache) -> None:

@@ -1,0 +1,402 @@
+"""What is left after a disk that fails, or a kill -9, at any moment; and whether it goes on from it.
+
+    python benchmarks/faults.py writes [ERROR ...] [--every N]     the n-th write fails, for all n
+    python benchmarks/faults.py kills [--count N]                  kill -9 at random moments
+
+Each prints a table; a finding is printed with its case, and the exit status is 1 then. A C compiler
+makes a shim that stands before the system's calls that write. Every case runs in a process forked
+from one that has everything imported, and begins in an empty folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static char root[PATH_MAX];
+static long seen, from;
+static int error;
+
+void fault_arm(const char *folder, long n, int number) {
+  strncpy(root, folder, sizeof root - 1); seen = 0; from = n; error = number;
+}
+long fault_seen(void) { return seen; }
+
+static int fails(const char *path) {
+  if (!root[0] || strncmp(path, root, strlen(root))) return 0;
+  seen++;
+  if (!from || seen < from) return 0;
+  errno = error;
+  return 1;
+}
+static int fd_fails(int fd) {
+  char link[64], path[PATH_MAX]; int kept = errno;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t n = readlink(link, path, sizeof path - 1);
+  errno = kept;
+  if (n < 0) return 0;
+  path[n] = 0;
+  return fails(path);
+}
+static int at_fails(int dir, const char *path) {
+  char link[64], whole[2 * PATH_MAX];
+  if (path[0] == '/') return fails(path);
+  if (dir == AT_FDCWD) { if (!getcwd(whole, PATH_MAX)) return 0; }
+  else { snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
+         ssize_t n = readlink(link, whole, PATH_MAX - 1); if (n < 0) return 0; whole[n] = 0; }
+  strcat(whole, "/"); strncat(whole, path, PATH_MAX - 1);
+  return fails(whole);
+}
+#define REAL(name) static __typeof__(name) *real; if (!real) real = dlsym(RTLD_NEXT, #name)
+ssize_t write(int fd, const void *b, size_t n) { REAL(write); return fd_fails(fd) ? -1 : real(fd, b, n); }
+ssize_t writev(int fd, const struct iovec *v, int n) { REAL(writev); return fd_fails(fd) ? -1 : real(fd, v, n); }
+ssize_t pwrite64(int fd, const void *b, size_t n, off64_t o) { REAL(pwrite64); return fd_fails(fd) ? -1 : real(fd, b, n, o); }
+ssize_t sendfile64(int out, int in, off64_t *o, size_t n);
+ssize_t sendfile64(int out, int in, off64_t *o, size_t n) { REAL(sendfile64); return fd_fails(out) ? -1 : real(out, in, o, n); }
+ssize_t copy_file_range(int in, off64_t *i, int out, off64_t *o, size_t n, unsigned f) { REAL(copy_file_range); return fd_fails(out) ? -1 : real(in, i, out, o, n, f); }
+int fsync(int fd) { REAL(fsync); return fd_fails(fd) ? -1 : real(fd); }
+int ftruncate64(int fd, off64_t n) { REAL(ftruncate64); return fd_fails(fd) ? -1 : real(fd, n); }
+int mkdir(const char *p, mode_t m) { REAL(mkdir); return at_fails(AT_FDCWD, p) ? -1 : real(p, m); }
+int rename(const char *a, const char *b) { REAL(rename); return at_fails(AT_FDCWD, b) ? -1 : real(a, b); }
+int link(const char *a, const char *b) { REAL(link); return at_fails(AT_FDCWD, b) ? -1 : real(a, b); }
+#define OPEN(name, given, dir) \
+  va_list rest; va_start(rest, flags); mode_t mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0; \
+  va_end(rest); REAL(name); \
+  if ((flags & O_CREAT) && at_fails(dir, path)) return -1; return real given
+int open(const char *path, int flags, ...) { OPEN(open, (path, flags, mode), AT_FDCWD); }
+int open64(const char *path, int flags, ...) { OPEN(open64, (path, flags, mode), AT_FDCWD); }
+int openat(int dir, const char *path, int flags, ...) { OPEN(openat, (dir, path, flags, mode), dir); }
+int openat64(int dir, const char *path, int flags, ...) { OPEN(openat64, (dir, path, flags, mode), dir); }
+"""
+"""Fails every call that writes below a folder, from the n-th one on, with an error of the system."""
+
+RUN = [
+    *("run", "defense=gaussian_training", "attack=[fgsm,pgd]", "attack.pgd.steps=3"),
+    *("train.epochs=3", "images=30", "threads=1", "audit=off"),
+]
+CERTIFY = [
+    *("run", "defense=float_rs", "attack=[]", "metric=[accuracy,certified]", "train.epochs=1"),
+    *("images=10", "threads=1", "audit=off", "metric.certified.radii=[0.25]"),
+]
+SWEEP = ["run", "-m", "seed=0,1", "attack=fgsm", "train.epochs=1", "images=20", "threads=1"]
+SWEEP += ["audit=off", "hydra.sweep.dir=${results}/sweeps/one"]
+PAGE = ["leaderboard", "results", "--out", "page"]
+WORK = {"run": [RUN], "certify": [CERTIFY], "sweep": [SWEEP], "page": [RUN, PAGE]}
+"""What is disturbed is the last command; those before it are done first."""
+
+
+@dataclass
+class Ended:
+    """How a command in a process of its own ended."""
+
+    status: int
+    """Its exit status, negative for a signal."""
+    said: str
+    """Its standard error."""
+    writes: int = 0
+
+
+# -- one case --------------------------------------------------------------------------------------
+
+
+def forked(arguments: list[str], root: Path, arm: Callable[[], None] | None = None) -> int:
+    """Start a command in a child with its folders below `root`; returns its process."""
+    child = os.fork()
+    if child:
+        return child
+    status = 99
+    try:
+        os.chdir(root)
+        error = os.open(root.with_suffix(".err"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        os.dup2(error, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if arm:
+            arm()
+        from robench.cli.main import main
+
+        status = main(arguments)
+        root.with_suffix(".seen").write_text(str(library().fault_seen()) if arm else "0")
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def ended(child: int, root: Path) -> Ended:
+    _, how = os.waitpid(child, 0)
+    seen = root.with_suffix(".seen")
+    count = int(seen.read_text()) if seen.exists() else 0
+    said = root.with_suffix(".err").read_text(errors="replace")
+    return Ended(os.waitstatus_to_exitcode(how), said, count)
+
+
+def done(arguments: list[str], root: Path, arm: Callable[[], None] | None = None) -> Ended:
+    return ended(forked(arguments, root, arm), root)
+
+
+def library() -> Any:
+    return ctypes.CDLL(os.environ["LD_PRELOAD"])
+
+
+def armed(root: Path, n: int, number: int) -> Callable[[], None]:
+    return lambda: library().fault_arm(str(root).encode() + b"/", ctypes.c_long(n), number)
+
+
+def state(root: Path) -> dict[str, Any]:
+    """All that the commands left which others read, without seconds: records, and the page."""
+    found: dict[str, Any] = {}
+    for path in sorted(root.glob("results/*/record.json")):
+        record = json.loads(path.read_text())
+        del record["timings"]
+        for part in (*record["rows"], *record["audit"]):
+            part.pop("seconds")
+        found[path.parent.name] = record
+    names = (path.relative_to(root) for path in sorted(root.glob("page/**/*.html")))
+    found["page"] = [str(name) for name in names]
+    return found
+
+
+def faults_of(root: Path) -> list[str]:
+    """What is half-written below a folder."""
+    found = []
+    for folder in (path for path in root.glob("results/*") if not path.name.startswith(".")):
+        if folder.name in ("sweeps", "last"):
+            continue
+        try:
+            named = {*json.loads((folder / "record.json").read_text())["files"], "record.json"}
+        except (OSError, ValueError):
+            found.append(f"{folder.name} without a record")
+            continue
+        there = {path.name for path in folder.iterdir()}
+        if there - {"preview.png"} != named:
+            found.append(f"{folder.name} holds {sorted(there ^ named)}")
+    for note in root.glob("results/sweeps/*/*.json"):
+        try:
+            json.loads(note.read_text())
+        except ValueError:
+            found.append(f"{note.name} is torn")
+    return found
+
+
+def leftovers(root: Path) -> list[str]:
+    """What only an unfinished writer has."""
+    paths = [*root.glob("results/**/*"), *root.glob(".*"), *root.glob("page/**/*")]
+    return [p.name for p in paths if p.name.endswith((".partial", ".old", ".now", ".new"))]
+
+
+# -- writes that fail ------------------------------------------------------------------------------
+
+
+def writes(errors: list[str], every: int, first: int, kinds: list[str]) -> int:
+    """Let every n-th write fail, from the first on; prints a row a kind of work and error."""
+    bad = 0
+    print("| work | error | writes | one line, exit 2 | half-written | resumed the same |")
+    print("|---|---|---|---|---|---|")
+    for kind in kinds:
+        before, last = WORK[kind][:-1], WORK[kind][-1]
+        with tempfile.TemporaryDirectory() as place:
+            expected, count = _counted(before, last, Path(place) / "whole")
+        for name in errors:
+            result: Counter[str] = Counter()
+            tried = range(first, count + 1, every)
+            for n in tried:
+                with tempfile.TemporaryDirectory() as place:
+                    told = _case(before, last, Path(place) / "root", n, name, expected)
+                result.update(told)
+                for words in told.values():
+                    bad += 1
+                    print(f"  {kind}, {name} at write {n}: {words}", file=sys.stderr)
+            good = [len(tried) - result[what] for what in ("line", "half", "resumed")]
+            print(f"| {kind} | {name} | {len(tried)} of {count} | {good[0]} | {result['half']} "
+                  f"| {good[2]} |", flush=True)
+    return bad
+
+
+def _counted(before: list[list[str]], last: list[str], root: Path) -> tuple[dict[str, Any], int]:
+    root.mkdir(parents=True)
+    for command in before:
+        assert done(command, root).status == 0
+    found = done(last, root, armed(root, 0, 0))
+    assert found.status == 0, found.said
+    return state(root), found.writes
+
+
+def _case(
+    before: list[list[str]], last: list[str], root: Path, n: int, name: str, expected: Any
+) -> dict[str, str]:
+    """What is wrong after the n-th write failed: what was said, what was left, what came after."""
+    wrong = {}
+    root.mkdir(parents=True)
+    for command in before:
+        done(command, root)
+    found = done(last, root, armed(root, n, getattr(errno, name)))
+    lines = [line for line in found.said.splitlines() if line.strip()]
+    ours = [line for line in lines if not line.startswith(("job ", "robench: plugin"))]
+    if found.status == 0 and state(root) == expected and not leftovers(root):
+        return {}  # what failed was only tried: the work is whole without it
+    if found.status != 2 or len(ours) > 1 or "internal error" in found.said:
+        wrong["line"] = f"status {found.status}: {found.said[-300:]!r}"
+    if half := [*faults_of(root), *leftovers(root)]:
+        wrong["half"] = str(half)
+    again = done(last, root)
+    if again.status != 0 or state(root) != expected or leftovers(root):
+        wrong["resumed"] = f"status {again.status}: {again.said[-300:]!r} {leftovers(root)}"
+    return wrong
+
+
+# -- kills -----------------------------------------------------------------------------------------
+
+
+def kills(count: int, seed: int, kinds: list[str]) -> int:
+    """Kill work at random moments; prints a row a kind of work."""
+    moments, bad = random.Random(seed), 0
+    print("| work | kills | too late | half-written | resumed the same | left after it |")
+    print("|---|---|---|---|---|---|")
+    for kind in kinds:
+        before, last = WORK[kind][:-1], WORK[kind][-1]
+        with tempfile.TemporaryDirectory() as place:
+            root = Path(place) / "whole"
+            root.mkdir()
+            for command in before:
+                assert done(command, root).status == 0
+            started = time.monotonic()
+            assert done(last, root).status == 0
+            took, expected = time.monotonic() - started, state(root)
+        result: Counter[str] = Counter()
+        while result["killed"] < count // len(kinds):
+            with tempfile.TemporaryDirectory() as place:
+                found = _killed(before, last, Path(place) / "root", took, moments, expected)
+            result.update(found)
+            if wrong := {n: w for n, w in found.items() if n in ("half", "resumed") and w}:
+                bad += 1
+                print(f"  {kind}: {wrong}", file=sys.stderr)
+        print(f"| {kind} | {result['killed']} | {result['late']} | {result['half']} "
+              f"| {result['rounds'] - result['resumed']} of {result['rounds']} "
+              f"| {result['left']} |", flush=True)
+    return bad
+
+
+def _killed(
+    before: list[list[str]],
+    last: list[str],
+    root: Path,
+    took: float,
+    moments: random.Random,
+    expected: Any,
+) -> Counter[str]:
+    """One round: two to five kills one after the other, then the same command to its end."""
+    found: Counter[str] = Counter(rounds=1)
+    root.mkdir(parents=True)
+    for command in before:
+        done(command, root)
+    for _ in range(moments.randint(2, 5)):
+        child = forked(last, root)
+        time.sleep(moments.uniform(0.02, 1.0) * took)
+        os.kill(child, signal.SIGKILL)
+        late = ended(child, root).status >= 0
+        found["late" if late else "killed"] += 1
+        found["half"] += bool(faults_of(root))
+        if late:
+            break
+    again = done(last, root)
+    same = again.status == 0 and state(root) == expected
+    found["resumed"] += not same
+    if not same:
+        print(f"  status {again.status}: {again.said[-400:]}", file=sys.stderr)
+    found["left"] += bool(leftovers(root))
+    return found
+
+
+# -- the whole -------------------------------------------------------------------------------------
+
+
+def preloaded() -> None:
+    """Start this program again with the shim before the system's library."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "shim.c").write_text(SHIM)
+    built = folder / "shim.so"
+    command = ["cc", "-O1", "-shared", "-fPIC", "-o", str(built), str(folder / "shim.c"), "-ldl"]
+    subprocess.run(command, check=True)
+    try:
+        env = {**os.environ, "LD_PRELOAD": str(built)}
+        raise SystemExit(subprocess.run([sys.executable, *sys.argv], env=env, check=False).returncode)
+    finally:
+        shutil.rmtree(folder)
+
+
+def warm() -> None:
+    """Import all that a case would, and let nothing wait for a clock."""
+    for name in ("ROBENCH_RESULTS", "ROBENCH_CACHE"):
+        os.environ.pop(name, None)
+    import torch
+
+    import robench.leaderboard.build
+    import robench.run.pipeline
+    from robench.training import checkpoint
+
+    torch.set_num_threads(1)
+    checkpoint.SECONDS_BETWEEN = 0.0
+    with tempfile.TemporaryDirectory() as place:
+        # What a first run imports lazily would be imported by every child.
+        here = os.getcwd()
+        os.chdir(place)
+        from robench.cli.main import main
+
+        kept = os.dup(1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        main(RUN[:1] + ["attack=fgsm", "train.epochs=1", "images=20", "threads=1", "--quiet"])
+        os.dup2(kept, 1)
+        os.chdir(here)
+
+
+def main_() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    what = parser.add_subparsers(dest="what", required=True)
+    failing = what.add_parser("writes")
+    failing.add_argument("errors", nargs="*", default=["ENOSPC", "EIO", "EROFS", "EACCES"])
+    failing.add_argument("--every", type=int, default=1)
+    failing.add_argument("--first", type=int, default=1)
+    killing = what.add_parser("kills")
+    killing.add_argument("--count", type=int, default=200)
+    killing.add_argument("--seed", type=int, default=0)
+    for one in (failing, killing):
+        one.add_argument("--work", choices=list(WORK), nargs="+", default=list(WORK))
+    options = parser.parse_args()
+    if "LD_PRELOAD" not in os.environ:
+        preloaded()
+    warm()
+    if options.what == "writes":
+        return bool(writes(options.errors, options.every, options.first, options.work))
+    return bool(kills(options.count, options.seed, options.work))
+
+
+if __name__ == "__main__":
+    sys.exit(main_())
