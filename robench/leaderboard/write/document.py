@@ -19,9 +19,9 @@ from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record, Value
 from robench.leaderboard.table.formats import NORM_NAMES, attack_text, short
 from robench.leaderboard.table.proof import Proof
-from robench.leaderboard.table.ranking import no_rank
 from robench.leaderboard.table.rounding import rounded
 from robench.leaderboard.table.row import BoardRow
+from robench.leaderboard.table.standing import no_rank
 from robench.leaderboard.write import said
 from robench.records.compare import budgets
 from robench.records.support.files import telling
