@@ -77,10 +77,11 @@ def costs(entry: Entry, group: Group) -> Iterator[str]:
 
 def loss_text(changed: Loss) -> str:
     """What compression changed, in words: `3.2 points below its float parent (−5.5 to −0.9)`."""
-    where = "below" if changed.difference < 0 else "above"
     ends = f"{points(changed.low)} to {points(changed.high)}"
-    said = f"{number(abs(changed.difference), 'share')} points {where} its float parent"
+    if changed.networks == 1 and changed.low <= 0 <= changed.high:
+        return f"not told apart from its float parent ({points(changed.difference)} points, {ends})"
+    where = "below" if changed.difference < 0 else "above"
+    said = f"{number(abs(changed.difference), 'share')} points {where}"
     if changed.networks > 1:
-        return f"{said}s, mean of {changed.networks} ({ends})"
-    untold = changed.low <= 0 <= changed.high
-    return f"{said} ({ends}{', not told apart' if untold else ''})"
+        return f"{said} its float parents, mean of {changed.networks} ({ends})"
+    return f"{said} its float parent ({ends})"

@@ -28,8 +28,8 @@ CALLED: dict[Word, str] = {
 VERDICTS: dict[Verdict, str] = {"pass": "●", "suspect": "?", "fail": "✕"}
 """Signs of what one check of an audit found."""
 LEVEL_MARKS = {
-    "verified": ("✓", "its deployed model was judged and searched again"),
-    "consistent": ("=", "its numbers follow from what it stored; its model was not judged again"),
+    "verified": ("◆", "its deployed model was judged and searched again"),
+    "consistent": ("◇", "its numbers follow from what it stored; its model was not judged again"),
     "reported": ("…", "its numbers rest on its author's word: no rank"),
 }
 """Sign and meaning of what a row proves, from the most."""

@@ -71,7 +71,9 @@ def row_label(row: BoardRow, different: set[Place]) -> Label:
     """What a row is called beside others that differ in these options."""
     parts = [chosen_label(row, kind, different) for kind in ("defense", "compressor")]
     name = " · ".join(part for part in parts if part != "none") or _bare(row)
-    named = [chosen_label(row, "model", different)] if MODELS in different else []
+    # A file is its own model.
+    told = MODELS in different and row.file is None
+    named = [chosen_label(row, "model", different)] if told else []
     if row.file is not None:
         # The build that some runtimes add is on the row's page.
         named.append(f"{row.file.runtime} {re.split('[-+]', row.file.version)[0]}")
@@ -86,10 +88,11 @@ def row_label(row: BoardRow, different: set[Place]) -> Label:
 
 
 def _bare(row: BoardRow) -> str:
-    """The name of a network without defense and compressor; how a given one was trained, or a file
-    was made, is not known, so its hash names it."""
+    """The name of a network without defense and compressor; how a given one was trained is not
+    known, so its hash names it, and a file its name."""
     if row.file is not None:
-        return f"{row.file.format} {row.file.sha256[:8]}"
+        path = row.chosen["model"].get("file", {}).get("path")
+        return str(path or f"{row.file.format} {row.file.sha256[:8]}").rpartition("/")[2]
     given = row.chosen["model"].get("given")
     return f"given {str(given.get('hash', ''))[:8]}" if given is not None else "plain"
 

@@ -76,14 +76,15 @@ def _group(site: Site, group: Group) -> dict[str, Any]:
 
 def _answer(site: Site, answer: Answer) -> dict[str, Any]:
     row, cell = answer.entry.first, answer.entry.headline
+    label = site.labels[row.id]
     return {
         "question": answer.question,
         "id": row.id,
-        "label": site.labels[row.id].text,
+        "name": label.name,
         "cell": [rounded(one, "share") for one in (cell.value, cell.low, cell.high)],
         "level": row.proof.level,
         **_word(answer.entry),
-        "said": answer.said,
+        "said": [label.details, *answer.said] if label.details else answer.said,
     }
 
 

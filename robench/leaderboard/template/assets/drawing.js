@@ -46,6 +46,8 @@
     const spec = structuredClone(charts[name]);
     spec.data.find((one) => one.name === "points").values = points;
     legends(spec, container.clientWidth || 460);
+    // Points of one threat bear the title of their axis.
+    for (const axis of spec.axes) if (axis.title === "ε" && points[0].axis) axis.title = points[0].axis;
     // Interpreted, not compiled: the page's policy lets no text become code.
     const view = new vega.View(vega.parse(spec, config(), { ast: true }), {
       expr: vega.expressionInterpreter, renderer: "svg", container, hover: true, tooltip: showTip,

@@ -68,10 +68,10 @@
   const rowAddress = (id) => `row.html#${id}`;
 
   // Which network answers a reader's first question, whether it is to be trusted, what it costs.
-  function answer({ question, id, label, cell: [value, low, high], level, word, mark, sentence, said }) {
+  function answer({ question, id, name, cell: [value, low, high], level, word, mark, sentence, said }) {
     return el("article", { class: `answer ${word}` }, el("h3", null, question),
       el("p", { class: "figure" }, el("strong", null, `${robench.number(value, "share")}\u00a0%`), " ", el("span", null, robench.interval(low, high, "share"))),
-      el("p", { class: "who" }, el("a", { href: rowAddress(id) }, breakable(label)), " ", levelWord(level), " ", wordOf(word, mark, sentence)),
+      el("p", { class: "who" }, el("a", { href: rowAddress(id) }, breakable(name)), " ", levelWord(level), " ", wordOf(word, mark, sentence)),
       el("p", { class: "said" }, said.join(" · ")));
   }
 
