@@ -186,7 +186,8 @@ def _what_of(axes: dict[str, Any]) -> str:
     if attack:
         words = [attack_text(attack.replace("_", " "), access, norm, eps)]
     else:
-        words = [f"{NORM_NAMES.get(norm, norm)} {short(eps)}"] if norm and eps is not None else []
+        known = norm and isinstance(eps, (int, float))
+        words = [f"{NORM_NAMES.get(norm, norm)} {eps_text(eps)}"] if known else []
     words += [f"{name} {_axis(value)}" for name, value in axes.items() if value not in (None, "")]
     return ", ".join(words)
 
@@ -221,7 +222,8 @@ def _ranks_by(row: BoardRow) -> str:
         return f"certified accuracy at radius {row.radius:g}"
     if row.threat is None or not row.right:
         return ""
-    return f"robust accuracy under {NORM_NAMES.get(row.threat.norm, row.threat.norm)} {eps_text(row.threat.eps)}"
+    norm = NORM_NAMES.get(row.threat.norm, row.threat.norm)
+    return f"robust accuracy under {norm} {eps_text(row.threat.eps)}"
 
 
 def _name(score: Score) -> str:

@@ -16,7 +16,7 @@ from robench.core.record import (
     WeakAttack,
 )
 from robench.core.sentences import spoken
-from robench.leaderboard.table.formats import NORM_NAMES, interval, number, short
+from robench.leaderboard.table.formats import NORM_NAMES, eps_text, interval, number, short
 from robench.leaderboard.table.proof import broken_by
 from robench.leaderboard.table.row import BoardRow
 from robench.records.trust import Level
@@ -254,4 +254,4 @@ def _percent(share: float | None) -> str:
 
 
 def _threat(norm: str, eps: float) -> str:
-    return f"{NORM_NAMES.get(norm, norm)} ε = {short(eps)}"
+    return f"{NORM_NAMES.get(norm, norm)} {eps_text(eps)}"

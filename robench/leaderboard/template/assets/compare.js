@@ -31,9 +31,9 @@
     const tone = { first: "better", second: "worse" }[which] || "";
     const cells = [
       [robench.number(pair.first, "share"), "number"], [robench.number(pair.second, "share"), "number"],
-      [robench.points(pair.difference), `number difference ${tone}`], [ends(pair), ""],
-      [pair.onlyFirst, "number"], [pair.onlySecond, "number"],
-      [chance(pair.p), "number"], [which ? `${which} is better` : "not told apart", tone],
+      [robench.points(pair.difference), `number difference ${tone}`], [ends(pair), "wide"],
+      [pair.onlyFirst, "number wide"], [pair.onlySecond, "number wide"],
+      [chance(pair.p), "number wide"], [which ? `${which} is better` : "not told apart", tone],
     ];
     return el("tr", null, el("th", { scope: "row" }, name), cells.map(([text, kind]) => el("td", { class: kind }, String(text))));
   }
