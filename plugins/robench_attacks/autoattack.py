@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from robench import Attack, require, require_positive
 from robench_attacks.engine import JudgedAttack, art_norm
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class APGD(JudgedAttack):
     """Auto-PGD (Croce & Hein, 2020): momentum, and steps that halve themselves."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/2003.01690"}
 
     steps: int = 100
     """Gradient steps."""
@@ -67,6 +70,8 @@ class FAB(JudgedAttack):
     whose errors all lie farther out is returned as it is.
     """
 
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1907.02044"}
+
     steps: int = 100
     """Steps to linearised boundaries, from each start."""
     targets: int = 9
@@ -98,6 +103,11 @@ class AutoAttack(JudgedAttack):
     it, and an image counts as broken when the deployed model is wrong.
     """
 
+    sources: ClassVar[Mapping[str, str]] = {
+        "paper": "https://arxiv.org/abs/2003.01690",
+        "code": "https://github.com/fra31/auto-attack",
+    }
+
     variant: Literal["standard", "plus", "rand"] = "standard"
     """The published code's version. standard: APGD, targeted APGD, targeted FAB and Square; plus:
     restarts and untargeted parts besides; rand: APGD averaging 20 evaluations, for randomised
@@ -123,6 +133,11 @@ class ArtAutoAttack(Attack):
     ART runs APGD on cross-entropy, APGD on DLR, DeepFool and Square. It is weaker than the original
     ensemble, which `autoattack` is: a figure made here must not be published as AutoAttack's.
     """
+
+    sources: ClassVar[Mapping[str, str]] = {
+        "paper": "https://arxiv.org/abs/2003.01690",
+        "code": "https://github.com/Trusted-AI/adversarial-robustness-toolbox",
+    }
 
     steps: int = 100
     """Steps of APGD and DeepFool."""

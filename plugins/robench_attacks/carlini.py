@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class CW(EngineAttack):
     """Carlini & Wagner's L2 attack (2017): the nearest error; eps are budgets, not a bound."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1608.04644"}
 
     search: ClassVar[Literal["ball", "minimal", "noise"]] = "minimal"
     norms: ClassVar[tuple[str, ...]] = ("l2",)

@@ -6,8 +6,9 @@ a lucky one, not one near the best.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from robench import require, require_positive
 from robench_attacks.engine import EngineAttack, art_norm, is_random
@@ -24,6 +25,8 @@ LOSSES = ("cross_entropy", "margin", "dlr", "probability_margin")
 @dataclass(frozen=True, kw_only=True)
 class FGSM(EngineAttack):
     """Fast gradient sign method (Goodfellow et al., 2015): one step of the full radius."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1412.6572"}
 
     def candidates(
         self, twin: nn.Module, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
@@ -44,6 +47,8 @@ class FGSM(EngineAttack):
 @dataclass(frozen=True, kw_only=True)
 class BIM(EngineAttack):
     """Basic iterative method (Kurakin et al., 2017): repeated small FGSM steps."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1607.02533"}
 
     steps: int = 10
     """Gradient steps."""
@@ -74,6 +79,8 @@ class BIM(EngineAttack):
 @dataclass(frozen=True, kw_only=True)
 class MIM(EngineAttack):
     """Momentum iterative method (Dong et al., 2018)."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1710.06081"}
 
     steps: int = 10
     """Gradient steps."""
@@ -116,6 +123,8 @@ class MIM(EngineAttack):
 @dataclass(frozen=True, kw_only=True)
 class PGD(EngineAttack):
     """Projected gradient descent (Madry et al., 2018)."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1706.06083"}
 
     steps: int = 40
     """Gradient steps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Square(EngineAttack):
     """Square attack (Andriushchenko et al., 2020): random search, no gradients."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1912.00049"}
 
     queries_only: ClassVar[bool] = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -48,6 +49,11 @@ class _Smoothing(robench.Certifier):
 class Cohen(_Smoothing):
     """Algorithm 1 of Cohen et al. (2019): a fixed number of draws for every image."""
 
+    sources: ClassVar[Mapping[str, str]] = {
+        "paper": "https://arxiv.org/abs/1902.02918",
+        "code": "https://github.com/locuslab/smoothing",
+    }
+
     n2: int = 100_000
     """Draws that are counted."""
 
@@ -77,6 +83,11 @@ class Sequential(_Smoothing):
 @dataclass(frozen=True, kw_only=True)
 class Adaptive(_Smoothing):
     """Stages of fresh draws with a Bonferroni correction (Horvath et al., ICLR 2022)."""
+
+    sources: ClassVar[Mapping[str, str]] = {
+        "paper": "https://arxiv.org/abs/2106.06946",
+        "code": "https://github.com/eth-sri/smoothing-ensembles",
+    }
 
     version: ClassVar[str] = "2"
 

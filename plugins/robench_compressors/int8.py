@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Optional
 
@@ -16,6 +17,8 @@ METHODS = ("minmax", "percentile", "mse")
 @dataclass(frozen=True, kw_only=True)
 class QATInt8(robench.Compressor):
     """Trains under fake quantization and ships an exact integer program (Jacob et al., 2018)."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1712.05877"}
 
     bits: ClassVar[int] = 8
 
@@ -42,6 +45,8 @@ class QATInt8(robench.Compressor):
 @dataclass(frozen=True, kw_only=True)
 class PTQInt8(robench.Compressor):
     """Calibrates a trained float network on training images and ships an integer program."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1712.05877"}
 
     bits: ClassVar[int] = 8
 

@@ -18,6 +18,8 @@ SHORTCUTS = ("conv", "pad")
 class ResNet20(Model):
     """CIFAR ResNet of 20 layers, version 1, with batch norm (He et al., 2016)."""
 
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1512.03385"}
+
     recipe: ClassVar[Mapping[str, Any]] = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 5e-4}
 
     shortcut: str = "conv"

@@ -31,6 +31,11 @@ class RobustBench(Model):
     {folder}/model_info/{dataset}/{threat}/{name}.json, enters the record.
     """
 
+    sources: ClassVar[Mapping[str, str]] = {
+        "paper": "https://arxiv.org/abs/2010.09670",
+        "code": "https://github.com/RobustBench/robustbench",
+    }
+
     pretrained: ClassVar[bool] = True
 
     name: str = ""

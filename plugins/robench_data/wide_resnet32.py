@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class WideResNet32(Model):
     """Pre-activation wide ResNet: three stages of five blocks (Zagoruyko & Komodakis, 2016)."""
 
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1605.07146"}
+
     recipe: ClassVar[Mapping[str, Any]] = {
         "optimizer": "sgd",
         "lr": 0.1,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 from robench import (
     ConfigError,
@@ -31,6 +32,8 @@ class AdversarialTraining(Defense):
     The search runs with the network in eval mode, so that it neither sees nor moves batch
     statistics; the step that follows trains in train mode.
     """
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1706.06083"}
 
     norm: Optional[str] = None
     """linf or l2; none given: the data set's usual norm."""

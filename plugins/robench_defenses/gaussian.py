@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from robench import Defense, require
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class GaussianTraining(Defense):
     """Cross-entropy on images with Gaussian noise (Lecuyer et al., 2019; Cohen et al., 2019)."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/1902.02918"}
 
     sigma: float = 0.25
     """Standard deviation of the noise in [0,1] pixels; noisy images are not clipped."""

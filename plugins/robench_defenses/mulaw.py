@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from robench import Defense, require
 
@@ -22,6 +23,8 @@ class MuLaw(Defense):
     F(x) = sgn(x) ln(1 + mu |x|) / ln(1 + mu), and multiplied back; biases stay as they are, and
     so does a layer whose weights are all zero.
     """
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/2012.14965"}
 
     mu: float = 255.0
     """Strength of the map: towards 0 it changes nothing."""

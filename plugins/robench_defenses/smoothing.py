@@ -24,6 +24,11 @@ COVERED = 4
 class FloatRS(robench.Defense):
     """Randomised smoothing with continuous noise (Cohen et al., 2019)."""
 
+    sources: ClassVar[Mapping[str, str]] = {
+        "paper": "https://arxiv.org/abs/1902.02918",
+        "code": "https://github.com/locuslab/smoothing",
+    }
+
     without_training: ClassVar[Mapping[str, Any]] = {"train_sigma": 0}
 
     sigma: float = 0.25
@@ -128,6 +133,8 @@ class FloatRS(robench.Defense):
 @dataclass(frozen=True, kw_only=True)
 class IntRS(FloatRS):
     """Certified smoothing with integers only (Lin et al., ICCV 2021), on an int8 network."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/2108.09413"}
 
     brings: ClassVar[Mapping[str, Any]] = {
         "compressor": "qat_int8",

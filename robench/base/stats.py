@@ -61,9 +61,19 @@ def paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Paired:
     if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
         raise ValueError(f"expected two vectors of one length, got {first.shape}, {second.shape}")
     both, one, other = (int(of.sum()) for of in (first & second, first, second))
-    b, c = one - both, other - both
-    low, high = _newcombe(both, b, c, len(first) - one - c)
-    return Paired((b - c) / len(first), low, high, b, c, len(first))
+    return paired_counts(both, one - both, other - both, len(first))
+
+
+def paired_counts(both: int, only_first: int, only_second: int, n: int) -> Paired:
+    """The same from counts of images: on which both succeed, or one alone, of n.
+
+    Raises ValueError unless they are counts of n images.
+    """
+    neither = n - both - only_first - only_second
+    if n <= 0 or min(both, only_first, only_second, neither) < 0:
+        raise ValueError(f"expected counts of {n} images, got {(both, only_first, only_second)}")
+    low, high = _newcombe(both, only_first, only_second, neither)
+    return Paired((only_first - only_second) / n, low, high, only_first, only_second, n)
 
 
 def newcombe_unpaired(hits: int, n: int, others: int, of: int) -> tuple[float, float]:

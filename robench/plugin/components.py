@@ -49,6 +49,8 @@ class Component(ABC):  # noqa: B024 - abstract through its nine kinds
     version: ClassVar[str] = "1"
     """Raise it when the numbers that the component gives change; it enters every key that they
     depend on, the record, and the protocol of a row."""
+    sources: ClassVar[Mapping[str, str]] = {}
+    """Where the method comes from: the address, https, of its `paper` and of its `code`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from robench.base.errors import PluginError
@@ -46,8 +47,19 @@ def _suffixes(value: Any) -> bool:
     return texts and all(one.startswith(".") and one == one.lower() for one in value)
 
 
+def _sources(value: Any) -> bool:
+    """An address becomes a link on a page, so that it may lead to a site and nowhere else."""
+    return isinstance(value, Mapping) and all(
+        name in ("paper", "code") and isinstance(at, str) and re.fullmatch(r"https://[!-~]+", at)
+        for name, at in value.items()
+    )
+
+
 Rule = tuple[Callable[[Any], bool], str]
-EVERY: dict[str, Rule] = {"version": (lambda value: isinstance(value, str), "text")}
+EVERY: dict[str, Rule] = {
+    "version": (lambda value: isinstance(value, str), "text"),
+    "sources": (_sources, "https addresses by paper and code"),
+}
 RULES: dict[str, dict[str, Rule]] = {
     "attack": {
         "search": _one_of(get_args(Search)),

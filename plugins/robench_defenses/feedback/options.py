@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 from robench import Defense, check_norm, parse_eps, require, require_positive
 
@@ -11,6 +12,8 @@ from robench import Defense, check_norm, parse_eps, require, require_positive
 @dataclass(frozen=True, kw_only=True)
 class FeedbackOptions(Defense):
     """How many images, in which directions, how far: what every round reads."""
+
+    sources: ClassVar[Mapping[str, str]] = {"paper": "https://arxiv.org/abs/2012.14965"}
 
     rounds: int = 12
     """Rounds after the plain training."""

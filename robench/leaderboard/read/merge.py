@@ -49,6 +49,24 @@ def network(record: Record, weights: str | None) -> str:
     return digest([*_asked(record), weights]) if weights else ""
 
 
+def recipe(record: Record) -> str:
+    """The digest of what networks share that were trained and deployed alike, whatever their seeds
+    and machines: the configuration up to the attacks, and the versions of its components."""
+    made = {
+        name: version.rpartition(" / ")[2]
+        for name, version in record.provenance.components.items()
+        if name.startswith(SYSTEM_KINDS)
+    }
+    return digest([*_asked(record), made])
+
+
+def origin(record: Record) -> str:
+    """The digest of a configuration but for its compressor: what a network shares with its float
+    parent, and with nothing trained under another seed."""
+    config, defenses = _asked(record)
+    return digest([{**config, "compressor": None}, defenses, record.seed])
+
+
 def _asked(record: Record) -> list[Any]:
     """The configuration up to the attacks; the order of defenses is part of it."""
     config = {kind: record.config.get(kind) for kind in (*SYSTEM_KINDS, "train", "certifier")}

@@ -77,7 +77,7 @@ def cells(
     found: dict[Column, Cell] = {}
     for threat, head in heads.items():
         at = ("eps", threat.eps), ("norm", threat.norm)
-        found[column_of("robust", "share", "higher", at)] = _headline(head)
+        found[robust_column(threat)] = _headline(head)
         found[column_of("cost", "gradients", "lower", at)] = _cost(record, threat)
     found |= _file_cells(record)
     words = _row_words(record, outcomes, heads)
@@ -95,9 +95,18 @@ def cells(
 
 def certified_cell(radius: float, right: NDArray[np.bool_], said: Said) -> dict[Column, Cell]:
     """The cell by which a certified protocol ranks: of images right and certified, by image."""
-    axes = (("radius", radius),)
     cell = replace(_share(right), word=said.word, sentence=said.sentence)
-    return {column_of("certified", "share", "higher", axes): cell}
+    return {certified_column(radius): cell}
+
+
+def robust_column(threat: Threat) -> Column:
+    """The column of what is known under a threat."""
+    return column_of("robust", "share", "higher", (("eps", threat.eps), ("norm", threat.norm)))
+
+
+def certified_column(radius: float) -> Column:
+    """The column of what ranks at a certified radius."""
+    return column_of("certified", "share", "higher", (("radius", radius),))
 
 
 def _headline(head: Headline) -> Cell:
@@ -223,20 +232,21 @@ FAMILIES = (
     "certified",
     "robust",
     "clean_accuracy",
-    "certified_accuracy",
-    "robust_accuracy",
+    "size",
+    "file_bytes",
+    "latency",
+    "cost",
+    "largest_perturbation",
     DIFFERENCE,
     "agreement",
     TIES,
-    "file_bytes",
-    "cost",
+    "robust_accuracy",
+    "certified_accuracy",
     "certified_percentage",
-    "largest_perturbation",
-    "size",
-    "latency",
 )
-"""Metrics whose columns are shown at first, in this order; others wait in the column chooser."""
-MAX_RADII = 4
+"""Metrics by the order of their columns; others come after them."""
+AT_FIRST = ("clean_accuracy", "size", "file_bytes")
+"""Metrics that a table shows at first beside what ranks: the rest waits in the column chooser."""
 
 
 def ordered(rows: Iterable[Mapping[Column, Cell]]) -> list[Column]:
@@ -252,37 +262,3 @@ def ordered(rows: Iterable[Mapping[Column, Cell]]) -> list[Column]:
 
 def _family(column: Column) -> int:
     return FAMILIES.index(column.metric) if column.metric in FAMILIES else len(FAMILIES)
-
-
-def at_first(columns: Iterable[Column], threat: Threat | None, radius: float | None) -> set[Column]:
-    """Which columns a table of one threat, or of certificates at a radius, shows at first.
-
-    Of what has an eps that of the threat, or without one the largest; of many radii some.
-    """
-    families = [column for column in columns if column.metric in FAMILIES]
-    # How often an attack meets a tie waits in the column chooser.
-    families = [c for c in families if c.metric != TIES or not c.axes]
-    measured = [c for c in families if c.axis("radius") is not None and c.metric != "certified"]
-    found = {c for c in set(families) - set(measured) if _at(c, threat)}
-    bounded = {_attack(c) for c in found if c.axis("eps") is not None}
-    found -= {c for c in found if c.axis("eps") is None and _attack(c) in bounded}
-    # What ranks stands in a column of its own.
-    radii = sorted((c for c in measured if c.axis("radius") != radius), key=_radius)
-    return found | set(radii[:: -(-len(radii) // MAX_RADII) or 1])
-
-
-def _at(column: Column, threat: Threat | None) -> bool:
-    """Whether a column is of a threat, or of none."""
-    norm, eps = column.axis("norm"), column.axis("eps")
-    if not norm or threat is None:
-        return True
-    return norm == threat.norm and eps in (threat.eps, None)
-
-
-def _attack(column: Column) -> tuple[Axis, ...]:
-    return column.metric, column.axis("attack"), column.axis("access")
-
-
-def _radius(column: Column) -> float:
-    radius = column.axis("radius")
-    return float(radius) if isinstance(radius, (int, float)) else 0.0

@@ -20,11 +20,16 @@ WORDS: dict[Word, tuple[str, str]] = {
     "at_chance": ("~", "the model is at chance: no claim"),
 }
 """Sign and meaning of each word about a number; no sign stands alone for a screen reader."""
+CALLED: dict[Word, str] = {
+    "upper_bound": "cannot be measured",
+    "invalid": "attack failed",
+}
+"""What words are called beside a number where that says more than they do."""
 VERDICTS: dict[Verdict, str] = {"pass": "●", "suspect": "?", "fail": "✕"}
 """Signs of what one check of an audit found."""
 LEVEL_MARKS = {
-    "verified": ("✓", "its deployed model was judged and searched again"),
-    "consistent": ("=", "its numbers follow from what it stored; its model was not judged again"),
+    "verified": ("◆", "its deployed model was judged and searched again"),
+    "consistent": ("◇", "its numbers follow from what it stored; its model was not judged again"),
     "reported": ("…", "its numbers rest on its author's word: no rank"),
 }
 """Sign and meaning of what a row proves, from the most."""
@@ -56,6 +61,12 @@ def interval(low: float | None, high: float | None, unit: str) -> str:
     if low is None or high is None:
         return ""
     return f"{number(low, unit)}–{number(high, unit)}"
+
+
+def points(share: float) -> str:
+    """A difference of shares in points, with its sign: `+2.2`."""
+    sign = "\N{MINUS SIGN}" if share < 0 else "+"
+    return f"{sign}{number(abs(share), 'share')}"
 
 
 def eps_text(eps: float) -> str:

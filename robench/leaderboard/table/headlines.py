@@ -16,7 +16,7 @@ from robench.leaderboard.read.twins import Settled
 from robench.records.compare import budgets
 from robench.records.headline import audit_table, headline
 from robench.records.tables import read_columns
-from robench.records.words import Said, word_of
+from robench.records.words import LEAST, Said, word_of
 from robench.smoothing.thresholds import squared_target
 
 if TYPE_CHECKING:
@@ -35,6 +35,18 @@ class Subset:
     of: int
     difference: float
     """Share of these that the rows leave and its searches break, in [0,1]."""
+
+    @property
+    def overstates(self) -> float:
+        """By how much the headline does where the other images are like these, in [0,1]."""
+        return self.difference * (1 - self.images / self.of)
+
+    @property
+    def said(self) -> Said:
+        """The word of a headline that the audit of a part of its images refutes."""
+        took = f"of {self.images} of the {self.of} images the audit left"
+        points = f"{100 * self.difference:.1f} points fewer than the attacks"
+        return Said("weak", f"overstates by {100 * self.overstates:.0f} points: {took} {points}")
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,8 @@ def headlines(settled: Settled, told: Record) -> dict[Threat, Headline]:
         holds = np.logical_and.reduce(each)
         said = word_of(told, outcomes.clean.label, norm, eps, holds)
         subset = next((one for table in tables if (one := _subset(table, norm, eps, holds))), None)
+        if said.word == "holds" and subset and round(100 * subset.overstates) >= LEAST:
+            said = subset.said
         found[Threat(norm, eps)] = Headline(holds, said, subset)
     return found
 

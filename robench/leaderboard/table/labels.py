@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from robench.leaderboard.table.cells import Column
@@ -22,11 +24,17 @@ Place = tuple[str, str, str]
 """Kind, choice and option; kind and choice of the training recipe are both `train`."""
 
 
+MODELS: Place = ("model", "", "")
+"""Stands for the choice of a model itself."""
+
+
 def varying(rows: Iterable[BoardRow]) -> set[Place]:
-    """Every option that two rows set differently."""
+    """Every option that two rows set differently, and `("model", "", "")` of two models."""
     first: dict[Place, Any] = {}
     found = set()
     for row in rows:
+        if first.setdefault(MODELS, row.names("model")) != row.names("model"):
+            found.add(MODELS)
         for kind, choices in {**row.chosen, "train": {"train": row.train}}.items():
             for choice, options in choices.items():
                 for name, value in options.items():
@@ -44,15 +52,31 @@ def chosen_label(row: BoardRow, kind: str, different: set[Place]) -> str:
     return " + ".join(parts)
 
 
-def row_label(row: BoardRow, different: set[Place]) -> str:
-    """A row's name: its defense, compressor and changed recipe; what is plain goes unsaid.
+@dataclass(frozen=True)
+class Label:
+    """What a row is called."""
 
-    So does a certifier in which rows do not differ.
-    """
+    name: str
+    """Its defense and compressor; what is plain goes unsaid."""
+    details: str
+    """Its model, what runs it, its certifier and its training, where rows differ in them."""
+
+    @property
+    def text(self) -> str:
+        """Both."""
+        return " · ".join(filter(None, (self.name, self.details)))
+
+
+def row_label(row: BoardRow, different: set[Place]) -> Label:
+    """What a row is called beside others that differ in these options."""
     parts = [chosen_label(row, kind, different) for kind in ("defense", "compressor")]
-    named = [part for part in parts if part != "none"] or [_bare(row)]
+    name = " · ".join(part for part in parts if part != "none") or _bare(row)
+    # A file is its own model.
+    told = MODELS in different and row.file is None
+    named = [chosen_label(row, "model", different)] if told else []
     if row.file is not None:
-        named.append(f"{row.file.runtime} {row.file.version}")
+        # The build that some runtimes add is on the row's page.
+        named.append(f"{row.file.runtime} {re.split('[-+]', row.file.version)[0]}")
     if any(kind == "certifier" for kind, *_ in different) and "certifier" in row.chosen:
         named.append(chosen_label(row, "certifier", different))
     changed = [
@@ -60,26 +84,37 @@ def row_label(row: BoardRow, different: set[Place]) -> str:
         for name, value in row.train.items()
         if ("train", "train", name) in different and value is not None
     ]
-    return " · ".join(named + changed)
+    return Label(name, " · ".join(named + changed))
 
 
 def _bare(row: BoardRow) -> str:
-    """The name of a network without defense and compressor; how a given one was trained, or a file
-    was made, is not known, so its hash names it."""
+    """The name of a network without defense and compressor; how a given one was trained is not
+    known, so its hash names it, and a file its name."""
     if row.file is not None:
-        return f"{row.file.format} {row.file.sha256[:8]}"
+        path = row.chosen["model"].get("file", {}).get("path")
+        return str(path or f"{row.file.format} {row.file.sha256[:8]}").rpartition("/")[2]
     given = row.chosen["model"].get("given")
     return f"given {str(given.get('hash', ''))[:8]}" if given is not None else "plain"
 
 
+OPEN_RUNS = (
+    "Open runs: each chose its own images, attacks and audit, so none of them has a rank and none "
+    "is the best."
+)
+
+
 def tab_label(protocol: Protocol | None) -> str:
-    """The name of a protocol's tab: its title, its version, and whose it is if not robench's.
+    """The name of a protocol's tab: its title, the size of what ranks, its version if that is not
+    the first, and whose it is if not robench's.
 
     Names are unique among installed protocols, titles are not: no two tabs read alike.
     """
     if protocol is None:
         return "open runs"
-    label = f"{protocol.title} · v{protocol.version}"
+    eps, radius = protocol.headline_eps, protocol.headline_radius
+    label = f"{protocol.title} {eps_text((radius if eps is None else eps) or 0.0)}"
+    if protocol.version > 1:
+        label += f" · v{protocol.version}"
     if protocol.package == "robench":
         return label
     return f"{label} · {protocol.name}@{protocol.version} of {protocol.package}"

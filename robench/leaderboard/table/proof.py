@@ -9,22 +9,9 @@ from robench.base.text import one_line
 from robench.core.record import CertificateAudit, Value
 from robench.leaderboard.read.challenged import Break, breaks
 from robench.leaderboard.read.twins import Aside, Settled
-from robench.leaderboard.table.formats import interval, number
+from robench.leaderboard.table.formats import number
 from robench.records.support.held import AUDIT_TABLE
 from robench.records.trust import Attestation, Level
-
-
-@dataclass(frozen=True)
-class Replicate:
-    """A row of one of the networks that were trained apart from one configuration."""
-
-    row: str
-    """The row's id."""
-    weights: str
-    """The beginning of the digest of its weights."""
-    level: Level
-    value: float
-    """The share that ranks the row."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +25,6 @@ class Proof:
     disputed: bool = False
     audit_missing: bool = False
     """Whether an audit's table is missing, so that its verdict stands on nothing."""
-    replicates: tuple[Replicate, ...] = ()
-    """The rows of the same system and protocol, itself among them, where there are several."""
     refuted: str = ""
     """Why none of its certificates stands; nothing where they do."""
     aside: tuple[Aside, ...] = ()
@@ -60,17 +45,8 @@ class Proof:
             yield "disputed"
         if self.refuted:
             yield self.refuted
-        if self.replicates:
-            yield spread(self.replicates)
         for one in self.breaks:
             yield broken_by(one)
-
-
-def spread(replicates: tuple[Replicate, ...]) -> str:
-    """How far replicates lie apart: `one of 2 replicates, 81.2–83.0 %`."""
-    values = [one.value for one in replicates]
-    networks = len({one.weights for one in replicates})
-    return f"one of {networks} replicates, {interval(min(values), max(values), 'share')} %"
 
 
 def broken_by(one: Break) -> str:

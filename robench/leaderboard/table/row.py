@@ -11,12 +11,20 @@ import numpy as np
 
 from robench.core.outcomes import Outcomes
 from robench.core.record import SYSTEM_KINDS, FileInfo, Record
-from robench.leaderboard.read.merge import meaning, network, system
+from robench.leaderboard.read.merge import meaning, network, origin, recipe, system
 from robench.leaderboard.read.threat import Threat, headline_threat
 from robench.leaderboard.read.traits import queries_only, weight_bits
 from robench.leaderboard.read.twins import Settled
-from robench.leaderboard.table.cells import Cell, Column, cells, certified_cell, layers
-from robench.leaderboard.table.formats import attack_text, number
+from robench.leaderboard.table.cells import (
+    Cell,
+    Column,
+    cells,
+    certified_cell,
+    certified_column,
+    layers,
+    robust_column,
+)
+from robench.leaderboard.table.formats import CALLED, attack_text
 from robench.leaderboard.table.headlines import Headline, certified, headlines
 from robench.leaderboard.table.proof import Proof, prove, uncertified
 from robench.leaderboard.table.values import axis_names
@@ -55,6 +63,10 @@ class BoardRow:
     system: str
     network: str
     """What its records share with those of the same network under another seed, or nothing."""
+    recipe: str
+    """What it shares with networks that were trained and deployed alike under other seeds."""
+    origin: str
+    """What it shares with its float parent."""
     meaning: Settings
     """What another record of the row must not contradict."""
     protocol: Protocol | None
@@ -86,7 +98,7 @@ class BoardRow:
     missing: str
     """Why it is unknown."""
     subset: str
-    """What its audit found on the images that it looked at, where these are not all."""
+    """On how many images its audit looked, where these are not all."""
     attacks: tuple[str, ...]
     queries_only: frozenset[str]
     """Those of them that read answers only."""
@@ -113,6 +125,24 @@ class BoardRow:
         """The share that orders it among those that it may be compared with; 0 if unknown."""
         right = int(np.bitwise_count(np.frombuffer(self.right, np.uint8)).sum())
         return right / self.judged if self.right else 0.0
+
+    @property
+    def headline(self) -> Column | None:
+        """The column of what ranks it; None where nothing attacked it under its threat."""
+        if self.radius is not None:
+            wanted = certified_column(self.radius)
+        elif self.threat is not None:
+            wanted = robust_column(self.threat)
+        else:
+            return None
+        return wanted if wanted in self.cells else None
+
+    @property
+    def mark(self) -> str:
+        """What its number's word is called beside it: `holds`, `overstates by 12`."""
+        if self.word == "weak":
+            return self.sentence.partition(" points")[0]
+        return CALLED.get(self.word, self.word.replace("_", " "))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -150,6 +180,8 @@ def make_row(
         weights=(settled.weights or "")[:16],
         system=system(record),
         network=network(record, settled.weights),
+        recipe=recipe(record),
+        origin=origin(record),
         meaning=meaning(record, known),
         protocol=settled.protocol,
         why_open=settled.claims[0].why_open,
@@ -249,9 +281,8 @@ def _unknown(record: Record) -> Said:
 
 
 def _subset(head: Headline | None) -> str:
-    """An audit's difference on the images that it looked at: `audit of 100 of 360 images: ...`."""
+    """On how many images its audit looked, where these are not all."""
     if head is None or head.subset is None:
         return ""
     one = head.subset
-    points = number(one.difference, "share")
-    return f"audit of {one.images} of {one.of} images alone: there {points} points lower"
+    return f"audited on {one.images} of {one.of} images"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
 from robench.leaderboard.read.intake import Refused
 from robench.leaderboard.read.refusals import Refusal
-from robench.leaderboard.table.cells import Column, at_first, ordered
+from robench.leaderboard.table.cells import AT_FIRST, Column, ordered
+from robench.leaderboard.table.entries import Entry, Loss, entries, loss, parents
 from robench.leaderboard.table.labels import (
+    Label,
     Place,
     about,
     group_label,
@@ -18,7 +20,6 @@ from robench.leaderboard.table.labels import (
     tab_label,
     varying,
 )
-from robench.leaderboard.table.proof import Replicate
 from robench.leaderboard.table.ranking import ranks
 from robench.leaderboard.table.row import BoardRow
 from robench.records.protocols import Protocol
@@ -29,22 +30,46 @@ OPEN = "open"
 
 @dataclass(frozen=True)
 class Group:
-    """Rows whose numbers are about one threat on one data set, best first: those of a protocol, or
-    of its open runs a part."""
+    """Entries whose numbers are about one threat on one data set, best first: those of a protocol,
+    or of its open runs a part."""
 
     label: str
-    rows: tuple[BoardRow, ...]
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def rows(self) -> tuple[BoardRow, ...]:
+        """All rows, entry by entry."""
+        return tuple(row for entry in self.entries for row in entry.rows)
 
     @cached_property
     def varying(self) -> set[Place]:
         """The options in which its rows differ: what their names must say."""
         return varying(self.rows)
 
+    @cached_property
+    def parents(self) -> dict[str, BoardRow]:
+        """By id of a compressed row its float parent."""
+        return parents(self.rows)
+
+    @cached_property
+    def lines(self) -> list[Entry]:
+        """The entries without those that are shown below the networks made of them."""
+        folded = {row.id for row in self.parents.values()}
+        return [one for one in self.entries if not all(row.id in folded for row in one.rows)]
+
+    def loss(self, entry: Entry) -> Loss | None:
+        """What compression changed of an entry with float parents."""
+        return loss(entry, self.parents)
+
+    @property
+    def headline(self) -> Column | None:
+        """The column that ranks its rows; None where nothing attacked them."""
+        return next((found for row in self.rows if (found := row.headline)), None)
+
     @property
     def at_first(self) -> set[Column]:
-        """The columns that its table shows at first."""
-        columns = dict.fromkeys(column for row in self.rows for column in row.cells)
-        return at_first(columns, self.rows[0].threat, self.rows[0].radius)
+        """The columns that its table shows at first besides."""
+        return {column for row in self.rows for column in row.cells if column.metric in AT_FIRST}
 
 
 @dataclass(frozen=True)
@@ -57,7 +82,7 @@ class Tab:
     @property
     def key(self) -> str:
         """Its name in the page's address."""
-        return self.groups[0].rows[0].key or OPEN
+        return self.groups[0].entries[0].first.key or OPEN
 
     @property
     def label(self) -> str:
@@ -81,7 +106,7 @@ class Site:
 
     tabs: tuple[Tab, ...]
     columns: tuple[Column, ...]
-    labels: dict[str, str]
+    labels: dict[str, Label]
     ranks: dict[str, int | None]
     refused: tuple[Refused, ...]
     refusals: tuple[Refusal, ...]
@@ -102,9 +127,9 @@ def make_site(
     rows: Sequence[BoardRow], refused: Sequence[Refused], refusals: Sequence[Refusal] = ()
 ) -> Site:
     """Group, order, rank and name the rows."""
-    rows = _with_replicates(rows)
-    ranked = ranks(rows)
-    tabs = _tabs(rows, ranked)
+    every = entries(rows)
+    ranked = ranks(every)
+    tabs = _tabs(every, ranked)
     groups = [group for tab in tabs for group in tab.groups]
     return Site(
         tabs=tabs,
@@ -116,41 +141,18 @@ def make_site(
     )
 
 
-def _with_replicates(rows: Sequence[BoardRow]) -> list[BoardRow]:
-    """The rows, each of which knows those of networks trained apart from its configuration."""
-    same: dict[tuple[object, ...], list[BoardRow]] = {}
-    for row in rows:
-        if row.weights:
-            same.setdefault(_trained_as(row), []).append(row)
-    replicates = {
-        key: tuple(
-            Replicate(row.id, row.weights, row.proof.level, row.score)
-            for row in sorted(its, key=lambda one: (-one.score, one.id))
-        )
-        for key, its in same.items()
-        if len({row.weights for row in its}) > 1
-    }
-    return [
-        replace(row, proof=replace(row.proof, replicates=replicates[_trained_as(row)]))
-        if row.weights and _trained_as(row) in replicates
-        else row
-        for row in rows
-    ]
-
-
-def _trained_as(row: BoardRow) -> tuple[object, ...]:
-    """What replicates share: the configuration, and what they were judged by."""
-    return row.key, row.threat, row.attacks, row.system
-
-
-def _tabs(rows: Sequence[BoardRow], ranked: Mapping[str, int | None]) -> tuple[Tab, ...]:
+def _tabs(every: Sequence[Entry], ranked: Mapping[str, int | None]) -> tuple[Tab, ...]:
     """A tab a protocol, that of most rows first; open runs last."""
 
-    def order(row: BoardRow) -> tuple[object, ...]:
-        return row.key, group_label(row), ranked[row.id] is None, -row.score, row.id
+    def order(entry: Entry) -> tuple[object, ...]:
+        row = entry.first
+        return row.key, group_label(row), ranked[row.id] is None, -entry.score, row.id
 
     tabs = []
-    for _, its in groupby(sorted(rows, key=order), key=lambda row: row.key):
-        groups = [(label, tuple(same)) for label, same in groupby(its, key=group_label)]
-        tabs.append(Tab(groups[0][1][0].protocol, tuple(Group(*group) for group in groups)))
+    for _, its in groupby(sorted(every, key=order), key=lambda entry: entry.first.key):
+        groups = [
+            Group(label, tuple(same))
+            for label, same in groupby(its, key=lambda entry: group_label(entry.first))
+        ]
+        tabs.append(Tab(groups[0].entries[0].first.protocol, tuple(groups)))
     return tuple(sorted(tabs, key=lambda tab: (tab.protocol is None, -len(tab.rows), tab.key)))

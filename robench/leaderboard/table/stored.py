@@ -21,7 +21,8 @@ from robench.records.protocols import Protocol
 from robench.records.trust import Attestation
 
 PLAIN = {
-    **dict.fromkeys(("id", "weights", "system", "network", "why_open", "access"), "string"),
+    **dict.fromkeys(("id", "weights", "system", "network", "recipe", "origin"), "string"),
+    **dict.fromkeys(("why_open", "access"), "string"),
     **dict.fromkeys(("word", "sentence", "missing", "subset"), "string"),
     **dict.fromkeys(("images", "seed", "bits", "judged"), "int64"),
     "right": "binary",
@@ -79,10 +80,11 @@ def shown(cells: Mapping[Column, Cell]) -> str:
     their columns, the last two where something is to be said."""
     if isinstance(cells, StoredCells):
         return cells.shown
-    return _text([_shown(cell, column.unit) for column, cell in cells.items()])
+    return _text([shown_cell(cell, column.unit) for column, cell in cells.items()])
 
 
-def _shown(cell: Cell, unit: str) -> list[Any]:
+def shown_cell(cell: Cell, unit: str) -> list[Any]:
+    """One of them."""
     numbers: list[Any] = [rounded(value, unit) for value in (cell.value, cell.low, cell.high)]
     return [*numbers, cell.word, cell.sentence] if cell.word or cell.sentence else numbers
 
@@ -97,7 +99,7 @@ def encode(row: BoardRow) -> dict[str, Any]:
     cells = row.cells.items()
     columns = [[one.metric, one.unit, one.better, one.axes] for one, _ in cells]
     numbers = [[one.value, one.low, one.high, one.word, one.sentence] for _, one in cells]
-    proof = {**vars(row.proof), "replicates": ()}
+    proof = dict(vars(row.proof))
     proof |= {name: [*map(asdict, proof[name])] for name in ("aside", "breaks")}
     proof["attestations"] = [one.model_dump() for one in row.proof.attestations]
     coded: dict[str, Any] = {name: getattr(row, name) for name in CODED} | {
@@ -162,7 +164,6 @@ def _proof(given: dict[str, Any]) -> Proof:
         "attestations": tuple(map(Attestation.model_validate, given["attestations"])),
         "aside": tuple(Aside(**one) for one in given["aside"]),
         "breaks": tuple(Break(**one) for one in given["breaks"]),
-        "replicates": (),
     }
     return Proof(**{**given, **made})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Spec = dict[str, Any]
@@ -51,7 +51,7 @@ COLOUR = {
     "legend": {
         "orient": "bottom",
         "columns": 2,
-        "labelLimit": 260,
+        "labelLimit": 190,
         "symbolLimit": 12,
         "symbolOpacity": 1,
     },
@@ -177,8 +177,10 @@ def _layer_layers() -> list[Spec]:
     ]
 
 
+EPS_TITLE = "ε"
+"""Stands for the title that a group's threat gives its axis."""
 FEW_TICKS = {"tickCount": 6}
-EPS = _number("ε (largest change of a pixel, or L2 length; pixels in [0,1])", "eps", axis=FEW_TICKS)
+EPS = _number(EPS_TITLE, "eps", axis=FEW_TICKS)
 RADIUS = _number("certified radius (L2, pixels in [0,1])", "radius", axis=FEW_TICKS)
 
 CHARTS = (
@@ -186,7 +188,7 @@ CHARTS = (
         "eps",
         "Accuracy against ε",
         "Robust accuracy, the smallest thing known, in one norm; at ε = 0 the clean accuracy.",
-        {"layer": _curve(EPS, _share("accuracy"), _tooltip(("eps", "ε", ".4g"), *ACCURACY_TIP))},
+        {"layer": _curve(EPS, _share("accuracy"), _tooltip(("eps", "at ε", ".4g"), *ACCURACY_TIP))},
     ),
     Chart(
         "radius",
@@ -233,9 +235,23 @@ CHARTS = (
 )
 
 
+def _titled(spec: Any, title: str) -> Any:
+    """A description whose axis of eps has this title."""
+    if isinstance(spec, dict):
+        return {name: _titled(one, title) for name, one in spec.items()}
+    if isinstance(spec, list):
+        return [_titled(one, title) for one in spec]
+    return title if spec == EPS_TITLE else spec
+
+
 def full_spec(chart: Chart, width: int | str, points: list[dict[str, Any]] | None = None) -> Spec:
-    """A complete Vega-Lite description; without points the data set `points` stays to be filled."""
+    """A complete Vega-Lite description; without points the data set `points` stays to be filled.
+
+    Points of one threat bear the title of their axis.
+    """
     data: Spec = {"name": "points"} if points is None else {"name": "points", "values": points}
+    if points and "axis" in points[0]:
+        chart = replace(chart, spec=_titled(chart.spec, points[0]["axis"]))
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": f"{chart.title}. {chart.reading}",

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from robench.base.text import HIDDEN, visible
-from robench.core.outcomes import Outcomes, Score, clean_score, scores
+from robench.core.outcomes import Outcomes, Score, clean_score, scores, worst_cases
 from robench.core.record import Record, Value
-from robench.leaderboard.table.formats import NORM_NAMES, attack_text, short
+from robench.leaderboard.table.formats import NORM_NAMES, attack_text, eps_text, short
 from robench.leaderboard.table.proof import Proof
-from robench.leaderboard.table.ranking import no_rank
 from robench.leaderboard.table.rounding import rounded
 from robench.leaderboard.table.row import BoardRow
+from robench.leaderboard.table.standing import no_rank
 from robench.leaderboard.write import said
+from robench.leaderboard.write.citation import bibtex, sources
+from robench.leaderboard.write.points import curves
 from robench.records.compare import budgets
 from robench.records.support.files import telling
 from robench.records.trust import Attestation
@@ -50,6 +52,10 @@ def document(
         "word": row.word,
         "sentence": row.sentence,
         "no_rank": no_rank(row),
+        "believe": said.believe(row),
+        "curves": curves(row),
+        "cite": bibtex(row, record),
+        "sources": sources(record.config),
         "warnings": list(said.warnings(row, record)),
         "proof": _proof(row.proof, row.members),
         "chosen": {kind: _options(choices) for kind, choices in row.chosen.items()},
@@ -66,7 +72,7 @@ def document(
             "components": dict(record.provenance.components),
             "libraries": dict(record.provenance.distributions),
         },
-        "outcomes": _outcomes(record, outcomes),
+        "outcomes": _outcomes(row, record, outcomes),
     }
     # Nearly no document holds a character that JSON escapes or that cannot be seen.
     text = json.dumps(found, ensure_ascii=False)
@@ -180,7 +186,8 @@ def _what_of(axes: dict[str, Any]) -> str:
     if attack:
         words = [attack_text(attack.replace("_", " "), access, norm, eps)]
     else:
-        words = [f"{NORM_NAMES.get(norm, norm)} {short(eps)}"] if norm and eps is not None else []
+        known = norm and isinstance(eps, (int, float))
+        words = [f"{NORM_NAMES.get(norm, norm)} {eps_text(eps)}"] if known else []
     words += [f"{name} {_axis(value)}" for name, value in axes.items() if value not in (None, "")]
     return ", ".join(words)
 
@@ -192,15 +199,36 @@ def _axis(value: Any) -> str:
 # -- outcomes --------------------------------------------------------------------------------------
 
 
-def _outcomes(record: Record, outcomes: Outcomes) -> dict[str, Any]:
-    """Per score and image one bit: what the comparison of two rows reads."""
-    robust = scores(outcomes, budgets(record), when_clean_right=True)
+def _outcomes(row: BoardRow, record: Record, outcomes: Outcomes) -> dict[str, Any]:
+    """Per score its name and one bit an image: what the comparison of two rows reads.
+
+    The headline is that of the row, named by what ranks it; rows of one name may be compared.
+    """
+    given = budgets(record)
+    every = [clean_score(outcomes), *worst_cases(outcomes, given)]
+    every += scores(outcomes, given, when_clean_right=True)
     return {
         "data": record.data.hash,
         "subset": record.data.subset,
         "n": record.data.images,
-        "right": {_key(score): _packed(score) for score in (clean_score(outcomes), *robust)},
+        "headline": [_ranks_by(row), row.judged, base64.b64encode(row.right).decode()],
+        "right": {_key(score): [_name(score), _packed(score)] for score in every},
     }
+
+
+def _ranks_by(row: BoardRow) -> str:
+    """What a row's headline is about; nothing where it has none."""
+    if row.radius is not None:
+        return f"certified accuracy at radius {row.radius:g}"
+    if row.threat is None or not row.right:
+        return ""
+    norm = NORM_NAMES.get(row.threat.norm, row.threat.norm)
+    return f"robust accuracy under {norm} {eps_text(row.threat.eps)}"
+
+
+def _name(score: Score) -> str:
+    attack = score.attack.replace("_", " ")
+    return attack_text(attack, score.access, score.norm, score.eps)
 
 
 def _key(score: Score) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from robench.leaderboard.table.labels import heading
+from robench.leaderboard.table.answers import answers
+from robench.leaderboard.table.labels import OPEN_RUNS, heading
 from robench.leaderboard.table.site import Group, Site
 from robench.leaderboard.write.charts import CHARTS
 from robench.leaderboard.write.pages import compact, packed, page
@@ -16,7 +17,7 @@ from robench.leaderboard.write.tabledata import site_data, tab_data
 from robench.studies.study import Study
 
 FIRST_ROWS = 25
-"""Rows that stand in the page itself; scripts bring the others."""
+"""Entries that stand in the page itself; scripts bring the others."""
 
 
 def site_files(site: Site, shards: int, studies: Sequence[Study]) -> Iterator[tuple[str, str]]:
@@ -54,28 +55,28 @@ def tab_files(site: Site, number: int) -> Iterator[tuple[str, str]]:
 
 
 def _points(site: Site, group: Group) -> dict[str, list[Point]]:
-    rows = [(row, site.labels[row.id]) for row in group.rows]
+    rows = [(row, site.labels[row.id].text) for row in group.rows]
     return {chart.name: points_of(rows, chart.name) for chart in CHARTS}
 
 
 def _first_page(site: Site, studies: Sequence[Study], stills: set[str]) -> dict[str, Any]:
     tab = site.tabs[0]
+    first = tab.groups[0]
     wanted = {column for group in tab.groups for column in group.at_first}
     every = [_points(site, group) for _, group in site.groups]
     drawn = {name for found in every for name, its in found.items() if its}
     return {
         "site": site,
+        "answers": [one for group in tab.groups for one in answers(group, site.ranks)],
         "about": tab.about,
         "label": tab.label,
         "apart": len(tab.groups) > 1,
+        "ranks": "robust" if first.rows[0].radius is None else "certified",
+        "threat": "" if len(tab.groups) > 1 or not first.headline else heading(first.headline)[1],
         "columns": [(column, *heading(column)) for column in site.columns if column in wanted],
-        "first_rows": [(one.label, row) for one in tab.groups for row in one.rows][:FIRST_ROWS],
+        "first_entries": [(one, entry) for one in tab.groups for entry in one.lines][:FIRST_ROWS],
         "charts": [chart for chart in CHARTS if chart.name in drawn],
         "stills": stills,
-        "varies": {
-            "model": len({row.names("model") for row in site.rows}) > 1,
-            "bits": len({row.bits for row in site.rows}) > 1,
-            "seed": len({row.seed for row in site.rows}) > 1,
-        },
         "studies": studies,
+        "open_runs": OPEN_RUNS,
     }

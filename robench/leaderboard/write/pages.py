@@ -27,8 +27,13 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(number=formats.number, interval=formats.interval, breakable=breakable)
-    found.globals.update(words=formats.WORDS, levels=formats.LEVEL_MARKS)
+    found.filters.update(
+        number=formats.number,
+        interval=formats.interval,
+        points=formats.points,
+        breakable=breakable,
+    )
+    found.globals.update(words=formats.WORDS, called=formats.CALLED, levels=formats.LEVEL_MARKS)
     return found
 
 

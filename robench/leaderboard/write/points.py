@@ -8,6 +8,7 @@ from typing import Any
 
 from robench.leaderboard.read.threat import Threat
 from robench.leaderboard.table.cells import Cell, Column
+from robench.leaderboard.table.formats import NORM_NAMES, eps_text
 from robench.leaderboard.table.row import BoardRow
 
 Point = dict[str, Any]
@@ -51,17 +52,44 @@ def _at(column: Column) -> Threat | None:
     return Threat(norm, eps) if isinstance(norm, str) and isinstance(eps, float) else None
 
 
+def curves(row: BoardRow) -> list[dict[str, Any]]:
+    """The pictures of a row alone, a norm each: their chart and points."""
+    threats = sorted({at for column, _ in _of(row, "robust") if (at := _at(column))})
+    # The norm that ranks it first.
+    first = row.threat.norm if row.threat else ""
+    norms = sorted({at.norm for at in threats}, key=lambda norm: (norm != first, norm))
+    largest = [max(at for at in threats if at.norm == norm) for norm in norms]
+    found = [{"chart": "eps", "points": _over_eps(row, at)} for at in largest]
+    found.append({"chart": "radius", "points": list(_radius(row))})
+    return [one for one in found if len(one["points"]) > 1]
+
+
+def eps_axis(threat: Threat) -> str:
+    """The title of an axis of eps up to a threat's."""
+    unit = "in 255ths of a pixel's range" if _steps(threat) > 1 else "pixels in [0,1]"
+    return f"ε, {NORM_NAMES.get(threat.norm, threat.norm)}, {unit}"
+
+
+def _steps(threat: Threat) -> int:
+    """What an eps is multiplied with on its axis: people write those of CIFAR-10 in 255ths."""
+    return 255 if eps_text(threat.eps).endswith("/255") else 1
+
+
 def _eps(row: BoardRow) -> Iterable[Point]:
-    """Headlines over eps of the one norm; the clean accuracy is the point at zero."""
-    norm = row.threat.norm if row.threat else None
+    return _over_eps(row, row.threat) if row.threat else []
+
+
+def _over_eps(row: BoardRow, threat: Threat) -> list[Point]:
+    """Headlines over eps of one norm; the clean accuracy is the point at zero."""
+    axis = {"axis": eps_axis(threat)}
     found = [
-        {"eps": column.axis("eps"), **_interval(cell)}
+        {"eps": round(at.eps * _steps(threat), 9), **axis, **_interval(cell)}
         for column, cell in _of(row, "robust")
-        if column.axis("norm") == norm
+        if (at := _at(column)) and at.norm == threat.norm
     ]
     clean = _single(row, "clean_accuracy")
     if found and clean:
-        found.append({"eps": 0.0, **_interval(clean)})
+        found.append({"eps": 0.0, **axis, **_interval(clean)})
     return sorted(found, key=lambda point: point["eps"])
 
 

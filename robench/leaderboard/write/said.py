@@ -16,10 +16,30 @@ from robench.core.record import (
     WeakAttack,
 )
 from robench.core.sentences import spoken
-from robench.leaderboard.table.formats import NORM_NAMES, interval, number, short
+from robench.leaderboard.table.formats import NORM_NAMES, eps_text, interval, number, short
 from robench.leaderboard.table.proof import broken_by
 from robench.leaderboard.table.row import BoardRow
+from robench.records.trust import Level
+from robench.records.words import LEAST, Word
 
+OPENINGS: dict[Word, str] = {
+    "holds": "Believe the number",
+    "weak": "Believe less than the number",
+    "suspect": "Believe the number with care",
+    "masked": "Do not read the number as robustness",
+    "broken": "Believe that nothing holds",
+    "upper_bound": "Believe this much at most",
+    "not_audited": "Believe this much at most",
+    "invalid": "There is no number to believe",
+    "at_chance": "There is no number to believe",
+}
+"""How the sentence begins that says what to believe."""
+PROVEN: dict[Level, str] = {
+    "verified": "its deployed model was judged and searched again, with the same outcome",
+    "consistent": "it follows from what its record stored, and nobody has judged its model again",
+    "reported": "not all of it follows from what its record stored, the rest is its author's word",
+}
+"""What each level adds to it."""
 DISPUTED = (
     "Disputed: records of this system, of the same or of unknown weights, give different answers, "
     "and none of them alone verifies. The worse answer stands."
@@ -34,6 +54,28 @@ NOT_AUDITED = (
     "This run was not audited: its robust accuracies may rest on masked gradients. "
     "`audit=quick` or `robench audit` judges it."
 )
+
+
+def believe(row: BoardRow) -> str:
+    """What to believe of a row's number, and why, in a sentence."""
+    why = row.sentence.rstrip(".")
+    if row.proof.disputed:
+        return f"Do not rely on it yet: {why}, but its records contradict each other."
+    return f"{OPENINGS[row.word]}: {why}{_by_attacks(row)}; {PROVEN[row.proof.level]}."
+
+
+def _by_attacks(row: BoardRow) -> str:
+    """How much less is known to hold than the run's own attacks left, from a point on."""
+    if row.radius is not None or row.headline is None or row.threat is None:
+        return ""
+    at = {"norm": row.threat.norm, "eps": row.threat.eps}
+    for column, cell in row.cells.items():
+        if column.metric == "worst_case_accuracy" and dict(column.axes).items() >= at.items():
+            gained = (cell.value or 0.0) - row.score
+            if gained >= LEAST / 100:
+                points = number(gained, "share")
+                return f", and the audit took {points} points more than the run's own attacks"
+    return ""
 
 
 def warnings(row: BoardRow, record: Record) -> Iterator[str]:
@@ -212,4 +254,4 @@ def _percent(share: float | None) -> str:
 
 
 def _threat(norm: str, eps: float) -> str:
-    return f"{NORM_NAMES.get(norm, norm)} ε = {short(eps)}"
+    return f"{NORM_NAMES.get(norm, norm)} {eps_text(eps)}"

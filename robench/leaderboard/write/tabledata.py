@@ -11,23 +11,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from robench.core.record import SYSTEM_KINDS
+from robench.leaderboard.table.answers import Answer, answers
 from robench.leaderboard.table.cells import Column
-from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, VERDICTS, WORDS
-from robench.leaderboard.table.labels import SMALL_UNITS, chosen_label, heading
+from robench.leaderboard.table.entries import Entry, Loss
+from robench.leaderboard.table.formats import CALLED, LEVEL_MARKS, SCALE, VERDICTS, WORDS
+from robench.leaderboard.table.labels import OPEN_RUNS, SMALL_UNITS, chosen_label, heading
 from robench.leaderboard.table.rounding import rounded
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Group, Site, Tab
-from robench.leaderboard.table.stored import shown
+from robench.leaderboard.table.stored import shown, shown_cell
 from robench.leaderboard.write.pages import compact, packed, script
 
 BLOCK = 1_000
 """Rows a file."""
-FILTERS = (*SYSTEM_KINDS, "bits", "access", "level", "word")
+FILTERS = ("bits", "level", "word", *SYSTEM_KINDS, "access")
 """What rows are chosen by."""
-CODED = ("label", *FILTERS, "seed")
+CODED = ("name", "details", "mark", *FILTERS, "seed")
 """What is kept once with the rows that have it."""
-TELLING = ("model", "bits", "seed")
-"""Columns that are shown where two rows differ in them."""
 FULL = 0.5
 """Share of a tab's rows from which on a column's numbers are listed without the rows' places."""
 
@@ -35,17 +35,18 @@ FULL = 0.5
 def site_data(site: Site, shards: int) -> tuple[str, str]:
     """Path and text of what all pages know: columns, tabs, words; `shards` files hold documents."""
     about = [_fields(site, row) for row in site.rows]
-    distinct = {name: sorted({one[name] for one in about}) for name in (*FILTERS, *TELLING)}
+    distinct = {name: sorted({one[name] for one in about}) for name in FILTERS}
     told = {
         "words": WORDS,
         "verdicts": VERDICTS,
+        "called": CALLED,
         "levels": LEVEL_MARKS,
+        "open_runs": OPEN_RUNS,
         "scale": SCALE,
         "units": SMALL_UNITS,
         "columns": [_column(column) for column in site.columns],
         "tabs": [_tab(site, tab) for tab in site.tabs],
         "choices": {name: distinct[name] for name in FILTERS if len(distinct[name]) > 1},
-        "telling": [name for name in TELLING if len(distinct[name]) > 1],
         "block": BLOCK,
         "shards": shards,
     }
@@ -62,13 +63,34 @@ def _tab(site: Site, tab: Tab) -> dict[str, Any]:
 
 
 def _group(site: Site, group: Group) -> dict[str, Any]:
-    wanted = group.at_first
+    wanted, places = group.at_first, {column: at for at, column in enumerate(site.columns)}
     return {
         "label": group.label,
         "rows": len(group.rows),
-        "ranked": sum(site.ranks[row.id] is not None for row in group.rows),
-        "columns": [index for index, column in enumerate(site.columns) if column in wanted],
+        "ranked": sum(site.ranks[entry.first.id] is not None for entry in group.entries),
+        "headline": places.get(group.headline) if group.headline else None,
+        "columns": [place for column, place in places.items() if column in wanted],
+        "answers": [_answer(site, answer) for answer in answers(group, site.ranks)],
     }
+
+
+def _answer(site: Site, answer: Answer) -> dict[str, Any]:
+    row, cell = answer.entry.first, answer.entry.headline
+    label = site.labels[row.id]
+    return {
+        "question": answer.question,
+        "id": row.id,
+        "name": label.name,
+        "cell": [rounded(one, "share") for one in (cell.value, cell.low, cell.high)],
+        "level": row.proof.level,
+        **_word(answer.entry),
+        "said": [label.details, *answer.said] if label.details else answer.said,
+    }
+
+
+def _word(entry: Entry) -> dict[str, str]:
+    least = entry.least
+    return {"word": least.word, "mark": least.mark, "sentence": least.sentence}
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -90,7 +112,7 @@ def tab_data(site: Site, tab: Tab) -> Iterator[tuple[str, str]]:
     for row in tab.rows:
         sets.setdefault(_columns(row), len(sets))
     numbered = [[places.get(column, -1) for column in columns] for columns in sets]
-    keys = {**_keys(site, tab.rows, places), "sets": numbered}
+    keys = {**_keys(site, tab.groups, tab.rows, places), "sets": numbered}
     yield packed(f"{tab.key}-keys", compact(keys))
     for block, first in enumerate(range(0, len(rows), BLOCK)):
         some = rows[first : first + BLOCK]
@@ -101,13 +123,18 @@ def tab_data(site: Site, tab: Tab) -> Iterator[tuple[str, str]]:
 # -- what orders and chooses -----------------------------------------------------------------------
 
 
-def _keys(site: Site, rows: Sequence[BoardRow], places: dict[Column, int]) -> dict[str, Any]:
+def _keys(
+    site: Site, groups: Sequence[Group], rows: Sequence[BoardRow], places: dict[Column, int]
+) -> dict[str, Any]:
+    at = {row.id: place for place, row in enumerate(rows)}
     about = [_fields(site, row) for row in rows]
     return {
         "id": [row.id for row in rows],
         "rank": [site.ranks[row.id] for row in rows],
         **{name: _coded(one[name] for one in about) for name in CODED},
         "numbers": _numbers(rows, places),
+        "entries": list(_entries(groups, at, places)),
+        **_families(groups, at),
     }
 
 
@@ -115,9 +142,49 @@ def _fields(site: Site, row: BoardRow) -> dict[str, Any]:
     return {
         **{kind: row.names(kind) for kind in SYSTEM_KINDS},
         **{name: getattr(row, name) for name in ("bits", "access", "seed", "word")},
-        "label": site.labels[row.id],
+        "name": site.labels[row.id].name,
+        "details": site.labels[row.id].details,
+        "mark": row.mark,
         "level": row.proof.level,
     }
+
+
+def _entries(
+    groups: Iterable[Group], at: dict[str, int], places: dict[Column, int]
+) -> Iterator[dict[str, Any]]:
+    """Of each entry of several rows their places in the tab, and by column its mean cell."""
+    for group in groups:
+        for entry in group.entries:
+            if len(entry.rows) > 1:
+                yield {
+                    "rows": [at[row.id] for row in entry.rows],
+                    **_word(entry),
+                    "loss": _loss(group.loss(entry)),
+                    "cells": {
+                        places[column]: shown_cell(cell, column.unit)
+                        for column, cell in entry.cells.items()
+                        if column in places
+                    },
+                }
+
+
+def _families(groups: Iterable[Group], at: dict[str, int]) -> dict[str, Any]:
+    """Of each row with a float parent its place, the parent's, and what compression changed."""
+    found: dict[str, list[Any]] = {"children": [], "parents": [], "losses": []}
+    for group in groups:
+        for row in group.rows:
+            if row.id in group.parents:
+                found["children"].append(at[row.id])
+                found["parents"].append(at[group.parents[row.id].id])
+                found["losses"].append(_loss(group.loss(Entry((row,)))))
+    return found
+
+
+def _loss(loss: Loss | None) -> list[float | None] | None:
+    """`[difference, low, high]`."""
+    if loss is None:
+        return None
+    return [rounded(one, "share") for one in (loss.difference, loss.low, loss.high)]
 
 
 def _coded(values: Iterable[Any]) -> dict[str, list[Any]]:
@@ -147,8 +214,8 @@ def _listed(of: dict[int, float | None], count: int) -> dict[str, list[Any]]:
 
 
 def _row(row: BoardRow, group: Group, columns: int) -> str:
-    """`[set of columns, cells, notes, labels of its choices, replicates]`, the last as they are."""
-    more = [row.notes, _models(row, group), _replicates(row)]
+    """`[set of columns, cells, notes, labels of its choices]`."""
+    more = [row.notes, _models(row, group)]
     return f"[{columns},{shown(row.cells)},{compact(more)[1:]}"
 
 
@@ -156,13 +223,6 @@ def _models(row: BoardRow, group: Group) -> dict[str, str]:
     """What its choices of a kind are called beside those of other rows, where that says more."""
     labels = {kind: chosen_label(row, kind, group.varying) for kind in row.chosen}
     return {kind: label for kind, label in labels.items() if label != row.names(kind)}
-
-
-def _replicates(row: BoardRow) -> list[Any]:
-    return [
-        (one.row, one.weights, one.level, rounded(one.value, "share"))
-        for one in row.proof.replicates
-    ]
 
 
 def _columns(row: BoardRow) -> tuple[Column, ...]:
