@@ -111,8 +111,7 @@ def _disturb_trainings(sweep: Sweep, env: dict[str, str]) -> None:
     for part, _ in held:
         job = jobs[f"trainings/{part}"]
         until(lambda job=job: _words(env).get(job) in ("PENDING", "REQUEUED"), f"{job} preempted")
-        # Slurm lets a requeued job wait two minutes.
-        subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], env=env, check=True)
+        _hasten(job, env)
     states = {one["state"] for one in sweep.status()}
     assert states <= {"waiting", "failed"}, states
     print(f"\n| preempted | sbatch --partition high | {len(held)} trainings requeued |")
@@ -125,8 +124,15 @@ def _disturb_trainings(sweep: Sweep, env: dict[str, str]) -> None:
     until(lambda: _pending_signal(pid), "the signal of the time limit")
     os.kill(pid, signal.SIGCONT)
     until(lambda: _words(env).get(job) in ("PENDING", "REQUEUED"), "requeued after its time")
-    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], env=env, check=True)
+    _hasten(job, env)
     print("| over its time limit | Slurm's signal, 30 s before | requeued |")
+
+
+def _hasten(job: str, env: dict[str, str]) -> None:
+    """Let a requeued job begin: Slurm would let it wait two minutes."""
+    command = ["scontrol", "update", f"JobId={job}", "StartTime=now"]
+    # Refused while what it left is cleared away.
+    until(lambda: subprocess.run(command, env=env, check=False).returncode == 0, "a requeued job")
 
 
 def _disturb_jobs(sweep: Sweep, env: dict[str, str]) -> tuple[list[str], str]:
