@@ -5,7 +5,7 @@ CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-files test-arm lowest mutants check accept docs clean
+.PHONY: demo test test-slow test-files test-cluster test-arm lowest mutants check accept docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/robench run defense=intrs attack=pgd
@@ -21,6 +21,15 @@ test-slow: $(VENV)/.installed-dev
 test-files: $(VENV)/.installed-dev
 	$(PIP) -e '.[openvino,torchao]'
 	$(BIN)/pytest -q -m files
+
+# A sweep on a real Slurm and a real Ray on this machine, disturbed in every way: about half an hour,
+# as root where Slurm is to be set up (Debian's packages); what cannot be had is skipped, and said.
+test-cluster: $(VENV)/.installed-dev
+	command -v slurmctld >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  apt-get install -y -qq slurmctld slurmd munge slurm-client; } || true
+	test -x $(VENV)-cluster/bin/python || $(PYTHON) -m venv $(VENV)-cluster
+	$(VENV)-cluster/bin/python -m pip install -q --disable-pip-version-check -e '.[test,joblib,submitit,ray]'
+	$(VENV)-cluster/bin/python -m pytest -q -s -m cluster tests/cluster
 
 test-arm: $(VENV)/.installed-dev
 	{ command -v qemu-aarch64-static && command -v aarch64-linux-gnu-gcc; } >/dev/null || { apt-get update -qq && \

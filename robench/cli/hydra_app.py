@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ SWEEP = re.compile(
     r"(?:Ambiguous value for argument|Sweep parameters) '([^'=]+)=(.*?)'(?: requires|\s1\.)"
 )
 """How Hydra's errors begin that are said in our words."""
+ENGINES = {
+    "slurm": "submitit",
+    "submitit_slurm": "submitit",
+    "submitit_local": "submitit",
+    "ray": "ray",
+    "joblib": "joblib",
+}
+"""Launchers, and the extra of robench that each needs."""
 AT_ONCE = ("JoblibLauncher", "LocalLauncher")
 """The launchers that run several jobs at once on one machine, and give them no share of it."""
 
@@ -52,6 +61,7 @@ def launch(arguments: Sequence[str]) -> int:
     """Run Hydra on the arguments after `robench run`; returns the exit status."""
     # Hydra would otherwise print and exit by itself; the command line reports errors its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _require_engine(arguments)
     prepare()
     from robench.cli.jobs import use_jobs
 
@@ -81,6 +91,18 @@ def launch(arguments: Sequence[str]) -> int:
     if failed:
         raise failed[0]
     return 0
+
+
+def _require_engine(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for a launcher whose engine is not installed: Hydra says nothing useful."""
+    chosen = [a.partition("=")[2] for a in arguments if a.startswith("hydra/launcher=")]
+    for name in chosen:
+        extra = ENGINES.get(name)
+        if extra and find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None:
+            raise ConfigError(
+                f"expected the engine of hydra/launcher={name} to be installed, got none; "
+                f"pip install 'robench[{extra}]'"
+            )
 
 
 class Summary(Callback):

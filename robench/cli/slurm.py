@@ -16,7 +16,7 @@ JOBS = "slurm.json"
 """The file in a sweep's folder that names the Slurm job of each part."""
 WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SUSPENDED")
 RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED", "RESIZING", "PREEMPTED")
-GONE = "gone from its queue"
+GONE = "gone from its queue: cancelled before it began, or ended minutes ago"
 """What is said of a job that Slurm no longer knows."""
 SECONDS = 60
 """Slurm may take so long to answer."""

@@ -24,6 +24,8 @@ T = TypeVar("T")
 MANIFEST = "manifest.json"
 NAMED = ("dataset", "model", "defense", "attack", "metric")
 """Inputs by which people know a result, lists where there are several."""
+SECONDS_WORTH = 2.0
+"""What took longer to make is brought down to the disk at once, which takes milliseconds a file."""
 KEPT = ".checkpoint"
 """How the names of files end that a writer finds again after it was killed."""
 
@@ -139,10 +141,17 @@ class Cache:
             # What another writer did not finish is nothing to seal.
             for path in [path for path in work.iterdir() if path.suffix != KEPT]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+            begun = time.monotonic()
             make(work)
             _seal(work, step, inputs)
+            # A power cut may undo what is not settled, which is then found out and made again.
+            settled = time.monotonic() - begun > SECONDS_WORTH
+            if settled:
+                for path in (*work.iterdir(), work):
+                    settle(path)
             work.rename(folder)
-            settle(folder.parent)
+            if settled:
+                settle(folder.parent)
 
 
 def _lock_of(folder: Path) -> Path:
@@ -163,8 +172,6 @@ def _seal(folder: Path, step: str, inputs: Mapping[str, Any]) -> None:
     }
     text = json.dumps({"step": step, "inputs": inputs, "sha256": sums}, default=str, indent=1)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
-    for path in (*folder.iterdir(), folder):
-        settle(path)
 
 
 def _intact(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from robench.cli import slurm as slurm_words
 from tests.cluster import ray, slurm
 from tests.cluster.sweep24 import JOBS, PATIENCE, Sweep, undisturbed, until
 
@@ -83,13 +84,16 @@ def test_a_sweep_on_slurm(
     (failed,) = (one for one in by_number.values() if one["state"] == "failed")
     assert occupied in failed["why"]
     assert words[jobs[str(failed["number"])]] == "FAILED"
-    assert all("CANCELLED" in by_number[int(part)]["why"] for part in cancelled)
+    ends = [by_number[int(part)]["why"] for part in cancelled]
+    assert "CANCELLED" in ends[0]
+    assert slurm_words.GONE in ends[1]
     assert by_number[int(killed)]["state"] == "lost"
     said = sweep.said()
     assert f"{JOBS} jobs, 1 failed, {len(cancelled) + 1} lost" in said
     assert "internal error" not in said
     print(f"\n| failed by itself | | FAILED in Slurm; status: failed: {failed['why'][:60]}... |")
-    print(f"| cancelled | scancel | status: lost: {by_number[int(cancelled[0])]['why']} |")
+    print(f"| cancelled while it ran | scancel | status: lost: {ends[0]} |")
+    print(f"| cancelled while it waited | scancel | status: lost: {ends[1]} |")
     print(f"| killed | kill -9 | status: lost: {by_number[int(killed)]['why']} |")
     print(f"| the sweep | {took:.0f} s | {dict(count)} |")
     resumes(sweep, whole, occupied, lost=len(cancelled) + 1)
@@ -107,8 +111,7 @@ def _disturb_trainings(sweep: Sweep, env: dict[str, str]) -> None:
     for part, _ in held:
         job = jobs[f"trainings/{part}"]
         until(lambda job=job: _words(env).get(job) in ("PENDING", "REQUEUED"), f"{job} preempted")
-        # Slurm lets a requeued job wait two minutes.
-        subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], env=env, check=True)
+        _hasten(job, env)
     states = {one["state"] for one in sweep.status()}
     assert states <= {"waiting", "failed"}, states
     print(f"\n| preempted | sbatch --partition high | {len(held)} trainings requeued |")
@@ -121,8 +124,15 @@ def _disturb_trainings(sweep: Sweep, env: dict[str, str]) -> None:
     until(lambda: _pending_signal(pid), "the signal of the time limit")
     os.kill(pid, signal.SIGCONT)
     until(lambda: _words(env).get(job) in ("PENDING", "REQUEUED"), "requeued after its time")
-    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], env=env, check=True)
+    _hasten(job, env)
     print("| over its time limit | Slurm's signal, 30 s before | requeued |")
+
+
+def _hasten(job: str, env: dict[str, str]) -> None:
+    """Let a requeued job begin: Slurm would let it wait two minutes."""
+    command = ["scontrol", "update", f"JobId={job}", "StartTime=now"]
+    # Refused while what it left is cleared away.
+    until(lambda: subprocess.run(command, env=env, check=False).returncode == 0, "a requeued job")
 
 
 def _disturb_jobs(sweep: Sweep, env: dict[str, str]) -> tuple[list[str], str]:

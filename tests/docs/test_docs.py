@@ -85,8 +85,8 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 # Commands and options
 
 COMMANDS = commands()
-READERS_OWN = ("mine", "jpeg", "...")
-"""What the reader makes or fills in: it can be parsed, not composed."""
+READERS_OWN = ("mine", "jpeg", "...", "hydra/launcher=slurm", "hydra/launcher=ray")
+"""What the reader makes, fills in or installs: it can be parsed, not composed."""
 
 
 def composable(arguments: list[str]) -> bool:

@@ -124,3 +124,15 @@ def test_prune_deletes_only_what_was_not_read(cache: Cache) -> None:
     assert cache.prune(older_than=3600) > 0
     (kept,) = cache.entries()
     assert kept.folder != old
+
+
+def test_a_whole_result_is_read_where_nothing_can_be_written(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.fetch("train", {}, make, read)
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("robench.run.cache.os.utime", refused)
+    assert cache.fetch("train", {}, make, read) == "42"

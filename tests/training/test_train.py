@@ -183,3 +183,16 @@ def test_changes_to_a_recipe_are_its_fields() -> None:
 
 def test_this_machines_cpu_names_its_features() -> None:
     assert cpu_flags() or not Path("/proc/cpuinfo").exists()
+
+
+@pytest.mark.parametrize("torn", [b"", b"PK\x03\x04 torn"])
+def test_a_torn_checkpoint_is_thrown_away(
+    torn: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fit1.checkpoint").write_bytes(torn)
+    model = fresh()
+    before = weights(model)
+    assert Checkpoint(tmp_path, "fit1").load(model, torch.optim.Adam(model.parameters())) == 0
+    assert torch.equal(weights(model), before)
+    assert capsys.readouterr().err.count("a damaged checkpoint is thrown away") == 1
+    assert not list(tmp_path.iterdir())

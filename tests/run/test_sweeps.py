@@ -1,0 +1,144 @@
+"""A sweep's folder tells how it stands, whatever ended its jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from robench.base import alive as life
+from robench.base.errors import UserError
+from robench.base.hashing import file_hash
+from robench.run import sweeps
+from robench.run.sweeps import Asked, End, Plan, standings
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "results" / "sweeps" / "one"
+
+
+def plan(folder: Path, *jobs: Asked) -> Plan:
+    return Plan(sweeps.seen_from(folder, folder.parents[1]), jobs)
+
+
+def made(folder: Path, name: str, text: str = "{}") -> str:
+    record = folder.parents[1] / name / "record.json"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(text)
+    return file_hash(record)
+
+
+def states(folder: Path, engine: dict[str, sweeps.State] | None = None) -> list[str]:
+    return [one.state for one in standings(folder, engine)]
+
+
+def job(name: str, **more: object) -> Asked:
+    return Asked((f"seed={name}",), name, **more)  # type: ignore[arg-type]
+
+
+def test_every_end_of_a_job_is_told_apart(folder: Path) -> None:
+    old = made(folder, "rewritten")
+    asked = plan(
+        folder,
+        job("noted"),
+        job("unnoted"),
+        job("failed"),
+        Asked(("seed=x",), refused="expected a seed"),
+        job("there", there=True),
+        job("rewritten", before=old),
+        job("gone"),
+        job("cancelled"),
+        job("never"),
+    )
+    sweeps.begin(folder, asked)
+    made(folder, "noted")
+    made(folder, "unnoted")
+    sweeps.leave_note(folder, "0", End(("seed=0",), record="noted"))
+    sweeps.leave_note(folder, "2", End(("seed=2",), error="expected better"))
+    sweeps.leave_note(folder, "6", End(("seed=6",), record="gone"))
+    sweeps.leave_lost(folder, "7", "Slurm: CANCELLED")
+    found = standings(folder)
+    assert [one.state for one in found] == [
+        *("done", "done", "failed", "failed", "done", "lost", "lost", "lost", "lost")
+    ]
+    assert [one.why for one in found[2:4]] == ["expected better", "expected a seed"]
+    assert found[6].why == "its record gone is gone"
+    assert found[7].why == "Slurm: CANCELLED"
+    assert found[0].record is not None
+    assert found[0].record.resolve() == (folder.parents[1] / "noted").resolve()
+
+
+def test_who_works_is_told_from_who_died(folder: Path) -> None:
+    sweeps.begin(folder, plan(folder, job("a"), job("b")))
+    script = (
+        "import sys, time; from pathlib import Path; from robench.run.sweeps import at_work\n"
+        "with at_work(Path(sys.argv[1]), '0'): print('at work', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert states(folder) == ["running", "lost"]
+        with sweeps.at_work(folder, sweeps.SWEEP):
+            assert states(folder) == ["running", "waiting"]
+            with pytest.raises(UserError, match="where no sweep is at work"):
+                sweeps.begin(folder, plan(folder, job("a"), job("b")))
+        process.kill()
+        process.wait()
+    assert states(folder) == ["lost", "lost"]
+    assert states(folder, {"0": "waiting", "1": "running"}) == ["waiting", "running"]
+
+
+def test_another_machine_is_judged_by_the_clock_of_the_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps.begin(folder, plan(folder, job("a")))
+    sign = folder / "0.alive"
+    sign.write_text(json.dumps({"host": "elsewhere", "machine": "other", "pid": 1, "started": "1"}))
+    # This machine's clock is a day ahead, and then a day late: the folder's own decides.
+    for wrong in (86_400.0, -86_400.0):
+        monkeypatch.setattr(time, "time", lambda wrong=wrong: wrong)
+        assert states(folder) == ["running"]
+    old = life.now_in(folder) - life.SECONDS_ALIVE - 1
+    os.utime(sign, (old, old))
+    assert states(folder) == ["lost"]
+
+
+def test_a_process_number_that_is_another_process_now_is_no_sign_of_life(tmp_path: Path) -> None:
+    sign = tmp_path / "0.alive"
+    with life.sign_of_life(sign):
+        assert life.alive(sign) is True
+        told = json.loads(sign.read_text())
+        sign.write_text(json.dumps({**told, "started": "0"}))
+        assert life.alive(sign) is False
+    assert life.alive(sign) is None
+
+
+def test_a_plan_of_other_jobs_or_of_another_version_is_refused(folder: Path) -> None:
+    sweeps.begin(folder, plan(folder, job("a")))
+    sweeps.begin(folder, plan(folder, job("a", before="x")))
+    with pytest.raises(UserError, match="expected the plan of the same sweep"):
+        sweeps.begin(folder, plan(folder, job("b")))
+    path = folder / sweeps.PLAN
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(UserError, match=r"expected a plan of version 1 .* got 2"):
+        standings(folder)
+    for text in ("", "[]", '{"version": 1}', '{"version": 1, "jobs": [{}], "results": ""}'):
+        path.write_text(text)
+        with pytest.raises(UserError, match="expected a sweep's plan"):
+            standings(folder)
+
+
+def test_a_folder_without_a_plan_tells_what_its_notes_do(folder: Path) -> None:
+    with pytest.raises(UserError, match="expected the folder of a sweep"):
+        standings(folder)
+    made(folder, "one")
+    sweeps.leave_note(folder, "1", End(("seed=1",), error="bad"))
+    sweeps.leave_note(folder, "0", End(("seed=0",), record="one"))
+    assert states(folder) == ["done", "failed"]
