@@ -111,13 +111,15 @@ def test_another_version_is_another_table(tmp_path: Path) -> None:
 
 def test_only_what_is_missing_is_made(table: Shards) -> None:
     table.write(1, {"a": {"value": 1}})
-    left = fill({"t": table}, {"a": 7, "b": 8, "c": 9}, {"a": 1, "b": 1, "c": 2}, _made)
+    wanted = {"a": ("a", 7), "b": ("b", 8), "c": ("c", 9)}
+    left = fill({"t": table}, wanted, {"a": 1, "b": 1, "c": 2}, _made)
     assert rows(table) == {"a": 1, "b": 8}
     assert left == {"c": "not nine"}
 
 
-def _made(value: int) -> Any:
-    return "not nine" if value == 9 else {"t": {"value": value}}
+def _made(given: tuple[str, int]) -> Any:
+    key, value = given
+    return "not nine" if value == 9 else {"t": {key: {"value": value}}}
 
 
 def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
