@@ -22,7 +22,8 @@ COUNT = 32
 """Shards of a table: one more row rewrites a 32nd of it."""
 Row = Mapping[str, Any]
 Columns = Mapping[str, str]
-"""By name, the type of a column as Arrow calls it: string, large_binary, double, ..."""
+"""By name, the type of a column as Arrow calls it: string, large_binary, double, ...; `words` are
+texts of which few are different, each kept once."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,20 @@ class Shards:
         self, columns: Iterable[str] | None = None
     ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
         """Number and columns (all if not given, the key always) of each shard that has rows."""
+        for number, table in self.tables(columns):
+            yield number, {name: table[name].to_pylist() for name in table.column_names}
+
+    def tables(self, columns: Iterable[str] | None = None) -> Iterator[tuple[int, Any]]:
+        """The same as Arrow tables."""
         names = None if columns is None else [KEY, *columns]
         for number, path in self._files().items():
-            table = _read(path, names)
-            yield number, {name: table[name].to_pylist() for name in table.column_names}
+            yield number, _read(path, names)
 
     def keys(self) -> dict[str, int]:
         """Every key with its shard."""
         if not self._keys:
             self._keys.update({number: columns[KEY] for number, columns in self.read(())})
         return {key: number for number, keys in self._keys.items() for key in keys}
-
-    def paths(self) -> list[Path]:
-        """The files of all shards."""
-        return list(self._files().values())
 
     def write(
         self, number: int, rows: Mapping[str, Row], keep: Callable[[str], bool] = bool

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench.collection.known import look
 from robench.collection.results import read_configs
 from robench.collection.store import Collection, fill_values
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
@@ -93,7 +94,7 @@ class Records:
             return
         collection = Collection.of([self._root])
         with collection.held():
-            seen = collection.look(list(self._runs))
+            seen = collection.recall(look(self._runs))
             left = fill_values(collection, seen)
             collection.know(seen)
             configs = read_configs(collection)

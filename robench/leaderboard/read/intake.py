@@ -9,8 +9,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from robench.base.errors import UserError, bad_input, debugging
-from robench.base.files import check_archive, folders_with, read_picture, read_plain, require_plain
+from robench.base.files import check_archive, read_picture, read_plain, require_plain
 from robench.base.text import one_line, reason, visible
+from robench.collection.known import Seen, scan
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
@@ -34,8 +35,6 @@ MAX_DEPTH = 40
 """Lists and mappings inside each other at most."""
 MAX_FILES = 1_000
 """Files in a record's folder at most, challenges among them."""
-MAX_FOLDERS = 12
-"""Folders inside each other, from a root down to a record."""
 MAX_PICTURE = 8 * 2**20
 MAX_REASON = 500
 """Characters of the reason for which a record is left out."""
@@ -72,23 +71,27 @@ def why(error: Exception) -> str:
     return reason(error)[:MAX_REASON]
 
 
-def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:
+def find_records(roots: Iterable[Path]) -> list[tuple[str, Seen]]:
     """Every record folder below the roots, with the name it is refused by; sorted by name.
 
     Raises UserError for a root that does not exist.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Seen] = {}
     for root in roots:
         if not root.is_dir():
             raise UserError(f"expected a folder of records, got {str(root)!r}")
-        for folder in folders_with(root, RECORD, MAX_FOLDERS):
-            name = folder.relative_to(root).as_posix()
-            name = visible(folder.name if name == "." else name)
+        for seen in scan(root):
+            whole = visible(seen.folder.as_posix())
+            name = visible(_below(root, seen.folder))
             # Two roots may hold folders of one name, and neither may hide the other.
-            whole = visible(folder.as_posix())
             names = chain([name, whole], (f"{whole} ({number})" for number in count(2)))
-            found[next(one for one in names if one not in found)] = folder
+            found[next(one for one in names if one not in found)] = seen
     return sorted(found.items())
+
+
+def _below(root: Path, folder: Path) -> str:
+    """A folder's path from the root, whose own is its name."""
+    return folder.as_posix().removeprefix(root.as_posix()).lstrip("/") or folder.name
 
 
 def take(folder: Path) -> Taken:
