@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,9 @@ def _check_audit(record: Record, audit: Audit, outcomes: Outcomes) -> None:
     if audit.verdict != worst(finding.verdict for finding in audit.findings):
         raise UserError(f"expected the gravest of its findings in {name}, got {audit.verdict}")
     _check_above_clean(record, audit, outcomes, name)
+    rows = frozenset(f"{row.attack} ({row.access})" for row in record.rows)
     for finding in audit.findings:
-        _check_sentence(record, finding, name)
+        _check_sentence(record, finding, rows, name)
 
 
 def _check_finding(finding: Finding, name: str) -> None:
@@ -113,7 +114,7 @@ def _check_finding(finding: Finding, name: str) -> None:
         raise UserError(f"expected low <= {finding.check} <= high in {name}, got {ends}")
 
 
-def _check_sentence(record: Record, finding: Finding, name: str) -> None:
+def _check_sentence(record: Record, finding: Finding, rows: Set[str], name: str) -> None:
     """The audit's own checks say what follows from their numbers, and others were asked for."""
     if not is_own(finding.check):
         if not record.config["audit"].get("checks"):
@@ -122,7 +123,6 @@ def _check_sentence(record: Record, finding: Finding, name: str) -> None:
                 f"names no others, got {finding.check[:80]!r}"
             )
         return
-    rows = {f"{row.attack} ({row.access})" for row in record.rows}
     if not follows(finding, rows, record.config["defense"]):
         raise UserError(
             f"expected the sentence of {finding.check} in {name} to follow from its numbers, got "

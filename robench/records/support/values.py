@@ -46,7 +46,10 @@ Key = tuple[str, tuple[tuple[str, str, Axis], ...]]
 
 def resembles_own(name: str) -> bool:
     """Whether a metric's name begins with one of OWN and "_", so that readers confuse the two."""
-    return name.startswith(tuple(f"{own}_" for own in OWN))
+    return name.startswith(_LIKE_OWN)
+
+
+_LIKE_OWN = tuple(f"{own}_" for own in OWN)
 
 
 def check_accuracies(record: Record, outcomes: Outcomes) -> None:
