@@ -190,7 +190,7 @@ def _numpy(column: Any, kind: str = "") -> NDArray[Any]:
 
 
 def _texts(column: Any) -> NDArray[Any]:
-    """Words as numpy has them, None where one is missing; few are different, so each is read once."""
+    """Words as numpy has them, None where one is missing; few are different: each is read once."""
     if column.null_count or not len(column):
         return np.array(column.to_pylist())
     array = column.dictionary_encode().combine_chunks()
