@@ -194,7 +194,8 @@ def _texts(column: Any) -> NDArray[Any]:
     if column.null_count or not len(column):
         return np.array(column.to_pylist())
     array = column.dictionary_encode().combine_chunks()
-    return np.array(array.dictionary.to_pylist())[_numpy(array.indices)]
+    words: NDArray[Any] = np.array(array.dictionary.to_pylist())
+    return words[_numpy(array.indices)]
 
 
 def _truths(buffer: Any, count: int) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robench.core.record import Verdict
+from robench.core.threat import eps_text
 from robench.records.words import Word
 
 NORM_NAMES = {"linf": "L∞", "l2": "L2"}
@@ -56,14 +57,6 @@ def interval(low: float | None, high: float | None, unit: str) -> str:
     if low is None or high is None:
         return ""
     return f"{number(low, unit)}–{number(high, unit)}"
-
-
-def eps_text(eps: float) -> str:
-    """An eps as people write it: in 255ths where it is one below 0.1, else a short decimal."""
-    steps = eps * 255
-    if eps < 0.1 and abs(steps - round(steps)) < 1e-6 and round(steps):
-        return f"{round(steps)}/255"
-    return f"{eps:.4g}"
 
 
 def attack_text(attack: str, access: str, norm: str, eps: float | None) -> str:

@@ -23,7 +23,6 @@ from robench.leaderboard.table.ranking import no_rank
 from robench.leaderboard.table.rounding import rounded
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.write import said
-from robench.records.compare import budgets
 from robench.records.support.files import telling
 from robench.records.trust import Attestation
 
@@ -194,7 +193,7 @@ def _axis(value: Any) -> str:
 
 def _outcomes(record: Record, outcomes: Outcomes) -> dict[str, Any]:
     """Per score and image one bit: what the comparison of two rows reads."""
-    robust = scores(outcomes, budgets(record), when_clean_right=True)
+    robust = scores(outcomes, record.budgets(), when_clean_right=True)
     return {
         "data": record.data.hash,
         "subset": record.data.subset,

@@ -20,7 +20,6 @@ from robench.core.record import (
 )
 from robench.core.sentences import follows, is_own
 from robench.core.threat import eps_text
-from robench.records.compare import budgets
 from robench.records.support.held import (
     AUDIT_TABLE,
     Held,
@@ -72,7 +71,7 @@ def _audited(record: Record, outcomes: Outcomes) -> dict[tuple[str, float], list
         return {}
     if record.file and record.file.black_box:
         return {}
-    return rows_by_threat(outcomes, budgets(record))
+    return rows_by_threat(outcomes, record.budgets())
 
 
 def _listed(threats: Sequence[tuple[str, float]] | Mapping[tuple[str, float], Any]) -> str:
@@ -136,7 +135,7 @@ def _check_above_clean(record: Record, audit: Audit, outcomes: Outcomes, name: s
     ball = {row.attack for row in outcomes.rows if row.search == "ball"}
     wanted = [
         paired(row.right, clean)
-        for row in scores(outcomes, budgets(record), when_clean_right=False)
+        for row in scores(outcomes, record.budgets(), when_clean_right=False)
         if (row.norm, row.eps, row.access) == (audit.norm, audit.eps, "white_box")
         and row.attack in ball
     ]
