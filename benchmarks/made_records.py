@@ -24,7 +24,6 @@ from robench.core.outcomes import Outcomes, clean_score, rows_by_threat, scores,
 from robench.core.record import Record, Value, run_id, share, worst
 from robench.core.sentences import sentence
 from robench.plugin.registry import registry
-from robench.records.compare import budgets
 from robench.records.preview import PREVIEW
 from robench.records.protocol import protocol, settings
 from robench.records.protocols import GROUP
@@ -187,7 +186,7 @@ def _audit(
     """The audit's table: it breaks some of what the rows left."""
     table = {name: column.copy() for name, column in given.items()}
     table["randomised"][:] = False
-    for number, rows in enumerate(rows_by_threat(outcomes, budgets(record)).values()):
+    for number, rows in enumerate(rows_by_threat(outcomes, record.budgets()).values()):
         mine = table["audit"] == number
         at = table["position"][mine]
         under = np.logical_and.reduce([row.right[at] for row in rows])
@@ -209,7 +208,7 @@ def _agree(record: dict[str, Any], typed: Record, outcomes: Outcomes, audit: Any
 
 
 def _accuracies(record: Record, outcomes: Outcomes) -> Iterator[Value]:
-    known = budgets(record)
+    known = record.budgets()
     clean = clean_score(outcomes).right
     yield share("clean_accuracy", clean.sum(), len(clean), {})
     for metric, robust in (("attacked_accuracy", False), ("robust_accuracy", True)):
@@ -222,7 +221,7 @@ def _accuracies(record: Record, outcomes: Outcomes) -> Iterator[Value]:
 def _audited(
     record: dict[str, Any], typed: Record, outcomes: Outcomes, table: Any
 ) -> Iterator[Value]:
-    threats = rows_by_threat(outcomes, budgets(typed))
+    threats = rows_by_threat(outcomes, typed.budgets())
     for number, rows in enumerate(threats.values()):
         said, mine = record["audit"][number], table["audit"] == number
         at, held = table["position"][mine], table["held"][mine]
@@ -242,7 +241,7 @@ def _above_clean(said: dict[str, Any], record: Record, outcomes: Outcomes) -> No
     clean = clean_score(outcomes).right
     ball = {row.attack for row in outcomes.rows if row.search == "ball"}
     found = (finding for finding in said["findings"] if finding["check"] == "above_clean")
-    for row in scores(outcomes, budgets(record), when_clean_right=False):
+    for row in scores(outcomes, record.budgets(), when_clean_right=False):
         if (row.norm, row.eps) == (said["norm"], said["eps"]) and row.attack in ball:
             pair, finding = paired(row.right, clean), next(found)
             finding |= {"value": pair.difference, "low": pair.low, "high": pair.high}

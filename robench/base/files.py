@@ -156,25 +156,27 @@ def read_picture(path: Path, most: int) -> bytes:
 # -- folders ---------------------------------------------------------------------------------------
 
 
-def folders_with(root: Path, name: str, deep: int) -> Iterator[Path]:
-    """Folders below `root` (itself included) that hold something of this name, at most so deep.
+def folders_with(root: Path, name: str, deep: int) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """Folders below `root` (itself included) that hold something of this name, at most so deep,
+    each with what lies in it.
 
     Links are not followed and hidden folders not entered; a folder that cannot be read is given
-    too, so that it is named.
+    too, as an empty one, so that it is named.
     """
-    waiting = [(root, 0)]
+    waiting = [(str(root), 0)]
     while waiting:
         folder, depth = waiting.pop()
         try:
-            entries = list(os.scandir(folder))
+            with os.scandir(folder) as found:
+                entries = list(found)
         except OSError:
-            yield folder
+            yield Path(folder), []
             continue
         if any(entry.name == name for entry in entries):
-            yield folder
+            yield Path(folder), entries
         if depth < deep:
             waiting += [
-                (folder / entry.name, depth + 1)
+                (entry.path, depth + 1)
                 for entry in entries
                 if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
             ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ Z95 = 1.959963984540054
 """Quantile of the normal distribution for two-sided 95 % intervals."""
 
 
+@lru_cache(4096)
 def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
     """Wilson score interval of a share: (low, high) in [0,1] (Wilson, 1927).
 
@@ -60,7 +62,7 @@ def paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Paired:
     """
     if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
         raise ValueError(f"expected two vectors of one length, got {first.shape}, {second.shape}")
-    both, one, other = (int(of.sum()) for of in (first & second, first, second))
+    both, one, other = map(_count, (first & second, first, second))
     return paired_counts(both, one - both, other - both, len(first))
 
 
@@ -74,6 +76,11 @@ def paired_counts(both: int, only_first: int, only_second: int, n: int) -> Paire
         raise ValueError(f"expected counts of {n} images, got {(both, only_first, only_second)}")
     low, high = _newcombe(both, only_first, only_second, neither)
     return Paired((only_first - only_second) / n, low, high, only_first, only_second, n)
+
+
+def _count(truths: NDArray[np.bool_]) -> int:
+    """How many are true, a tenth of the time that a sum takes for as few as a run has images."""
+    return truths.tobytes().count(1)
 
 
 def newcombe_unpaired(hits: int, n: int, others: int, of: int) -> tuple[float, float]:

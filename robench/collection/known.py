@@ -6,13 +6,17 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from robench.base.files import folders_with
 from robench.collection.sealed import read_sealed, write_sealed
 from robench.records.store import RECORD
 
+MAX_FOLDERS = 12
+"""Folders inside each other, from a root down to a record."""
 SETTLED = 2.0
 """Seconds after its last change until a folder is known by what the disk says of it: within one
 tick of the disk's clock a file may change twice."""
@@ -33,13 +37,29 @@ class Seen:
     """SHA-256 of all its files, alike."""
 
 
-def look(folders: Iterable[Path], known: Mapping[str, Seen]) -> list[Seen]:
-    """What the disk says of folders, and what is known of them if it says the same as before."""
+def scan(root: Path, deep: int = MAX_FOLDERS) -> Iterator[Seen]:
+    """What the disk says of every folder below `root` (itself included) that holds a record.
+
+    At most so deep; a folder that cannot be read is among them. In no order.
+    """
     latest = time.time() - SETTLED
-    return [_known(_seen(folder, latest), known.get(str(folder))) for folder in folders]
+    for folder, entries in folders_with(root, RECORD, deep):
+        yield _seen(folder, entries, latest)
 
 
-def _known(seen: Seen, before: Seen | None) -> Seen:
+def look(folders: Iterable[Path]) -> Iterator[Seen]:
+    """What the disk says of folders."""
+    latest = time.time() - SETTLED
+    for folder in folders:
+        entries: list[os.DirEntry[str]] = []
+        with suppress(OSError), os.scandir(folder) as found:
+            entries = list(found)
+        yield _seen(folder, entries, latest)
+
+
+def with_known(seen: Seen, known: Mapping[str, Seen]) -> Seen:
+    """A folder with what is known of it, by folder, if the disk says the same as before."""
+    before = known.get(str(seen.folder))
     if before is None:
         return seen
     if seen.record and seen.record == before.record:
@@ -49,22 +69,21 @@ def _known(seen: Seen, before: Seen | None) -> Seen:
     return seen
 
 
-def _seen(folder: Path, latest: float) -> Seen:
+def _seen(folder: Path, entries: Iterable[os.DirEntry[str]], latest: float) -> Seen:
     files: list[tuple[str, tuple[int, ...]]] = []
     newest = 0.0
     record = ""
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                about = entry.stat(follow_symlinks=False)
-                newest = max(newest, about.st_ctime, about.st_mtime)
-                files.append((entry.name, _about(about)))
-                settled = max(about.st_ctime, about.st_mtime) < latest
-                if entry.name == RECORD and settled and stat.S_ISREG(about.st_mode):
-                    record = _digest(_about(about))
+        for entry in entries:
+            about = entry.stat(follow_symlinks=False)
+            changed = max(about.st_ctime, about.st_mtime)
+            newest = max(newest, changed)
+            files.append((entry.name, _about(about)))
+            if entry.name == RECORD and changed < latest and stat.S_ISREG(about.st_mode):
+                record = _digest(_about(about))
     except OSError:
         return Seen(folder, "", "")
-    return Seen(folder, _digest(sorted(files)) if newest < latest else "", record)
+    return Seen(folder, _digest(sorted(files)) if files and newest < latest else "", record)
 
 
 def _about(about: os.stat_result) -> tuple[int, ...]:

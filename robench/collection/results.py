@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robench.base.errors import UserError
+from robench.collection.known import scan
+from robench.collection.shards import KEY
 from robench.collection.store import Collection, fill_values
-from robench.collection.values import ABOUT, ENDS, NUMBERS, Forms, Words, words_of
+from robench.collection.values import ABOUT, COLUMNS, ENDS, NUMBERS, Forms, Words, words_of
 from robench.records import store
 from robench.records.shown import ShownRecord, shown
 from robench.records.store import find, folders, read_outcomes, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 __all__ = ["find", "folders", "load", "read", "read_outcomes", "read_table"]
+ASKED = [name for name in COLUMNS if name != "config"]
+"""Columns of the store that say something of values."""
 WHOLE = ("seed", "images")
 """Columns of whole numbers."""
 
@@ -34,24 +39,24 @@ def load(root: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    places = list(folders(Path(root)))
-    if not places:
+    found = sorted(scan(Path(root), sys.maxsize), key=lambda one: one.folder.parts)
+    if not found:
         raise UserError(
             f"expected records below {str(root)!r}, got none; evaluate keeps its record there "
             f"with places=robench.Places(results={str(root)!r})"
         )
     collection = Collection.of([Path(root)])
     with collection.held():
-        seen = collection.look(places)
+        seen = collection.recall(found)
         left = fill_values(collection, seen)
         collection.know(seen)
         if left:
             raise UserError(left[min(left)])
-        table = read_rows(collection, [(at, one.digest) for at, one in enumerate(seen)])
-    forms = Forms()
-    found = value_columns(table, forms)
-    found["path"] = replace(found["path"], words=[str(one.folder) for one in seen])
-    return pd.DataFrame({name: _series(column) for name, column in found.items()}, copy=False)
+        table = read_rows(collection, [one.digest for one in seen])
+    columns, counts = value_columns(table, Forms())
+    places = np.repeat(np.arange(len(seen), dtype=np.int32), counts)
+    columns["path"] = Words(places, [str(one.folder) for one in seen])
+    return pd.DataFrame({name: _series(column) for name, column in columns.items()}, copy=False)
 
 
 def read(name: str | Path, results: str | Path = "results") -> ShownRecord:
@@ -63,47 +68,31 @@ def read(name: str | Path, results: str | Path = "results") -> ShownRecord:
     return shown(store.read(folder), folder)
 
 
-def read_rows(collection: Collection, wanted: Sequence[tuple[int, str]]) -> Any:
-    """Rows of the store, an Arrow table: those of the digests, each with its place, by place."""
-    import duckdb
+def read_rows(collection: Collection, digests: Sequence[str]) -> Any:
+    """Rows of the store, an Arrow table: those of the digests, in their order."""
+    import pyarrow as pa
 
-    given = {
-        "files": [str(path) for path in collection.values.paths()],
-        "places": [place for place, _ in wanted],
-        "digests": [digest for _, digest in wanted],
-    }
-    # Lists, not an Arrow table: that would load pandas.
-    with duckdb.connect(config={"threads": 2}) as connection:
-        asked = connection.sql(
-            "with wanted as (select unnest($places) place, unnest($digests) digest, "
-            "unnest(range(len($places))) line) "
-            "select known.*, wanted.place from read_parquet($files) known "
-            "join wanted on known.key = wanted.digest order by wanted.line",
-            params=given,
-        )
-        return asked.to_arrow_table()
+    every = [table for _, table in collection.values.tables(ASKED)]
+    table = pa.concat_tables(every).unify_dictionaries()
+    places = {key: place for place, key in enumerate(table[KEY].to_pylist())}
+    return table.take(pa.array([places[one] for one in digests], pa.int64()))
 
 
 def read_configs(collection: Collection) -> dict[str, Any]:
     """The configuration of each record that the store knows, by the digest of its record.json."""
-    import duckdb
-
-    files = [str(path) for path in collection.values.paths()]
-    if not files:
-        return {}
-    with duckdb.connect(config={"threads": 2}) as connection:
-        asked = connection.sql(
-            "select key, config from read_parquet($files)", params={"files": files}
-        )
-        return {key: json.loads(config) for key, config in asked.fetchall()}
+    return {
+        key: json.loads(config)
+        for _, columns in collection.values.read(["config"])
+        for key, config in zip(columns[KEY], columns["config"], strict=True)
+    }
 
 
-def value_columns(table: Any, forms: Forms) -> dict[str, Any]:
-    """The columns of all values of some rows of the store, and as `path` the place of their row.
+def value_columns(table: Any, forms: Forms) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """The columns of all values of some rows of the store, and how many values each row has.
 
     Numbers are arrays, NaN where one is missing; all else are `Words`.
     """
-    codes = [forms.codes(one) for one in table["form"].to_pylist()]
+    codes = form_codes(table["form"], forms)
     counts = np.array([len(one) for one in codes], np.int64)
     found: dict[str, Any] = {}
     for name in ABOUT:
@@ -114,8 +103,15 @@ def value_columns(table: Any, forms: Forms) -> dict[str, Any]:
     of = forms.columns(np.concatenate(codes) if codes else np.empty(0, np.int32))
     numbers = {name: _flat(table[name]) for name in (*ENDS, "n")}
     found |= {name: numbers[name] if name in numbers else of.pop(name) for name in NUMBERS}
-    places = np.repeat(table["place"].to_numpy(), counts)
-    return found | of | {"path": Words(places, [])}
+    return found | of, counts
+
+
+def form_codes(column: Any, forms: Forms) -> list[NDArray[np.int32]]:
+    """Of each row what its values are; the few different texts are long, so each is read once."""
+    array = column.combine_chunks()
+    at = array.indices.to_pylist()
+    known = {place: forms.codes(array.dictionary[place].as_py()) for place in dict.fromkeys(at)}
+    return [known[place] for place in at]
 
 
 def _flat(column: Any) -> Any:

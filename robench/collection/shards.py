@@ -22,7 +22,8 @@ COUNT = 32
 """Shards of a table: one more row rewrites a 32nd of it."""
 Row = Mapping[str, Any]
 Columns = Mapping[str, str]
-"""By name, the type of a column as Arrow calls it: string, large_binary, double, ..."""
+"""By name, the type of a column as Arrow calls it: string, large_binary, double, ...; `words` are
+texts of which few are different, each kept once."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,24 @@ class Shards:
         self, columns: Iterable[str] | None = None
     ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
         """Number and columns (all if not given, the key always) of each shard that has rows."""
+        for number, table in self.tables(columns):
+            yield number, {name: listed(table[name]) for name in table.column_names}
+
+    def tables(self, columns: Iterable[str] | None = None) -> Iterator[tuple[int, Any]]:
+        """The same as Arrow tables."""
         names = None if columns is None else [KEY, *columns]
         for number, path in self._files().items():
-            table = _read(path, names)
-            yield number, {name: table[name].to_pylist() for name in table.column_names}
+            yield number, _read(path, names)
+
+    def later(self, number: int, names: Sequence[str]) -> Later:
+        """Columns of texts of a shard that has rows, read when one is asked for."""
+        return Later(self._files()[number], names)
 
     def keys(self) -> dict[str, int]:
         """Every key with its shard."""
         if not self._keys:
             self._keys.update({number: columns[KEY] for number, columns in self.read(())})
         return {key: number for number, keys in self._keys.items() for key in keys}
-
-    def paths(self) -> list[Path]:
-        """The files of all shards."""
-        return list(self._files().values())
 
     def write(
         self, number: int, rows: Mapping[str, Row], keep: Callable[[str], bool] = bool
@@ -135,6 +140,35 @@ class Shards:
             return True
         path.unlink()
         return False
+
+
+class Later:
+    """Columns of texts of a shard: most of them are long, and few of them are ever asked for."""
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._path, self._names = path, names
+        self._table: Any = None
+
+    def __call__(self, at: int, name: str) -> str:
+        """The text of a column at a place."""
+        self.read()
+        text: str = self._table[name][at].as_py()
+        return text
+
+    def read(self) -> None:
+        """Read them now, as must be done before the shard is written anew."""
+        if self._table is None:
+            self._table = _read(self._path, self._names).combine_chunks()
+
+
+def listed(column: Any) -> list[Any]:
+    """An Arrow column as a list; equal words are one object."""
+    if not hasattr(column.type, "value_type") or not hasattr(column.type, "index_type"):
+        found: list[Any] = column.to_pylist()
+        return found
+    array = column.combine_chunks()
+    words = array.dictionary.to_pylist()
+    return [None if at is None else words[at] for at in array.indices.to_pylist()]
 
 
 def _read(path: Path, names: Sequence[str] | None) -> Any:

@@ -23,7 +23,7 @@ from robench.base.hashing import digest
 from robench.base.parallel import workers
 from robench.base.paths import cache_folder
 from robench.collection.code import own_code
-from robench.collection.known import Seen, look, read_known, write_known
+from robench.collection.known import Seen, read_known, with_known, write_known
 from robench.collection.shards import Columns, Row, Shards, shard_of
 from robench.collection.values import COLUMNS, stored
 from robench.records.store import RECORD, parse, read_json
@@ -73,10 +73,11 @@ class Collection:
         """A row a record, by the digest of its record.json: what it was asked, and its values."""
         return self.table(VALUES, COLUMNS)
 
-    def look(self, folders: Sequence[Path]) -> list[Seen]:
-        """What is known of folders that still are as they were; the digest of each record.json is,
-        where it can be read."""
-        seen = look(folders, read_known(self.folder / "known"))
+    def recall(self, found: Iterable[Seen]) -> list[Seen]:
+        """Folders with what is known of those that still are as they were; the digest of each
+        record.json is, where it can be read."""
+        known = read_known(self.folder / "known")
+        seen = [with_known(one, known) for one in found]
         return [one if one.digest else replace(one, digest=_digest(one.folder)) for one in seen]
 
     def know(self, seen: Iterable[Seen]) -> None:

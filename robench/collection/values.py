@@ -20,13 +20,13 @@ NUMBERS = ("metric", "value", "low", "high", "n", "unit", "better")
 ENDS = ("value", "low", "high")
 COLUMNS = {
     "record": "string",
-    "status": "string",
+    "status": "words",
     "seed": "int64",
     "images": "int64",
-    "protocol": "string",
-    **dict.fromkeys(SYSTEM_KINDS, "string"),
+    "protocol": "words",
+    **dict.fromkeys(SYSTEM_KINDS, "words"),
     "config": "string",
-    "form": "string",
+    "form": "words",
     **dict.fromkeys(ENDS, "list double"),
     "n": "list int64",
 }

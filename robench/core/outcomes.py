@@ -94,6 +94,11 @@ class RowOutcomes:
         """Per image whether the clean label is right."""
         return fixed(self.clean_prediction == self.label)
 
+    @cached_property
+    def robust(self) -> NDArray[np.bool_]:
+        """Per image whether both labels are right."""
+        return fixed(self.right & self.clean_right)
+
     @property
     def distance(self) -> NDArray[np.float32]:
         """Distances to the clean images in the row's norm; raises UserError for another norm."""
@@ -194,6 +199,10 @@ def scores(outcomes: Outcomes, budgets: Budgets, *, when_clean_right: bool) -> I
 
 
 def _scores_of(row: RowOutcomes, budgets: Budgets, when_clean_right: bool) -> Iterator[Score]:
+    if row.search != "minimal":
+        right = row.robust if when_clean_right else row.right
+        yield Score(row.attack, row.access, row.norm, row.eps, right)
+        return
     for eps, right in _right_at(row, budgets):
         kept = right & row.clean_right if when_clean_right else right
         yield Score(row.attack, row.access, row.norm, eps, kept)
@@ -202,9 +211,7 @@ def _scores_of(row: RowOutcomes, budgets: Budgets, when_clean_right: bool) -> It
 def _right_at(
     row: RowOutcomes, budgets: Budgets
 ) -> Iterator[tuple[float | None, NDArray[np.bool_]]]:
-    if row.search != "minimal":
-        yield row.eps, row.right
-        return
+    """Per budget of a search without a bound, and for none, which images it leaves right."""
     for budget in (*budgets.get(row.attack, ()), None):
         limit = np.inf if budget is None else budget + TOLERANCE
         # Beyond the budget the attacker has nothing better than the clean image.

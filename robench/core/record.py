@@ -355,6 +355,16 @@ class Record(Frozen):
     timings: dict[str, float] = Field(default_factory=dict)
     """Seconds; the only part that two identical runs need not share."""
 
+    def budgets(self) -> dict[str, tuple[float, ...]]:
+        """Eps at which a minimum-norm attack's accuracy stands in the record, by attack."""
+        minimal = {row.attack for row in self.rows if row.eps is None}
+        found: dict[str, dict[float, None]] = {}
+        for value in self.values if minimal else ():
+            attack, eps = value.axes.get("attack"), value.axes.get("eps")
+            if value.metric == "robust_accuracy" and attack in minimal and isinstance(eps, float):
+                found.setdefault(str(attack), {})[eps] = None
+        return {attack: tuple(sizes) for attack, sizes in found.items()}
+
     def get(self, metric: str, /, **axes: Axis) -> Value | None:
         """The first value of a metric whose axes contain the given ones, or None."""
         for value in self.values:

@@ -182,11 +182,33 @@ def follows(finding: Finding, rows: Collection[str], defenses: Collection[str]) 
 
     `rows` are the run's as `attack (access)`, `defenses` its own; a sentence may name no others.
     """
-    said = finding.sentence.removesuffix(ACQUITTED)
-    kind = _kind(finding.check)
+    return _follows(
+        finding.check,
+        finding.sentence.removesuffix(ACQUITTED),
+        repr(finding.value),
+        finding.n or 0,
+        frozenset(rows),
+        frozenset(defenses),
+    )
+
+
+@lru_cache(4096)
+def _follows(
+    check: str,
+    said: str,
+    value: str,
+    n: int,
+    rows: frozenset[str],
+    defenses: frozenset[str],
+) -> bool:
+    """Many records say the same of the same numbers: that nothing was found, above all.
+
+    `value` is a text, since -0.0 and 0.0 are equal but not written alike.
+    """
+    kind = _kind(check)
     words = [*SENTENCES.get(kind, ()), *([NOTHING[kind]] if kind in NOTHING else [])]
-    numbers = _numbers(finding.value, finding.n or 0)
-    free = _patterns(frozenset(rows), frozenset(defenses))
+    number = None if value == "None" else float(value)
+    numbers, free = _numbers(number, n), _patterns(rows, defenses)
     return any(_says(said, _pieces(one), numbers, free) for one in words)
 
 

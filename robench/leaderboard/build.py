@@ -72,7 +72,7 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
     collection = Collection.of(roots)
     page = Changed(out, collection.folder / f"page-{digest(str(out))}")
     with collection.held():
-        seen = read_contents(collection.look([folder for _, folder in found]))
+        seen = read_contents(collection.recall(one for _, one in found))
         named = list(zip((name for name, _ in found), seen, strict=True))
         gathered = gather(collection, named, attestations)
         fed = {content for row in gathered.rows for content in row.contents}

@@ -32,7 +32,7 @@ def check(roots: list[Path], places: Places, sample: int | None = None) -> Itera
 
     sample: how many of the records that hold a model are judged again; all if not given.
     """
-    found = find_records(roots)
+    found = [(name, seen.folder) for name, seen in find_records(roots)]
     judged = _sample(found, sample)
     for name, folder in found:
         for step in _steps(folder, name in judged, places):

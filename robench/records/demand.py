@@ -11,7 +11,6 @@ from robench.base.errors import UserError
 from robench.base.text import suggestion
 from robench.core.outcomes import Outcomes, scores_by_threat
 from robench.core.record import VERDICTS, Axis, Record, Value, Verdict, share
-from robench.records.compare import budgets
 from robench.records.headline import headline
 from robench.records.said import threat_text
 
@@ -95,7 +94,7 @@ def check_audit(record: Record, worst: Verdict) -> list[Met]:
 def with_headlines(record: Record, outcomes: Outcomes, table: Table | None) -> tuple[Value, ...]:
     """A record's values, and its headline under each threat as `headline`, a share."""
     found = []
-    for norm, eps in scores_by_threat(outcomes, budgets(record)):
+    for norm, eps in scores_by_threat(outcomes, record.budgets()):
         holds = headline(record, outcomes, table, norm, eps)
         found.append(share("headline", int(holds.sum()), len(holds), {"norm": norm, "eps": eps}))
     return (*record.values, *found)

@@ -10,7 +10,6 @@ import numpy as np
 
 from robench.base.errors import UserError
 from robench.core.outcomes import clean_score, scores_by_threat
-from robench.records.compare import budgets
 from robench.records.support.held import AUDIT_TABLE, require_columns, with_checked
 from robench.records.tables import read_columns
 
@@ -46,7 +45,7 @@ def headline(
     worst case or the audit says that it does not. Raises UserError for a table of other images.
     """
     holds = clean_score(outcomes).right.copy()
-    for row in scores_by_threat(outcomes, budgets(record)).get((norm, eps), []):
+    for row in scores_by_threat(outcomes, record.budgets()).get((norm, eps), []):
         holds &= row.right
     if table is not None:
         mine = (table["norm"] == norm) & (table["eps"] == eps)

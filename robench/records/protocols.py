@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.base.errors import ConfigError, UserError
-from robench.base.hashing import canonical, plain_options
+from robench.base.hashing import canonical, file_hash, plain_options
 from robench.base.paths import shipped
 from robench.base.text import one_line, reason, suggestion
 from robench.core.threat import NORMS, ThreatConfig, parse_eps
@@ -177,6 +177,11 @@ class Protocol:
 def protocols() -> Mapping[str, Protocol]:
     """The installed protocols by name; a malformed file is left out and named on stderr, once."""
     return {name: p for name, p in _installed().items() if isinstance(p, Protocol)}
+
+
+def hashes() -> list[list[str]]:
+    """Package, name and SHA-256 of each installed protocol's file: if equal, so are protocols."""
+    return [[package, path.stem, file_hash(path)] for package, path in _files()]
 
 
 def get(name: str) -> Protocol:

@@ -13,7 +13,6 @@ from robench.core.outcomes import Score, scores_by_threat
 from robench.core.record import AGREEMENT_GOOD, AttackRow, Audit, Axis, Record
 from robench.core.sentences import spoken
 from robench.core.threat import eps_text
-from robench.records.compare import budgets
 from robench.records.headline import headline
 from robench.records.support.held import CHECKED
 from robench.records.support.values import TIES
@@ -141,7 +140,7 @@ def _unlike_published(record: Record) -> Iterator[str]:
 
 def verdicts(record: Record, outcomes: Outcomes, table: Table | None) -> Iterator[Line]:
     """What each threat's number is worth: threats of which the same is said share a line."""
-    labels, known = outcomes.clean.label, scores_by_threat(outcomes, budgets(record))
+    labels, known = outcomes.clean.label, scores_by_threat(outcomes, record.budgets())
     said: dict[tuple[Word, str], list[str]] = {}
     weak: dict[str, list[str]] = {}
     for (norm, eps), scores in known.items():

@@ -11,7 +11,6 @@ from robench.base.text import one_line, visible
 from robench.core.outcomes import CLEAN, scores_by_threat
 from robench.core.record import Axis, Record, Value, share
 from robench.core.threat import eps_text
-from robench.records.compare import budgets
 from robench.records.headline import headline
 from robench.records.protocol import NO_ACCESS
 from robench.records.protocols import GROUP
@@ -201,7 +200,7 @@ def _headline(
     """The smallest thing known of each threat that was audited, over rows and audit."""
     found: dict[Threat, str] = {}
     threats = {(audit.norm, audit.eps) for audit in record.audit}
-    for norm, eps in scores_by_threat(outcomes, budgets(record)):
+    for norm, eps in scores_by_threat(outcomes, record.budgets()):
         if (norm, eps) in threats:
             holds = headline(record, outcomes, audited, norm, eps)
             found[norm, eps] = plus_minus(share("headline", int(holds.sum()), len(holds), {}))

@@ -170,7 +170,7 @@ def _numpy(column: Any, kind: str = "") -> NDArray[Any]:
     """
     stored, dtype, truths = _how(column.type, kind)
     if dtype is None:
-        return np.array(column.to_pylist())
+        return _texts(column)
     array = column if column.type == stored else column.cast(stored)
     array = array.combine_chunks() if hasattr(array, "chunks") else array
     present, values = array.buffers()
@@ -187,6 +187,16 @@ def _numpy(column: Any, kind: str = "") -> NDArray[Any]:
             raise ValueError(f"missing values among {stored}")
         result = np.where(_truths(present, end)[array.offset :], result, np.nan).astype(dtype)
     return result
+
+
+def _texts(column: Any) -> NDArray[Any]:
+    """Words as numpy has them, None where one is missing; few are different: each is read once."""
+    if column.null_count or not len(column):
+        return np.array(column.to_pylist())
+    array = column.dictionary_encode().combine_chunks()
+    words: NDArray[Any] = np.array(array.dictionary.to_pylist())
+    told: NDArray[Any] = words[_numpy(array.indices)]
+    return told
 
 
 def _truths(buffer: Any, count: int) -> NDArray[np.bool_]:

@@ -14,7 +14,6 @@ from robench.base.stats import newcombe_unpaired, paired
 from robench.base.text import one_line
 from robench.core.outcomes import CLEAN, clean_score, scores, scores_by_threat
 from robench.core.record import SYSTEM_KINDS, Record
-from robench.records.compare import budgets
 from robench.records.headline import audit_table, headline
 from robench.records.said import named, threat_text
 from robench.records.store import check_choices, read, read_outcomes
@@ -111,7 +110,7 @@ def versus(first: Path, second: Path) -> Versus:
 
 def _right(folder: Path, record: Record) -> dict[Key, NDArray[np.bool_]]:
     """Which images hold, by row."""
-    outcomes, table, known = read_outcomes(folder), audit_table(folder), budgets(record)
+    outcomes, table, known = read_outcomes(folder), audit_table(folder), record.budgets()
     found: dict[Key, NDArray[np.bool_]] = {(CLEAN, "", None): clean_score(outcomes).right}
     for score in scores(outcomes, known, when_clean_right=True):
         found[named(score.attack, score.access), score.norm, _eps(score.eps)] = score.right

@@ -23,7 +23,6 @@ from robench.records.challenges import (
     read_challenges,
     write_challenge,
 )
-from robench.records.compare import budgets
 from robench.records.consistent import inspect
 from robench.records.examples import differences, header, read_array
 from robench.replay.judged import broken_by, surely_wrong
@@ -95,7 +94,7 @@ def _stands(folder: Path, places: Places) -> Subject:
 def _held(subject: Subject, norm: str, eps: float) -> tuple[Threat, np.ndarray]:
     """The record's threat, and which judged images nothing has broken under it: bool (N,)."""
     known = {}
-    for score in worst_cases(subject.outcomes, budgets(subject.record)):
+    for score in worst_cases(subject.outcomes, subject.record.budgets()):
         if score.eps:
             known[score.norm, score.eps] = score.right
     found = [place for place in known if place[0] == norm and abs(place[1] - eps) <= SLACK]

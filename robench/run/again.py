@@ -7,12 +7,13 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
 import hydra
+from filelock import FileLock
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -247,11 +248,29 @@ def _alone(choice: str) -> dict[str, Any] | None:
     kept = cache_folder() / FOLDER / f"composed-{digest([all_code(), choice])}"
     found = read_sealed(kept)
     if found is None:
-        found = [_composed_alone(choice)]
-        with suppress(OSError):
-            write_sealed(kept, found)
+        with _one_at_a_time():
+            found = read_sealed(kept)
+            if found is None:
+                found = [_composed_alone(choice)]
+                with suppress(OSError):
+                    write_sealed(kept, found)
     plain: dict[str, Any] | None = found[0]
     return plain
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Other processes wait, and then find in the cache what this one composed."""
+    lock = FileLock(cache_folder() / FOLDER / "composing")
+    try:
+        lock.acquire()
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _composed_alone(choice: str) -> dict[str, Any] | None:

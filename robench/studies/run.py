@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench.collection.known import look
 from robench.collection.results import read_configs
 from robench.collection.store import Collection, fill_values
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
-from robench.records.compare import budgets
 from robench.records.headline import audit_table, headline
 from robench.records.store import folders, read, read_outcomes, read_table
 
@@ -46,7 +46,7 @@ class Run:
     @cached_property
     def attacked(self) -> list[Score]:
         """Accuracy under every row, each attacked image counted by its attacked label alone."""
-        return list(scores(self._outcomes, budgets(self.record), when_clean_right=False))
+        return list(scores(self._outcomes, self.record.budgets(), when_clean_right=False))
 
     def held(self, norm: str, eps: float) -> NDArray[np.bool_]:
         """The images that hold under a threat, in the order of `images`: see `headline`."""
@@ -93,7 +93,7 @@ class Records:
             return
         collection = Collection.of([self._root])
         with collection.held():
-            seen = collection.look(list(self._runs))
+            seen = collection.recall(look(self._runs))
             left = fill_values(collection, seen)
             collection.know(seen)
             configs = read_configs(collection)

@@ -78,5 +78,8 @@ def test_folders_are_found_to_a_depth(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "r").touch()
     (tmp_path / "a" / "up").symlink_to(tmp_path)
-    found = {path.relative_to(tmp_path).as_posix() for path in folders_with(tmp_path, "r", 2)}
-    assert found == {"a", "a/b"}
+    found = {
+        path.relative_to(tmp_path).as_posix(): sorted(entry.name for entry in entries)
+        for path, entries in folders_with(tmp_path, "r", 2)
+    }
+    assert found == {"a": ["b", "r", "up"], "a/b": ["c", "r"]}

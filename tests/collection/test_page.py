@@ -154,8 +154,9 @@ def made(**more: Any) -> BoardRow:
 )
 def test_a_row_comes_back_from_the_store_as_it_was(given: dict[str, Any]) -> None:
     row = made(**given)
-    kept = {name: [value] for name, value in encode(row).items()}
-    again = Decoder({row.contents[0]: row.folders[0]})(kept, 0)
+    encoded = encode(row)
+    kept = {name: [value] for name, value in encoded.items()}
+    again = Decoder({row.contents[0]: row.folders[0]})(kept, 0, encoded.__getitem__)
     assert replace(again, cells=dict(again.cells)) == row
     assert list(again.cells) == list(row.cells)
 

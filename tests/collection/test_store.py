@@ -16,7 +16,7 @@ import pytest
 
 from robench.base.errors import UserError
 from robench.collection import known, results, store
-from robench.collection.known import look, read_known, write_known
+from robench.collection.known import look, read_known, scan, with_known, write_known
 from robench.collection.sealed import read_sealed, write_sealed
 from robench.collection.shards import Shards
 from robench.collection.store import Collection, fill
@@ -47,6 +47,10 @@ def table(tmp_path: Path) -> Shards:
     return Shards(tmp_path / "table", "t", {"value": "int64"})
 
 
+def paths(table: Shards) -> list[Path]:
+    return sorted(table.folder.iterdir())
+
+
 def rows(table: Shards) -> dict[str, int]:
     fresh = Shards(table.folder, table.name, table.columns)
     return {
@@ -72,14 +76,14 @@ def test_equal_rows_are_equal_bytes_in_any_order(table: Shards, tmp_path: Path) 
     other = Shards(tmp_path / "other", "t", table.columns)
     other.write(0, {"b": {"value": 2}})
     other.write(0, {"a": {"value": 1}})
-    assert [path.name for path in table.paths()] == [path.name for path in other.paths()]
+    assert [path.name for path in paths(table)] == [path.name for path in paths(other)]
 
 
 @pytest.mark.parametrize("harm", ["short", "edited", "empty"])
 def test_a_damaged_shard_is_none(harm: str, table: Shards) -> None:
     table.write(0, {"a": {"value": 1}})
     table.write(1, {"b": {"value": 2}})
-    (path,) = (path for path in table.paths() if "-00-" in path.name)
+    (path,) = (path for path in paths(table) if "-00-" in path.name)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes({"short": data[:-9], "edited": data, "empty": b""}[harm])
@@ -90,14 +94,14 @@ def test_a_damaged_shard_is_none(harm: str, table: Shards) -> None:
 def test_of_two_files_of_a_shard_the_newer_counts(table: Shards) -> None:
     """As a process leaves them that is killed before it deletes the older one."""
     table.write(0, {"a": {"value": 1}})
-    (old,) = table.paths()
+    (old,) = paths(table)
     data = old.read_bytes()
     table.write(0, {"b": {"value": 2}})
     old.write_bytes(data)
     os.utime(old, (1, 1))
     assert rows(table) == {"a": 1, "b": 2}
     table.write(0, {"c": {"value": 3}})
-    assert len(table.paths()) == 1
+    assert len(paths(table)) == 1
     assert not old.exists()
 
 
@@ -111,13 +115,15 @@ def test_another_version_is_another_table(tmp_path: Path) -> None:
 
 def test_only_what_is_missing_is_made(table: Shards) -> None:
     table.write(1, {"a": {"value": 1}})
-    left = fill({"t": table}, {"a": 7, "b": 8, "c": 9}, {"a": 1, "b": 1, "c": 2}, _made)
+    wanted = {"a": ("a", 7), "b": ("b", 8), "c": ("c", 9)}
+    left = fill({"t": table}, wanted, {"a": 1, "b": 1, "c": 2}, _made)
     assert rows(table) == {"a": 1, "b": 8}
     assert left == {"c": "not nine"}
 
 
-def _made(value: int) -> Any:
-    return "not nine" if value == 9 else {"t": {"value": value}}
+def _made(given: tuple[str, int]) -> Any:
+    key, value = given
+    return "not nine" if value == 9 else {"t": {key: {"value": value}}}
 
 
 def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
@@ -152,7 +158,9 @@ def test_a_folder_is_known_until_something_of_it_changes(root: Path, tmp_path: P
     folder = next(folders(root))
 
     def seen() -> known.Seen:
-        return look([folder], read_known(tmp_path / "known"))[0]
+        (found,) = (one for one in scan(root) if one.folder == folder)
+        assert [found] == list(look([folder]))
+        return with_known(found, read_known(tmp_path / "known"))
 
     from dataclasses import replace
 
@@ -167,8 +175,7 @@ def test_a_folder_is_known_until_something_of_it_changes(root: Path, tmp_path: P
 def test_what_changed_just_now_is_not_known(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a tick of the disk's clock a file may change twice."""
     monkeypatch.setattr(known, "SETTLED", 3600.0)
-    seen = look(folders(root), {})
-    assert {(one.state, one.record) for one in seen} == {("", "")}
+    assert {(one.state, one.record) for one in scan(root)} == {("", "")}
 
 
 # -- values ----------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from robench.core.outcomes import (
 )
 from robench.core.record import Record, Value, run_id, share, worst
 from robench.core.sentences import sentence
-from robench.records.compare import budgets
 from robench.records.protocol import protocol, settings
 from robench.records.store import OUTCOMES, RECORD
 from robench.records.tables import read_outcomes_file
@@ -123,7 +122,7 @@ class Forgery:
         self.seal()
 
     def _audits(self, record: Record, outcomes: Outcomes) -> Iterator[Value]:
-        threats = rows_by_threat(outcomes, budgets(record))
+        threats = rows_by_threat(outcomes, record.budgets())
         for number, ((norm, eps), rows) in enumerate(threats.items()):
             if number >= len(record.audit) or self.audit is None:
                 return
@@ -152,7 +151,7 @@ class Forgery:
 def _above_clean(said: dict[str, Any], record: Record, outcomes: Outcomes) -> None:
     clean = clean_score(outcomes).right
     found = (finding for finding in said["findings"] if finding["check"] == "above_clean")
-    for row in scores(outcomes, budgets(record), when_clean_right=False):
+    for row in scores(outcomes, record.budgets(), when_clean_right=False):
         search = next(one.search for one in outcomes.rows if one.attack == row.attack)
         if (row.norm, row.eps) == (said["norm"], said["eps"]) and search == "ball":
             pair, finding = paired(row.right, clean), next(found)
@@ -165,7 +164,7 @@ def _above_clean(said: dict[str, Any], record: Record, outcomes: Outcomes) -> No
 
 
 def _accuracies(record: Record, outcomes: Outcomes) -> Iterator[Value]:
-    known = budgets(record)
+    known = record.budgets()
     clean = clean_score(outcomes).right
     yield share("clean_accuracy", clean.sum(), len(clean), {})
     for metric, robust in (("attacked_accuracy", False), ("robust_accuracy", True)):

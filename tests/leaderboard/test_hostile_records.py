@@ -851,7 +851,7 @@ def test_two_roots_hide_nothing_of_each_other(good: Path, tmp_path: Path) -> Non
     for root in ("first", "second"):
         shutil.copytree(good, tmp_path / root / "same")
     found = find_records([tmp_path / "first", tmp_path / "second"])
-    assert {folder.parent.name for _, folder in found} == {"first", "second"}
+    assert {seen.folder.parent.name for _, seen in found} == {"first", "second"}
 
 
 def test_pipes_among_a_sweeps_notes_are_left_alone(tmp_path: Path) -> None:

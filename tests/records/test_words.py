@@ -121,7 +121,8 @@ def test_a_metric_of_clean_and_attacked_images_says_which_is_which() -> None:
     axes = {"attack": "pgd", "access": "white_box", "norm": "linf", "eps": 8 / 255}
     shares = ({}, 0.1), (axes, 0.2), ({**axes, "attack": "fgsm"}, 0.3)
     values = [
-        Value(metric="parent_difference", axes=place, value=v, unit="share", n=N) for place, v in shares
+        Value(metric="parent_difference", axes=place, value=v, unit="share", n=N)
+        for place, v in shares
     ]
     record = record_under(values=tuple(values))
     kinds = {"dataset": "digits", "model": "small_cnn", "defense": "none", "compressor": "none"}

@@ -16,7 +16,6 @@ from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes, RowOutcomes, clean_score, scores, worst_cases
 from robench.core.record import Record
 from robench.core.threat import distance
-from robench.records.compare import budgets
 from robench.records.examples import differences, load_examples, row_name
 from robench.records.store import EXAMPLES, OUTCOMES, RECORD, read, read_outcomes
 from robench.records.tables import read_columns, write_columns, write_outcomes_file
@@ -34,9 +33,9 @@ def seal(folder: Path) -> None:
     record, outcomes = read(folder), read_outcomes(folder)
     found = {("clean_accuracy", None, None, None, None): clean_score(outcomes).value}
     for metric, right in (("attacked_accuracy", False), ("robust_accuracy", True)):
-        for score in scores(outcomes, budgets(record), when_clean_right=right):
+        for score in scores(outcomes, record.budgets(), when_clean_right=right):
             found[metric, score.attack, score.access, score.norm, score.eps] = score.value
-    for score in worst_cases(outcomes, budgets(record)):
+    for score in worst_cases(outcomes, record.budgets()):
         found["worst_case_accuracy", score.attack, score.access, score.norm, score.eps] = (
             score.value
         )

@@ -16,7 +16,6 @@ from robench.core.record import Record, Value, share
 from robench.core.threat import TOLERANCE
 from robench.leaderboard.read.claims import Claim
 from robench.records.challenges import Challenge
-from robench.records.compare import budgets
 from robench.records.support.held import AUDIT_TABLE
 from robench.records.tables import read_columns
 
@@ -47,7 +46,7 @@ def challenged(claim: Claim) -> tuple[Record, Outcomes]:
     if not claim.challenges_count or not claim.challenges:
         return claim.record, claim.outcomes
     outcomes = _with(claim, claim.challenges)
-    worst = {(one.norm, one.eps): one for one in worst_cases(outcomes, budgets(claim.record))}
+    worst = {(one.norm, one.eps): one for one in worst_cases(outcomes, claim.record.budgets())}
     audits = _audits(claim)
     values = [_fallen(value, worst, audits, claim.challenges) for value in claim.record.values]
     return claim.record.model_copy(update={"values": tuple(values)}), outcomes
@@ -55,9 +54,9 @@ def challenged(claim: Claim) -> tuple[Record, Outcomes]:
 
 def breaks(claim: Claim) -> Iterator[Break]:
     """What each challenge takes by itself, at the smallest threat that allows its examples."""
-    before = list(worst_cases(claim.outcomes, budgets(claim.record)))
+    before = list(worst_cases(claim.outcomes, claim.record.budgets()))
     for one in claim.challenges:
-        after = worst_cases(_with(claim, [one]), budgets(claim.record))
+        after = worst_cases(_with(claim, [one]), claim.record.budgets())
         fell = {(s.norm, s.eps): s.value for s in after}
         allowed = [s for s in before if _allows(one, s.norm, s.eps)]
         least = min(allowed, key=lambda s: s.eps or 0.0, default=None)
@@ -72,7 +71,7 @@ def _allows(one: Challenge, norm: object, eps: object) -> bool:
 
 
 def _with(claim: Claim, challenges: Sequence[Challenge]) -> Outcomes:
-    known = [(s.norm, s.eps) for s in worst_cases(claim.outcomes, budgets(claim.record))]
+    known = [(s.norm, s.eps) for s in worst_cases(claim.outcomes, claim.record.budgets())]
     rows = [
         _row(claim.outcomes.clean, one, norm, eps)
         for one in challenges

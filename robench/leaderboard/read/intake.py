@@ -9,8 +9,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from robench.base.errors import UserError, bad_input, debugging
-from robench.base.files import check_archive, folders_with, read_picture, read_plain, require_plain
+from robench.base.files import check_archive, read_picture, read_plain, require_plain
 from robench.base.text import one_line, reason, visible
+from robench.collection.known import Seen, scan
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
@@ -25,7 +26,10 @@ UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 MAX_TEXT = 4_000
-LONG_NUMBER = re.compile(rb"[0-9.eE+-]{400}")
+MAX_NUMBER = 400
+"""Characters of a number at most, less one."""
+NUMBERS = bytes(byte if byte in b"0123456789.eE+-" else 32 for byte in range(256))
+"""What leaves numbers alone and makes all else a space."""
 MAX_VALUES = 5_000
 MAX_COMMAS = 400_000
 """Commas of a record at most: no more than this many values stand in it."""
@@ -34,8 +38,6 @@ MAX_DEPTH = 40
 """Lists and mappings inside each other at most."""
 MAX_FILES = 1_000
 """Files in a record's folder at most, challenges among them."""
-MAX_FOLDERS = 12
-"""Folders inside each other, from a root down to a record."""
 MAX_PICTURE = 8 * 2**20
 MAX_REASON = 500
 """Characters of the reason for which a record is left out."""
@@ -72,23 +74,27 @@ def why(error: Exception) -> str:
     return reason(error)[:MAX_REASON]
 
 
-def find_records(roots: Iterable[Path]) -> list[tuple[str, Path]]:
+def find_records(roots: Iterable[Path]) -> list[tuple[str, Seen]]:
     """Every record folder below the roots, with the name it is refused by; sorted by name.
 
     Raises UserError for a root that does not exist.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Seen] = {}
     for root in roots:
         if not root.is_dir():
             raise UserError(f"expected a folder of records, got {str(root)!r}")
-        for folder in folders_with(root, RECORD, MAX_FOLDERS):
-            name = folder.relative_to(root).as_posix()
-            name = visible(folder.name if name == "." else name)
+        for seen in scan(root):
+            whole = visible(seen.folder.as_posix())
+            name = visible(_below(root, seen.folder))
             # Two roots may hold folders of one name, and neither may hide the other.
-            whole = visible(folder.as_posix())
             names = chain([name, whole], (f"{whole} ({number})" for number in count(2)))
-            found[next(one for one in names if one not in found)] = folder
+            found[next(one for one in names if one not in found)] = seen
     return sorted(found.items())
+
+
+def _below(root: Path, folder: Path) -> str:
+    """A folder's path from the root, whose own is its name."""
+    return folder.as_posix().removeprefix(root.as_posix()).lstrip("/") or folder.name
 
 
 def take(folder: Path) -> Taken:
@@ -149,9 +155,12 @@ def _check_name(path: Path) -> None:
 
 def _check_json(data: bytes) -> None:
     """No text is long enough to swamp a page, and no more values and brackets than records have."""
-    pieces = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    pieces = data.split(b'"')
     marks = b"".join(pieces[::2])
-    if max(map(len, pieces[1::2]), default=0) > MAX_TEXT or LONG_NUMBER.search(marks):
+    numbers = marks.translate(NUMBERS).split()
+    if _longest(pieces[1::2]) > MAX_TEXT or _longest(numbers) >= MAX_NUMBER:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
     if marks.count(b",") > MAX_COMMAS:
         raise UserError(f"expected at most {MAX_COMMAS} values in {RECORD}, got more")
@@ -161,6 +170,10 @@ def _check_json(data: bytes) -> None:
     # What no longer changes does not close, which reading it says better.
     if brackets != before:
         raise UserError(f"expected at most {MAX_DEPTH} lists inside each other in {RECORD}")
+
+
+def _longest(pieces: Iterable[bytes]) -> int:
+    return max(map(len, pieces), default=0)
 
 
 def _check_names(record: Record) -> None:

@@ -23,7 +23,6 @@ from robench.core.record import (
     Value,
     share,
 )
-from robench.records.compare import budgets
 from robench.records.protocol import Settings
 
 Pair = tuple[Record, Outcomes]
@@ -141,7 +140,7 @@ def merged(pairs: Sequence[Pair]) -> Pair:
     )
     worst = tuple(
         share("worst_case_accuracy", score.right.sum(), len(score.right), score.axes)
-        for score in worst_cases(outcomes, budgets(record))
+        for score in worst_cases(outcomes, record.budgets())
     )
     return record.model_copy(update={"values": record.values + worst}), outcomes
 

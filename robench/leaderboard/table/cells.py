@@ -13,7 +13,6 @@ from robench.core.record import Axis, Record, Value
 from robench.leaderboard.read.threat import Threat
 from robench.leaderboard.table.formats import number, short
 from robench.leaderboard.table.headlines import Headline
-from robench.records.compare import budgets
 from robench.records.protocol import NO_ACCESS
 from robench.records.support.files import telling
 from robench.records.support.values import DIFFERENCE, TIES
@@ -162,7 +161,7 @@ def _row_words(
     """What is to be said of the number of each row under each threat."""
     rows = {(row.attack, row.access): row for row in record.rows}
     found = {}
-    for score in scores(outcomes, budgets(record), when_clean_right=True):
+    for score in scores(outcomes, record.budgets(), when_clean_right=True):
         row = rows.get((score.attack, score.access))
         head = None if score.eps is None else heads.get(Threat(score.norm, score.eps))
         if row is None or head is None or row.access == NO_ACCESS:

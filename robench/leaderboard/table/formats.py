@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robench.core.record import Verdict
+from robench.core.threat import eps_text
 from robench.records.words import Word
 
 NORM_NAMES = {"linf": "L∞", "l2": "L2"}
@@ -67,14 +68,6 @@ def points(share: float) -> str:
     """A difference of shares in points, with its sign: `+2.2`."""
     sign = "\N{MINUS SIGN}" if share < 0 else "+"
     return f"{sign}{number(abs(share), 'share')}"
-
-
-def eps_text(eps: float) -> str:
-    """An eps as people write it: in 255ths where it is one below 0.1, else a short decimal."""
-    steps = eps * 255
-    if eps < 0.1 and abs(steps - round(steps)) < 1e-6 and round(steps):
-        return f"{round(steps)}/255"
-    return f"{eps:.4g}"
 
 
 def attack_text(attack: str, access: str, norm: str, eps: float | None) -> str:

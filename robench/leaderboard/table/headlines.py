@@ -13,7 +13,6 @@ from robench.core.outcomes import worst_cases
 from robench.core.record import Record
 from robench.leaderboard.read.threat import Threat
 from robench.leaderboard.read.twins import Settled
-from robench.records.compare import budgets
 from robench.records.headline import audit_table, headline
 from robench.records.tables import read_columns
 from robench.records.words import LEAST, Said, word_of
@@ -66,7 +65,7 @@ def headlines(settled: Settled, told: Record) -> dict[Threat, Headline]:
     """
     outcomes = settled.outcomes
     tables = [audit_table(claim.folder) for claim in settled.claims]
-    worst = [(s.norm, s.eps) for s in worst_cases(outcomes, budgets(told))]
+    worst = [(s.norm, s.eps) for s in worst_cases(outcomes, told.budgets())]
     failed = [(row.norm, row.eps) for row in told.rows if row.status == "invalid"]
     found = {}
     for norm, eps in dict.fromkeys([*worst, *failed]):

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from robench.core.threat import eps_text
 from robench.leaderboard.table.cells import Column
-from robench.leaderboard.table.formats import NORM_NAMES, eps_text
+from robench.leaderboard.table.formats import NORM_NAMES
 from robench.leaderboard.table.row import BoardRow
 from robench.records.protocols import Protocol
 from robench.records.support.values import (

@@ -45,25 +45,36 @@ CODED = (
 """Columns of JSON."""
 ALIKE = ("protocol", "chosen", "train", "threat", "proof", "meaning", "columns")
 """Those in which few texts are different."""
-COLUMNS = {**PLAIN, **dict.fromkeys((*CODED, "columns", "cells", "shown"), "string")}
+LONG = ("cells", "shown")
+"""Columns of long texts, which are read when they are asked for."""
+COLUMNS = {
+    **PLAIN,
+    **dict.fromkeys((*CODED, *LONG), "string"),
+    **dict.fromkeys(ALIKE, "words"),
+}
+Long = Callable[[str], str]
+"""Gives the text of one of LONG."""
 
 
 class StoredCells(Mapping[Column, Cell]):
     """A row's cells, read when they are asked for: most of a hundred thousand rows never are."""
 
-    __slots__ = ("_columns", "_text", "shown")
+    __slots__ = ("_columns", "_long")
 
-    def __init__(self, columns: Mapping[Column, int], text: str, shown: str) -> None:
-        self._columns, self._text = columns, text
-        self.shown = shown
+    def __init__(self, columns: Mapping[Column, int], long: Long) -> None:
+        self._columns, self._long = columns, long
+
+    @property
+    def shown(self) -> str:
         """As `shown` has them."""
+        return self._long("shown")
 
     def __getitem__(self, column: Column) -> Cell:
-        return _cells(self._text)[self._columns[column]]
+        return _cells(self._long("cells"))[self._columns[column]]
 
     def items(self) -> ItemsView[Column, Cell]:
         """Columns and cells, all read at once."""
-        return dict(zip(self._columns, _cells(self._text), strict=True)).items()
+        return dict(zip(self._columns, _cells(self._long("cells")), strict=True)).items()
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self._columns)
@@ -136,19 +147,15 @@ class Decoder:
         """Of the records, by content."""
         self._known: dict[tuple[str, str], Any] = {}
 
-    def __call__(self, columns: Mapping[str, Sequence[Any]], at: int) -> BoardRow:
-        """The row at a place of a shard's columns."""
+    def __call__(self, columns: Mapping[str, Sequence[Any]], at: int, long: Long) -> BoardRow:
+        """The row at a place of a shard's columns, without LONG, which it asks for later."""
         coded = {name: self._value(name, columns[name][at]) for name in CODED}
         return BoardRow(
             **{name: columns[name][at] for name in PLAIN},
             **coded,
             folders=tuple(self._folders[one] for one in coded["contents"]),
             strips=(),
-            cells=StoredCells(
-                self._value("columns", columns["columns"][at]),
-                columns["cells"][at],
-                columns["shown"][at],
-            ),
+            cells=StoredCells(self._value("columns", columns["columns"][at]), long),
         )
 
     def _value(self, name: str, text: str) -> Any:

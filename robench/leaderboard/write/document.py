@@ -17,7 +17,8 @@ import numpy as np
 from robench.base.text import HIDDEN, visible
 from robench.core.outcomes import Outcomes, Score, clean_score, scores, worst_cases
 from robench.core.record import Record, Value
-from robench.leaderboard.table.formats import NORM_NAMES, attack_text, eps_text, short
+from robench.core.threat import eps_text
+from robench.leaderboard.table.formats import NORM_NAMES, attack_text, short
 from robench.leaderboard.table.proof import Proof
 from robench.leaderboard.table.rounding import rounded
 from robench.leaderboard.table.row import BoardRow
@@ -25,7 +26,6 @@ from robench.leaderboard.table.standing import no_rank
 from robench.leaderboard.write import said
 from robench.leaderboard.write.citation import bibtex, sources
 from robench.leaderboard.write.points import curves
-from robench.records.compare import budgets
 from robench.records.support.files import telling
 from robench.records.trust import Attestation
 
@@ -204,7 +204,7 @@ def _outcomes(row: BoardRow, record: Record, outcomes: Outcomes) -> dict[str, An
 
     The headline is that of the row, named by what ranks it; rows of one name may be compared.
     """
-    given = budgets(record)
+    given = record.budgets()
     every = [clean_score(outcomes), *worst_cases(outcomes, given)]
     every += scores(outcomes, given, when_clean_right=True)
     return {

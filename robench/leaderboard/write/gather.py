@@ -10,8 +10,8 @@ import hashlib
 import json
 import uuid
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from robench.base.hashing import canonical, digest
 from robench.base.parallel import workers
 from robench.collection.code import all_code
 from robench.collection.known import Seen
-from robench.collection.shards import KEY, Shards, shard_of
+from robench.collection.shards import KEY, Later, Shards, shard_of
 from robench.collection.store import VALUES, Collection, fill
 from robench.collection.values import stored
 from robench.leaderboard.read.claims import Attestations, Claim, read_claim
@@ -30,9 +30,9 @@ from robench.leaderboard.read.merge import families, groups
 from robench.leaderboard.read.private import own_names
 from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.row import BoardRow
-from robench.leaderboard.table.stored import ALIKE, COLUMNS, Decoder, encode
+from robench.leaderboard.table.stored import COLUMNS, LONG, Decoder, Long, encode
 from robench.leaderboard.write.collect import Made, collect
-from robench.records.protocols import protocols
+from robench.records import protocols
 from robench.records.store import RECORD
 from robench.records.trust import Attestation, content_of, file_hashes
 
@@ -153,8 +153,7 @@ def _kept(made: Made) -> Kept:
 @cache
 def _installed() -> str:
     """What of this machine decides how a record is read: plugins, protocols, account and host."""
-    installed = [asdict(one) for one in protocols().values()]
-    return digest([all_code(), installed, own_names()])
+    return digest([all_code(), protocols.hashes(), own_names()])
 
 
 class _Gathering:
@@ -168,14 +167,14 @@ class _Gathering:
         left: Mapping[str, str],
     ) -> None:
         self._gathered, self._names, self._wanted, self._left = gathered, names, wanted, left
-        self._known: dict[str, tuple[dict[str, list[Any]], int, int]] = {}
-        texts: dict[str, str] = {}
-        for number, columns in gathered.tables[ROWS].read():
-            # Few of them are different, and they are long.
-            for name in ALIKE:
-                columns[name] = [one and texts.setdefault(one, one) for one in columns[name]]
+        self._known: dict[str, tuple[dict[str, list[Any]], int, Long]] = {}
+        self._later: dict[int, Later] = {}
+        """By shard its columns that are not read yet."""
+        table = gathered.tables[ROWS]
+        for number, columns in table.read(name for name in table.columns if name not in LONG):
+            later = self._later[number] = table.later(number, LONG)
             for at, key in enumerate(columns[KEY]):
-                self._known[key] = columns, at, number
+                self._known[key] = columns, at, partial(later, at)
         folders = {content: folder for folder, content, _ in wanted.values()}
         self._decode = Decoder(folders)
         self._used: set[str] = set()
@@ -204,8 +203,7 @@ class _Gathering:
         return columns[name][at]
 
     def _row(self, key: str) -> BoardRow:
-        columns, at, _ = self._known[key]
-        return self._decode(columns, at)
+        return self._decode(*self._known[key])
 
     def _settle(
         self, keys: Sequence[str], alone: Mapping[str, BoardRow]
@@ -250,7 +248,8 @@ class _Gathering:
         first = {**kept[0], ROWS: {**kept[0][ROWS], "left": json.dumps(left | changed)}}
         for number, one in enumerate([first, *kept[1:]]):
             key = f"{group}.{number}"
-            self._known[key] = {name: [value] for name, value in one[ROWS].items()}, 0, -1
+            row = one[ROWS]
+            self._known[key] = {name: [its] for name, its in row.items()}, 0, row.__getitem__
             if lasting and not changed:
                 self._new[key] = one
             else:
@@ -266,6 +265,8 @@ class _Gathering:
                 if key not in self._keep:
                     shards.setdefault(number, {})
             for number, rows in shards.items():
+                if number in self._later and name == ROWS:
+                    self._later[number].read()
                 table.write(number, rows, self._keep.__contains__)
 
 

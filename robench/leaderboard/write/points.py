@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from robench.core.threat import eps_text
 from robench.leaderboard.read.threat import Threat
 from robench.leaderboard.table.cells import Cell, Column
-from robench.leaderboard.table.formats import NORM_NAMES, eps_text
+from robench.leaderboard.table.formats import NORM_NAMES
 from robench.leaderboard.table.row import BoardRow
 
 Point = dict[str, Any]

@@ -16,7 +16,8 @@ from robench.core.record import (
     WeakAttack,
 )
 from robench.core.sentences import spoken
-from robench.leaderboard.table.formats import NORM_NAMES, eps_text, interval, number, short
+from robench.core.threat import eps_text
+from robench.leaderboard.table.formats import NORM_NAMES, interval, number, short
 from robench.leaderboard.table.proof import broken_by
 from robench.leaderboard.table.row import BoardRow
 from robench.records.trust import Level

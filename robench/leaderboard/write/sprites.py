@@ -40,7 +40,7 @@ def sprite(pictures: Sequence[tuple[bytes, int]]) -> bytes:
     if sheet.height > TALLEST:
         sheet.save(found, format="png", optimize=True)
     else:
-        sheet.save(found, format="webp", lossless=True, quality=80, method=4)
+        sheet.save(found, format="webp", lossless=True, quality=80, method=0)
     return found.getvalue()
 
 

@@ -51,15 +51,17 @@ def rows_of(
     that the reasons of its claims read."""
     read = {id for one in reasons for fact in one.read_from for id in fact.records}
     # Rows of the store share what they chose, so that few are different.
-    alike: dict[int, list[Variant]] = {}
-    possible = []
+    alike: dict[tuple[int, int], bool] = {}
+    possible, named = [], []
     for row in site.rows:
-        same = id(row.chosen)
+        same = id(row.chosen), id(row.train)
         if same not in alike:
-            alike[same] = [one for one in study.variants if _chose(row, one)]
-        if any(_set_alike(row, one) for one in alike[same]):
+            alike[same] = any(_chose(row, one) and _set_alike(row, one) for one in study.variants)
+        if alike[same]:
             possible.append(row)
-    return possible, [row for row in site.rows if not read.isdisjoint(row.members)]
+        if read and not read.isdisjoint(row.members):
+            named.append(row)
+    return possible, named
 
 
 def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardRow]) -> str | None:

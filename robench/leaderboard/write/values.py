@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from robench.collection.results import read_rows, value_columns
+from robench.collection.results import ASKED, form_codes, value_columns
+from robench.collection.shards import KEY
 from robench.collection.store import Collection
-from robench.collection.values import ABOUT, COLUMNS, NUMBERS, Forms, Words
+from robench.collection.values import ABOUT, NUMBERS, Forms, Words
 from robench.leaderboard.table.row import BoardRow
 
-BLOCK = 10_000
-"""Rows of the page whose values are in memory at once."""
+LEVEL = "level"
+BLOCK = 2_000
+"""Records whose values are in memory at once, at least."""
 
 
 def values_file(
     collection: Collection,
-    rows: Sequence[BoardRow],
+    rows: Iterable[BoardRow],
     digests: Mapping[str, str],
     told: Mapping[str, str],
 ) -> bytes:
-    """The file, rows in their order.
+    """The file, in the order of the store.
 
     `digests` are those of each record.json, by content; `told` has, by row, as JSON the rows of
     the store that stand for the records of a row whose numbers moved.
@@ -31,14 +33,21 @@ def values_file(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    levels: dict[str, list[str]] = {}
+    moved: list[dict[str, str]] = []
+    for row in rows:
+        if row.id in told:
+            moved += [{**one, LEVEL: row.proof.level} for one in json.loads(told[row.id])]
+            continue
+        for content in row.contents:
+            levels.setdefault(digests[content], []).append(row.proof.level)
     forms, sink = Forms(), pa.BufferOutputStream()
-    for table in _blocks(collection, rows, digests, told):
-        for form in table["form"].unique().to_pylist():
-            forms.codes(form)
+    for table in _blocks(collection, levels, moved, ["form"]):
+        form_codes(table["form"], forms)
     axes = sorted(forms.axes())
     writer = None
-    for table in _blocks(collection, rows, digests, told):
-        found = value_columns(table, forms)
+    for table in _blocks(collection, levels, moved, ASKED):
+        found, _ = value_columns(table, forms)
         made = pa.table({name: _arrow(name, found[name]) for name in (*ABOUT, *NUMBERS, *axes)})
         if writer is None:
             # Without Arrow's own schema text is read as text.
@@ -52,27 +61,29 @@ def values_file(
 
 def _blocks(
     collection: Collection,
-    rows: Sequence[BoardRow],
-    digests: Mapping[str, str],
-    told: Mapping[str, str],
+    levels: Mapping[str, Sequence[str]],
+    moved: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
 ) -> Iterator[Any]:
-    """Rows of the store, in the order of the page's, each with its row's level."""
+    """Columns of the wanted rows of the store, each with its level; the moved ones come last."""
     import pyarrow as pa
 
-    for first in range(0, len(rows), BLOCK):
-        wanted, moved = list[tuple[int, str]](), list[dict[str, Any]]()
-        some = rows[first : first + BLOCK]
-        for place, row in enumerate(some):
-            if row.id in told:
-                moved += [{**one, "place": place} for one in json.loads(told[row.id])]
-            else:
-                wanted += [(place, digests[content]) for content in row.contents]
-        table = read_rows(collection, wanted).select([*COLUMNS, "place"])
-        if moved:
-            more = pa.Table.from_pylist(moved, schema=table.schema)
-            table = pa.concat_tables([table, more]).sort_by("place")
-        levels = [some[place].proof.level for place in table["place"].to_pylist()]
-        yield table.append_column("level", pa.array(levels, pa.string()))
+    waiting: list[Any] = []
+    schema = None
+    for _, table in collection.values.tables(columns):
+        keys = table[KEY].to_pylist()
+        wanted = [(place, one) for place, key in enumerate(keys) for one in levels.get(key, ())]
+        some = table.take(pa.array([place for place, _ in wanted], pa.int64())).drop([KEY])
+        its = pa.array([one for _, one in wanted], pa.string())
+        waiting.append(some.append_column(LEVEL, its))
+        schema = waiting[-1].schema
+        if sum(map(len, waiting)) >= BLOCK:
+            yield pa.concat_tables(waiting).unify_dictionaries()
+            waiting = []
+    if moved:
+        waiting.append(pa.Table.from_pylist(moved, schema=schema))
+    if waiting:
+        yield pa.concat_tables(waiting).unify_dictionaries()
 
 
 def _arrow(name: str, column: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from robench.core.record import (
 )
 from robench.core.sentences import follows, is_own
 from robench.core.threat import eps_text
-from robench.records.compare import budgets
 from robench.records.support.held import (
     AUDIT_TABLE,
     Held,
@@ -72,7 +71,7 @@ def _audited(record: Record, outcomes: Outcomes) -> dict[tuple[str, float], list
         return {}
     if record.file and record.file.black_box:
         return {}
-    return rows_by_threat(outcomes, budgets(record))
+    return rows_by_threat(outcomes, record.budgets())
 
 
 def _listed(threats: Sequence[tuple[str, float]] | Mapping[tuple[str, float], Any]) -> str:
@@ -96,8 +95,9 @@ def _check_audit(record: Record, audit: Audit, outcomes: Outcomes) -> None:
     if audit.verdict != worst(finding.verdict for finding in audit.findings):
         raise UserError(f"expected the gravest of its findings in {name}, got {audit.verdict}")
     _check_above_clean(record, audit, outcomes, name)
+    rows = frozenset(f"{row.attack} ({row.access})" for row in record.rows)
     for finding in audit.findings:
-        _check_sentence(record, finding, name)
+        _check_sentence(record, finding, rows, name)
 
 
 def _check_finding(finding: Finding, name: str) -> None:
@@ -113,7 +113,7 @@ def _check_finding(finding: Finding, name: str) -> None:
         raise UserError(f"expected low <= {finding.check} <= high in {name}, got {ends}")
 
 
-def _check_sentence(record: Record, finding: Finding, name: str) -> None:
+def _check_sentence(record: Record, finding: Finding, rows: Set[str], name: str) -> None:
     """The audit's own checks say what follows from their numbers, and others were asked for."""
     if not is_own(finding.check):
         if not record.config["audit"].get("checks"):
@@ -122,7 +122,6 @@ def _check_sentence(record: Record, finding: Finding, name: str) -> None:
                 f"names no others, got {finding.check[:80]!r}"
             )
         return
-    rows = {f"{row.attack} ({row.access})" for row in record.rows}
     if not follows(finding, rows, record.config["defense"]):
         raise UserError(
             f"expected the sentence of {finding.check} in {name} to follow from its numbers, got "
@@ -136,7 +135,7 @@ def _check_above_clean(record: Record, audit: Audit, outcomes: Outcomes, name: s
     ball = {row.attack for row in outcomes.rows if row.search == "ball"}
     wanted = [
         paired(row.right, clean)
-        for row in scores(outcomes, budgets(record), when_clean_right=False)
+        for row in scores(outcomes, record.budgets(), when_clean_right=False)
         if (row.norm, row.eps, row.access) == (audit.norm, audit.eps, "white_box")
         and row.attack in ball
     ]

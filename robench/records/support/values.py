@@ -17,7 +17,6 @@ from robench.core.outcomes import (
 )
 from robench.core.record import Axis, Record, Value, share
 from robench.core.threat import parse_eps
-from robench.records.compare import budgets
 
 ACCURACIES = (
     "clean_accuracy",
@@ -46,7 +45,10 @@ Key = tuple[str, tuple[tuple[str, str, Axis], ...]]
 
 def resembles_own(name: str) -> bool:
     """Whether a metric's name begins with one of OWN and "_", so that readers confuse the two."""
-    return name.startswith(tuple(f"{own}_" for own in OWN))
+    return name.startswith(_LIKE_OWN)
+
+
+_LIKE_OWN = tuple(f"{own}_" for own in OWN)
 
 
 def check_accuracies(record: Record, outcomes: Outcomes) -> None:
@@ -67,7 +69,7 @@ def check_accuracies(record: Record, outcomes: Outcomes) -> None:
 
 
 def _accuracies(outcomes: Outcomes, record: Record) -> Iterator[Value]:
-    known = budgets(record)
+    known = record.budgets()
     yield _value("clean_accuracy", clean_score(outcomes), {})
     for metric, robust in (("attacked_accuracy", False), ("robust_accuracy", True)):
         for score in scores(outcomes, known, when_clean_right=robust):
@@ -80,7 +82,7 @@ def _accuracies(outcomes: Outcomes, record: Record) -> Iterator[Value]:
 def _unbroken(outcomes: Outcomes, record: Record) -> Iterator[Value]:
     """Robust and worst-case accuracy where something abstains, with that counted as right."""
     if any((row.prediction == ABSTAIN).any() for row in outcomes.rows):
-        known, lenient = budgets(record), abstaining_as_right(outcomes)
+        known, lenient = record.budgets(), abstaining_as_right(outcomes)
         for score in scores(lenient, known, when_clean_right=True):
             yield _value(UNBROKEN, score, score.axes)
         for score in worst_cases(lenient, known):
@@ -103,7 +105,7 @@ def _abstentions(outcomes: Outcomes) -> Iterator[Value]:
 
 def _check_budgets(record: Record, outcomes: Outcomes) -> None:
     """A search without a bound is counted at the eps that the configuration names."""
-    known = budgets(record)
+    known = record.budgets()
     for row in outcomes.attacked:
         asked = parse_eps(record.config["attack"][row.attack].get("eps"))
         if row.search != "minimal" or not asked or "accuracy" not in record.config["metric"]:
