@@ -10,17 +10,21 @@ from robench.base.grid import grid
 from robench.cli.formats import print_json
 from robench.cli.terminal import print_prose, print_text, width
 from robench.records.overview import over_seeds, readable
-from robench.run.sweeps import STATES, Standing
+from robench.run.sweeps import STATES, Standing, State
 
 if TYPE_CHECKING:
     from robench.cli.jobs import Foreseen
 
 
-def print_standings(found: Sequence[Standing]) -> None:
+def print_standings(found: Sequence[Standing], trainings: Sequence[State] = ()) -> None:
     """Print a line a system with mean and spread over its seeds, and what is not done, and why."""
     count = Counter(one.state for one in found)
     others = [f", {count[state]} {state}" for state in STATES[2:] if count[state]]
     print_text(f"{len(found)} jobs, {count['failed']} failed{''.join(others)}", "bold")
+    if count["waiting"] and trainings:
+        first = Counter(trainings)
+        told = ", ".join(f"{first[state]} {state}" for state in STATES if first[state])
+        print_prose(f"trainings that several jobs wait for: {told}")
     readables, broken = readable(dict.fromkeys(one.record for one in found if one.record))
     for text in broken:
         print_prose(f"left out: {text}", "yellow")
@@ -28,7 +32,7 @@ def print_standings(found: Sequence[Standing]) -> None:
         done = over_seeds(record for _, record in readables)
         _print_rows(done.columns, [[str(cell or "") for cell in row] for row in done.rows])
         print_prose("robust: the smallest of worst case and audited accuracy; ± over seeds", "dim")
-    for state, style in (("running", ""), ("waiting", "dim"), ("lost", "red"), ("failed", "red")):
+    for state, style in (("running", ""), ("lost", "red"), ("failed", "red")):
         for one in (one for one in found if one.state == state):
             why = f": {one.why}" if one.why else ""
             print_prose(f"{state}: {' '.join(one.overrides)}{why}", style)

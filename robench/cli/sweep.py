@@ -21,11 +21,12 @@ def run(options: argparse.Namespace) -> int:
     from robench.cli.formats import print_json
     from robench.cli.slurm import states_in
     from robench.cli.standings import print_standings
-    from robench.run.sweeps import standings
+    from robench.run.sweeps import standings, trainings
 
-    found = standings(options.folder, states_in(options.folder))
+    engine = states_in(options.folder)
+    found = standings(options.folder, engine)
     if options.json:
         print_json([{**vars(one), "record": one.record and str(one.record)} for one in found])
     else:
-        print_standings(found)
+        print_standings(found, trainings(options.folder, engine))
     return 1 if any(one.state in ("failed", "lost") for one in found) else 0

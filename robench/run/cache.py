@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from robench.base.alive import now_in
 from robench.base.errors import CacheError, UserError, debugging, refusal_of
 from robench.base.files import require_writable, settle
 from robench.base.hashing import digest, file_hash
@@ -115,7 +116,7 @@ class Cache:
 
     def prune(self, older_than: float = 0.0) -> int:
         """Delete results not read for `older_than` seconds; returns the bytes freed."""
-        limit = time.time() - older_than
+        limit = now_in(self.root) - older_than
         old = [entry for entry in self.entries() if entry.used <= limit]
         for entry in old:
             with locked(_lock_of(entry.folder)):

@@ -232,6 +232,26 @@ def _standing(
     return stands("lost", "never started: the sweep ended before it")
 
 
+def trainings(folder: Path, engine: Mapping[str, State] | None = None) -> list[State]:
+    """How it stands with the trainings that several jobs of a sweep wait for."""
+    try:
+        count = len(read_plan(folder).trainings)
+    except FileNotFoundError:
+        return []
+    return [_training(folder, f"{TRAININGS}/{at}", engine or {}) for at in range(count)]
+
+
+def _training(folder: Path, part: str, engine: Mapping[str, State]) -> State:
+    if end := read_end(folder, part):
+        return "failed" if end.error else "done"
+    working = alive(folder / f"{part}.alive")
+    if part in engine and not working:
+        return engine[part]
+    if working is None and not _lost(folder, part):
+        return "waiting"
+    return "running" if working else "lost"
+
+
 def _is_made(job: Asked, record: Path) -> bool:
     try:
         return job.there or file_hash(record / RECORD) != job.before

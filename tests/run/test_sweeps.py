@@ -135,6 +135,18 @@ def test_a_plan_of_other_jobs_or_of_another_version_is_refused(folder: Path) -> 
             standings(folder)
 
 
+def test_shared_trainings_are_told_apart(folder: Path) -> None:
+    asked = Plan("..", (job("a", needs=("x",)),), ("x", "y", "z", "u", "v"))
+    sweeps.begin(folder, asked)
+    sweeps.leave_note(folder, "trainings/0", End(()))
+    sweeps.leave_note(folder, "trainings/1", End((), error="bad"))
+    sweeps.leave_lost(folder, "trainings/2", "Slurm: CANCELLED")
+    with sweeps.at_work(folder, "trainings/3"):
+        found = sweeps.trainings(folder, {"trainings/2": "waiting"})
+    assert found == ["done", "failed", "waiting", "running", "waiting"]
+    assert sweeps.trainings(folder)[2] == "lost"
+
+
 def test_a_folder_without_a_plan_tells_what_its_notes_do(folder: Path) -> None:
     with pytest.raises(UserError, match="expected the folder of a sweep"):
         standings(folder)
