@@ -27,6 +27,7 @@ COMMANDS = (
     "judge",
     "study",
     "leaderboard",
+    "share",
     "new_plugin",
     "export",
     "cache",
