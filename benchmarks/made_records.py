@@ -24,7 +24,7 @@ from robench.core.outcomes import Outcomes, clean_score, rows_by_threat, scores,
 from robench.core.record import Record, Value, run_id, share, worst
 from robench.core.sentences import sentence
 from robench.plugin.registry import registry
-from robench.records.preview import PREVIEW
+from robench.records.preview import PREVIEW, picture, sheet, strips
 from robench.records.protocol import protocol, settings
 from robench.records.protocols import GROUP
 from robench.records.store import EXAMPLES, OUTCOMES, RECORD, WEIGHTS
@@ -95,12 +95,13 @@ def _template(folder: Path, under: bool) -> Template:
     record = json.loads((folder / RECORD).read_bytes())
     if not under:
         del record["config"][GROUP]
+    outcomes = read_outcomes_file(folder / OUTCOMES)
     return Template(
         record,
-        read_outcomes_file(folder / OUTCOMES),
+        outcomes,
         read_columns(folder / f"{AUDIT_TABLE}.parquet"),
         _no_examples(),
-        (folder / PREVIEW).read_bytes(),
+        sheet([*strips(picture(folder), len(outcomes.attacked))]),
     )
 
 

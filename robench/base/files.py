@@ -141,14 +141,22 @@ def _members(file: BinaryIO, path: Path) -> list[zipfile.ZipInfo]:
 
 
 def read_picture(path: Path, most: int) -> bytes:
-    """The bytes of a PNG of at most MAX_PIXELS pixels; raises UserError for anything else."""
+    """The bytes of a PNG or lossless WebP of at most MAX_PIXELS pixels.
+
+    Raises UserError for anything else.
+    """
     data = read_plain(path, most)
-    if not data.startswith(PNG) or data[12:16] != b"IHDR" or len(data) < 33:
-        raise UserError(f"expected a PNG of at most {most} bytes in {path.name}")
-    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    if data.startswith(PNG) and data[12:16] == b"IHDR" and len(data) >= 33:
+        width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    elif data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8L" and len(data) >= 25:
+        # Both sizes less one, in 14 bits each.
+        sizes = int.from_bytes(data[21:25], "little")
+        width, height = (sizes & 0x3FFF) + 1, (sizes >> 14 & 0x3FFF) + 1
+    else:
+        raise UserError(f"expected a PNG or WebP of at most {most} bytes in {path.name}")
     if not 0 < width * height <= MAX_PIXELS:
         raise UserError(
-            f"expected a PNG of at most {MAX_PIXELS} pixels in {path.name}, got {width} x {height}"
+            f"expected at most {MAX_PIXELS} pixels in {path.name}, got {width} x {height}"
         )
     return data
 

@@ -28,6 +28,7 @@ COMMANDS = (
     "judge",
     "study",
     "leaderboard",
+    "share",
     "new_plugin",
     "export",
     "cache",

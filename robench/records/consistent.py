@@ -27,6 +27,7 @@ from robench.core.record import (
 from robench.core.threat import ThreatConfig
 from robench.records.protocol import ACCESSES, protocol, settings
 from robench.records.protocols import GROUP, broken, check_named, is_installed, protocols
+from robench.records.shared import place
 from robench.records.store import OUTCOMES, check_choices, read
 from robench.records.support.attacked import check_attacked
 from robench.records.support.audits import check_audits
@@ -176,11 +177,12 @@ def check_files(record: Record, folder: Path) -> None:
     for name, stated in record.files.items():
         if not FILE.fullmatch(name) or not SHA256.fullmatch(stated):
             raise UserError(f"expected a plain name and a SHA-256 in files, got {name[:80]!r}")
+        path = place(folder, name, stated)
         try:
-            require_plain(folder / name)
+            require_plain(path)
         except FileNotFoundError:
             raise UserError(f"expected the file {name}, which the record names, got none") from None
-        if file_hash(folder / name) != stated:
+        if file_hash(path) != stated:
             raise UserError(f"expected {name} as the record names it, got another file")
 
 

@@ -1,4 +1,10 @@
-"""Adversarial examples beside a record: compressed differences from the clean images."""
+"""Adversarial examples beside a record: compressed differences from the clean images.
+
+An image whose label an attack did not change is witnessed by the clean image itself, and one that
+is broken in a ball is broken in every larger one. So an example is kept where its label is not the
+clean image's and no row of a smaller or equal ball keeps one. Of a randomised model all are kept:
+answers that differed once would be a choice of the unlikely. Records of before keep all, too.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from robench.core.outcomes import RowOutcomes
     from robench.plugin.evidence import Evidence
 
 MAX_HEADER = 2**16
@@ -31,12 +38,27 @@ def row_name(index: int) -> str:
     return f"row{index}"
 
 
+def shown(rows: Sequence[RowOutcomes]) -> list[NDArray[np.bool_]]:
+    """For each attacked row, in order: of which images its example is kept, bool (images,)."""
+    found = [row.prediction != row.clean_prediction for row in rows]
+    balls = [at for at, row in enumerate(rows) if row.search == "ball" and row.eps is not None]
+    already: dict[str, NDArray[np.bool_]] = {}
+    for at in sorted(balls, key=lambda at: rows[at].eps or 0.0):
+        before = already.get(rows[at].norm, np.zeros(len(rows[at]), bool))
+        found[at] &= ~before
+        already[rows[at].norm] = before | found[at]
+    return found
+
+
 def save_examples(evidence: Evidence, path: Path, more: Mapping[str, NDArray[Any]]) -> None:
-    """Write the examples of every valid row, and those that the audit adds by name."""
+    """Write the examples of every valid row that show something, and the audit's by name."""
     arrays = dict(more)
-    for index, (scenario, examples) in enumerate(evidence.examples):
-        clean, grid = evidence.test.images, scenario.threat.grid
-        arrays[row_name(index)] = differences(examples.images, clean, grid)
+    whole = bool(evidence.examples) and evidence.system.deployed.randomised
+    masks = zip(evidence.examples, shown(evidence.outcomes.attacked), strict=True)
+    for index, ((scenario, examples), mask) in enumerate(masks):
+        kept = torch.from_numpy(np.flatnonzero(mask | whole))
+        clean, grid = evidence.test.images[kept], scenario.threat.grid
+        arrays[row_name(index)] = differences(examples.images[kept], clean, grid)
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
@@ -56,6 +78,20 @@ def load_examples(path: Path, name: str, clean: Tensor) -> Tensor:
     """
     stored = torch.from_numpy(read_array(path, name, tuple(clean.shape), ("uint8", "float32")))
     return (stored + clean).float() / 255 if stored.dtype == torch.uint8 else stored
+
+
+def load_kept(
+    path: Path, name: str, clean: Tensor, kept: NDArray[np.bool_]
+) -> tuple[Tensor, Tensor]:
+    """The positions whose candidates stand under a name, int64 (K,), and these, as `load_examples`.
+
+    `kept` says for each of the images `clean` whether its candidate is kept; older records keep
+    them all. Raises like `load_examples`.
+    """
+    found = header(path, name)
+    whole = found is not None and found[0][:1] == (len(clean),)
+    at = torch.arange(len(clean)) if whole else torch.from_numpy(np.flatnonzero(kept))
+    return at, load_examples(path, name, clean[at])
 
 
 def read_array(path: Path, name: str, shape: tuple[int, ...], types: Sequence[str]) -> NDArray[Any]:

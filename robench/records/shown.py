@@ -14,7 +14,7 @@ from robench.core.record import Record
 from robench.core.threat import eps_text
 from robench.records.figure import figure
 from robench.records.headline import audit_table
-from robench.records.preview import PREVIEW, save_png, strip_of
+from robench.records.preview import drawn, picture, save_png, strips
 from robench.records.sheet import attack_table, below, sheet, title
 from robench.records.store import read_outcomes, value_rows
 from robench.records.tabular import of_record
@@ -94,7 +94,8 @@ class ShownRecord(Record):
         number = min(range(len(rows)), key=lambda number: float(rows[number].right.mean()))
         row = rows[number]
         eps = "" if row.eps is None else f" {eps_text(row.eps)}"
-        return f"{row.attack} {row.norm}{eps}", strip_of(self._preview, number, len(rows))
+        strip = list(strips(self._preview, len(rows)))[number]
+        return f"{row.attack} {row.norm}{eps}", drawn(strip)
 
     def to_frame(self) -> pd.DataFrame:
         """All values: a row per value, its axes as columns."""
@@ -121,13 +122,12 @@ class ShownRecord(Record):
 def shown(record: Record, folder: Path, *, kept: bool = True) -> ShownRecord:
     """A record with what lies in its folder, which need not outlive it unless it is `kept`.
 
-    Raises UserError where its outcomes cannot be read.
+    Raises UserError where its outcomes or its picture cannot be read.
     """
     made = ShownRecord.model_construct(**dict(record))
     made._folder = folder if kept else None
     made._outcomes, made._audited = read_outcomes(folder), audit_table(folder)
-    preview = folder / PREVIEW
-    made._preview = preview.read_bytes() if preview.is_file() else b""
+    made._preview = picture(folder)
     return made
 
 

@@ -21,6 +21,7 @@ from robench.base.paths import inside
 from robench.base.text import one_line
 from robench.core.outcomes import Outcomes
 from robench.core.record import RUN_KINDS, SCHEMA_VERSION, SYSTEM_KINDS, Record
+from robench.records.shared import SHARED, elsewhere
 from robench.records.tables import read_outcomes_file, write_columns, write_outcomes_file
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def write(
             write_columns(table, inside(work, f"{name}.parquet"))
         files = {path.name: file_hash(path) for path in sorted(work.iterdir())}
         record = record.model_copy(update={"files": files})
-        (work / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        (work / RECORD).write_text(record.model_dump_json(), encoding="utf-8")
         save_preview(evidence, work)
         for path in (*work.iterdir(), work):
             settle(path)
@@ -106,9 +107,20 @@ def write(
 
 
 def artefact(folder: Path) -> Path | None:
-    """The deployed model that a record keeps: its program or file, else its trained network."""
+    """The deployed model that a record keeps: its program or file, else its trained network.
+
+    It may lie among the shared ones of the record's collection.
+    """
     there = (folder / PROGRAM, *sorted(folder.glob(f"{FILE}.*")), folder / WEIGHTS)
-    return next((path for path in there if path.is_file()), None)
+    found = next((path for path in there if path.is_file()), None)
+    return found or next((path for _, path in shared_files(folder)), None)
+
+
+def shared_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files of a record that lie beside its folder, among those that records share, by name."""
+    if (folder.parent / SHARED).is_dir():
+        with suppress(UserError):
+            yield from elsewhere(folder, read(folder).files)
 
 
 def _kept_as(model: Path) -> str:

@@ -26,6 +26,8 @@ MAX_EXPANDED = 2**30
 """Bytes of a table's columns at most, expanded as the file says."""
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 200
+LEVEL = 19
+"""How hard Zstandard tries: tables are written once, and their columns repeat row after row."""
 
 
 def read_columns(path: Path) -> dict[str, NDArray[Any]]:
@@ -63,7 +65,19 @@ def write_columns(table: Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
     columns = {name: _arrow(table[name]) for name in _names(table)}
-    pq.write_table(pa.Table.from_arrays(list(columns.values()), names=list(columns)), path)
+    made = pa.Table.from_arrays(list(columns.values()), names=list(columns))
+    words = [name for name in columns if _is_word(made.schema.field(name).type)]
+    floats = [name for name in columns if pa.types.is_floating(made.schema.field(name).type)]
+    pq.write_table(
+        made,
+        path,
+        compression="zstd",
+        compression_level=LEVEL,
+        use_dictionary=words,
+        column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
+        write_statistics=False,
+        store_schema=False,
+    )
 
 
 def plain_columns(table: Table) -> dict[str, list[Any]]:

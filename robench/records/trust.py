@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from robench.base.errors import UserError
 from robench.base.hashing import canonical, file_hash
 from robench.core.record import Frozen
+from robench.records.store import shared_files
 
 Level = Literal["reported", "consistent", "verified"]
 LEVELS: tuple[Level, ...] = ("reported", "consistent", "verified")
@@ -91,9 +92,13 @@ def content(folder: Path) -> str:
 def file_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of each of a record's files, by name and sorted; of what is no plain file its mode.
 
+    A file that lies among the shared ones of a collection counts as the record's own.
+
     A record beside which something else lies is no copy of the one without, nor named as such.
     """
-    return {path.name: _hash(path) for path in sorted(folder.iterdir())}
+    within = {path.name: _hash(path) for path in folder.iterdir()}
+    beside = {name: _hash(path) for name, path in shared_files(folder)}
+    return dict(sorted((beside | within).items()))
 
 
 def _hash(path: Path) -> str:

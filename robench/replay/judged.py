@@ -13,7 +13,7 @@ from robench.base.seeds import derive, seed_scope
 from robench.core.record import Audit
 from robench.core.threat import Threat, distance, eps_text
 from robench.records.challenges import Challenge, examples_file, read_challenges
-from robench.records.examples import load_examples, row_name
+from robench.records.examples import load_examples, load_kept, row_name, shown
 from robench.records.protocol import PARENT
 from robench.records.store import EXAMPLES
 from robench.replay.steps import NotDone, Refuted
@@ -52,25 +52,30 @@ def rows_asked(subject: Subject) -> str:
 
 
 def examples_again(subject: Subject) -> str:
-    """Whether every row's examples keep to its threat, its distances and its labels."""
+    """Whether every kept example keeps to its row's threat, its distances and its label.
+
+    What no row keeps is shown by the clean image, or by an example in a ball that is no larger.
+    """
     if not subject.valid:
         raise NotDone("the record has no rows with examples")
     if not (subject.folder / EXAMPLES).is_file() and not subject.record.files:
         raise NotDone("the record keeps no examples")
-    images, different = subject.test.float_images(), 0
-    for index, row in enumerate(subject.valid):
+    parts = [subject.part(row) for row in subject.valid]
+    total = different = 0
+    for index, kept in enumerate(shown(parts)):
+        row, part = subject.valid[index], parts[index]
         where = named(row.attack, row.access, row.norm, row.eps)
-        found = load_examples(subject.folder / EXAMPLES, row_name(index), subject.test.images)
-        _require_legal(where, subject.threat(row), found, images, range(len(images)))
-        part = subject.part(row)
+        at, found = load_kept(subject.folder / EXAMPLES, row_name(index), subject.test.images, kept)
+        images, positions = subject.test.take(at).float_images(), at.numpy()
+        _require_legal(where, subject.threat(row), found, images, at.tolist())
         for norm, recorded in (("linf", part.linf), ("l2", part.l2)):
             now = distance(found, images, norm).numpy()
-            if not np.allclose(now, recorded, rtol=1e-4, atol=1e-5):
+            if not np.allclose(now, recorded[positions], rtol=1e-4, atol=1e-5):
                 raise Refuted(f"{where}: the recorded distances are not those of the examples")
-        different += subject.require_labels(where, part.prediction, found)
-    total = len(images) * len(subject.valid)
+        different += subject.require_labels(where, part.prediction[positions], found)
+        total += len(at)
     equal = "give their recorded labels" if not different else f"give all but {different} labels"
-    return f"{total} examples of {len(subject.valid)} rows lie in their threats and {equal}"
+    return f"{total} examples of {len(parts)} rows lie in their threats and {equal}"
 
 
 def audits_again(subject: Subject) -> str:

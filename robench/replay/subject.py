@@ -111,10 +111,12 @@ class Subject:
     def require_labels(self, what: str, recorded: NDArray[Any], images: torch.Tensor) -> int:
         """Ask the model about images whose labels are recorded; returns how many differ.
 
-        Raises Refuted for any difference of an exact model, for more than FLOATS_DIFFER of a
-        float one, and for a randomised one when the recorded labels surely differ from its answers
-        more often than these do among themselves.
+        Raises Refuted for any difference of an exact model, of a float one for more than
+        FLOATS_DIFFER of the judged images, and for a randomised one when the recorded labels surely
+        differ from its answers more often than these do among themselves.
         """
+        if len(images) == 0:
+            return 0
         now = self.labels(images, what)
         different = int((recorded != now).sum())
         of = f"{what}: {different} of {len(now)} recorded labels are not the model's"
@@ -125,7 +127,7 @@ class Subject:
             if surely_more(alone, fewer, tests=max(len(self.valid), 1)):
                 own = int((again != now).sum())
                 raise Refuted(f"{of}, while two answers of its own differ on {own}")
-        elif different > (0 if self.exact else FLOATS_DIFFER * len(now)):
+        elif different > (0 if self.exact else FLOATS_DIFFER * len(self.test)):
             raise Refuted(of)
         return different
 

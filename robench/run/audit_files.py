@@ -13,7 +13,7 @@ import torch
 from robench.audit.judge import Judge
 from robench.base.errors import UserError
 from robench.core.threat import Threat
-from robench.records.examples import differences, load_examples
+from robench.records.examples import differences, load_kept
 from robench.records.store import EXAMPLES
 from robench.records.support.held import AUDIT_TABLE as AUDIT_TABLE
 from robench.records.support.held import with_checked
@@ -53,10 +53,19 @@ class Kept:
     randomised: bool
 
 
+def broken(rows: NDArray[np.bool_], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which images the audit alone broke, so that their examples are kept: bool (M,).
+
+    Those that a row breaks are shown by the rows' examples.
+    """
+    return rows & ~held
+
+
 def keep(evidence: RunEvidence, number: int, threat: Threat, kept: Kept) -> None:
-    """Add an audit's table and examples to what is written."""
-    clean = evidence.test.images[torch.from_numpy(kept.positions)]
-    evidence.arrays[array_name(number)] = differences(kept.found, clean, threat.grid)
+    """Add an audit's table, and the examples of what it alone broke, to what is written."""
+    alone = torch.from_numpy(np.flatnonzero(broken(kept.rows, kept.held)))
+    clean = evidence.test.images[torch.from_numpy(kept.positions)[alone]]
+    evidence.arrays[array_name(number)] = differences(kept.found[alone], clean, threat.grid)
     n = len(kept.positions)
     table = {
         "audit": np.full(n, number),
@@ -104,9 +113,11 @@ def held_again(
     if not there or len(index) not in (audit.n, len(judged)):
         raise UserError(f"expected {audit.n} or all of {len(judged)} images in the audit's table")
     test = judged.take(index)
-    found = load_examples(folder / EXAMPLES, array_name(number), test.images)
+    alone = broken(table["rows"].astype(bool), table["held"].astype(bool))
+    at, found = load_kept(folder / EXAMPLES, array_name(number), test.images, alone)
     judge = Judge(deployed, bool(table["randomised"][0]))
     images = test.float_images()
-    held = judge.right(images, test.labels) & ~judge.wrong(found, test.labels)
+    held = judge.right(images, test.labels)
+    held[at] &= ~judge.wrong(found, test.labels[at])
     threat = Threat(audit.norm, audit.eps, grid)
-    return held.numpy(), bool(threat.contains(found, images).all())
+    return held.numpy(), bool(threat.contains(found, images[at]).all())

@@ -16,7 +16,7 @@ from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes, RowOutcomes, clean_score, scores, worst_cases
 from robench.core.record import Record
 from robench.core.threat import distance
-from robench.records.examples import differences, load_examples, row_name
+from robench.records.examples import differences, load_kept, row_name, shown
 from robench.records.store import EXAMPLES, OUTCOMES, RECORD, read, read_outcomes
 from robench.records.tables import read_columns, write_columns, write_outcomes_file
 from robench.records.weaker import weaker
@@ -81,6 +81,13 @@ def edit_examples(folder: Path, **arrays: NDArray[Any]) -> None:
     np.savez_compressed(folder / EXAMPLES, allow_pickle=False, **(kept | arrays))
 
 
+def every_example(folder: Path, row: int, clean: torch.Tensor) -> torch.Tensor:
+    """A row's examples, clean images where none is kept."""
+    kept = shown(read_outcomes(folder).attacked)[row]
+    at, found = load_kept(folder / EXAMPLES, row_name(row), clean, kept)
+    return (clean.float() / 255).index_copy(0, at, found)
+
+
 def with_examples(
     folder: Path, places: Places, change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 ) -> None:
@@ -93,8 +100,7 @@ def with_examples(
         if row.attack == "clean":
             return row
         at += 1
-        old = load_examples(folder / EXAMPLES, row_name(at), clean)
-        images = change(old, clean.float() / 255)
+        images = change(every_example(folder, at, clean), clean.float() / 255)
         arrays[row_name(at)] = differences(images, clean, grid=True)
         far = {norm: distance(images, clean.float() / 255, norm).numpy() for norm in ("linf", "l2")}
         return replace(row, prediction=known.labels(images, "forged").astype(np.int16), **far)

@@ -15,7 +15,7 @@ CURVES = ("eps", "radius")
 """Axes along which values are a curve."""
 LONGEST = 500
 """Letters that MLflow takes of a parameter."""
-FILES = ("record.json", "preview.png")
+FILES = ("record.json", "preview.webp")
 
 
 def log(record: Any, folder: Path) -> None:

@@ -35,7 +35,7 @@ def tracked(uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     steps = {point.step: point.value for point in history}
     assert steps == {round(1000 * float(v.axes["eps"])): v.value for v in robust}
     kept = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert {"record.json", "preview.png"} <= kept
+    assert {"record.json", "preview.webp"} <= kept
 
 
 def test_values_curves_and_pictures_in_a_folder(

@@ -9,14 +9,14 @@ from itertools import chain, count
 from pathlib import Path
 
 from robench.base.errors import UserError, bad_input, debugging
-from robench.base.files import check_archive, read_picture, read_plain, require_plain
+from robench.base.files import check_archive, read_plain, require_plain
 from robench.base.text import one_line, reason, visible
 from robench.collection.known import Seen, scan
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
 from robench.records.consistent import KINDS, check_config, hold
-from robench.records.preview import PREVIEW
+from robench.records.preview import picture
 from robench.records.store import MAX_RECORD_BYTES, RECORD, read
 from robench.records.support.values import NAME
 
@@ -38,7 +38,6 @@ MAX_DEPTH = 40
 """Lists and mappings inside each other at most."""
 MAX_FILES = 1_000
 """Files in a record's folder at most, challenges among them."""
-MAX_PICTURE = 8 * 2**20
 MAX_REASON = 500
 """Characters of the reason for which a record is left out."""
 
@@ -144,8 +143,7 @@ def _check_files(folder: Path) -> None:
             raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
         if file.suffix == ".npz":
             check_archive(file)
-    if (folder / PREVIEW).exists():
-        read_picture(folder / PREVIEW, MAX_PICTURE)
+    picture(folder)
 
 
 def _check_name(path: Path) -> None:

@@ -8,17 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from robench.base.files import read_picture
 from robench.collection.values import stored
 from robench.core.record import Record
-from robench.leaderboard.read.intake import MAX_PICTURE
 from robench.leaderboard.read.twins import Settled
 from robench.leaderboard.table.proof import uncertified
 from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
 from robench.leaderboard.write.document import document
 from robench.leaderboard.write.pages import compact
 from robench.leaderboard.write.sprites import sprite
-from robench.records.preview import PREVIEW
+from robench.records.preview import picture
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,9 @@ def collect(settled: Settled, row_id: str) -> Made:
     drawn: list[Strip] = []
     pictures = []
     for claim in settled.claims:
-        if (claim.folder / PREVIEW).exists():
+        if data := picture(claim.folder):
             its = list(strips(claim.outcomes))
-            pictures.append((read_picture(claim.folder / PREVIEW, MAX_PICTURE), len(its)))
+            pictures.append((data, len(its)))
             drawn += its
     row, record, outcomes = make_row(row_id, settled, drawn)
     raw = [claim.record for claim in settled.claims]

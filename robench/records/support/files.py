@@ -20,6 +20,7 @@ from robench.base.stats import Paired, paired
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes
 from robench.core.record import Axis, FileInfo, Record, Value
 from robench.records.protocol import PARENT
+from robench.records.shared import place
 from robench.records.support.values import (
     DIFFERENCE,
     OF_FILES,
@@ -150,7 +151,7 @@ def _require_no_other(file: FileInfo, record: Record) -> None:
 
 def _require_bytes(file: FileInfo, record: Record, folder: Path) -> None:
     for name, digest in record.files.items():
-        path = folder / name
+        path = place(folder, name, digest)
         if digest == file.sha256 and path.is_file() and path.stat().st_size != file.bytes:
             raise UserError(
                 f"expected {name} of {file.bytes:,} bytes, as recorded, got {path.stat().st_size:,}"

@@ -1,0 +1,70 @@
+"""Models that many records of a collection keep alike: once, beside the records' folders.
+
+A record names its files by their SHA-256. A model's file may lie beside the record's folder, as
+`models/<SHA-256>.<ending>`, instead of within it; what the record says, and its digest, stay.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from robench.base.files import require_plain
+from robench.base.hashing import file_hash
+
+SHARED = "models"
+SHA256 = re.compile(r"[0-9a-f]{64}")
+MODEL = re.compile(r"program\.robench|model\.safetensors|network\.[A-Za-z0-9]{1,16}")
+"""Names of the files that are shared."""
+
+
+def place(folder: Path, name: str, digest: str) -> Path:
+    """Where a file that a record names lies: within its folder, or else among the shared ones."""
+    within = folder / name
+    if os.path.lexists(within) or not (MODEL.fullmatch(name) and SHA256.fullmatch(digest)):
+        return within
+    shared = folder.parent / SHARED / f"{digest}{within.suffix}"
+    return shared if os.path.lexists(shared) else within
+
+
+def elsewhere(folder: Path, files: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """The files of a record that lie among the shared ones, by name; `files` is what it names."""
+    for name, digest in sorted(files.items()):
+        if (path := place(folder, name, digest)).parent != folder:
+            yield name, path
+
+
+def share(folders: Mapping[Path, Mapping[str, str]]) -> int:
+    """Keep once what several records' folders hold alike; returns the bytes that this saves.
+
+    `folders` maps each to the files that its record names. What is not as named stays where it is.
+    Raises OSError when the disk refuses: then nothing is lost, and the rest is done another time.
+    """
+    alike: dict[Path, list[Path]] = {}
+    for folder, files in folders.items():
+        for name, digest in files.items():
+            if MODEL.fullmatch(name) and SHA256.fullmatch(digest) and (folder / name).is_file():
+                target = folder.parent / SHARED / f"{digest}{Path(name).suffix}"
+                alike.setdefault(target, []).append(folder / name)
+    return sum(_keep_once(target, paths) for target, paths in alike.items())
+
+
+def _keep_once(target: Path, paths: list[Path]) -> int:
+    paths = [path for path in paths if not path.is_symlink() and file_hash(path) == target.stem]
+    if not target.exists() and len(paths) < 2:
+        return 0
+    if fresh := not target.exists():
+        target.parent.mkdir(exist_ok=True)
+        partial = target.with_suffix(".partial")
+        shutil.copyfile(paths[0], partial)
+        partial.replace(target)
+    require_plain(target)
+    if file_hash(target) != target.stem:
+        return 0
+    saved = (len(paths) - fresh) * target.stat().st_size
+    for path in paths:
+        path.unlink()
+    return saved
