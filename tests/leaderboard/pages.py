@@ -51,7 +51,7 @@ def rows(page: Path) -> dict[str, dict[str, Any]]:
         numbers = {int(n): _listed(its, count) for n, its in keys["numbers"].items()}
         for place, told in enumerate(chain.from_iterable(blocks)):
             row_id = keys["id"][place]
-            columns, cells, notes, models, replicates = told
+            columns, cells, notes, models = told
             found[row_id] = {
                 "tab": tab["key"],
                 "rank": keys["rank"][place],
@@ -60,7 +60,6 @@ def rows(page: Path) -> dict[str, dict[str, Any]]:
                 "numbers": {number: its[place] for number, its in numbers.items()},
                 "notes": notes,
                 "models": models,
-                "replicates": replicates,
             }
     return found
 

@@ -18,7 +18,7 @@ from robench.leaderboard.read.threat import Threat, headline_threat
 from robench.leaderboard.read.twins import settle
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.row import BoardRow, make_row
-from robench.leaderboard.table.site import Site, make_site
+from robench.leaderboard.table.site import Group, Site, make_site
 from robench.records.tables import write_columns
 from tests.leaderboard.made import LABELS, claim, protocol
 
@@ -200,14 +200,33 @@ def test_order_by_headline_is_the_printed_rank_and_no_order_of_records_matters(
             )
         order = [site.ranks[row.id] for row in ranked]
         assert order == sorted(order, key=lambda rank: rank or 0)
-        assert [row.score for row in ranked] == sorted((r.score for r in ranked), reverse=True)
+        means = [one.score for g in tab.groups for one in g.entries if site.ranks[one.first.id]]
+        assert means == sorted(means, reverse=True)
         assert not any(row.proof.refuted for row in ranked if row.radius is not None)
+        for group in tab.groups:
+            _grouped(site, group)
     audits = [audit for one in given for audit in one["audits"].values()]
     whole = all(one["table"] for one in given) and all(len(at) == N for at, _ in audits)
     for row in site.rows:
         _never_above(row, whole)
     for again in (claims[::-1], claims[1:] + claims[:1]):
         assert printed(make_site(rows_of(again), [])) == printed(site)
+
+
+def _grouped(site: Site, group: Group) -> None:
+    """Each row is in one entry; a mean is of sound rows of one level, judged alike."""
+    assert sorted(row.id for one in group.entries for row in one.rows) == sorted(
+        row.id for row in group.rows
+    )
+    for entry in group.entries:
+        assert len({site.ranks[row.id] for row in entry.rows}) == 1
+        assert len({(row.recipe, row.proof.level, row.threat) for row in entry.rows}) == 1
+        scores = [row.score for row in entry.rows]
+        assert scores == sorted(scores, reverse=True)
+        if len(scores) > 1:
+            assert not any(row.proof.disputed for row in entry.rows)
+            assert entry.headline.value == pytest.approx(sum(scores) / len(scores))
+            assert (entry.headline.low, entry.headline.high) == (scores[-1], scores[0])
 
 
 def _never_above(row: BoardRow, whole: bool) -> None:
@@ -247,7 +266,12 @@ def test_an_audit_of_a_subset_says_so_and_how_much_it_took_there(tables: Any) ->
     audits = {NEAR: (PARTS[1], ~first(10))}
     (row,) = rows_of([made(tables(), answers, audits, protocol())])
     assert row.score == 35 / 40
-    assert row.notes == ("audit of 20 of 40 images alone: there 25.0 points lower",)
+    assert row.notes == ("audited on 20 of 40 images",)
+    # A fourth of those looked at fell; the other half is taken to be like them.
+    assert (row.word, row.mark) == ("weak", "overstates by 12")
+    assert cell(row, "robust").sentence.endswith(
+        "of 20 of the 40 images the audit left 25.0 points fewer than the attacks"
+    )
 
 
 def test_nothing_that_holds_is_never_called_good(tables: Any) -> None:
@@ -292,7 +316,7 @@ def test_a_plugins_tab_never_reads_like_another(tables: Any) -> None:
         protocol("r", title="t", package="x"),
     ]
     site = make_site(rows_of([claim(answers, folder=tables(), protocol=one) for one in under]), [])
-    assert [tab.label for tab in site.tabs] == ["t · v1", "t · v1 · q@1 of x", "t · v1 · r@1 of x"]
+    assert [tab.label for tab in site.tabs] == ["t 0.1", "t 0.1 · q@1 of x", "t 0.1 · r@1 of x"]
     assert [tab.label for tab in site.tabs] == [tab.groups[0].label for tab in site.tabs]
 
 

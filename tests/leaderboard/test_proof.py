@@ -155,7 +155,7 @@ def test_names_that_are_no_text_cost_their_records_alone(copy: Path, tmp_path: P
     assert "bad\\udcff" in (tmp_path / "page/index.html").read_text("utf-8")
 
 
-def test_replicates_have_pages_that_lead_to_each_other(copy: Path, tmp_path: Path) -> None:
+def test_no_mean_mixes_replicates_that_verify_with_others(copy: Path, tmp_path: Path) -> None:
     genuine = folder_with(4, copy)
     name = attest(genuine, tmp_path / "verified")
     (alone,) = (r for r in build([copy], tmp_path / "before").rows if r.id == name)
@@ -174,11 +174,7 @@ def test_replicates_have_pages_that_lead_to_each_other(copy: Path, tmp_path: Pat
     assert (built[name].right, built[name].protocol) == (alone.right, alone.protocol)
     other = name + file_hash(weights)[:16]
     assert built[other].folders == (twin,)
-    table = rows(tmp_path / "page")
-    for mine in (name, other):
-        assert {row for row, *_ in table[mine]["replicates"]} == {name, other}
-        assert len({weights for _, weights, *_ in table[mine]["replicates"]}) == 2
-        assert any(note.startswith("one of 2 replicates") for note in table[mine]["notes"])
+    assert all(len(entry.rows) == 1 for _, group in site.groups for entry in group.entries)
 
 
 def test_a_verification_that_failed_is_told_and_marks_nothing(copy: Path, tmp_path: Path) -> None:

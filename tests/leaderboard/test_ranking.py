@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robench.base.stats import mcnemar, paired
+from robench.leaderboard.table.entries import ALPHA, entries
 from robench.leaderboard.table.proof import Proof
-from robench.leaderboard.table.ranking import ALPHA, no_rank, ranks
+from robench.leaderboard.table.ranking import ranks as ranks_of
 from robench.leaderboard.table.row import BoardRow
+from robench.leaderboard.table.standing import no_rank
 from robench.records.protocols import Protocol
 from tests.leaderboard.made import protocol
 
@@ -38,6 +41,8 @@ def row(
         contents=(name,),
         system=name,
         network="",
+        recipe=name,
+        origin=name,
         meaning={},
         weights="",
         protocol=under,
@@ -64,6 +69,10 @@ def row(
         layers=(),
         proof=proof,
     )
+
+
+def ranks(rows: Iterable[BoardRow]) -> dict[str, int | None]:
+    return ranks_of(entries(rows))
 
 
 def shares(*counts: int, n: int = 100) -> list[BoardRow]:
@@ -94,7 +103,7 @@ def test_rows_that_differ_both_ways_share_one() -> None:
 
 
 def test_a_test_at_its_level_does_not_separate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("robench.leaderboard.table.ranking.mcnemar", lambda *_: ALPHA)
+    monkeypatch.setattr("robench.leaderboard.table.entries.mcnemar", lambda *_: ALPHA)
     assert ranks(shares(90, 50)) == {"0": 1, "1": 1}
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.merge import families, network, system
 from robench.leaderboard.read.twins import Settled, settle
-from robench.leaderboard.table.proof import prove, spread
+from robench.leaderboard.table.proof import prove
 from robench.leaderboard.table.row import BoardRow, make_row
 from robench.leaderboard.table.site import make_site
 from tests.leaderboard.made import claim, protocol
@@ -56,15 +56,13 @@ def test_the_same_record_twice_is_one() -> None:
     assert not row.proof.disputed
 
 
-def test_each_replicate_is_a_row_and_says_their_spread() -> None:
+def test_each_replicate_is_a_row_and_all_are_one_entry() -> None:
     under: Any = {"protocol": protocol()}
     site = make_site(rows([plain(weights="a", **under), better(weights="b", **under)]), [])
     assert [cell(row, "worst_case_accuracy") for row in site.rows] == [0.9, 0.5]
-    assert [site.ranks[row.id] for row in site.rows] == [1, 2]
-    for row in site.rows:
-        assert spread(row.proof.replicates) == "one of 2 replicates, 50.0–90.0 %"
-        assert row.proof.notes == ("one of 2 replicates, 50.0–90.0 %",)
-        assert [one.row for one in row.proof.replicates] == ["00000000", "aaaaaaaa"]
+    assert [site.ranks[row.id] for row in site.rows] == [1, 1]
+    (entry,) = site.tabs[0].groups[0].entries
+    assert (entry.score, entry.headline.low, entry.headline.high) == (0.7, 0.5, 0.9)
 
 
 def test_replicates_of_other_attacks_stay_apart() -> None:
