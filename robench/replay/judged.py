@@ -58,7 +58,7 @@ def examples_again(subject: Subject) -> str:
     """
     if not subject.valid:
         raise NotDone("the record has no rows with examples")
-    if not (subject.folder / EXAMPLES).is_file() and not subject.record.files:
+    if not (subject.folder / EXAMPLES).is_file() and EXAMPLES not in subject.record.files:
         raise NotDone("the record keeps no examples")
     parts = [subject.part(row) for row in subject.valid]
     total = different = 0
