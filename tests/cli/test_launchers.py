@@ -1,0 +1,108 @@
+"""What robench adds to Hydra's launchers: Slurm's words, workers that die, a share of a machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from robench.base.machine import allotted_threads
+from robench.cli import slurm
+from robench.cli.launchers import _part_of
+from robench.run import pipeline, sweeps
+from robench.run.config import Places
+from robench.run.sweeps import End
+
+
+@pytest.fixture
+def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A queue that says what stands in a file."""
+    said, program = tmp_path / "said", tmp_path / "bin" / "squeue"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ncat {said}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    return said
+
+
+def test_slurm_says_what_became_of_a_job_without_accounting(squeue: Path, tmp_path: Path) -> None:
+    squeue.write_text("5_0 RUNNING\n5_1 PENDING\n5_2 CANCELLED\n5_3 TIMEOUT\n6 COMPLETED\n\nodd\n")
+    jobs = {str(n): f"5_{n}" for n in range(5)}
+    slurm.keep_jobs(tmp_path, jobs)
+    slurm.keep_jobs(tmp_path, {"trainings/0": "6"})
+    assert slurm.words_of(slurm.kept_jobs(tmp_path)) == {
+        "0": "RUNNING",
+        "1": "PENDING",
+        "2": "CANCELLED",
+        "3": "TIMEOUT",
+        "4": slurm.GONE,
+        "trainings/0": "COMPLETED",
+    }
+    assert [slurm.states_in(tmp_path)[n] for n in "01234"] == [
+        *("running", "waiting", "lost", "lost", "lost")
+    ]
+    squeue.unlink()  # its controller is away: nothing is known, nobody is taken for lost
+    assert slurm.words_of(jobs) is None
+    assert slurm.states_in(tmp_path) == {}
+
+
+class Joblib:
+    """A launcher whose worker dies at some parts, and takes the rest of the batch with it."""
+
+    def __init__(self, folder: Path, deadly: set[str], at: int) -> None:
+        self.folder, self.deadly, self.at = folder, deadly, at
+        self.started: Counter[str] = Counter()
+
+    def launch(self, batch: Sequence[Sequence[str]], initial_job_idx: int) -> None:
+        for part in map(_part_of, batch):
+            self.started[part] += 1
+            if part in self.deadly and self.started[part] <= self.at:
+                (self.folder / f"{part}.alive").write_text("{}")
+                raise BrokenProcessPool("a worker was killed")
+            sweeps.leave_note(self.folder, part, End((), record=part))
+
+
+@pytest.mark.parametrize(("dies", "starts"), [(1, 2), (99, 3)])
+def test_a_worker_that_dies_takes_no_sweep_with_it(dies: int, starts: int, tmp_path: Path) -> None:
+    from robench.run.compose import prepare
+
+    prepare()
+    from robench.cli.jobs import Jobs
+
+    jobs = Jobs(None)
+    launcher = Joblib(tmp_path, {"1", "3"}, dies)
+    jobs.launcher = launcher  # type: ignore[assignment]
+    jobs._launch(tmp_path, {str(n): [] for n in range(6)})
+    ended = {n for n in range(6) if sweeps.read_end(tmp_path, str(n))}
+    assert ended == (set(range(6)) if dies == 1 else {0, 2, 4, 5})
+    assert launcher.started["1"] == launcher.started["3"] == starts
+    assert Jobs.trouble == ""
+
+
+def test_jobs_at_once_spread_over_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = Places()
+    for count, devices in ((0, {"auto"}), (1, {"auto"}), (3, {"cuda:0", "cuda:1", "cuda:2"})):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        assert {pipeline.spread(places, job).device for job in range(6)} == devices
+    chosen = replace(places, device="cuda:1")
+    assert pipeline.spread(chosen, 0) == chosen
+
+
+def test_threads_follow_the_allocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    for told, threads in (("3", 3), ("", None), ("many", None)):
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", told)
+        assert allotted_threads() == threads
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")
+    try:
+        pipeline.prepare_machine(Places())
+        assert torch.get_num_threads() == 2
+        pipeline.prepare_machine(Places(threads=1))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
