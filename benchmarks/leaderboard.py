@@ -30,7 +30,7 @@ SMALL = {"build": "30 s, 300 MB", "page": "60 MB, 1,000 files", "add": "2 s"}
 LARGE = {"build": "360 s, 1,000 MB", "load": "60 s, 500 MB", "again": "10 s, 500 MB"}
 NONE = dict.fromkeys(("build", "page", "add", "load", "again"), "none")
 ADDED = 10_000_001
-"""The number of the record that is added: of the protocol whose tab stands first and stays so."""
+"""The record that is added: of the protocol whose tab stands first, so that no tab moves."""
 IMPORTS = "import robench.leaderboard.build"
 LOAD = "import sys, robench; print(f'{len(robench.results.load(sys.argv[1])):,} values')"
 

@@ -53,7 +53,7 @@ class Shards:
             yield number, _read(path, names)
 
     def later(self, number: int, names: Sequence[str]) -> Later:
-        """Columns of texts of a shard that has rows, read when one is asked for."""
+        """Binary columns of a shard that has rows, read when one of their values is asked for."""
         return Later(self._files()[number], names)
 
     def keys(self) -> dict[str, int]:
@@ -143,17 +143,17 @@ class Shards:
 
 
 class Later:
-    """Columns of texts of a shard: most of them are long, and few of them are ever asked for."""
+    """Binary columns of a shard: they are long, and often none of their values is asked for."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self._path, self._names = path, names
         self._table: Any = None
 
-    def __call__(self, at: int, name: str) -> str:
-        """The text of a column at a place."""
+    def __call__(self, at: int, name: str) -> bytes:
+        """The value of a column at a place."""
         self.read()
-        text: str = self._table[name][at].as_py()
-        return text
+        value: bytes = self._table[name][at].as_py()
+        return value
 
     def read(self) -> None:
         """Read them now, as must be done before the shard is written anew."""

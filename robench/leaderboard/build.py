@@ -14,6 +14,7 @@ from pathlib import Path
 from robench.base.errors import UserError
 from robench.base.files import require_writable
 from robench.base.hashing import digest
+from robench.base.parallel import uncollected
 from robench.base.paths import shipped
 from robench.collection.known import Seen
 from robench.collection.shards import KEY
@@ -71,7 +72,7 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
     found, refusals = find_records(roots), find_refusals(roots)
     collection = Collection.of(roots)
     page = Changed(out, collection.folder / f"page-{digest(str(out))}")
-    with collection.held():
+    with collection.held(), uncollected():
         seen = read_contents(collection.recall(one for _, one in found))
         named = list(zip((name for name, _ in found), seen, strict=True))
         gathered = gather(collection, named, attestations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
@@ -46,14 +47,15 @@ CODED = (
 ALIKE = ("protocol", "chosen", "train", "threat", "proof", "meaning", "columns")
 """Those in which few texts are different."""
 LONG = ("cells", "shown")
-"""Columns of long texts, which are read when they are asked for."""
+"""Columns of long texts, deflated, which are read when they are asked for."""
 COLUMNS = {
     **PLAIN,
-    **dict.fromkeys((*CODED, *LONG), "string"),
+    **dict.fromkeys(CODED, "string"),
     **dict.fromkeys(ALIKE, "words"),
+    **dict.fromkeys(LONG, "binary"),
 }
-Long = Callable[[str], str]
-"""Gives the text of one of LONG."""
+Long = Callable[[str], bytes]
+"""Gives the text of one of LONG, deflated."""
 
 
 class StoredCells(Mapping[Column, Cell]):
@@ -67,14 +69,17 @@ class StoredCells(Mapping[Column, Cell]):
     @property
     def shown(self) -> str:
         """As `shown` has them."""
-        return self._long("shown")
+        return zlib.decompress(self._long("shown")).decode()
 
     def __getitem__(self, column: Column) -> Cell:
-        return _cells(self._long("cells"))[self._columns[column]]
+        return self._cells()[self._columns[column]]
 
     def items(self) -> ItemsView[Column, Cell]:
         """Columns and cells, all read at once."""
-        return dict(zip(self._columns, _cells(self._long("cells")), strict=True)).items()
+        return dict(zip(self._columns, self._cells(), strict=True)).items()
+
+    def _cells(self) -> list[Cell]:
+        return _cells(self._long("cells"))
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self._columns)
@@ -101,8 +106,8 @@ def shown_cell(cell: Cell, unit: str) -> list[Any]:
 
 
 @lru_cache(8)
-def _cells(text: str) -> list[Cell]:
-    return [Cell(*one) for one in json.loads(text)]
+def _cells(deflated: bytes) -> list[Cell]:
+    return [Cell(*one) for one in json.loads(zlib.decompress(deflated))]
 
 
 def encode(row: BoardRow) -> dict[str, Any]:
@@ -122,12 +127,12 @@ def encode(row: BoardRow) -> dict[str, Any]:
         "axes": sorted(row.axes),
         "proof": proof,
         "columns": columns,
-        "cells": numbers,
     }
+    long = {"cells": _text(numbers), "shown": shown(row.cells)}
     return {
         **{name: getattr(row, name) for name in PLAIN},
         **{name: _text(value) for name, value in coded.items()},
-        "shown": shown(row.cells),
+        **{name: zlib.compress(text.encode(), 1) for name, text in long.items()},
     }
 
 
