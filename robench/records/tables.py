@@ -194,8 +194,8 @@ def _texts(column: Any) -> NDArray[Any]:
     if column.null_count or not len(column):
         return np.array(column.to_pylist())
     array = column.dictionary_encode().combine_chunks()
-    words: NDArray[Any] = np.array(array.dictionary.to_pylist())
-    return words[_numpy(array.indices)]
+    texts: NDArray[Any] = np.array(array.dictionary.to_pylist())[_numpy(array.indices)]
+    return texts
 
 
 def _truths(buffer: Any, count: int) -> NDArray[np.bool_]:
