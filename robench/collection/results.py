@@ -39,7 +39,8 @@ def load(root: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    found = sorted(scan(Path(root), sys.maxsize), key=lambda one: one.folder.parts)
+    every = scan(Path(root), sys.maxsize) if Path(root).is_dir() else ()
+    found = sorted(every, key=lambda one: one.folder.parts)
     if not found:
         raise UserError(
             f"expected records below {str(root)!r}, got none; evaluate keeps its record there "

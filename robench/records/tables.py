@@ -26,8 +26,6 @@ MAX_EXPANDED = 2**30
 """Bytes of a table's columns at most, expanded as the file says."""
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 200
-LEVEL = 19
-"""How hard Zstandard tries: tables are written once, and their columns repeat row after row."""
 
 
 def read_columns(path: Path) -> dict[str, NDArray[Any]]:
@@ -65,19 +63,7 @@ def write_columns(table: Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
     columns = {name: _arrow(table[name]) for name in _names(table)}
-    made = pa.Table.from_arrays(list(columns.values()), names=list(columns))
-    words = [name for name in columns if _is_word(made.schema.field(name).type)]
-    floats = [name for name in columns if pa.types.is_floating(made.schema.field(name).type)]
-    pq.write_table(
-        made,
-        path,
-        compression="zstd",
-        compression_level=LEVEL,
-        use_dictionary=words,
-        column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
-        write_statistics=False,
-        store_schema=False,
-    )
+    pq.write_table(pa.Table.from_arrays(list(columns.values()), names=list(columns)), path)
 
 
 def plain_columns(table: Table) -> dict[str, list[Any]]:
@@ -208,9 +194,8 @@ def _texts(column: Any) -> NDArray[Any]:
     if column.null_count or not len(column):
         return np.array(column.to_pylist())
     array = column.dictionary_encode().combine_chunks()
-    words: NDArray[Any] = np.array(array.dictionary.to_pylist())
-    told: NDArray[Any] = words[_numpy(array.indices)]
-    return told
+    texts: NDArray[Any] = np.array(array.dictionary.to_pylist())[_numpy(array.indices)]
+    return texts
 
 
 def _truths(buffer: Any, count: int) -> NDArray[np.bool_]:

@@ -105,6 +105,25 @@ def test_of_two_files_of_a_shard_the_newer_counts(table: Shards) -> None:
     assert not old.exists()
 
 
+def test_words_come_back_as_one_object_each(tmp_path: Path) -> None:
+    table = Shards(tmp_path / "table", "t", {"word": "words"})
+    said = [f"a word {number % 2}" for number in range(6)]
+    table.write(0, {str(at): {"word": one} for at, one in enumerate(said)} | {"x": {"word": None}})
+    ((_, columns),) = table.read()
+    assert columns["word"] == [*said, None]
+    assert len(set(map(id, columns["word"]))) == 3
+
+
+def test_what_is_read_before_a_shard_is_rewritten_stays(tmp_path: Path) -> None:
+    table = Shards(tmp_path / "table", "t", {"long": "binary"})
+    table.write(0, {"b": {"long": b"of b"}, "c": {"long": b"of c"}})
+    later = table.later(0, ["long"])
+    later.read()
+    table.write(0, {"a": {"long": b"of a"}}, {"c"}.__contains__)
+    assert later(0, "long") == b"of b"
+    assert [table.later(0, ["long"])(at, "long") for at in (0, 1)] == [b"of a", b"of c"]
+
+
 def test_another_version_is_another_table(tmp_path: Path) -> None:
     collection = Collection(tmp_path)
     collection.table("t", {"value": "int64"}, "1").write(0, {"a": {"value": 1}})
@@ -261,8 +280,9 @@ def test_an_axis_of_a_taken_name_gets_another(root: Path) -> None:
 
 
 def test_nothing_below_a_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected records below"):
-        results.load(tmp_path)
+    for place in (tmp_path, tmp_path / "none"):
+        with pytest.raises(UserError, match="expected records below"):
+            results.load(place)
 
 
 # -- studies ---------------------------------------------------------------------------------------

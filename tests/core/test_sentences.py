@@ -85,3 +85,12 @@ def test_a_plugins_sentence_is_shown_as_its_own() -> None:
     finding = Finding(check="proof", value=1.0, n=1, verdict="pass", sentence="It holds.")
     assert spoken(finding) == "proof, a plugin's check: It holds."
     assert spoken(said("noise", 0.1, 10)).startswith("random noise")
+
+
+def test_a_sentence_is_judged_whatever_was_judged_before() -> None:
+    """-0.0 and 0.0 are equal, and not written alike."""
+    for value in (0.0, -0.0, 0.0):
+        one = said("random_prediction", value, 100)
+        other = one.model_copy(update={"value": -value})
+        assert follows(one, ROWS, DEFENSES)
+        assert not follows(other, ROWS, DEFENSES)
