@@ -100,7 +100,9 @@ class Submitted:
         for part, job in jobs.items():
             job.wait()
             if sweeps.read_end(folder, part) is None:
-                sweeps.leave_lost(folder, part, f"its process ended: {job.state}")
+                sweeps.leave_lost(
+                    folder, part, f"its process ended without a word, {job.state.lower()}"
+                )
 
 
 class OnSlurm(Submitted):

@@ -37,6 +37,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 ReturnToService=2
 KillWait=5
+MinJobAge=7200
 MpiDefault=none
 SchedulerParameters=batch_sched_delay=1,sched_interval=5,bf_interval=5
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=8000 State=UNKNOWN

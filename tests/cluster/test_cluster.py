@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,8 @@ def _disturb_trainings(sweep: Sweep, env: dict[str, str]) -> None:
     os.kill(pid, signal.SIGSTOP)
     job = jobs[f"trainings/{part}"]
     until(lambda: _pending_signal(pid), "the signal of the time limit")
-    os.kill(pid, signal.SIGCONT)
+    with suppress(ProcessLookupError):  # Slurm may have let it go on itself
+        os.kill(pid, signal.SIGCONT)
     until(lambda: _words(env).get(job) in ("PENDING", "REQUEUED"), "requeued after its time")
     _hasten(job, env)
     print("| over its time limit | Slurm's signal, 30 s before | requeued |")
@@ -156,8 +158,11 @@ def _words(env: dict[str, str]) -> dict[str, str]:
 
 
 def _pending_signal(pid: int) -> bool:
-    """Whether SIGUSR2 waits for a stopped process."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    """Whether SIGUSR2 waits for a stopped process, or ended it."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except FileNotFoundError:
+        return True
     masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd"))]
     return any(mask >> (signal.SIGUSR2 - 1) & 1 for mask in masks)
 
