@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+
+from robench.base.seeds import global_states, set_global_states
 
 if TYPE_CHECKING:
     from torch import nn
 
 SECONDS_BETWEEN = 5.0
 """A checkpoint costs time; less work than this is not worth keeping."""
+SECONDS_WITHIN = 30.0
+"""The same within an epoch."""
+
+
+class Moment(NamedTuple):
+    """What is done of a training: whole epochs, and steps of the next one."""
+
+    epoch: int = 0
+    step: int = 0
+
+    def __str__(self) -> str:
+        within = f", step {self.step + 1}" if self.step else ""
+        return f"epoch {self.epoch + 1}{within}"
 
 
 class Checkpoint:
@@ -21,24 +36,50 @@ class Checkpoint:
     def __init__(self, folder: Path | None, name: str) -> None:
         self.path = folder / f"{name}.checkpoint" if folder else None
         self.saved = time.monotonic()
+        self.moment = Moment()
+        """What the file holds."""
+        self._drawn: object = None
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Restore a saved state; returns the number of finished epochs."""
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Moment:
+        """Restore a saved state; returns what is done."""
         if self.path is None or not self.path.exists():
-            return 0
+            return Moment()
         state = torch.load(self.path, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        return int(state["epochs"])
+        self.moment, self._drawn = Moment(state["epochs"], state.get("step", 0)), state.get("drawn")
+        return self.moment
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, epochs: int) -> None:
-        """Keep the state after `epochs` epochs unless the last one is recent."""
-        if self.path is None or time.monotonic() - self.saved < SECONDS_BETWEEN:
+    def draw_on(self, rng: torch.Generator) -> None:
+        """Put the generators back to where they were at the loaded moment within an epoch."""
+        if self._drawn is not None:
+            own, others = self._drawn  # type: ignore[misc]
+            rng.set_state(own)
+            set_global_states(others)
+            self._drawn = None
+
+    def save(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        moment: Moment,
+        rng: torch.Generator | None = None,
+    ) -> None:
+        """Keep the state at a moment unless the last one is recent; `rng` is what an epoch draws
+        from, within it."""
+        seconds = SECONDS_BETWEEN if rng is None else SECONDS_WITHIN
+        if self.path is None or time.monotonic() - self.saved < seconds:
             return
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epochs": epochs}
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "epochs": moment.epoch,
+            "step": moment.step,
+            "drawn": None if rng is None else (rng.get_state(), global_states()),
+        }
         torch.save(state, self.path.with_suffix(".new"))
         self.path.with_suffix(".new").replace(self.path)
-        self.saved = time.monotonic()
+        self.saved, self.moment = time.monotonic(), moment
 
 
 def remove_checkpoints(folder: Path) -> None:
