@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,27 @@ def seed_scope(seed: int) -> Iterator[None]:
             _SCOPES.open -= 1
             random.setstate(states[0])
             np.random.set_state(states[1])
+
+
+def global_states() -> dict[str, Any]:
+    """States of python's, numpy's and torch's global generators, as plain values and tensors."""
+    name, words, *rest = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (str(name), torch.from_numpy(np.asarray(words, np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_global_states(states: Mapping[str, Any]) -> None:
+    """Put the global generators into states that `global_states` gave."""
+    random.setstate(states["python"])
+    name, words, *rest = states["numpy"]
+    np.random.set_state((name, words.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(states["torch"])
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
 
 
 @cache

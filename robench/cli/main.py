@@ -82,10 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         complain(error)
         return 2
-    except KeyboardInterrupt:
-        complain(
-            "interrupted; finished steps and epochs are kept: the same command goes on from them"
-        )
+    except KeyboardInterrupt as error:
+        where = f": training {error}" if str(error) else ""
+        complain(f"interrupted; the same command goes on after the last finished step{where}")
         return 130
     except BrokenPipeError:
         # The reader closed early (`| head`); python would complain again at exit.

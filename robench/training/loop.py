@@ -18,7 +18,7 @@ from robench.base.errors import UserError
 from robench.base.progress import Advance, progress
 from robench.base.seeds import derive, generator, seed_scope
 from robench.training.augment import augment
-from robench.training.checkpoint import Checkpoint
+from robench.training.checkpoint import Checkpoint, Moment
 from robench.training.optimizers import make_optimizer
 
 if TYPE_CHECKING:
@@ -60,13 +60,21 @@ class Trainer:
         model = model.to(self.device).to(memory_format=torch.channels_last)
         optimizer = make_optimizer(model, recipe)
         checkpoint = Checkpoint(self.folder, f"fit{self._fits}")
-        first = checkpoint.load(model, optimizer)
-        total, done = len(split) * recipe.epochs, len(split) * first
-        with progress("train", total, done=done) as advance:
-            for epoch in range(first, recipe.epochs):
-                with seed_scope(derive(seed, "epoch", epoch)):
-                    self._epoch(model, split, loss, optimizer, recipe, seed, epoch, advance)
-                checkpoint.save(model, optimizer, epoch + 1)
+        begun = checkpoint.load(model, optimizer)
+        total = len(split) * recipe.epochs
+        done = len(split) * begun.epoch + recipe.batch * begun.step
+        try:
+            with progress("train", total, done=done) as advance:
+                for epoch in range(begun.epoch, recipe.epochs):
+                    with seed_scope(derive(seed, "epoch", epoch)):
+                        start = Moment(epoch, begun.step if epoch == begun.epoch else 0)
+                        self._epoch(
+                            model, split, loss, optimizer, recipe, seed, start, checkpoint, advance
+                        )
+                    checkpoint.save(model, optimizer, Moment(epoch + 1))
+        except KeyboardInterrupt:
+            kept = f"from {checkpoint.moment} of {recipe.epochs}"
+            raise KeyboardInterrupt(kept if checkpoint.path else "from its beginning") from None
         return model.eval()
 
     def _epoch(
@@ -77,13 +85,17 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         recipe: Recipe,
         seed: int,
-        epoch: int,
+        start: Moment,
+        checkpoint: Checkpoint,
         advance: Advance,
     ) -> None:
-        rng = generator(seed, "draws", epoch)
+        epoch, rng = start.epoch, generator(seed, "draws", start.epoch)
         order = torch.randperm(len(split), generator=rng)
         steps = math.ceil(len(split) / recipe.batch)
+        checkpoint.draw_on(rng)
         for step, index in enumerate(order.split(recipe.batch)):
+            if step < start.step:
+                continue
             self.fraction = (epoch + step / steps) / recipe.epochs
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, epoch + step / steps)
@@ -100,6 +112,8 @@ class Trainer:
             if step % 50 == 0 or step == steps - 1:
                 _check_finite(value, epoch)
             advance(len(index), f"epoch {epoch + 1}/{recipe.epochs}")
+            if step < steps - 1:
+                checkpoint.save(model, optimizer, Moment(epoch, step + 1), rng)
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:

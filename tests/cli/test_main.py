@@ -73,8 +73,13 @@ def test_a_new_command_is_one_module_and_one_line(capsys: pytest.CaptureFixture[
         (
             KeyboardInterrupt(),
             130,
-            "robench: interrupted; finished steps and epochs are kept: the same command goes on "
-            "from them\n",
+            "robench: interrupted; the same command goes on after the last finished step\n",
+        ),
+        (
+            KeyboardInterrupt("from epoch 3, step 7 of 9"),
+            130,
+            "robench: interrupted; the same command goes on after the last finished step: "
+            "training from epoch 3, step 7 of 9\n",
         ),
         (
             ValueError("two\nlines"),

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import random
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,7 +17,7 @@ from robench.base.errors import ConfigError
 from robench.base.machine import cpu_flags, fastest_precision
 from robench.core.data import Data
 from robench.training.augment import augment
-from robench.training.checkpoint import Checkpoint
+from robench.training.checkpoint import Checkpoint, Moment
 from robench.training.loop import Trainer, learning_rate
 from robench.training.recipe import Recipe, TrainConfig
 from tests.conftest import tiny_net
@@ -42,25 +46,40 @@ RECIPES = [
 ]
 
 
+def drawing(model: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+    """A loss that draws from every generator there is."""
+    scale = 1 + 0.1 * random.random() + 0.1 * np.random.rand()
+    return loss(model, images, labels, rng) * scale
+
+
+@pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.optimizer)
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(stop=st.integers(2, 16))
 def test_an_interrupted_training_ends_with_the_same_bits(
-    recipe: Recipe, tiny_data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, within: bool, stop: int, tiny_data: Data, tmp_path_factory: Any
 ) -> None:
-    whole = weights(Trainer(recipe, 3, CPU).fit(fresh(), tiny_data.train, loss))
-    monkeypatch.setattr("robench.training.checkpoint.SECONDS_BETWEEN", 0.0)
+    folder = tmp_path_factory.mktemp("checkpoints")
+    whole = weights(Trainer(recipe, 3, CPU).fit(fresh(), tiny_data.train, drawing))
     calls = 0
 
     def failing(model: nn.Module, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         nonlocal calls
         calls += 1
-        if calls == 11:
+        if calls == stop:
             raise KeyboardInterrupt
-        return loss(model, images, labels, rng)
+        return drawing(model, images, labels, rng)
 
-    with pytest.raises(KeyboardInterrupt):
-        Trainer(recipe, 3, CPU, tmp_path).fit(fresh(), tiny_data.train, failing)
-    assert list(tmp_path.glob("*.checkpoint"))
-    resumed = Trainer(recipe, 3, CPU, tmp_path).fit(fresh(), tiny_data.train, loss)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("robench.training.checkpoint.SECONDS_BETWEEN", 0.0)
+        patch.setattr("robench.training.checkpoint.SECONDS_WITHIN", 0.0 if within else 1e9)
+        epoch, step = divmod(stop - 1, 4)
+        at = f", step {step + 1}" if within and step else ""
+        with pytest.raises(KeyboardInterrupt, match=f"^from epoch {epoch + 1}{at} of 4$"):
+            Trainer(recipe, 3, CPU, folder).fit(fresh(), tiny_data.train, failing)
+        resumed = Trainer(recipe, 3, CPU, folder).fit(fresh(), tiny_data.train, drawing)
     assert torch.equal(weights(resumed), whole)
 
 
@@ -137,8 +156,8 @@ def test_bad_recipes_are_refused(option: str, value: Any) -> None:
 def test_no_folder_means_no_checkpoint() -> None:
     model = fresh()
     checkpoint = Checkpoint(None, "x")
-    checkpoint.save(model, torch.optim.SGD(model.parameters(), 0.1), 1)
-    assert checkpoint.load(model, torch.optim.SGD(model.parameters(), 0.1)) == 0
+    checkpoint.save(model, torch.optim.SGD(model.parameters(), 0.1), Moment(1))
+    assert checkpoint.load(model, torch.optim.SGD(model.parameters(), 0.1)) == Moment()
 
 
 @pytest.mark.parametrize(
