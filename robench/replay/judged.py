@@ -66,6 +66,8 @@ def examples_again(subject: Subject) -> str:
         row, part = subject.valid[index], parts[index]
         where = named(row.attack, row.access, row.norm, row.eps)
         at, found = load_kept(subject.folder / EXAMPLES, row_name(index), subject.test.images, kept)
+        if len(at) == 0:
+            continue
         images, positions = subject.test.take(at).float_images(), at.numpy()
         _require_legal(where, subject.threat(row), found, images, at.tolist())
         for norm, recorded in (("linf", part.linf), ("l2", part.l2)):

@@ -6,7 +6,7 @@ import sys
 import time
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -42,7 +42,7 @@ class Checkpoint:
         self.saved = time.monotonic()
         self.moment = Moment()
         """What the file holds."""
-        self._drawn: object = None
+        self._drawn: tuple[torch.Tensor, dict[str, Any]] | None = None
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Moment:
         """Restore a saved state; returns what is done.
@@ -69,7 +69,7 @@ class Checkpoint:
     def draw_on(self, rng: torch.Generator) -> None:
         """Put the generators back to where they were at the loaded moment within an epoch."""
         if self._drawn is not None:
-            own, others = self._drawn  # type: ignore[misc]
+            own, others = self._drawn
             rng.set_state(own)
             set_global_states(others)
             self._drawn = None

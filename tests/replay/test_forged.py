@@ -135,6 +135,24 @@ def test_examples_that_no_reader_expects(kind: str, forged: Path, places: Places
     require_found(forged, places, "examples", "expected .* in ")
 
 
+def test_rows_that_say_they_broke_nothing(forged: Path, places: Places) -> None:
+    """They keep no example, so that nothing but their own attack refutes them."""
+    forger.edit_rows(forged, lambda row: replace(row, prediction=row.clean_prediction))
+    none = np.zeros((0, 1, 8, 8), np.uint8)
+    forger.edit_examples(forged, row0=none, row1=none)
+    forger.seal(forged)
+    verification = verify(forged, places, seed=3)
+    assert outcome(verification, "examples")[0] == "pass"
+    assert outcome(verification, "crafted again")[0] == "fail"
+
+
+def test_an_example_that_is_not_kept(forged: Path, places: Places) -> None:
+    with np.load(forged / EXAMPLES) as arrays:
+        forger.edit_examples(forged, row0=arrays["row0"][1:])
+    forger.seal(forged)
+    require_found(forged, places, "examples", "expected row0 of shape")
+
+
 def test_an_invented_audit(forged: Path, places: Places) -> None:
     forger.invent_audit(forged, places)
     require_found(forged, places, "searched again", "a search breaks .* says no search and no row")
