@@ -122,6 +122,9 @@ def _report(folder: Path, arguments: Sequence[str]) -> int:
 
     printed, as_json = "--quiet" not in arguments, "--json" in arguments
     if Jobs.foreseen is not None:
+        for number, job in enumerate(Jobs.foreseen):
+            if job.error:
+                print(f"job {number} failed: {job.error}", file=sys.stderr)
         if printed:
             print_foreseen(Jobs.foreseen, json=as_json)
         return 2 if any(job.error for job in Jobs.foreseen) else 0

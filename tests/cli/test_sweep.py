@@ -46,7 +46,7 @@ def test_whole_records_are_left_alone(
     command([*SWEEP, "--again"], capsys)
     assert seen == [0, 1]
     seen.clear()
-    first = next(p.parent for p in records(tmp_path) if '"seed": 0' in p.read_text())
+    first = next(p.parent for p in records(tmp_path) if '"seed":0' in p.read_text())
     (first / "outcomes.parquet").write_bytes(b"torn")
     command(SWEEP, capsys)
     assert seen == [0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import command
+from tests.cli.command import FAST, command
 
 SECRET = "s3cr3t-token"
 
@@ -86,7 +86,8 @@ def test_where_files_lie_is_not_kept(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     typed = "cache=${oc.env:ROBENCH_TEST_SECRET}"
-    assert command(["run", "-m", "--dry-run", "results=here", typed], capsys)[0] == 0
-    (note,) = tmp_path.rglob("0.json")
-    assert SECRET not in note.read_text()
-    assert json.loads(note.read_text())["overrides"] == []
+    assert command(["run", "-m", *FAST, "attack=fgsm", "results=here", typed], capsys)[0] == 0
+    (note,) = (tmp_path / "here/sweeps").rglob("0.json")
+    notes = [note, *note.parents[1].rglob("*.json"), *note.parents[1].rglob("*.yaml")]
+    assert all(SECRET not in one.read_text() for one in notes)
+    assert not any(one.startswith("cache") for one in json.loads(note.read_text())["overrides"])
