@@ -410,7 +410,7 @@ def huge_text(forgery: Forgery) -> None:
 
 def noted(data: bytes, note: bytes) -> bytes:
     """A record's text with one more note."""
-    place = data.index(b'"notes": {') + len(b'"notes": {')
+    place = data.index(b'"notes":{') + len(b'"notes":{')
     more = b"" if data[place:].lstrip().startswith(b"}") else b","
     return data[:place] + note + more + data[place:]
 
@@ -512,9 +512,9 @@ LIES: dict[str, Lie] = {
     "an_archive_that_is_none": Lie(
         instead("examples.npz", lambda p: p.write_bytes(b"PK\5\6" * 9) and None), "archive"
     ),
-    "a_picture_of_gigapixels": Lie(instead("preview.png", huge_picture), "65535 x 65535"),
+    "a_picture_of_gigapixels": Lie(instead("preview.webp", huge_picture), "65535 x 65535"),
     "a_picture_that_is_none": Lie(
-        instead("preview.png", lambda p: p.write_bytes(b"<svg onload=x>") and None), "PNG"
+        instead("preview.webp", lambda p: p.write_bytes(b"<svg onload=x>") and None), "PNG"
     ),
     "a_table_of_many_lines": Lie(swapped(OUTCOMES, long_table), "at most 300 rows in"),
     "a_wide_table": Lie(swapped(OUTCOMES, wide_table), "at most 200 columns in"),
