@@ -19,6 +19,7 @@ from robench.leaderboard.write import gather
 from robench.records.store import RECORD, folders
 from tests.leaderboard.made import LABELS, claim, protocol
 from tests.leaderboard.test_build import files
+from tests.published import copy_of
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard/records"
 SOME = ("beeedeb09fcd6c79", "1595fb9b4ddcb1e7", "2c6c700535ef64b6", "11263b4f28da4287")
@@ -32,7 +33,7 @@ def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for name in SOME:
-        shutil.copytree(PUBLISHED / name, tmp_path / "records" / name)
+        copy_of(PUBLISHED / name, tmp_path / "records" / name)
     return tmp_path / "records"
 
 

@@ -177,7 +177,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "future_schema": (_set("schema_version", 99), "schema"),
     "no_json": (_text("record.json", b"\x00\xff"), "record"),
     "no_table": (_text("outcomes.parquet", b"PAR1 not a table PAR1"), "outcomes"),
-    "no_picture": (_text("preview.png", b"<svg onload=alert(1)>"), "PNG"),
+    "no_picture": (_text("preview.webp", b"<svg onload=alert(1)>"), "PNG"),
     "link": (_link, "link"),
     "other_attack": (_rename_attack, "outcomes.parquet as the record names it"),
     "other_images": (_set("data.images", 7), "35 rows"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from robench.records.consistent import inspect
+from tests.published import copy_of
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "records"
 LINF, CERTIFIED = "e248eb66ccefb78f", "c2857396000a4316"
@@ -45,8 +45,7 @@ def test_a_published_one_is_whole(name: str) -> None:
     ],
 )
 def test_what_is_taken_away_is_named(name: str, change: Change, words: str, tmp_path: Path) -> None:
-    folder = tmp_path / name
-    shutil.copytree(PUBLISHED / name, folder)
+    folder = copy_of(PUBLISHED / name, tmp_path / name)
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     change(record)
     (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")

@@ -20,6 +20,7 @@ from robench.studies.run import Records
 from robench.studies.runs import Runs, Variant
 from robench.studies.study import Study
 from robench_studies import REASONS
+from tests.published import copy_of
 from tests.studies.study_toys import put
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +54,7 @@ def test_a_changed_record_is_told(tmp_path: Path) -> None:
     reason = read_reasons(REASONS, "song2021_bits")["bits, attacked"]
     for fact in reason.read_from:
         for id in (fact.record, fact.less):
-            shutil.copytree(PUBLISHED / id, tmp_path / id)
+            copy_of(PUBLISHED / id, tmp_path / id)
     assert reason.fault(Records(tmp_path)) == ""
     changed = tmp_path / reason.read_from[0].record / "record.json"
     record = json.loads(changed.read_text())

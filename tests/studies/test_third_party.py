@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from robench.cli.main import main
 from robench.core.record import Value
 from robench.plugin import registry
 from robench.studies import Claim, Difference, Measure, PaperCell, Study, Variant, catalogue
+from tests.published import copy_of
 from tests.studies.study_toys import put
 
 WALK = Path(__file__).resolve().parents[2] / "docs/contributing/add-a-study.md"
@@ -102,7 +102,7 @@ ORIG = "84e16cea9e0bbc71"
 def test_the_page_has_its_study(
     leaves: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(PUBLISHED / ORIG, tmp_path / "records" / ORIG)
+    copy_of(PUBLISHED / ORIG, tmp_path / "records" / ORIG)
     (tmp_path / "mine.yaml").write_text(
         f"C1: {{words: PGD leaves {leaves}, read from: [{{record: {ORIG}, says: '{leaves}', "
         "metric: attacked_accuracy, axes: {attack: pgd, access: white_box}}]}"
