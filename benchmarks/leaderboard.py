@@ -129,7 +129,7 @@ def browse(page: Path, chromium: str) -> None:
             first.append(time.perf_counter() - start)
             tab.wait_for_selector("#filters:not([hidden])")
             ready.append(time.perf_counter() - start)
-            sorts += [tab.evaluate(SORT, name) for name in ("clean", "pgd", "square", "clean")]
+            sorts += [tab.evaluate(SORT, name) for name in ("clean", "robust", "bits", "clean")]
             tab.close()
         browser.close()
     print(f"first rows after {_range(first)} (target 1.0), scripts ready after {_range(ready)}")
