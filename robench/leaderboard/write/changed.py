@@ -53,6 +53,10 @@ class Changed:
     def finish(self) -> None:
         """Move what is new into the page and delete what no part of it is."""
         wanted = {path for _, paths in self._parts.values() for path in paths}
+        if not self._out.exists() or not any(self._out.iterdir()):
+            # A first page is there whole or not at all: half of one would be no page to replace.
+            self._out.parent.mkdir(parents=True, exist_ok=True)
+            self._work.replace(self._out)
         for path in wanted:
             if (self._work / path).is_file():
                 (self._out / path).parent.mkdir(parents=True, exist_ok=True)
