@@ -19,6 +19,7 @@ from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
 from robench.leaderboard.table.site import make_site
 from robench.records import store as results
+from robench.records.preview import drawn, picture, strips
 from tests.leaderboard.made import protocol
 from tests.leaderboard.pages import data, document, rows, texts
 from tests.leaderboard.shelf import few, write_site
@@ -501,13 +502,12 @@ def test_the_page_of_a_row_shows_its_document_as_text(browser: Any, page: Path) 
 @slow
 def test_a_row_shows_the_pixels_of_its_preview(browser: Any, records: Path, page: Path) -> None:
     """Clean images, adversarial ones, and the difference, which the browser computes."""
-    from PIL import Image
-
     seen = 0
     for folder in results.folders(records):
-        if not (folder / "preview.png").exists():
+        if not (data := picture(folder)):
             continue
-        wanted = np.asarray(Image.open(folder / "preview.png").convert("RGBA"))
+        count = len(results.read_outcomes(folder).attacked)
+        wanted = np.concatenate([drawn(one) for one in strips(data, count)])
         tab, _ = row_of(browser, page, results.read(folder).id)
         tab.wait_for_selector("canvas[height]")
         found = [
