@@ -28,7 +28,7 @@ test-cluster: $(VENV)/.installed-dev
 	command -v slurmctld >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	  apt-get install -y -qq slurmctld slurmd munge slurm-client; } || true
 	test -x $(VENV)-cluster/bin/python || $(PYTHON) -m venv $(VENV)-cluster
-	$(VENV)-cluster/bin/python -m pip install -q --disable-pip-version-check -e '.[test,joblib,submitit,ray]'
+	$(VENV)-cluster/bin/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e '.[test,joblib,submitit,ray]'
 	$(VENV)-cluster/bin/python -m pytest -q -s -m cluster tests/cluster
 
 test-arm: $(VENV)/.installed-dev

@@ -121,7 +121,10 @@ def test_the_audits_limits_are_those_that_were_judged() -> None:
     """A changed one needs networks that the audit has not met; the page states both digests."""
     lines = list(limits.apart())
     assert [line for line in lines if not line.startswith("since: ")] == []
-    assert {line.split(":")[1] for line in lines} == {" robench.audit.checks.neighbours"}
+    assert {line.split(":")[1] for line in lines} == {
+        " robench.audit.checks.neighbours",
+        " robench.audit.surrogates",
+    }
     page = (limits.ROOT / "docs/explanation/audit.md").read_text("utf-8")
     assert limits.name_of(limits.judged()) in page
     assert limits.name_of(limits.limits()) in page

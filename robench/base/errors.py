@@ -70,12 +70,12 @@ def refusal_of(error: BaseException | None) -> str:
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK_REFUSES:
             return one_line(error)
-        told = str(error) if isinstance(error, Exception) else ""
+        told = one_line(error) if isinstance(error, Exception) else ""
         numbers = {int(found) for found in NUMBERED.findall(told)}
         if not isinstance(error, RobenchError) and (
             numbers & DISK_REFUSES or any(os.strerror(one) in told for one in DISK_REFUSES)
         ):
-            return one_line(told)[:LONGEST]
+            return told[:LONGEST]
         error = error.__cause__ or error.__context__
     return ""
 

@@ -22,7 +22,7 @@ def test_a_record_by_the_beginning_of_its_id_or_its_folder(
     assert "fgsm" in out
     assert f"record: {path.parent}" in out
     status, out, _ = command(["show", "--json", path.parent.name], capsys)
-    assert (status, out) == (0, path.read_text().rstrip() + "\n")
+    assert (status, json.loads(out)) == (0, json.loads(path.read_text()))
     assert command(["show"], capsys) == by_id, "the one that was written last"
     table = command(["show", "last", "--csv"], capsys)[1].splitlines()
     assert table[0] == "metric,attack,access,norm,eps,value,low,high,n,unit"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from robench.records.store import artefact, folders, read
 from robench.records.trust import content, read_attestations
 from robench.run.config import Places
 from robench.training.loop import Trainer
+from tests.published import copy_of
 
 BOARD = Path(__file__).parents[2] / "leaderboard"
 RECORDS = BOARD / "records"
@@ -49,7 +49,7 @@ def test_a_published_record_is_verified_again_without_training(
 ) -> None:
     monkeypatch.setattr(Trainer, "fit", None)
     folder = quickest(suffix)
-    shutil.copytree(folder, tmp_path / "records" / folder.name)
+    copy_of(folder, tmp_path / "records" / folder.name)
     results = list(check([tmp_path / "records"], places))
     assert {"model", "rows", "examples", "audits", "crafted again", "searched again"} <= {
         result.check for result in results if result.outcome == "pass"

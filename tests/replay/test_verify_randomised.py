@@ -30,7 +30,9 @@ def subject(deployed: Coins, seed: int = 0) -> Subject:
     made = Subject(**{**fields, "seed": seed})
     rows = type("Record", (), {"rows": ()})()
     object.__setattr__(made, "record", rows)
-    object.__setattr__(made, "stages", type("Stages", (), {"deployed": deployed})())
+    object.__setattr__(
+        made, "stages", type("Stages", (), {"deployed": deployed, "test": range(N)})()
+    )
     return made
 
 

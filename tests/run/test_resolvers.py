@@ -74,7 +74,10 @@ def test_settings_may_name_each_other(capsys: pytest.CaptureFixture[str]) -> Non
     assert (attacks["pgd"]["restarts"], attacks["fgsm"]["eps"]) == (3, 0.1)
 
 
-def test_the_folders_may_read_the_environment(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_folders_may_read_the_environment(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     arguments = ["results=${oc.env:ROBENCH_TEST_SECRET}/r", "cache=${results}/c"]
     status, out, _ = command(["run", "--dry-run", "--json", *arguments], capsys)
     assert status == 0

@@ -211,7 +211,7 @@ def test_a_torn_checkpoint_is_thrown_away(
     (tmp_path / "fit1.checkpoint").write_bytes(torn)
     model = fresh()
     before = weights(model)
-    assert Checkpoint(tmp_path, "fit1").load(model, torch.optim.Adam(model.parameters())) == 0
+    assert Checkpoint(tmp_path, "fit1").load(model, torch.optim.Adam(model.parameters())) == (0, 0)
     assert torch.equal(weights(model), before)
     assert capsys.readouterr().err.count("a damaged checkpoint is thrown away") == 1
     assert not list(tmp_path.iterdir())
