@@ -10,6 +10,7 @@ import torch
 from robench.base.seeds import derive, seed_scope
 from robench.base.stats import at_most
 from robench.core.record import BrokenCertificate
+from robench.plugin.registry import registry
 from robench.records.examples import load_examples
 from robench.records.store import EXAMPLES
 from robench.records.support.attacked import BROKEN, allowed, sentence
@@ -70,6 +71,7 @@ def certified_again(subject: Subject) -> str:
     if set(table["seed"].tolist()) != {subject.stages.certify_seed}:
         raise Refuted("the noise of the certificates is not that of the run's seed")
     _votes_allow(subject, table)
+    _require_version(subject)
     rows = _sample(subject, len(numbers))
     test = everything.take(torch.from_numpy(numbers[rows]))
     source = deployed.votes(test.images.numpy(), subject.stages.certify_seed, numbers[rows])
@@ -97,6 +99,20 @@ def certified_again(subject: Subject) -> str:
         f"{len(rows)} of {len(numbers)} images certified again, {given} with a label: "
         f"labels and radii are {exactly}; {_attacked_again(subject, table)}"
     )
+
+
+def _require_version(subject: Subject) -> None:
+    """Raise NotDone for a record whose certifier drew by other rules than the installed one's."""
+    ((name, _),) = subject.record.config["certifier"].items()
+    key = f"certifier.{name}"
+    made = subject.record.provenance.components.get(key, "").rpartition(" / ")[2]
+    installed = registry().get("certifier", name).cls.version
+    if made != installed:
+        by = f"version {made}" if made else "an older version"
+        raise NotDone(
+            f"certified by {by} of {key}, whose draws version {installed} does not repeat; fresh "
+            "votes allow its radii"
+        )
 
 
 def _attacked_again(subject: Subject, table: Mapping[str, np.ndarray]) -> str:

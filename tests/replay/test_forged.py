@@ -329,6 +329,24 @@ def test_chosen_noise(certified_record: Path, copied: Copy, places: Places) -> N
     require_found(folder, places, "certificates", "not that of the run's seed")
 
 
+def test_draws_of_an_older_certifier_are_not_called_a_lie(
+    certified_record: Path, copied: Copy, places: Places
+) -> None:
+    """They prove nothing either: what cannot be repeated is no more than consistent."""
+    folder = copied(certified_record)
+
+    def older(record: dict[str, Any]) -> None:
+        (name,) = record["config"]["certifier"]
+        record["provenance"]["components"][f"certifier.{name}"] = "robench 0.1.0 / 0"
+
+    forger.edit_record(folder, older)
+    forger.seal(folder)
+    verification = verified_by(folder, places, "certificates")
+    found, text = outcome(verification, "certificates")
+    assert (found, verification.level) == ("not done", "consistent")
+    assert "version 0 of certifier.sequential" in text
+
+
 def test_a_challenge_that_breaks_nothing(forged: Path, places: Places) -> None:
     shape = forger.subject(forged, places).test.images.shape[1:]
     work = forged / "work.npz"
