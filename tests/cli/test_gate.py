@@ -79,3 +79,15 @@ def test_the_status_says_whether_all_is_met(
     assert (status, "not met: no audit" in out) == (1, True)
     status, out, _ = command([*demand, "--audit", "pass", "--json"], capsys)
     assert [one["met"] for one in json.loads(out)["demands"]] == [True, False]
+
+
+@pytest.mark.parametrize(("least", "status"), [("0.15", 0), ("0.3", 1)])
+def test_a_published_file_passes_what_it_keeps(
+    least: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime's file of the adversarially trained ResNet-20."""
+    folder = Path(__file__).parents[2] / "leaderboard/records/12a2c677ed80dc9b"
+    demand = f"audited_accuracy[linf,8/255]={least}"
+    given, out, _ = command(["gate", str(folder), "--min", demand], capsys)
+    assert given == status
+    assert "audited_accuracy[linf,8/255] is 0.228" in out
