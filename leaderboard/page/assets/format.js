@@ -25,5 +25,10 @@
     return `${number(low, unit)}–${number(high, unit)}`;
   }
 
-  Object.assign(robench, { number, interval, short });
+  // A difference of shares in points, with its sign.
+  function points(share) {
+    return `${share < 0 ? "−" : "+"}${number(Math.abs(share), "share")}`;
+  }
+
+  Object.assign(robench, { number, interval, points, short });
 })(window.robench);

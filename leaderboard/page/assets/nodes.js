@@ -27,7 +27,7 @@
     return el("span", { class: `verdict ${kind}`, title }, mark ? sign(mark) : null, mark ? " " : null, text);
   }
 
-  const wordOf = (word) => verdict(word, WORDS[word][0], word.replace("_", " "), WORDS[word][1]);
+  const wordOf = (word, mark, sentence) => verdict(word, WORDS[word][0], mark, sentence);
   const levelWord = (level) => verdict(`level ${level}`, LEVELS[level][0], level, LEVELS[level][1]);
   const verdictWord = (found) => verdict(found, VERDICTS[found], found);
 
@@ -43,6 +43,16 @@
     ];
   }
 
+  // A share with its ends below it: what ranks a network, whose word stands beside it.
+  function share(word, [value, low, high]) {
+    const small = robench.interval(low, high, "share");
+    return [el("span", { class: `value ${word}` }, robench.number(value, "share")), small ? el("small", null, small) : null];
+  }
+
+  function difference([value, low, high]) {
+    return [el("span", { class: "value" }, robench.points(value)), el("small", null, `${robench.points(low)} to ${robench.points(high)}`)];
+  }
+
   // A name that a narrow column may break after an underscore.
   function breakable(name) {
     return name.split("_").flatMap((part, place) => (place ? ["_", el("wbr"), part] : [part]));
@@ -51,10 +61,19 @@
   const notes = (all) => all.map((note) => el("small", { class: "note" }, note));
 
   function facts(about) {
-    return el("dl", { class: "about" }, about.map(([term, text]) => el("div", null, el("dt", null, term), el("dd", null, text))));
+    return el("details", { class: "judged" }, el("summary", null, "What is judged, and how"),
+      el("dl", { class: "about" }, about.map(([term, text]) => el("div", null, el("dt", null, term), el("dd", null, text)))));
   }
 
   const rowAddress = (id) => `row.html#${id}`;
 
-  robench.nodes = { el, badge, verdict, wordOf, levelWord, verdictWord, cell, breakable, notes, facts, rowAddress };
+  // Which network answers a reader's first question, whether it is to be trusted, what it costs.
+  function answer({ question, id, name, cell: [value, low, high], level, word, mark, sentence, said }) {
+    return el("article", { class: `answer ${word}` }, el("h3", null, question),
+      el("p", { class: "figure" }, el("strong", null, `${robench.number(value, "share")}\u00a0%`), " ", el("span", null, robench.interval(low, high, "share"))),
+      el("p", { class: "who" }, el("a", { href: rowAddress(id) }, breakable(name)), " ", levelWord(level), " ", wordOf(word, mark, sentence)),
+      el("p", { class: "said" }, said.join(" · ")));
+  }
+
+  robench.nodes = { el, badge, verdict, wordOf, levelWord, verdictWord, cell, share, difference, answer, breakable, notes, facts, rowAddress };
 })(window.robench);

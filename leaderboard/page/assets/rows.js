@@ -25,7 +25,14 @@
 
   async function open(numbers) {
     await Promise.all(numbers.map(async (number) => {
-      tabs[number].keys = await robench.data.load(`${tabs[number].key}-keys`);
+      const tab = tabs[number];
+      if (tab.keys) return;
+      const keys = await robench.data.load(`${tab.key}-keys`);
+      const at = (place) => tab.first + place;
+      tab.parents = new Map(keys.children.map((child, i) => [at(child), at(keys.parents[i])]));
+      tab.losses = new Map(keys.children.map((child, i) => [at(child), keys.losses[i]]));
+      tab.entries = keys.entries.map((entry) => ({ ...entry, rows: entry.rows.map(at) }));
+      tab.keys = keys;
     }));
   }
 
@@ -62,9 +69,23 @@
   function about(at) {
     const [tab, place] = [tabs[tabAt[at]], placeOf(at)];
     const block = blocks.get(`${tab.key}-${Math.floor(place / site.block)}`);
-    const [set, cells, notes, models, replicates] = block[place % site.block];
-    return { columns: tab.keys.sets[set], cells, notes, models, replicates };
+    const [set, cells, notes, models] = block[place % site.block];
+    return { columns: tab.keys.sets[set], cells, notes, models };
   }
+
+  // A row's own cell of a column; null where it has none.
+  function cell(at, column) {
+    const { columns, cells } = about(at);
+    const found = columns.indexOf(column);
+    return found < 0 ? null : cells[found];
+  }
+
+  const label = (at) => [field(at, "name"), field(at, "details")].filter(Boolean).join(" · ");
+  const headline = (at) => groups[groupAt[at]].headline;
+  const parent = (at) => tabs[tabAt[at]].parents.get(at);
+  const loss = (at) => tabs[tabAt[at]].losses.get(at);
+  // The rows of networks that were made alike, itself among them; none where it is alone.
+  const alike = (at) => tabs[tabAt[at]].entries.find((entry) => entry.rows.includes(at))?.rows || [];
 
   // The number of a row of a tab, whose keys are loaded then; -1 where it has none of that id.
   async function find(key, wanted) {
@@ -75,5 +96,5 @@
     return place < 0 ? -1 : tabs[number].first + place;
   }
 
-  robench.rows = { tabs, groups, count, open, id, rank, field, numbers, load, about, find, tabOf: (at) => tabAt[at], groupOf: (at) => groupAt[at] };
+  robench.rows = { tabs, groups, count, open, id, rank, field, label, numbers, load, about, cell, headline, parent, loss, alike, find, tabOf: (at) => tabAt[at], groupOf: (at) => groupAt[at] };
 })(window.robench);

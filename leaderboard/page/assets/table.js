@@ -1,159 +1,193 @@
 "use strict";
-// The main table: of all rows the numbers that order and choose them, in the document only the
-// shown page of them.
+// The main table: a line a network, or a line several that were made alike; it grows as one scrolls.
 (function (robench) {
-  const { rows } = robench;
+  const { rows, chosen } = robench;
   const { site } = robench.data;
-  const { el, wordOf, levelWord, cell, breakable, notes, facts, rowAddress } = robench.nodes;
-  const FILTERS = ["dataset", "model", "defense", "compressor", "bits", "access", "level", "word"];
-  const SEARCHED = ["label", "dataset", "model", "defense", "compressor", "access", "level", "word"];
-  const NAMES = { level: "proof", word: "meaning" };
-  const LENGTHS = [10, 25, 50, 100];
+  const { el, wordOf, levelWord, cell, share, difference, breakable, notes, facts, answer, rowAddress } = robench.nodes;
+  // The first ones stand beside the search, the others behind "more".
+  const FILTERS = Object.keys(site.choices);
+  const NEAR = ["bits", "level", "word"];
+  const NAMES = { level: "proof", word: "audit" };
+  const STEP = 50;
   const OPEN = "open";
   const ALL = "all";
-  const text = (name) => (at) => rows.field(at, name);
+  const OPEN_RUNS = site.open_runs;
+  const none = () => el("span", { class: "none" }, "·");
+  const text = (name) => (line) => String(rows.field(line.at, name));
   const COLUMNS = [
-    { key: "pick", title: "choose for comparison", quiet: true, fixed: true, show: pick },
-    { key: "rank", title: "rank", number: rows.rank, show: (at) => rows.rank(at) ?? unranked(at) },
-    { key: "system", title: "system", text: text("label"), show: system },
+    { key: "pick", title: "choose for comparison", kind: "pick", fixed: true, show: pick },
+    { key: "rank", title: "rank", kind: "number rank", number: (line) => rows.rank(line.at), show: (line) => rows.rank(line.at) ?? unranked(line) },
+    { key: "network", title: "network", kind: "system", fixed: true, text: (line) => rows.label(line.at), show: network },
+    { key: "headline", title: "robust", kind: "number headline", fixed: true, number: chosen.headline, first: "desc", show: headline },
+    { key: "word", title: "audit", text: (line) => wordAt(line).mark, show: mark },
+    { key: "level", title: "proof", kind: "trust", text: text("level"), show: (line) => levelWord(rows.field(line.at, "level")) },
+    { key: "bits", title: "bits", kind: "number", number: (line) => rows.field(line.at, "bits") },
+    { key: "loss", title: "against float", kind: "number wide", number: (line) => chosen.loss(line)?.[0] ?? null, first: "desc", show: loss },
     { key: "dataset", title: "data", text: text("dataset"), hidden: true },
-    { key: "model", title: "model", text: text("model"), telling: true },
+    { key: "model", title: "model", text: text("model"), hidden: true },
     { key: "defense", title: "defense", text: text("defense"), hidden: true },
     { key: "compressor", title: "compressor", text: text("compressor"), hidden: true },
-    { key: "bits", title: "bits", number: text("bits"), telling: true },
     { key: "access", title: "access", text: text("access"), hidden: true },
-    { key: "seed", title: "seed", number: text("seed"), telling: true },
-    { key: "level", title: "proof", text: text("level"), show: (at) => levelWord(rows.field(at, "level")) },
-    { key: "word", title: "meaning", text: text("word"), show: (at) => wordOf(rows.field(at, "word")) },
+    { key: "seed", title: "seed", kind: "number", text: (line) => line.rows.map((at) => rows.field(at, "seed")).join(", "), hidden: true },
     ...site.columns.map((column, place) => ({
-      key: column.key, title: column.title, small: column.small, place, unit: column.unit,
-      number: (at) => rows.numbers(rows.tabOf(at), place)[at - rows.tabs[rows.tabOf(at)].first],
-      show: (at) => cell(cellOf(at, place), column.unit),
+      key: column.key, title: column.title, small: column.small, place, unit: column.unit, kind: "number wide",
+      number: (line) => chosen.number(line, place),
+      show: (line) => cell(cellOf(line, place), column.unit),
       first: column.better === "lower" ? "asc" : "desc",
     })),
   ];
   const columnOf = new Map(COLUMNS.map((column) => [column.key, column]));
   const filters = new Map();
   const picked = new Set();
-  const table = el("table", { class: "board" });
+  const unfolded = new Set();
+  const body = el("tbody");
+  const table = el("table", { class: "board" }, el("thead"), body);
   const place = document.getElementById("results");
+  const end = el("div", { class: "end" });
   let search = "";
   let order = null;
   let chosenColumns = null;
-  let first = 0;
-  let length = 25;
-  // The rows that pass, in their order.
+  // The lines that pass, in their order, and how many of them are drawn.
   let shown = [];
+  let drawn = 0;
   let turn = 0;
 
   // -- cells -----------------------------------------------------------------------------------
 
-  function cellOf(at, column) {
-    const about = rows.about(at);
-    const found = about.columns.indexOf(column);
-    return found < 0 ? null : about.cells[found];
+  const single = (at) => ({ at, rows: [at], entry: null, under: [] });
+
+  function cellOf(line, column) {
+    return line.entry ? line.entry.cells[column] || null : rows.cell(line.at, column);
   }
 
-  function unranked(at) {
-    return rows.tabs[rows.tabOf(at)].key === OPEN ? "open run" : "–";
+  function unranked(line) {
+    return rows.tabs[rows.tabOf(line.at)].key === OPEN ? "open run" : "–";
   }
 
-  function system(at) {
-    return [el("a", { href: rowAddress(rows.id(at)) }, breakable(rows.field(at, "label"))), notes(rows.about(at).notes)];
+  // The word of a line's number, what it is called, and why.
+  function wordAt(line) {
+    if (line.entry) return line.entry;
+    const [word, called] = [rows.field(line.at, "word"), rows.field(line.at, "mark")];
+    const column = rows.headline(line.at);
+    return { word, mark: called, get sentence() { return (column === null ? null : rows.cell(line.at, column))?.[4] || site.words[word][1]; } };
   }
 
-  function pick(at) {
-    const box = el("input", { type: "checkbox", value: rows.id(at), "aria-label": `choose ${rows.field(at, "label")} for comparison` });
-    box.checked = picked.has(rows.id(at));
+  function headline(line) {
+    const column = rows.headline(line.at);
+    const found = column === null ? null : cellOf(line, column);
+    return found ? share(wordAt(line).word, found) : none();
+  }
+
+  function mark(line) {
+    const { word, mark: called, sentence } = wordAt(line);
+    return [wordOf(word, called, sentence), el("span", { class: "also" }, levelWord(rows.field(line.at, "level")))];
+  }
+
+  function loss(line) {
+    const found = chosen.loss(line);
+    return found ? difference(found) : none();
+  }
+
+  function network(line, role) {
+    const several = line.rows.length > 1;
+    const id = rows.id(line.at);
+    const details = rows.field(line.at, "details");
+    const name = role.startsWith("seed") ? role : breakable(rows.field(line.at, "name"));
+    return [
+      el("a", { href: rowAddress(id) }, name),
+      role === PARENT ? el("small", null, [PARENT, details].filter(Boolean).join(" · ")) : !role && details ? el("small", null, details) : null,
+      several ? el("small", { class: "networks" }, `mean of ${line.rows.length} networks`) : null,
+      several ? null : notes(rows.about(line.at).notes),
+      several || line.under.length ? unfold(line) : null,
+    ];
+  }
+
+  const PARENT = "float parent";
+
+  // What a line holds: its networks, and their float parents.
+  function unfold(line) {
+    const said = [line.rows.length > 1 ? `${line.rows.length} networks` : "", line.under.length ? (line.under.length > 1 ? `${PARENT}s` : PARENT) : ""];
+    const button = el("button", { type: "button", class: "unfold", "aria-expanded": String(unfolded.has(line.at)) }, said.filter(Boolean).join(" and "));
+    button.addEventListener("click", () => { toggle(line, button); });
+    return button;
+  }
+
+  async function toggle(line, button) {
+    const open = !unfolded.has(line.at);
+    if (open) unfolded.add(line.at); else unfolded.delete(line.at);
+    button.setAttribute("aria-expanded", String(open));
+    const head = button.closest("tr");
+    if (!open) {
+      while (head.nextSibling?.classList.contains("folded")) head.nextSibling.remove();
+      return;
+    }
+    await rows.load([...line.rows, ...line.under]);
+    head.after(...inside(line));
+  }
+
+  // The rows below an unfolded line.
+  function inside(line) {
+    const columns = COLUMNS.filter(visible);
+    const members = line.rows.length > 1 ? line.rows : [];
+    const roles = [...members.map((at) => [at, seedName(at, members)]), ...line.under.map((at) => [at, PARENT])];
+    return roles.map(([at, role]) => el("tr", { class: "folded" }, columns.map((column) => drawCell(column, single(at), role))));
+  }
+
+  // Networks of one seed, made on several machines, differ by the beginning of their ids.
+  function seedName(at, members) {
+    const seed = rows.field(at, "seed");
+    const alone = members.filter((one) => rows.field(one, "seed") === seed).length === 1;
+    return alone ? `seed ${seed}` : `seed ${seed}, ${rows.id(at).slice(0, 6)}`;
+  }
+
+  // A mean has no images to compare; its networks have.
+  function pick(line) {
+    if (line.rows.length > 1) return null;
+    const id = rows.id(line.at);
+    const box = el("input", { type: "checkbox", value: id, "aria-label": `choose ${rows.label(line.at)} for comparison` });
+    box.checked = picked.has(id);
     return box;
   }
 
-  // -- which rows, in which order ----------------------------------------------------------------
+  // -- columns -------------------------------------------------------------------------------
+
+  // The columns that the groups of the shown lines show at first, and all that their tabs have.
+  let usualColumns = new Set();
+
+  function visible(column) {
+    if (column.fixed) return true;
+    if (chosenColumns) return chosenColumns.has(column.key);
+    return column.place === undefined ? !column.hidden : usualColumns.has(column.place);
+  }
+
+  function showChooser() {
+    const has = new Set(openTabs().flatMap((number) => Object.keys(rows.tabs[number].keys.numbers).map(Number)));
+    const offered = COLUMNS.filter((one) => !one.fixed && (one.place === undefined || has.has(one.place)));
+    const menu = document.querySelector("#chooser .menu");
+    const boxes = new Map([...menu.querySelectorAll("input")].map((box) => [box.value, box]));
+    // Boxes that stay are not drawn anew: one of them has the focus.
+    if (boxes.size !== offered.length || offered.some((column) => !boxes.has(column.key))) {
+      menu.replaceChildren(...offered.map((column) => {
+        const box = el("input", { type: "checkbox", value: column.key });
+        boxes.set(column.key, box);
+        return el("label", null, box, ` ${column.title}`, column.small ? el("small", null, ` ${column.small}`) : null);
+      }));
+    }
+    for (const column of offered) boxes.get(column.key).checked = visible(column);
+  }
+
+  // -- tabs and filters --------------------------------------------------------------------------
 
   function openTabs() {
     const wanted = filters.get("protocol");
     return rows.tabs.map((tab, number) => number).filter((number) => !wanted || rows.tabs[number].key === wanted);
   }
 
-  // Rows of a tab that pass the filters; each distinct value is looked at once.
-  function passing(number) {
-    const { keys, first: begin, rows: count } = rows.tabs[number];
-    const tests = FILTERS.filter((name) => filters.get(name))
-      .map((name) => [keys[name].at, keys[name].of.map((value) => String(value) === filters.get(name))]);
-    const found = [];
-    for (let at = 0; at < count; at += 1) {
-      if (tests.every(([codes, passes]) => passes[codes[at]])) found.push(begin + at);
-    }
-    return found;
-  }
-
-  // Every word, or phrase in quotes, must stand somewhere in a row's texts.
-  function searched(all) {
-    const terms = [...search.toLowerCase().matchAll(/"([^"]+)"|([^\s"]+)/g)].map((found) => found[1] || found[2]);
-    if (!terms.length) return all;
-    return all.filter((at) => {
-      const said = SEARCHED.map((name) => rows.field(at, name)).join("  ").toLowerCase();
-      return terms.every((term) => said.includes(term));
-    });
-  }
-
-  // Protocols and groups stay apart; what has no number stands last in either direction.
-  function sorted(all) {
-    if (!order) return all;
-    const [key, direction] = order;
-    const column = columnOf.get(key);
-    const sign = direction === "asc" ? 1 : -1;
-    const values = new Map(all.map((at) => [at, valueOf(column, at)]));
-    return [...all].sort((a, b) => rows.groupOf(a) - rows.groupOf(b) || compare(values.get(a), values.get(b), sign) || a - b);
-  }
-
-  function valueOf(column, at) {
-    if (column.text) return column.text(at).toLowerCase();
-    const value = column.number(at);
-    return value === null || Number.isNaN(value) ? null : value;
-  }
-
-  function compare(a, b, sign) {
-    if (a === null || b === null) return (a === null) - (b === null);
-    return a < b ? -sign : a > b ? sign : 0;
-  }
-
-  // -- columns -------------------------------------------------------------------------------
-
-  // The columns that the groups of the shown rows show at first.
-  let usualColumns = new Set();
-
-  function visible(column) {
-    if (column.fixed) return true;
-    if (chosenColumns) return chosenColumns.has(column.key);
-    if (column.place !== undefined) return usualColumns.has(column.place);
-    return !column.hidden && (!column.telling || site.telling.includes(column.key));
-  }
-
-  function makeChooser() {
-    const menu = document.querySelector("#chooser .menu");
-    for (const column of COLUMNS.filter((one) => !one.fixed)) {
-      const said = ` ${column.title}${column.small ? `, ${column.small}` : ""}`;
-      menu.append(el("label", null, el("input", { type: "checkbox", value: column.key }), said));
-    }
-    menu.addEventListener("change", () => {
-      chosenColumns = new Set([...menu.querySelectorAll("input:checked")].map((box) => box.value));
-      refresh();
-    });
-    document.getElementById("chooser").addEventListener("toggle", markChooser);
-  }
-
-  function markChooser() {
-    for (const box of document.querySelectorAll("#chooser input")) box.checked = visible(columnOf.get(box.value));
-  }
-
-  // -- tabs and filters --------------------------------------------------------------------------
-
   function makeTabs() {
     const bar = document.getElementById("tabs");
     const all = { key: "", label: "all", rows: rows.count };
     for (const tab of rows.tabs.length > 1 ? [...rows.tabs, all] : rows.tabs) {
-      const button = el("button", { type: "button" }, tab.label, " ", el("small", null, tab.rows));
+      const button = el("button", { type: "button" }, tab.label);
       button.value = tab.key;
       button.addEventListener("click", () => { filters.set("protocol", tab.key); chosenColumns = null; refresh(); });
       bar.append(button);
@@ -161,34 +195,50 @@
     bar.hidden = false;
   }
 
-  // Which tab is open, and what its protocol fixes.
+  // Which tab is open, what answers its first questions, and what its protocol fixes.
   function showTab() {
     const wanted = filters.get("protocol");
     for (const button of document.querySelectorAll("#tabs button")) {
       button.setAttribute("aria-pressed", String(button.value === wanted));
     }
-    const { about } = rows.tabs.find((tab) => tab.key === wanted) || { about: [] };
-    const open = "Open runs: each chose its own images, attacks and audit, so none of them has a rank.";
-    const said = about.length ? facts(about) : el("p", { class: "open" }, wanted === OPEN ? open : "All tabs, each ranked by itself.");
+    document.querySelector("#tabs [aria-pressed=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const number = rows.tabs.findIndex((tab) => tab.key === wanted);
+    const { about } = rows.tabs[number] || { about: [] };
+    const its = rows.groups.filter((group) => group.tab === number);
+    document.getElementById("answers").replaceChildren(...its.flatMap((group) => group.answers.map(answer)));
+    const said = about.length ? facts(about) : el("p", { class: "open" }, wanted === OPEN ? OPEN_RUNS : "All tabs, each ranked by itself.");
     document.getElementById("about").replaceChildren(said);
   }
 
   function makeFilters() {
-    const choices = document.getElementById("choices");
-    for (const name of FILTERS.filter((one) => site.choices[one])) {
-      const select = el("select", { name }, new Option("all", ""));
-      for (const value of site.choices[name]) select.append(new Option(String(value).replace("_", " "), String(value)));
-      choices.append(el("label", null, NAMES[name] || name, select));
+    for (const name of FILTERS) {
+      const title = NAMES[name] || name;
+      const select = el("select", { name, "aria-label": title }, new Option(NEAR.includes(name) ? `any ${title}` : "any", ""));
+      if (name === "bits" && site.choices.bits.some((bits) => bits <= 8)) select.append(new Option("at most 8 bits", chosen.SMALL));
+      for (const value of site.choices[name]) select.append(new Option(said(name, value), String(value)));
+      const near = NEAR.includes(name);
+      document.getElementById(near ? "choices" : "others").append(near ? select : el("label", null, title, select));
       select.addEventListener("change", () => { filters.set(name, select.value); refresh(); });
     }
   }
 
+  function said(name, value) {
+    if (name === "bits") return `${value} bits`;
+    return name === "word" ? site.called[value] || value.replace("_", " ") : String(value).replace("_", " ");
+  }
+
   function showFilters() {
-    for (const select of document.querySelectorAll("#choices select")) {
+    for (const select of document.querySelectorAll("#filters select")) {
       select.value = filters.get(select.name);
       if (select.selectedIndex < 0) { select.value = ""; filters.set(select.name, ""); }
     }
     document.getElementById("search").value = search;
+  }
+
+  // How many filters are at work behind "more".
+  function countMore() {
+    const hidden = FILTERS.filter((name) => !NEAR.includes(name) && filters.get(name)).length + (chosenColumns ? 1 : 0);
+    document.querySelector("#more summary").textContent = hidden ? `More (${hidden})` : "More";
   }
 
   // -- the view in the address ----------------------------------------------------------------
@@ -224,61 +274,104 @@
 
   // -- drawing ---------------------------------------------------------------------------------
 
-  // Chooses and orders anew, and shows the first page.
+  let apart = false;
+
+  // Chooses and orders anew, and shows the first lines.
   async function refresh() {
     const mine = turn += 1;
     place.setAttribute("aria-busy", "true");
     await rows.open(openTabs());
     if (mine !== turn) return;
-    const all = openTabs().flatMap(passing);
-    const groups = new Set(all.map(rows.groupOf));
+    const passing = chosen.lines(openTabs(), [...filters].filter(([name, value]) => value && name !== "protocol"), search);
+    const groups = new Set(passing.map((line) => rows.groupOf(line.at)));
+    apart = groups.size > 1;
     usualColumns = new Set([...groups].flatMap((group) => rows.groups[group].columns));
-    shown = sorted(searched(all));
-    first = 0;
-    showTab();
-    await drawPage(groups.size > 1);
-  }
-
-  async function drawPage(apart) {
-    const mine = turn += 1;
-    place.setAttribute("aria-busy", "true");
-    const page = shown.slice(first, first + length);
-    await rows.load(page);
+    shown = ordered(passing);
+    drawn = 0;
+    unfolded.clear();
+    const first = shown.slice(0, STEP);
+    await rows.load(first.flatMap((line) => line.rows));
     if (mine !== turn) return;
-    const columns = COLUMNS.filter(visible);
-    table.replaceChildren(el("thead", null, el("tr", null, columns.map(heading))), el("tbody", null, body(page, columns, apart)));
-    drawPaging(apart);
-    said();
+    showTab();
+    showChooser();
+    countMore();
+    drawHead([...groups]);
+    body.replaceChildren(...(shown.length ? [] : [nothing()]));
+    place.scrollTop = 0;
+    place.classList.toggle("long", shown.length > STEP);
+    append(first);
+    told();
     writeView();
     place.setAttribute("aria-busy", "false");
     document.dispatchEvent(new CustomEvent("rowschange"));
   }
 
-  function body(page, columns, apart) {
-    if (!page.length) return el("tr", null, el("td", { class: "none", colspan: columns.length }, "no row passes"));
-    return page.flatMap((at, place) => {
-      const group = rows.groupOf(at);
-      const begins = apart && (!place || rows.groupOf(page[place - 1]) !== group);
-      const head = begins ? el("tr", { class: "group" }, el("th", { scope: "colgroup", colspan: columns.length }, rows.groups[group].label)) : null;
-      return [head, el("tr", null, columns.map((column) => drawn(column, at)))];
-    });
+  function ordered(passing) {
+    if (!order) return passing;
+    const column = columnOf.get(order[0]);
+    const value = column.text ? (line) => column.text(line).toLowerCase() : column.number;
+    return chosen.sorted(passing, value, order[1]);
   }
 
-  function drawn(column, at) {
-    const content = column.show ? column.show(at) : column.text ? column.text(at) : column.number(at);
-    if (column.key === "system") return el("th", { scope: "row", class: "system" }, content);
-    return el("td", { class: column.number ? "number" : "" }, content);
+  // The next lines, when the end of the drawn ones comes near.
+  async function more() {
+    if (drawn >= shown.length || place.getAttribute("aria-busy") === "true") return;
+    const mine = turn;
+    const next = shown.slice(drawn, drawn + STEP);
+    place.setAttribute("aria-busy", "true");
+    await rows.load(next.flatMap((line) => line.rows));
+    if (mine !== turn) return;
+    append(next);
+    place.setAttribute("aria-busy", "false");
+    // Still in sight, the end says nothing by itself.
+    watcher.unobserve(end);
+    watcher.observe(end);
   }
 
-  function heading(column) {
-    const kind = [column.number ? "number" : "", column.key === "system" ? "system" : ""].join(" ").trim();
-    if (column.quiet) return el("th", { scope: "col" }, el("span", { class: "hidden" }, column.title));
+  const watcher = new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) more(); }, { root: place, rootMargin: "0px 0px 800px 0px" });
+
+  function append(lines) {
+    const columns = COLUMNS.filter(visible);
+    body.append(...lines.flatMap((line, at) => {
+      const group = rows.groupOf(line.at);
+      const before = shown[drawn + at - 1];
+      const begins = apart && (!before || rows.groupOf(before.at) !== group);
+      const head = begins ? [el("tr", { class: "group" }, el("th", { scope: "colgroup", colspan: columns.length }, rows.groups[group].label))] : [];
+      return [...head, el("tr", null, columns.map((column) => drawCell(column, line, "")))];
+    }));
+    drawn += lines.length;
+  }
+
+  function nothing() {
+    return el("tr", null, el("td", { class: "none", colspan: COLUMNS.filter(visible).length }, "no network passes"));
+  }
+
+  // `role` says what a row below another one is: its seed, or a float parent.
+  function drawCell(column, line, role) {
+    const content = column.show ? column.show(line, role) : column.text ? column.text(line) : column.number(line);
+    if (column.key === "network") return el("th", { scope: "row", class: "system" }, content);
+    return el("td", { class: column.kind || "" }, content);
+  }
+
+  function drawHead(groups) {
+    table.className = chosenColumns ? "board" : "board usual";
+    table.tHead.replaceChildren(el("tr", null, COLUMNS.filter(visible).map((column) => heading(column, groups))));
+  }
+
+  function heading(column, groups) {
+    if (column.key === "pick") return el("th", { scope: "col", class: "pick" }, el("span", { class: "hidden" }, column.title));
     const direction = order && order[0] === column.key ? order[1] : "";
-    const small = column.small ? el("small", null, column.small) : null;
-    const button = el("button", { type: "button", class: "sort" }, el("span", null, column.title, small), el("span", { class: `order ${direction}`.trim(), "aria-hidden": "true" }));
-    const head = el("th", { scope: "col", class: kind, "aria-sort": direction ? `${direction}ending` : null }, button);
+    const { title, small } = column.key === "headline" ? ranking(groups) : column;
+    const button = el("button", { type: "button", class: "sort" }, el("span", null, title, small ? el("small", null, small) : null), el("span", { class: `order ${direction}`.trim(), "aria-hidden": "true" }));
+    const head = el("th", { scope: "col", class: column.kind, "aria-sort": direction ? `${direction}ending` : null }, button);
     head.addEventListener("click", () => { sortBy(column); });
     return head;
+  }
+
+  // What the headline is about, where all shown lines are about the same.
+  function ranking(groups) {
+    const all = [...new Set(groups.map((group) => rows.groups[group].headline))];
+    return all.length === 1 && all[0] !== null ? site.columns[all[0]] : { title: "robust", small: "" };
   }
 
   // One way, the other way, and for words and the row's own numbers not at all.
@@ -293,56 +386,35 @@
     [...table.tHead.rows[0].cells].find((head, at) => COLUMNS.filter(visible)[at] === column)?.querySelector("button").focus({ preventScroll: true });
   }
 
-  function said() {
+  function told() {
     const tab = rows.tabs.find((one) => one.key === filters.get("protocol"));
-    const of = tab ? tab.label : "all tabs, each ranked by itself";
-    document.getElementById("count").textContent = `${shown.length.toLocaleString("en-US")} rows · ${of}`;
-  }
-
-  // -- pages -----------------------------------------------------------------------------------
-
-  const paging = el("nav", { class: "paging", "aria-label": "Pages of the table" });
-  const lengths = el("select", null, LENGTHS.map((one) => new Option(one, one, one === length, one === length)));
-
-  // The first page, the last, and those beside the shown one; 0 where some are left out.
-  function pagesAround(page, pages) {
-    const near = [1, page - 1, page, page + 1, pages].filter((one) => one >= 1 && one <= pages);
-    const all = [...new Set(near)].sort((a, b) => a - b);
-    return all.flatMap((one, at) => (at && one > all[at - 1] + 1 ? [0, one] : [one]));
-  }
-
-  function drawPaging(apart) {
-    const [page, pages] = [first / length + 1, Math.max(1, Math.ceil(shown.length / length))];
-    const go = (to, said, label) => {
-      const button = el("button", { type: "button", "aria-label": label, "aria-current": to === page && !label ? "page" : null }, said);
-      button.disabled = to < 1 || to > pages || (to === page && Boolean(label));
-      button.addEventListener("click", () => { first = (to - 1) * length; drawPage(apart); });
-      return button;
-    };
-    paging.replaceChildren(
-      go(page - 1, "‹", "previous page"),
-      ...pagesAround(page, pages).map((to) => (to ? go(to, to.toLocaleString("en-US")) : el("span", null, "…"))),
-      go(page + 1, "›", "next page"),
-    );
+    const networks = new Set(shown.flatMap((line) => [...line.rows, ...line.under])).size;
+    const count = (n, what) => `${n.toLocaleString("en-US")} ${what}${n === 1 ? "" : "s"}`;
+    const rest = networks > shown.length ? `, ${count(networks, "network")}` : "";
+    document.getElementById("count").textContent = `${count(shown.length, "row")}${rest} · ${tab ? tab.label : "all tabs, each ranked by itself"}`;
+    table.setAttribute("aria-rowcount", shown.length + 1);
   }
 
   // -- CSV ---------------------------------------------------------------------------------------
 
-  // The rows that pass and the columns that are shown; of a value its ends and its word too.
+  // Each network of the lines that pass, and the columns that are shown; of a value its ends too.
   async function saveShown() {
-    await rows.load(shown);
-    const columns = COLUMNS.filter((column) => !column.quiet && visible(column));
+    const all = shown.flatMap((line) => [...line.rows, ...line.under]);
+    await rows.load(all);
+    const columns = COLUMNS.filter((column) => column.key !== "pick" && visible(column));
+    const placed = (column, at) => (column.key === "headline" ? rows.headline(at) : column.place);
+    const ended = (column) => column.key === "headline" || column.place !== undefined;
     const head = columns.flatMap((column) => {
       const name = [column.title, column.small].filter(Boolean).join(" ");
-      return column.place === undefined ? [name] : [name, `${name} low`, `${name} high`, `${name} word`];
+      return ended(column) ? [name, `${name} low`, `${name} high`, `${name} word`] : [name];
     });
-    const lines = shown.map((at) => columns.flatMap((column) => {
-      if (column.place === undefined) return [(column.number || column.text)(at)];
-      const [value, low, high, word] = cellOf(at, column.place) || [];
+    const lines = all.map((at) => columns.flatMap((column) => {
+      if (!ended(column)) return [(column.number || column.text)(single(at))];
+      const found = placed(column, at);
+      const [value, low, high, word] = (found === null ? null : rows.cell(at, found)) || [];
       return [value, low, high, word];
     }));
-    const id = shown.map((at) => rows.id(at));
-    robench.save("rows.csv", [["record", ...head], ...lines.map((line, place) => [id[place], ...line])]);
+    robench.save("rows.csv", [["record", ...head], ...lines.map((line, at) => [rows.id(all[at]), ...line])]);
   }
 
   // -- start -------------------------------------------------------------------------------------
@@ -363,13 +435,12 @@
   async function start() {
     makeTabs();
     makeFilters();
-    makeChooser();
     makePicks();
     readView();
     showFilters();
     await refresh();
-    const foot = el("div", { class: "foot" }, el("label", null, lengths, " rows a page"), paging);
-    place.replaceChildren(table, foot);
+    place.replaceChildren(table, end);
+    watcher.observe(end);
     document.getElementById("filters").hidden = false;
     wire();
   }
@@ -383,8 +454,14 @@
       follow();
     });
     document.getElementById("search").addEventListener("input", (event) => { search = event.target.value; refresh(); });
+    document.querySelector("#chooser .menu").addEventListener("change", (event) => {
+      chosenColumns = new Set([...event.currentTarget.querySelectorAll("input:checked")].map((box) => box.value));
+      refresh();
+    });
     document.getElementById("csv").addEventListener("click", saveShown);
-    lengths.addEventListener("change", () => { length = Number(lengths.value); refresh(); });
+    const panel = document.getElementById("more");
+    document.addEventListener("click", (event) => { if (!panel.contains(event.target) && event.target.isConnected) panel.open = false; });
+    panel.addEventListener("keydown", (event) => { if (event.key === "Escape") { panel.open = false; panel.querySelector("summary").focus(); } });
     window.addEventListener("hashchange", follow);
   }
 
