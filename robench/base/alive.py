@@ -17,12 +17,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from robench.base.files import write_whole
+from robench.base.errors import UserError
+from robench.base.files import read_plain, write_whole
+from robench.base.text import one_line
 
 SECONDS_BETWEEN = 20.0
 """Between two touches."""
 SECONDS_ALIVE = 180.0
 """The age of a sign of life from which on its process is taken for dead."""
+MAX_BYTES = 2**16
 
 
 @contextmanager
@@ -46,23 +49,23 @@ def sign_of_life(path: Path) -> Iterator[None]:
 def alive(path: Path) -> bool | None:
     """Whether who left this sign of life still works; None where none was left."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(read_plain(path, MAX_BYTES))
         touched = path.stat().st_mtime
-    except (OSError, ValueError):
+    except (OSError, UserError, ValueError, RecursionError):
         return None
     here = _machine()
     if here and isinstance(told, dict) and told.get("machine") == here:
         started = _started(told.get("pid"))
         return started is not None and started == told.get("started")
-    return now_in(path.parent) - touched < SECONDS_ALIVE
+    return abs(now_in(path.parent) - touched) < SECONDS_ALIVE
 
 
 def who(path: Path) -> str:
     """The host and process of a sign of life, in words; empty where none was left."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {int(told['pid'])} on {told['host']}"
-    except (OSError, ValueError, TypeError, KeyError):
+        told = json.loads(read_plain(path, MAX_BYTES))
+        return f"process {int(told['pid'])} on {one_line(told['host'])}"
+    except (OSError, UserError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return ""
 
 
@@ -112,7 +115,7 @@ def _started(pid: Any) -> str | None:
     """When a process of this machine started, in its kernel's words; None where it is gone."""
     try:
         stat = Path(f"/proc/{int(pid)}/stat").read_text(encoding="utf-8")
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, OverflowError):
         return None
     after_name = stat.rpartition(")")[2].split()
     return None if after_name[0] in "ZX" else after_name[19]

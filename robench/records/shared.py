@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from robench.base.files import require_plain
+from robench.base.errors import UserError
+from robench.base.files import require_plain, write_whole
 from robench.base.hashing import file_hash
 
 SHARED = "models"
@@ -27,7 +27,8 @@ def place(folder: Path, name: str, digest: str) -> Path:
     if os.path.lexists(within) or not (MODEL.fullmatch(name) and SHA256.fullmatch(digest)):
         return within
     shared = folder.parent / SHARED / f"{digest}{within.suffix}"
-    return shared if os.path.lexists(shared) else within
+    there = os.path.lexists(shared) and not shared.parent.is_symlink()
+    return shared if there else within
 
 
 def elsewhere(folder: Path, files: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
@@ -41,7 +42,8 @@ def share(folders: Mapping[Path, Mapping[str, str]]) -> int:
     """Keep once what several records' folders hold alike; returns the bytes that this saves.
 
     `folders` maps each to the files that its record names. What is not as named stays where it is.
-    Raises OSError when the disk refuses: then nothing is lost, and the rest is done another time.
+    Raises OSError when the disk refuses, UserError for links in the place of shared files: then
+    nothing is lost, and the rest is done another time.
     """
     alike: dict[Path, list[Path]] = {}
     for folder, files in folders.items():
@@ -53,14 +55,14 @@ def share(folders: Mapping[Path, Mapping[str, str]]) -> int:
 
 
 def _keep_once(target: Path, paths: list[Path]) -> int:
+    if target.parent.is_symlink():
+        raise UserError(f"expected a folder of its own at {target.parent}, got a link")
     paths = [path for path in paths if not path.is_symlink() and file_hash(path) == target.stem]
-    if not target.exists() and len(paths) < 2:
+    if not os.path.lexists(target) and len(paths) < 2:
         return 0
-    if fresh := not target.exists():
+    if fresh := not os.path.lexists(target):
         target.parent.mkdir(exist_ok=True)
-        partial = target.with_suffix(".partial")
-        shutil.copyfile(paths[0], partial)
-        partial.replace(target)
+        write_whole(target, paths[0].read_bytes())
     require_plain(target)
     if file_hash(target) != target.stem:
         return 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -22,14 +23,16 @@ from typing import Any, Literal
 
 from robench.base.alive import alive, sign_of_life, who
 from robench.base.errors import UserError
-from robench.base.files import read_plain, write_whole
+from robench.base.files import read_plain, require_plain, write_whole
 from robench.base.hashing import file_hash
 from robench.base.text import one_line
 from robench.records.store import RECORD
 
 PLAN, SWEEP, TRAININGS = "plan.json", "sweep", "trainings"
 VERSION = 1
-MAX_BYTES = 64 * 2**20
+MAX_BYTES, MAX_LINE = 64 * 2**20, 2**16
+NAME = re.compile(r"[A-Za-z0-9_-]{0,100}")
+"""Ids of records, which are names of folders; none of a job that is refused."""
 
 State = Literal["done", "running", "waiting", "failed", "lost"]
 STATES: tuple[State, ...] = ("done", "failed", "lost", "running", "waiting")
@@ -152,32 +155,58 @@ def read_plan(folder: Path) -> Plan:
     """The plan of a sweep; raises FileNotFoundError for none, UserError for what is no plan."""
     path = folder / PLAN
     try:
-        told = json.loads(read_plain(path, MAX_BYTES))
+        told = _parsed(path)
         version = told.pop("version")
         if version != VERSION:
             raise UserError(
                 f"expected a plan of version {VERSION} in {path}, got {version!r:.80}; read it "
                 "with the robench that wrote it, or start the sweep again in another folder"
             )
-        jobs = tuple(Asked(**{**one, **_tuples(one)}) for one in told["jobs"])
-        return Plan(str(told["results"]), jobs, tuple(map(str, told["trainings"])))
+        jobs = tuple(_job(one) for one in told["jobs"])
+        return Plan(_place(told["results"]), jobs, tuple(map(str, told["trainings"])))
     except FileNotFoundError:
         raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"expected a sweep's plan at {path}, got: {one_line(error)}") from error
 
 
-def _tuples(job: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(map(str, job[name])) for name in ("overrides", "needs")}
+def _parsed(path: Path) -> Any:
+    """The JSON of a file; raises ValueError for one that nests too deep, too."""
+    try:
+        return json.loads(read_plain(path, MAX_BYTES))
+    except RecursionError as error:
+        raise ValueError("lists inside lists without end") from error
+
+
+def _job(told: Mapping[str, Any]) -> Asked:
+    name = one_line(told["id"])
+    if not NAME.fullmatch(name):
+        raise ValueError(f"no record has the id {name:.40}")
+    return Asked(
+        tuple(map(one_line, told["overrides"])),
+        name,
+        tuple(map(one_line, told["needs"])),
+        one_line(told["refused"]),
+        one_line(told["before"]),
+        told["there"] is True,
+    )
+
+
+def _place(told: object) -> str:
+    if not isinstance(told, str) or "\0" in told:
+        raise ValueError("results is no path")
+    return told
 
 
 def read_end(folder: Path, part: str) -> End | None:
     """How a job ended; None where it did not, or left nothing that can be read."""
     try:
-        told = json.loads(read_plain(folder / f"{part}.json", MAX_BYTES))
-        overrides = tuple(map(str, told["overrides"]))
+        told = _parsed(folder / f"{part}.json")
+        overrides = tuple(map(one_line, told["overrides"]))
         record, error = told["record"], told["error"]
-        return End(overrides, record and str(record), error and str(error))
+        if record and not NAME.fullmatch(one_line(record)):
+            return None
+        return End(overrides, record and one_line(record), error and one_line(error))
     except (OSError, UserError, ValueError, TypeError, KeyError):
         return None
 
@@ -254,15 +283,16 @@ def _training(folder: Path, part: str, engine: Mapping[str, State]) -> State:
 
 def _is_made(job: Asked, record: Path) -> bool:
     try:
+        require_plain(record / RECORD)
         return job.there or file_hash(record / RECORD) != job.before
-    except OSError:
+    except (OSError, UserError):
         return False
 
 
 def _lost(folder: Path, part: str) -> str:
     try:
-        return one_line((folder / f"{part}.lost").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return one_line(read_plain(folder / f"{part}.lost", MAX_LINE).decode())
+    except (OSError, UserError, ValueError):
         return ""
 
 

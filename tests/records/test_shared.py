@@ -102,3 +102,24 @@ def test_a_folder_that_is_not_there_is_bad_input(
 ) -> None:
     assert main(["share", str(tmp_path / "x")]) == 2
     assert "expected a folder of records" in capsys.readouterr().err
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    """Neither through a name that might be guessed, nor through the folder itself."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "one").mkdir()
+    folders = held(tmp_path / "one")
+    shared = tmp_path / "one" / SHARED
+    shared.mkdir()
+    (shared / f"{DIGEST}.partial").symlink_to(victim)
+    assert share(folders) == len(MODEL)
+    assert victim.read_text() == "precious"
+    (tmp_path / "two").mkdir()
+    (tmp_path / "outside").mkdir()
+    folders = held(tmp_path / "two")
+    (tmp_path / "two" / SHARED).symlink_to(tmp_path / "outside")
+    with pytest.raises(UserError, match="got a link"):
+        share(folders)
+    assert not list((tmp_path / "outside").iterdir())
+    assert all((folder / WEIGHTS).is_file() for folder in folders)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,7 @@ def test_every_end_of_a_job_is_told_apart(folder: Path) -> None:
     sweeps.begin(folder, asked)
     made(folder, "noted")
     made(folder, "unnoted")
+    made(folder, "there")
     sweeps.leave_note(folder, "0", End(("seed=0",), record="noted"))
     sweeps.leave_note(folder, "2", End(("seed=2",), error="expected better"))
     sweeps.leave_note(folder, "6", End(("seed=6",), record="gone"))
@@ -154,3 +156,59 @@ def test_a_folder_without_a_plan_tells_what_its_notes_do(folder: Path) -> None:
     sweeps.leave_note(folder, "1", End(("seed=1",), error="bad"))
     sweeps.leave_note(folder, "0", End(("seed=0",), record="one"))
     assert states(folder) == ["done", "failed"]
+
+
+DEEP = b"[" * 200_000
+JOB = {
+    "overrides": [], "id": "ab12", "needs": [], "refused": "", "before": "", "there": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["0.json", "0.lost", "0.alive", "sweep.alive"])
+@pytest.mark.parametrize("harm", ["pipe", "zeros", "deep", "future"])
+def test_what_lies_in_a_sweeps_folder_is_read_with_care(
+    name: str, harm: str, tmp_path: Path
+) -> None:
+    sweeps.begin(tmp_path, Plan("results", (Asked(("seed=0",), "ab12"),)))
+    path = tmp_path / name
+    match harm:
+        case "pipe":
+            os.mkfifo(path)
+        case "zeros":
+            path.symlink_to("/dev/zero")
+        case "deep":
+            path.write_bytes(DEEP)
+        case _:
+            path.write_text('{"host": "x", "machine": "y", "pid": Infinity, "started": 1}')
+            os.utime(path, (4e9, 4e9))
+    (found,) = standings(tmp_path)
+    assert found.state == "lost"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"results": "a\0b"},
+        {"results": 3},
+        {"jobs": [{**JOB, "id": ["x"]}]},
+        {"jobs": [{**JOB, "id": "../../etc"}]},
+        {"jobs": [{**JOB, "id": "a\0b"}]},
+        {"jobs": 7},
+    ],
+)
+def test_a_plan_that_is_none_is_refused(told: dict[str, Any], tmp_path: Path) -> None:
+    whole = {"version": 1, "results": "r", "jobs": [JOB], "trainings": [], **told}
+    (tmp_path / "plan.json").write_text(json.dumps(whole))
+    with pytest.raises(UserError, match="expected a sweep's plan"):
+        standings(tmp_path)
+
+
+def test_words_of_a_plan_are_one_line_and_a_record_that_is_gone_is_not_done(
+    tmp_path: Path,
+) -> None:
+    jobs = [{**JOB, "refused": "no\n2 jobs, 0 failed"}, {**JOB, "there": True}]
+    whole = {"version": 1, "results": "r", "jobs": jobs, "trainings": []}
+    (tmp_path / "plan.json").write_text(json.dumps(whole))
+    refused, gone = standings(tmp_path)
+    assert refused.why == "no 2 jobs, 0 failed"
+    assert gone.state == "lost"
