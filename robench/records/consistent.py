@@ -28,7 +28,7 @@ from robench.core.threat import ThreatConfig
 from robench.records.protocol import ACCESSES, protocol, settings
 from robench.records.protocols import GROUP, broken, check_named, is_installed, protocols
 from robench.records.shared import place
-from robench.records.store import OUTCOMES, check_choices, read
+from robench.records.store import MAX_FILE, OUTCOMES, check_choices, read
 from robench.records.support.attacked import check_attacked
 from robench.records.support.audits import check_audits
 from robench.records.support.complete import check_complete
@@ -182,6 +182,8 @@ def check_files(record: Record, folder: Path) -> None:
             require_plain(path)
         except FileNotFoundError:
             raise UserError(f"expected the file {name}, which the record names, got none") from None
+        if (size := path.stat().st_size) > MAX_FILE:
+            raise UserError(f"expected at most {MAX_FILE} bytes in {name}, got {size}")
         if file_hash(path) != stated:
             raise UserError(f"expected {name} as the record names it, got another file")
 

@@ -55,6 +55,8 @@ LAST = "last"
 SHOWN = 5
 """Records named at most where one is not found."""
 MAX_RECORD_BYTES = 8 * 2**20
+MAX_FILE = 4 * 2**30
+"""Bytes of any other file of a record at most."""
 
 
 def write(

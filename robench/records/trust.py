@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from robench.base.errors import UserError
 from robench.base.hashing import canonical, file_hash
 from robench.core.record import Frozen
-from robench.records.store import shared_files
+from robench.records.store import MAX_FILE, shared_files
 
 Level = Literal["reported", "consistent", "verified"]
 LEVELS: tuple[Level, ...] = ("reported", "consistent", "verified")
@@ -90,7 +90,8 @@ def content(folder: Path) -> str:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of each of a record's files, by name and sorted; of what is no plain file its mode.
+    """SHA-256 of each of a record's files, by name and sorted; of what is no plain file its mode,
+    of one above MAX_FILE its size.
 
     A file that lies among the shared ones of a collection counts as the record's own.
 
@@ -102,8 +103,10 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
 
 def _hash(path: Path) -> str:
-    mode = path.lstat().st_mode
-    return file_hash(path) if stat.S_ISREG(mode) else f"mode {stat.S_IFMT(mode):o}"
+    about = path.lstat()
+    if not stat.S_ISREG(about.st_mode):
+        return f"mode {stat.S_IFMT(about.st_mode):o}"
+    return file_hash(path) if about.st_size <= MAX_FILE else f"size {about.st_size}"
 
 
 def content_of(hashes: Mapping[str, str]) -> str:

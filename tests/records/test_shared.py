@@ -123,3 +123,13 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
         share(folders)
     assert not list((tmp_path / "outside").iterdir())
     assert all((folder / WEIGHTS).is_file() for folder in folders)
+
+
+def test_a_model_without_end_is_not_read(tmp_path: Path) -> None:
+    folder = next(one for one in PUBLISHED.iterdir() if (one / WEIGHTS).is_file())
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    with (copy / WEIGHTS).open("r+b") as file:
+        file.truncate(20 * 2**30)
+    with pytest.raises(UserError, match=f"expected at most .* bytes in {WEIGHTS}"):
+        inspect(copy)
