@@ -292,6 +292,8 @@ class FileInfo(Frozen):
     """SHA-256 of the float network's file that it was made from; empty where none was given."""
     black_box: str = ""
     """Why no twin could be made of it; empty where there is one."""
+    bits: int | None = Field(default=None, ge=1, le=64, exclude_if=_is_none)
+    """Of its widest weight; None where robench cannot read it, and in older records."""
 
 
 class DataInfo(Frozen):
@@ -343,7 +345,7 @@ class Record(Frozen):
     notes: dict[str, Any] = Field(default_factory=dict)
     """What the training reported: margins of every round, for instance."""
     bits: int | None = Field(None, ge=1, le=64)
-    """Bits of a weight as it ships; None where the record is older than this field."""
+    """Bits of a weight as it ships; None where a file is not read, and in older records."""
     queries_only: tuple[str, ...] | None = None
     """Attacks that read answers only, whatever their access; None where the record is older."""
     files: dict[str, str] = Field(default_factory=dict)

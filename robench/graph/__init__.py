@@ -16,6 +16,7 @@ from robench.graph.errors import UnknownOperator, UnreadableFile
 from robench.graph.pt2 import Program, read_program
 from robench.graph.table import MAX_BYTES, Constant, Graph, Operator, Quantiser
 from robench.graph.twin import Form, GraphTwin, output_quantisers
+from robench.graph.weights import weight_bits
 
 __all__ = [
     "Builder",
@@ -33,6 +34,7 @@ __all__ = [
     "output_quantisers",
     "read",
     "read_program",
+    "weight_bits",
     "whole",
 ]
 

@@ -44,6 +44,7 @@ from robench.graph.table import (
     Transpose,
     Unary,
 )
+from robench.graph.weights import code_bits
 
 UNARY = {
     **{name: name for name in (
@@ -120,6 +121,8 @@ class _Reader:
         """Tensors that do not depend on the input."""
         self.coded: dict[str, tuple[Any, ...]] = {}
         """Names that hold codes in the file, and the grid they are on; the table's are real."""
+        self.bits: dict[str, int] = {}
+        """Of the codes that the file stores constants as."""
         self.made = 0
 
     def table(self) -> Graph:
@@ -172,6 +175,16 @@ class _Reader:
                 raise UnknownOperator([f"{call.target} of the batch's size"])
         probed(call, {ref: self.fixed[ref].to("meta") for ref in _used(call)})
         self.fixed.update(run_call(call, self.fixed))
+        if (bits := self._stored_bits(call)) is not None:
+            self.bits.update(dict.fromkeys(call.results, bits))
+
+    def _stored_bits(self, call: Call) -> int | None:
+        """Bits of the codes that a constant was made of, or was moved from."""
+        given = call.arguments
+        if _name(call) in _GRIDS and not self.fixed[self._ref(call).name].is_floating_point():
+            return code_bits(int(given["quant_max"]) - int(given["quant_min"]))
+        moved = _name(call) in {*_MOVED, *SHAPED, *SAME}
+        return self.bits.get(next(iter(_used(call)), "")) if moved else None
 
     def _batched(self, call: Call) -> bool:
         """Whether a constant is repeated for every image of a batch."""
@@ -224,12 +237,12 @@ class _Reader:
         if name not in self.names:
             if name not in self.fixed:
                 raise UnreadableFile(f"expected {name!r} to be made before it is read")
-            self.names[name] = self._constant(self.fixed[name])
+            self.names[name] = self._constant(self.fixed[name], self.bits.get(name))
         return self.names[name]
 
-    def _constant(self, tensor: Tensor) -> str:
+    def _constant(self, tensor: Tensor, bits: int | None = None) -> str:
         kind = torch.float32 if tensor.is_floating_point() else torch.int64
-        return self.builder.constant(self._new(), tensor.detach().to(kind).numpy())
+        return self.builder.constant(self._new(), tensor.detach().to(kind).numpy(), bits=bits)
 
     def _number(self, value: float) -> str:
         return self._constant(torch.tensor(float(value)))
@@ -375,7 +388,8 @@ class _Reader:
     def _linear(self, call: Call) -> None:
         weight = self._known_tensor(call, "weight")
         assert weight is not None
-        inputs = (self._x(call), self._constant(weight.t()), *self._weights(call, "bias"))
+        columns = self._constant(weight.t(), self.bits.get(self._ref(call, "weight").name))
+        inputs = (self._x(call), columns, *self._weights(call, "bias"))
         self._give(call, self.builder.add(MatMul(inputs=inputs, output=self._new())))
 
     def _addmm(self, call: Call) -> None:

@@ -51,12 +51,21 @@ class Builder:
             raise UnreadableFile(f"expected a batch of one image or more, got {self.fixed}")
         self._keep(entry.name, [(n, *rest) for n in BATCHES])
 
-    def constant(self, name: str, values: npt.NDArray[Any], step: Real | None = None) -> str:
-        """Add a tensor of the file: floats become float32, integers int64. Returns its name."""
+    def constant(
+        self,
+        name: str,
+        values: npt.NDArray[Any],
+        step: Real | None = None,
+        bits: int | None = None,
+    ) -> str:
+        """Add a tensor of the file: floats become float32, integers int64. Returns its name.
+
+        `step` and `bits` are those of `Constant`.
+        """
         if values.size > MAX_ELEMENTS:
             raise UnreadableFile(f"expected at most {MAX_ELEMENTS} numbers in {name!r}")
         kind = np.float32 if values.dtype.kind == "f" else np.int64
-        self.constants[name] = Constant(np.array(values, kind, order="C"), step)
+        self.constants[name] = Constant(np.array(values, kind, order="C"), step, bits)
         self._shapes[name] = (tuple(values.shape),) * len(BATCHES)
         return name
 

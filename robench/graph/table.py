@@ -74,6 +74,8 @@ class Constant:
 
     values: npt.NDArray[Any]
     step: Real | None = None
+    bits: int | None = None
+    """Of a stored code, where `step` does not tell: the file's own definition computes in reals."""
 
 
 @dataclass(frozen=True, kw_only=True)

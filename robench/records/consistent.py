@@ -163,6 +163,8 @@ def _check_identity(record: Record) -> None:
     bits: Mapping[str, Any] = next(iter(config["compressor"].values()))
     if record.bits is not None and bits.get("bits", record.bits) != record.bits:
         raise UserError(f"expected {bits['bits']} bits, as in config, got {record.bits}")
+    if record.file is not None and (record.file.bits or record.bits) != record.bits:
+        raise UserError(f"expected the file's {record.file.bits} bits, got {record.bits}")
 
 
 def check_files(record: Record, folder: Path) -> None:

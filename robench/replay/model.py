@@ -26,6 +26,7 @@ def model_again(subject: Subject) -> str:
     recorded = clean.clean_prediction
     different = subject.require_labels("clean images", recorded, subject.test.float_images())
     _require_twin(subject)
+    _require_bits(subject)
     listed = "" if files else "; its digest was not recorded yet"
     labels = f"{_same(different, len(recorded))} clean labels"
     return f"{kept.name} gives {labels}{listed}{_elsewhere(subject)}"
@@ -52,6 +53,13 @@ def _require_twin(subject: Subject) -> None:
         raise Refuted(
             f"its twin's logits differ from its own by up to {gap:.3g}, {recorded:.3g} is recorded"
         )
+
+
+def _require_bits(subject: Subject) -> None:
+    """Raises Refuted where the weights need other bits than recorded; an older record says none."""
+    told, here = subject.record.bits, subject.stages.bits
+    if told is not None and told != here:
+        raise Refuted(f"its weights need {here or 'unknown'} bits, {told} are recorded")
 
 
 def _elsewhere(subject: Subject) -> str:

@@ -92,7 +92,7 @@ def run(
         audit=audit,
         certificates=attack_certificates(evidence),
         notes=steps.notes,
-        bits=steps.compressor.bits,
+        bits=steps.bits,
         queries_only=_queries_only(config),
         protocol=protocol(data, rows, settings(rows, plain, made.components)),
         provenance=made,

@@ -466,6 +466,11 @@ class Stages:
         return facts.model_copy(update={"parent": made_of.weights.hash}) if made_of else facts
 
     @property
+    def bits(self) -> int | None:
+        """Of the widest weight as it ships; None of a foreign file that robench cannot read."""
+        return self.facts.bits if self.facts else self.compressor.bits
+
+    @property
     def ships_file(self) -> bool:
         """Whether a foreign file is what ships."""
         return self.model.arrives_finished or self.compressor.makes_file

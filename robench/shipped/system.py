@@ -19,7 +19,7 @@ from robench.plugin.components import Runtime
 from robench.plugin.registry import registry
 from robench.shipped.contract import usual_contract
 from robench.shipped.deployed import FileDeployed
-from robench.shipped.twins import twins
+from robench.shipped.twins import Twins, twins
 
 SHOWN = 8
 """Names in a message, at most."""
@@ -48,13 +48,13 @@ def open_system(
     session = load(name, chosen, path)
     source, target = _only_input(session, path), _chosen_output(session, output, path)
     agreed = usual_contract(source, shape, **contract)
-    twin, others, black_box = twins(path, agreed, source, target, shape)
-    facts = _facts(path, content, name, session, black_box)
+    found = twins(path, agreed, source, target, shape)
+    facts = _facts(path, content, name, session, found)
     if parent is not None:
         facts = facts.model_copy(update={"parent": sha256(_content(Path(parent).expanduser()))})
     deployed = FileDeployed(content, session, agreed, target, facts)
     _require_answers(deployed, shape, classes)
-    return System(deployed, twin or BlackBox(deployed), others, black_box)
+    return System(deployed, found.faithful or BlackBox(deployed), found.others, found.black_box)
 
 
 def sha256(content: bytes) -> str:
@@ -62,7 +62,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _facts(path: Path, content: bytes, runtime: str, session: Session, black_box: str) -> FileInfo:
+def _facts(path: Path, content: bytes, runtime: str, session: Session, found: Twins) -> FileInfo:
     about = session.describe()
     return FileInfo(
         format=path.suffix[1:].lower(),
@@ -72,7 +72,8 @@ def _facts(path: Path, content: bytes, runtime: str, session: Session, black_box
         version=str(about.get("version", "")),
         provider=str(about.get("provider", "")),
         instructions=instruction_set(),
-        black_box=black_box,
+        black_box=found.black_box,
+        bits=found.bits,
     )
 
 

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from robench.base.text import one_line
 from robench.core.session import Port
-from robench.graph import Form, Graph, GraphTwin, Kind, UnknownOperator, output_quantisers, read
+from robench.graph import (
+    Form,
+    Graph,
+    GraphTwin,
+    Kind,
+    UnknownOperator,
+    output_quantisers,
+    read,
+    weight_bits,
+)
 from robench.graph.table import Quantise, Softmax
 from robench.shipped.contract import Contract, arranged
 
 KINDS: dict[str, Kind] = {".onnx": "onnx", ".tflite": "litert", ".pt2": "torch"}
 """By a file's ending, the reader that makes a table of it."""
-Twins = tuple[nn.Module | None, Mapping[str, nn.Module], str]
-"""The faithful twin, others by name, and why there is none with gradients."""
+
+
+@dataclass(frozen=True)
+class Twins:
+    """What a file's operators give."""
+
+    faithful: nn.Module | None = None
+    others: Mapping[str, nn.Module] = field(default_factory=dict)
+    black_box: str = ""
+    """Why there is no twin with gradients."""
+    bits: int | None = None
+    """Of the file's widest weight, where it was read."""
 
 
 class FileTwin(nn.Module):
@@ -44,21 +63,18 @@ def twins(
     """
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
-        return None, {}, f"no reader of robench's knows files that end in {path.suffix}"
+        return Twins(black_box=f"no reader of robench's knows files that end in {path.suffix}")
     try:
         ports = {"input_name": source.name, "output_name": target.name}
         graph = read(path, kind, **ports, image=arranged(shape, contract.layout))
     except UnknownOperator as unknown:
-        return (
-            None,
-            {},
-            one_line(f"robench does not know its operators {', '.join(unknown.operators)}"),
-        )
+        names = ", ".join(unknown.operators)
+        return Twins(black_box=one_line(f"robench does not know its operators {names}"))
     forms: list[Form] = ["open_output"] if output_quantisers(graph) else []
     if any(isinstance(operator, Quantise) for operator in graph.operators):
         forms.append("pass_through")
     others: dict[str, nn.Module] = {form: FileTwin(graph, form, contract) for form in forms}
-    return FileTwin(graph, "faithful", contract), others, ""
+    return Twins(FileTwin(graph, "faithful", contract), others, bits=weight_bits(graph))
 
 
 def _before_softmax(graph: Graph, form: Form, contract: Contract) -> tuple[Graph, Contract]:

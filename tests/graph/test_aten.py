@@ -60,11 +60,13 @@ def test_the_program_is_the_one_that_torch_loads(name: str) -> None:
     assert torch.equal(made, loaded)
 
 
-def test_a_pt2e_file_and_its_twin_are_bit_equal() -> None:
+def test_a_pt2e_file_and_its_twin_differ_by_the_last_layers_order_of_sums_alone() -> None:
     images = digits()
     program = read_program(INT8)
+    assert sum("dequantize" in call.target for call in program.calls) > 10
     made = program.run(images)[program.outputs[0].name]
-    assert torch.equal(GraphTwin(read(INT8, "torch"))(images), made)
+    # A step of a quantiser would be a thousand times as much.
+    torch.testing.assert_close(GraphTwin(read(INT8, "torch"))(images), made, atol=1e-5, rtol=0)
 
 
 def test_a_float_file_and_its_twin_are_as_near_as_float32() -> None:

@@ -460,3 +460,8 @@ def test_integers_that_claim_to_answer_anew(forged: Path, places: Places) -> Non
 def test_a_twin_that_agrees_less_than_is_recorded(forged: Path, places: Places) -> None:
     forger.edit_record(forged, lambda record: record["agreement"].update(equal_labels=0.5))
     require_found(forged, places, "model", r"its twin gives .*, 50\.0% are recorded")
+
+
+def test_fewer_bits_than_the_weights_need(forged: Path, places: Places) -> None:
+    forger.edit_record(forged, lambda record: record.update(bits=2))
+    require_found(forged, places, "model", r"its weights need \d+ bits, 2 are recorded")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from robench.core.record import Record
+from robench.leaderboard.read.traits import weight_bits
 from robench.plugin.registry import registry
 from robench.records.trust import Step
 from robench.replay.verify import Verification, verify
@@ -73,6 +74,21 @@ def test_a_surrogates_rows_are_crafted_again_on_it(
     monkeypatch.setattr("robench.core.record.AGREEMENT_EXPECTED", 0.99)
     found, _ = verified(places, record)
     assert found.refuted
+
+
+def test_a_file_says_the_bits_of_its_weights(places: Places, tmp_path: Path) -> None:
+    record = made(places, FIXTURES / "digits.qdq.onnx", "square")
+    assert (weight_bits(record), weight_bits(made(places, black_box(tmp_path / "n.onnx")))) == (
+        8,
+        32,
+    )
+    path = places.results / record.id / "record.json"
+    said = json.loads(path.read_text())
+    said["bits"] = said["file"]["bits"] = 2
+    path.write_text(json.dumps(said))
+    found, steps = verified(places, record)
+    assert found.refuted
+    assert steps["model"].text == "its weights need 8 bits, 2 are recorded"
 
 
 def test_rows_of_the_parent_are_judged_and_not_crafted_again(places: Places) -> None:

@@ -150,6 +150,7 @@ def file_facts(file: FileInfo, agreement: TwinAgreement) -> list[tuple[str, str]
     """The file that was judged, as terms and texts; digests under `sha256` and `float parent`."""
     told = [
         ("format", f"{one_line(file.format)}, {file.bytes:,} bytes"),
+        ("weights", f"{file.bits} bits" if file.bits else "not read" if file.black_box else ""),
         ("sha256", file.sha256),
         ("runtime", f"{one_line(file.runtime)} {one_line(file.version)}"),
         ("provider", one_line(file.provider)),
