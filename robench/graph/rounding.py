@@ -45,6 +45,30 @@ class _Rounded(torch.autograd.Function):
         return grad, None, None, None, None
 
 
+class _RoundedAlong(torch.autograd.Function):
+    """clamp(round(x / scale), low, high) * scale, tensors along an axis; the gradient is 1 between
+    `least` and `most`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, scale: Tensor, bounds: tuple[Tensor, Tensor],
+        passing: tuple[Tensor, Tensor], reciprocal: bool,
+    ) -> Tensor:  # fmt: skip
+        factor = 1 / scale if reciprocal else scale
+        wide = x * factor if reciprocal else x / factor
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward((wide >= passing[0]) & (wide <= passing[1]))
+            ctx.rest = scale, factor, reciprocal
+        return wide.round_().clamp_(*bounds).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (passes,) = ctx.saved_tensors
+        scale, factor, reciprocal = ctx.rest
+        grad = (grads[0] * scale).mul_(passes)
+        return grad.mul_(factor) if reciprocal else grad.div_(factor), None, None, None, None
+
+
 class Step(nn.Module):
     """One step of a twin."""
 
@@ -145,11 +169,11 @@ class RoundedAlong(Step):
         x, axis = inputs[0], self.quantiser.axis or 0
         shape = (-1, *[1] * (x.dim() - axis - 1))
         scale, zero = self.scale.reshape(shape), self.zero.reshape(shape)
-        wide = x * (1 / scale) if self.quantiser.reciprocal else x / scale
         low, high = self.quantiser.low - zero, self.quantiser.high - zero
         # A bound at zero is a ReLU, which stops the gradient in every form.
-        open_low, open_high = (self.pass_through & (bound != 0) for bound in (low, high))
-        passes = ((wide >= low - 0.5) | open_low) & ((wide <= high + 0.5) | open_high)
-        codes = wide.detach().round().clamp(low, high)
-        kept = torch.where(passes, wide, wide.detach())
-        return (codes + (kept - kept.detach())) * scale
+        least = (low - 0.5).masked_fill(self.pass_through & (low != 0), -math.inf)
+        most = (high + 0.5).masked_fill(self.pass_through & (high != 0), math.inf)
+        out: Tensor = _RoundedAlong.apply(
+            x, scale, (low, high), (least, most), self.quantiser.reciprocal
+        )
+        return out
