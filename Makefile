@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
+MLFLOW := 3.17.2
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-files test-cluster test-arm lowest mutants check accept docs clean
+.PHONY: demo test test-slow test-files test-mlflow test-cluster test-arm lowest mutants check accept docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/robench run defense=intrs attack=pgd
@@ -21,6 +22,17 @@ test-slow: $(VENV)/.installed-dev
 test-files: $(VENV)/.installed-dev
 	$(PIP) -e '.[openvino,torchao]'
 	$(BIN)/pytest -q -m files
+
+# The example package's tracker with a real server of MLflow, which needs an older pandas than robench
+# and so an environment of its own, and the small client, beside all that robench has.
+test-mlflow: $(VENV)/.installed-dev
+	test -x $(VENV)-mlflow/bin/mlflow || { $(PYTHON) -m venv $(VENV)-mlflow && \
+	  $(VENV)-mlflow/bin/python -m pip install -q --disable-pip-version-check mlflow==$(MLFLOW); }
+	test -x $(VENV)-tracking/bin/mlflow || { $(PYTHON) -m venv $(VENV)-tracking && \
+	  $(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > $$(ls -d $(VENV)-tracking/lib/python*/site-packages)/robench.pth && \
+	  $(VENV)-tracking/bin/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) mlflow-skinny==$(MLFLOW); }
+	$(VENV)-tracking/bin/python tools/mlflow_server.py $(VENV)-mlflow/bin/mlflow \
+	  $(VENV)-tracking/bin/python -m pytest -q -c pyproject.toml examples/robench-example/tests/test_tracking.py
 
 # A sweep on a real Slurm and a real Ray on this machine, disturbed in every way: about half an hour,
 # as root where Slurm is to be set up (Debian's packages); what cannot be had is skipped, and said.

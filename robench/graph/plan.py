@@ -15,7 +15,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robench.graph.rounding import Added, Computed, Rounded, RoundedAlong, Scaled, Step
+from robench.graph.rounding import (
+    UNBOUND,
+    Added,
+    Bounds,
+    Computed,
+    Rounded,
+    RoundedAlong,
+    Scaled,
+    Step,
+)
 from robench.graph.table import (
     AveragePool,
     Binary,
@@ -41,6 +50,7 @@ from robench.graph.table import (
     Unary,
 )
 
+RELU: Bounds = (0.0, math.inf)
 EXACT = 2**24
 """Whole numbers below this are exact in float32."""
 
@@ -83,7 +93,7 @@ class Plan:
     def __init__(self, graph: Graph, opened: Collection[str], pass_through: bool) -> None:
         self.lines: list[Line] = []
         self.pass_through = pass_through
-        self._opened = opened
+        self._opened, self._target = opened, graph.output.name
         self._readers: dict[str, list[Operator]] = {}
         for operator in graph.operators:
             for name in operator.inputs:
@@ -91,6 +101,9 @@ class Plan:
         self._constants: dict[str, Constant] = dict(graph.constants)
         self._held: dict[str, Held] = {graph.input.name: Held()}
         self._names: dict[str, str] = {}
+        self._clips: dict[str, tuple[str, Bounds]] = {}
+        """Outputs of clips that a quantiser alone reads and does along with its own: what they
+        clip, and at what real numbers."""
         self._real: dict[str, str] = {}
         for operator in graph.operators:
             self._add(operator)
@@ -111,6 +124,10 @@ class Plan:
             self._quantise(operator)
             return
         assert isinstance(operator, Plain)
+        bounds = _clips(operator)
+        if bounds is not None and isinstance(self._only_reader(operator.output), Quantise):
+            self._clips[operator.output] = operator.inputs[0], bounds
+            return
         held = self._planned(operator)
         if held is None:
             inputs = tuple(self._made_real(name) for name in operator.inputs)
@@ -134,17 +151,20 @@ class Plan:
 
     def _quantise(self, operator: Quantise) -> None:
         name, quantiser = operator.inputs[0], operator.quantiser
+        name, bounds = self._clips.get(name, (name, UNBOUND))
         held = self._of(name)
-        same = held.grid is not None and _same(held.grid, quantiser)
+        if bounds not in (UNBOUND, RELU) and not held.scalar:
+            name, held = self._made_real(name), Held()
+        same = bounds == UNBOUND and held.grid is not None and _same(held.grid, quantiser)
         if operator.output in self._opened or same:
             self._names[operator.output] = self._name(name)
             self._held[operator.output] = held
             return
         if quantiser.axis is not None:
-            step: Step = RoundedAlong(quantiser, self.pass_through)
+            step: Step = RoundedAlong(quantiser, self.pass_through, bounds)
             self._line(step, (self._made_real(name),), operator.output, Held())
             return
-        rounded = Rounded(quantiser, held.unit, self.pass_through)
+        rounded = Rounded(quantiser, held.unit, self.pass_through, bounds)
         largest = float(max(map(abs, rounded.bounds)))
         unit = np.asarray(quantiser.scale, np.float32)
         self._line(rounded, (self._name(name),), operator.output, Held(unit, largest, quantiser))
@@ -203,11 +223,16 @@ class Plan:
 
     def _next_unit(self, name: str, usual: Real) -> Real:
         """The unit of the quantiser that alone reads a tensor, so that it has nothing to scale."""
-        readers = self._readers.get(name, [])
-        reader = readers[0] if len(readers) == 1 else None
-        if not isinstance(reader, Quantise) or reader.output in self._opened:
+        reader = self._only_reader(name)
+        if not isinstance(reader, Quantise):
             return usual
         return usual if reader.quantiser.axis is not None else reader.quantiser.scale
+
+    def _only_reader(self, name: str) -> Operator | None:
+        """What alone reads a tensor, unless it is left open."""
+        readers = self._readers.get(name, [])
+        alone = len(readers) == 1 and name != self._target
+        return readers[0] if alone and readers[0].output not in self._opened else None
 
     def _concat(self, operator: Concat) -> Held | None:
         """Codes of one grid beside each other."""
@@ -245,6 +270,13 @@ class Plan:
             self._real[name] = f"{name}#real"
             self._line(Scaled(held.unit), (name,), self._real[name], Held())
         return self._real[name]
+
+
+def _clips(operator: Plain) -> Bounds | None:
+    """Where an operator that only clips does so."""
+    if isinstance(operator, Clip):
+        return operator.low, operator.high
+    return RELU if isinstance(operator, Unary) and operator.function == "relu" else None
 
 
 def _outputs(step: Real, axes: int, columns: bool) -> Real | None:

@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from robench.graph.compute import compute
 from robench.graph.table import Plain, Quantiser, Real
 
+Bounds = tuple[float, float]
+UNBOUND: Bounds = (-math.inf, math.inf)
+
 
 class _Rounded(torch.autograd.Function):
     """clamp(round(x * factor), low, high); the gradient is `factor` between `least` and `most`."""
@@ -57,7 +60,7 @@ class _RoundedAlong(torch.autograd.Function):
         factor = 1 / scale if reciprocal else scale
         wide = x * factor if reciprocal else x / factor
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward((wide >= passing[0]) & (wide <= passing[1]))
+            ctx.save_for_backward((wide > passing[0]) & (wide < passing[1]))
             ctx.rest = scale, factor, reciprocal
         return wide.round_().clamp_(*bounds).mul_(scale)
 
@@ -123,12 +126,19 @@ class Rounded(Step):
     """Numbers onto a quantiser's grid, as codes less the zero point.
 
     `unit` is the size of one of the numbers, None for real ones. `pass_through`: a bound stops the
-    gradient only where it stands at real zero, and is a ReLU.
+    gradient only where it stands at real zero, and is a ReLU. `clip` are real numbers at which the
+    network clips what is rounded; they stop the gradient in every form.
     """
 
     factor: Tensor
 
-    def __init__(self, quantiser: Quantiser, unit: Real | None, pass_through: bool) -> None:
+    def __init__(
+        self,
+        quantiser: Quantiser,
+        unit: Real | None,
+        pass_through: bool,
+        clip: Bounds = UNBOUND,
+    ) -> None:
         super().__init__()
         zero = int(quantiser.zero_point)
         low, high = self.bounds = quantiser.low - zero, quantiser.high - zero
@@ -143,6 +153,18 @@ class Rounded(Step):
             factor = unit * factor if quantiser.reciprocal else unit / quantiser.scale
         self.register_buffer("factor", torch.tensor(np.asarray(factor, np.float32)))
         self.number = float(factor) if np.ndim(factor) == 0 else None
+        if clip != UNBOUND:
+            self._clip(clip, 1.0 if unit is None else float(np.max(unit)))
+
+    def _clip(self, clip: Bounds, unit: float) -> None:
+        """Narrow the bounds: rounding keeps order, so a clip before it is a clip behind it."""
+        real = np.array(clip) / unit
+        factor = 1.0 if self.number is None else self.number
+        wide = torch.tensor(real, dtype=torch.float32)
+        least, most = (wide / factor if self.divides else wide * factor).tolist()
+        low, high = self.bounds
+        self.bounds = _narrowed(low, high, least, most)
+        self.passing = max(self.passing[0], least), min(self.passing[1], most)
 
     def forward(self, inputs: list[Tensor], batch: int) -> Tensor:
         """Whole numbers."""
@@ -151,15 +173,28 @@ class Rounded(Step):
         return out
 
 
+def _narrowed(low: int, high: int, least: float, most: float) -> tuple[int, int]:
+    """Bounds of whole numbers within others; never outside their own."""
+    if math.isfinite(least):
+        low = min(max(low, round(least)), high)
+    if math.isfinite(most):
+        high = max(min(high, round(most)), low)
+    return low, high
+
+
 class RoundedAlong(Step):
-    """Real numbers onto a grid of its own for each place of an axis; they stay real."""
+    """Real numbers onto a grid of its own for each place of an axis; they stay real.
+
+    `clip` as in `Rounded`.
+    """
 
     scale: Tensor
     zero: Tensor
 
-    def __init__(self, quantiser: Quantiser, pass_through: bool) -> None:
+    def __init__(self, quantiser: Quantiser, pass_through: bool, clip: Bounds = UNBOUND) -> None:
         super().__init__()
         self.quantiser = quantiser
+        self.clip = clip
         self.pass_through = pass_through
         self.register_buffer("scale", torch.tensor(quantiser.scale))
         self.register_buffer("zero", torch.tensor(quantiser.zero_point.astype(np.float32)))
@@ -173,7 +208,10 @@ class RoundedAlong(Step):
         # A bound at zero is a ReLU, which stops the gradient in every form.
         least = (low - 0.5).masked_fill(self.pass_through & (low != 0), -math.inf)
         most = (high + 0.5).masked_fill(self.pass_through & (high != 0), math.inf)
-        out: Tensor = _RoundedAlong.apply(
-            x, scale, (low, high), (least, most), self.quantiser.reciprocal
-        )
+        reciprocal = self.quantiser.reciprocal
+        at_low, at_high = (b * (1 / scale) if reciprocal else b / scale for b in self.clip)
+        low = torch.minimum(torch.maximum(low, at_low.round()), high)
+        high = torch.maximum(torch.minimum(high, at_high.round()), low)
+        passing = torch.maximum(least, at_low), torch.minimum(most, at_high)
+        out: Tensor = _RoundedAlong.apply(x, scale, (low, high), passing, reciprocal)
         return out
