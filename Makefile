@@ -29,9 +29,10 @@ test-mlflow: $(VENV)/.installed-dev
 	test -x $(VENV)-mlflow/bin/mlflow || { $(PYTHON) -m venv $(VENV)-mlflow && \
 	  $(VENV)-mlflow/bin/python -m pip install -q --disable-pip-version-check mlflow==$(MLFLOW); }
 	test -x $(VENV)-tracking/bin/mlflow || { $(PYTHON) -m venv $(VENV)-tracking && \
-	  $(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > $$(ls -d $(VENV)-tracking/lib/python*/site-packages)/robench.pth && \
+	  $(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' \
+	    > $$(ls -d $(VENV)-tracking/lib/python*/site-packages)/robench.pth && \
 	  $(VENV)-tracking/bin/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) mlflow-skinny==$(MLFLOW); }
-	$(VENV)-tracking/bin/python tools/mlflow_server.py $(VENV)-mlflow/bin/mlflow \
+	PYTHONPATH=examples/robench-example $(VENV)-tracking/bin/python tools/mlflow_server.py $(VENV)-mlflow/bin/mlflow \
 	  $(VENV)-tracking/bin/python -m pytest -q -c pyproject.toml examples/robench-example/tests/test_tracking.py
 
 # A sweep on a real Slurm and a real Ray on this machine, disturbed in every way: about half an hour,
@@ -75,7 +76,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs serve
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest results cache site page
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-mlflow $(VENV)-tracking $(VENV)-cluster results cache site page
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
