@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
-MLFLOW := 3.17.2
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS)
 
 .PHONY: demo test test-slow test-files test-mlflow test-cluster test-arm lowest mutants check accept docs clean
@@ -23,15 +22,15 @@ test-files: $(VENV)/.installed-dev
 	$(PIP) -e '.[openvino,torchao]'
 	$(BIN)/pytest -q -m files
 
-# The example package's tracker with a real server of MLflow, which needs an older pandas than robench
+# The example package's tracker with a real server of MLflow, which needs an older pyarrow than robench
 # and so an environment of its own, and the small client, beside all that robench has.
 test-mlflow: $(VENV)/.installed-dev
 	test -x $(VENV)-mlflow/bin/mlflow || { $(PYTHON) -m venv $(VENV)-mlflow && \
-	  $(VENV)-mlflow/bin/python -m pip install -q --disable-pip-version-check mlflow==$(MLFLOW); }
+	  $(VENV)-mlflow/bin/python -m pip install -q --disable-pip-version-check -c constraints-mlflow.txt mlflow; }
 	test -x $(VENV)-tracking/bin/mlflow || { $(PYTHON) -m venv $(VENV)-tracking && \
 	  $(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' \
 	    > $$(ls -d $(VENV)-tracking/lib/python*/site-packages)/robench.pth && \
-	  $(VENV)-tracking/bin/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) mlflow-skinny==$(MLFLOW); }
+	  $(VENV)-tracking/bin/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) mlflow-skinny; }
 	PYTHONPATH=examples/robench-example $(VENV)-tracking/bin/python tools/mlflow_server.py $(VENV)-mlflow/bin/mlflow \
 	  $(VENV)-tracking/bin/python -m pytest -q -c pyproject.toml examples/robench-example/tests/test_tracking.py
 
