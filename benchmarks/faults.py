@@ -40,7 +40,7 @@ RUN = [
 ]
 CERTIFY = [
     *("run", "defense=float_rs", "attack=[]", "metric=[accuracy,certified]", "train.epochs=1"),
-    *("images=4", "threads=1", "audit=off", "metric.certified.radii=[0.0,0.25]"),
+    *("images=2", "threads=1", "audit=off", "metric.certified.radii=[0.0,0.25]"),
 ]
 SWEEP = ["run", "-m", "seed=0,1", "attack=fgsm", "train.epochs=1", "images=20", "threads=1"]
 SWEEP += ["audit=off", "hydra.sweep.dir=${results}/sweeps/one"]
@@ -319,7 +319,8 @@ def warm() -> None:
 
         kept = os.dup(1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        main(["run", "attack=fgsm", "train.epochs=1", "images=20", "threads=1", "--quiet"])
+        for command in itertools.chain(*WORK.values()):
+            main(command)
         os.dup2(kept, 1)
         os.chdir(here)
 

@@ -21,6 +21,8 @@ MAX_EXPANDED = 4 * 2**30
 """Bytes of an archive's arrays at most, expanded."""
 MAX_PIXELS = 2**26
 """Pixels of a picture at most."""
+PARTIAL, OLD = ".partial", ".old"
+"""How the names end of what a writer has not finished with, and of what it replaced."""
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -84,12 +86,20 @@ def _kind(mode: int) -> str:
 # -- writing ---------------------------------------------------------------------------------------
 
 
+def work_beside(path: Path) -> Path:
+    """Where to write what becomes `path` once it is whole: a name that no other writer has.
+
+    Not by the process's number: containers that share a folder have the same.
+    """
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file under a name of its own, down to the disk, and rename it: whole or not at all.
 
     Raises OSError; then nothing of it is left.
     """
-    work = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    work = work_beside(path)
     try:
         work.write_bytes(data)
         settle(work)
