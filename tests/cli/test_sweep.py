@@ -86,7 +86,10 @@ def test_what_stops_a_job_is_lost_not_failed(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "run", run)
-    assert command(SWEEP, capsys)[0] == 130
+    status, said, err = command(SWEEP, capsys)
+    assert status == 130
+    assert "2 jobs, 0 failed, 2 lost" in said
+    assert err.count("\n") == 1
     (folder,) = (tmp_path / "results" / "sweeps").iterdir()
     _, out, _ = command(["sweep", "status", str(folder)], capsys)
     assert "stopped: KeyboardInterrupt" in out
