@@ -128,7 +128,7 @@ def armed(root: Path, n: int, number: int) -> Callable[[], None]:
 def state(root: Path) -> dict[str, Any]:
     """All that the commands left which others read, without seconds: records, and the page."""
     found: dict[str, Any] = {}
-    for path in sorted(root.glob("results/*/record.json")):
+    for path in sorted(root.glob("results/[!.]*/record.json")):
         record = json.loads(path.read_text())
         del record["timings"]
         for part in (*record["rows"], *record["audit"]):
@@ -141,6 +141,20 @@ def state(root: Path) -> dict[str, Any]:
     names = (path.relative_to(root) for path in sorted(root.glob("page/**/*.html")))
     found["page"] = [str(name) for name in names]
     return found
+
+
+def differs(got: Any, expected: Any, where: str = "") -> list[str]:
+    """Where two states are not the same."""
+    if got == expected:
+        return []
+    if isinstance(got, dict) and isinstance(expected, dict):
+        names = sorted(got.keys() | expected.keys())
+        return [
+            told
+            for name in names
+            for told in differs(got.get(name), expected.get(name), f"{where}/{name}")
+        ]
+    return [f"{where}: {got!r:.80} for {expected!r:.80}"]
 
 
 def faults_of(root: Path) -> list[str]:
@@ -220,8 +234,9 @@ def _case(last: list[str], root: Path, n: int, name: str, expected: Any) -> dict
     if half := [*faults_of(root), *leftovers(root)]:
         wrong["half"] = str(half)
     again = done(last, root)
-    if again.status != 0 or state(root) != expected or leftovers(root):
-        wrong["resumed"] = f"status {again.status}: {again.said[-300:]!r} {leftovers(root)}"
+    told = differs(state(root), expected)
+    if again.status != 0 or told or leftovers(root):
+        wrong["resumed"] = f"status {again.status}: {again.said[-300:]!r} {leftovers(root)} {told}"
     return wrong
 
 
@@ -275,10 +290,10 @@ def _killed(
         if late:
             break
     again = done(last, root)
-    same = again.status == 0 and state(root) == expected
-    found["resumed"] += not same
-    if not same:
-        print(f"  status {again.status}: {again.said[-400:]}", file=sys.stderr)
+    told = differs(state(root), expected)
+    if again.status != 0 or told:
+        found["resumed"] += 1
+        print(f"  status {again.status}: {told} {again.said[-400:]}", file=sys.stderr)
     found["left"] += bool(leftovers(root))
     return found
 
