@@ -122,8 +122,8 @@ def settle(path: Path) -> None:
 # -- archives of arrays ----------------------------------------------------------------------------
 
 
-def check_archive(path: Path) -> None:
-    """Look at an .npz file's directory alone: few arrays, plainly named, none encrypted.
+def array_names(path: Path) -> set[str]:
+    """The names of an .npz file's arrays, from its directory alone: few, plain, none encrypted.
 
     Raises UserError when they would expand to more than MAX_EXPANDED bytes, or it is no archive.
     """
@@ -139,6 +139,7 @@ def check_archive(path: Path) -> None:
         raise UserError(
             f"expected at most {MAX_EXPANDED} bytes of arrays in {path.name}, got {size}"
         )
+    return {name.removesuffix(".npy") for name in names}
 
 
 def _members(file: BinaryIO, path: Path) -> list[zipfile.ZipInfo]:
