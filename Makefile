@@ -36,11 +36,15 @@ test-mlflow: $(VENV)/.installed-dev
 
 # A sweep on a real Slurm and a real Ray on this machine, disturbed in every way: about half an hour,
 # as root where Slurm is to be set up (Debian's packages); what cannot be had is skipped, and said.
+# Ray's launcher needs older packages than the others: with the newest ones pinned pip would look for
+# minutes, and find nothing.
 test-cluster: $(VENV)/.installed-dev
 	command -v slurmctld >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	  apt-get install -y -qq slurmctld slurmd munge slurm-client; } || true
 	test -x $(VENV)-cluster/bin/python || $(PYTHON) -m venv $(VENV)-cluster
-	$(VENV)-cluster/bin/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e '.[test,joblib,submitit,ray]'
+	sed -E 's/^cloudpickle==.*/cloudpickle<3/; s/^joblib==.*/joblib<1.6/; s/^python-dateutil==.*/python-dateutil<3/' \
+	  $(CONSTRAINTS) >$(VENV)-cluster/constraints.txt
+	$(VENV)-cluster/bin/python -m pip install -q --disable-pip-version-check -c $(VENV)-cluster/constraints.txt -e '.[test,joblib,submitit,ray]'
 	$(VENV)-cluster/bin/python -m pytest -q -s -m cluster tests/cluster
 
 test-arm: $(VENV)/.installed-dev

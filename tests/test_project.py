@@ -50,7 +50,8 @@ def test_make_installs_under_the_constraints() -> None:
     assert "-c $(CONSTRAINTS)" in makefile
     installs = re.findall(r"^\t.*pip install.*|^\t\$\(PIP\).*", makefile, re.MULTILINE)
     free = [line for line in installs if "$(PIP)" not in line]
-    bound = ("-lowest", "-c $(CONSTRAINTS)", "-c constraints-mlflow.txt")
+    own = ("constraints-mlflow.txt", "$(VENV)-cluster/constraints.txt", "$(CONSTRAINTS)")
+    bound = ("-lowest", *(f"-c {one}" for one in own))
     assert all(any(words in line for words in bound) for line in free), free
     for extra in INSTALLED:
         assert extra in "".join(line for line in installs if "$(PIP)" in line)

@@ -21,6 +21,8 @@ MAX_EXPANDED = 4 * 2**30
 """Bytes of an archive's arrays at most, expanded."""
 MAX_PIXELS = 2**26
 """Pixels of a picture at most."""
+PARTIAL, OLD = ".partial", ".old"
+"""How the names end of what a writer has not finished with, and of what it replaced."""
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -84,12 +86,20 @@ def _kind(mode: int) -> str:
 # -- writing ---------------------------------------------------------------------------------------
 
 
+def work_beside(path: Path) -> Path:
+    """Where to write what becomes `path` once it is whole: a name that no other writer has.
+
+    Not by the process's number: containers that share a folder have the same.
+    """
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file under a name of its own, down to the disk, and rename it: whole or not at all.
 
     Raises OSError; then nothing of it is left.
     """
-    work = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    work = work_beside(path)
     try:
         work.write_bytes(data)
         settle(work)
@@ -112,8 +122,8 @@ def settle(path: Path) -> None:
 # -- archives of arrays ----------------------------------------------------------------------------
 
 
-def check_archive(path: Path) -> None:
-    """Look at an .npz file's directory alone: few arrays, plainly named, none encrypted.
+def array_names(path: Path) -> set[str]:
+    """The names of an .npz file's arrays, from its directory alone: few, plain, none encrypted.
 
     Raises UserError when they would expand to more than MAX_EXPANDED bytes, or it is no archive.
     """
@@ -129,6 +139,7 @@ def check_archive(path: Path) -> None:
         raise UserError(
             f"expected at most {MAX_EXPANDED} bytes of arrays in {path.name}, got {size}"
         )
+    return {name.removesuffix(".npy") for name in names}
 
 
 def _members(file: BinaryIO, path: Path) -> list[zipfile.ZipInfo]:

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,11 @@ def launch(arguments: Sequence[str]) -> int:
         text = _unknown_choice(error) or _unknown_setting(error)
         text = text or _unasked_sweep(with_cause(error), arguments)
         raise ConfigError(in_our_words(error, text)) from error
+    except KeyboardInterrupt:
+        with suppress(UserError):  # where it had no plan yet
+            if Summary.last:
+                _report(Summary.last, arguments)
+        raise
     if Summary.last:
         return _report(Summary.last, arguments)
     if failed:

@@ -88,8 +88,7 @@ class Jobs(BasicSweeper):
         if isinstance(self.launcher, BasicLauncher):
             # One job after the other waits for nobody.
             plan = replace(plan, trainings=())
-        sweeps.begin(folder, plan)
-        with sweeps.at_work(folder, sweeps.SWEEP):
+        with sweeps.begun(folder, plan):
             self._run(folder, plan, jobs)
 
     def _require_shared(self, folder: Path) -> None:

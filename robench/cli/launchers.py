@@ -7,6 +7,7 @@ submits stays its own.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -72,14 +73,25 @@ class Submitted:
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Submit the jobs, as an array where there are several, and wait for all."""
+        """Submit the jobs, as an array where there are several, and wait for all.
+
+        Interrupted, it cancels what is left of them.
+        """
         folder = Path(str(self.config.hydra.sweep.dir))
         given = [
             (list(one), "hydra.sweep.dir", initial_job_idx + number, "", Singleton.get_state())
             for number, one in enumerate(job_overrides)
         ]
         jobs = self._executor().map_array(self, *zip(*given, strict=True))
-        self._wait(folder, dict(zip(map(_part_of, job_overrides), jobs, strict=True)))
+        submitted = dict(zip(map(_part_of, job_overrides), jobs, strict=True))
+        try:
+            self._wait(folder, submitted)
+        except KeyboardInterrupt:
+            left = [part for part in submitted if sweeps.read_end(folder, part) is None]
+            self._cancel([submitted[part] for part in left])
+            for part in left:
+                sweeps.leave_lost(folder, part, "the sweep was interrupted")
+            raise
         return []
 
     def _executor(self) -> Any:
@@ -104,6 +116,10 @@ class Submitted:
                     folder, part, f"its process ended without a word, {job.state.lower()}"
                 )
 
+    def _cancel(self, jobs: Sequence[Any]) -> None:
+        for job in jobs:
+            job.cancel(check=False)
+
 
 class OnSlurm(Submitted):
     """A launcher on Slurm, which asks the queue what became of a job, not the accounting."""
@@ -120,6 +136,12 @@ class OnSlurm(Submitted):
                 del left[part]
                 if not _noted(folder, part):
                     sweeps.leave_lost(folder, part, f"Slurm: {words[part]}")
+
+    def _cancel(self, jobs: Sequence[Any]) -> None:
+        ids = [str(job.job_id) for job in jobs]
+        if not slurm.cancel(ids):
+            told = f"jobs may be left in Slurm's queue; end them with scancel {' '.join(ids)}"
+            print(told, file=sys.stderr)
 
 
 def _noted(folder: Path, part: str) -> bool:

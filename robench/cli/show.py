@@ -23,9 +23,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a record, and the command that runs it again."""
+    from robench.cli.main import complain
     from robench.cli.record_table import print_record
     from robench.cli.terminal import print_line
     from robench.records.headline import audit_table
+    from robench.records.shared import SHARED, missing
     from robench.records.sheet import attack_table, title
     from robench.records.store import check_choices, find, read, read_outcomes
     from robench.records.tabular import of_record
@@ -35,6 +37,11 @@ def run(options: argparse.Namespace) -> int:
     folder = find(options.record, Places.from_environment().results)
     record = read(folder)
     check_choices(record)
+    if gone := missing(folder, record.files):
+        complain(
+            f"{', '.join(gone)}, which the record names: neither in {folder} nor among the shared "
+            f"{folder.parent / SHARED}"
+        )
     if options.csv:
         print_plain(of_record(record).csv())
     elif options.latex:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from robench.base.files import write_whole
@@ -54,6 +54,15 @@ def words_of(jobs: Mapping[str, str]) -> dict[str, str] | None:
         return None
     known = dict(line.split()[:2] for line in told.splitlines() if len(line.split()) > 1)
     return {part: known.get(job, GONE) for part, job in jobs.items()}
+
+
+def cancel(jobs: Sequence[str]) -> bool:
+    """Cancel jobs, those that wait and those that run; returns whether Slurm did."""
+    try:
+        subprocess.run(["scancel", *jobs], capture_output=True, check=True, timeout=SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
 
 
 def state_of(word: str) -> State:

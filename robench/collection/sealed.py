@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from robench.base.files import write_whole
 
 
 def read_sealed(path: Path) -> Any:
@@ -22,9 +23,7 @@ def write_sealed(path: Path, value: Any) -> None:
     """Write a JSON-like value, whole or not at all; raises OSError when the disk refuses."""
     data = json.dumps(value, separators=(",", ":")).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    work = path.with_suffix(f".{os.getpid()}.partial")
-    work.write_bytes(_seal(data) + b"\n" + data)
-    work.replace(path)
+    write_whole(path, _seal(data) + b"\n" + data)
 
 
 def _seal(data: bytes) -> bytes:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from robench.base.errors import CacheError
+from robench.base.files import write_whole
 
 KEY = "key"
 """The first column of every table: text, the rows' order."""
@@ -98,9 +99,7 @@ class Shards:
         pq.write_table(table, sink, compression="zstd")
         data = sink.getvalue()
         path = self.folder / f"{self.name}-{number:02d}-{_digest(data)}.parquet"
-        work = path.with_suffix(f".{os.getpid()}.partial")
-        work.write_bytes(data)
-        work.replace(path)
+        write_whole(path, data)
         self._sound.add(path)
         return path
 

@@ -10,16 +10,15 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from robench.base.errors import CacheError, UserError, bad_input
 from robench.base.hashing import digest
+from robench.base.locks import locked
 from robench.base.parallel import workers
 from robench.base.paths import cache_folder
 from robench.collection.code import own_code
@@ -50,19 +49,16 @@ class Collection:
 
         Raises CacheError when its folder cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / "lock")
-            lock.acquire()
-        except OSError as error:
-            raise CacheError(
-                f"expected to write below {self.folder}, got: {error}; set ROBENCH_CACHE to "
-                "another folder"
-            ) from error
-        try:
+        with ExitStack() as holding:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                holding.enter_context(locked(self.folder / "lock"))
+            except OSError as error:
+                raise CacheError(
+                    f"expected to write below {self.folder}, got: {error}; set ROBENCH_CACHE to "
+                    "another folder"
+                ) from error
             yield
-        finally:
-            lock.release()
 
     def table(self, name: str, columns: Columns, version: str = "") -> Shards:
         """One of its tables; what another version of robench or of `version` wrote is not in it."""

@@ -25,10 +25,11 @@ from robench.core.record import (
     run_id,
 )
 from robench.core.threat import ThreatConfig
+from robench.records.arrays import check_arrays
 from robench.records.protocol import ACCESSES, protocol, settings
 from robench.records.protocols import GROUP, broken, check_named, is_installed, protocols
 from robench.records.shared import place
-from robench.records.store import MAX_FILE, OUTCOMES, check_choices, read
+from robench.records.store import EXAMPLES, MAX_FILE, OUTCOMES, check_choices, read
 from robench.records.support.attacked import check_attacked
 from robench.records.support.audits import check_audits
 from robench.records.support.complete import check_complete
@@ -48,7 +49,7 @@ KINDS = (*RUN_KINDS, "access")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 """A file's name, without a folder."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
-PROOF = re.compile(r".*\.(parquet|npz|robench|safetensors)")
+PROOF = re.compile(r".*\.(parquet|npz|robench|safetensors)|network\..*")
 """Files that prove something, so that the record must name them."""
 CHALLENGE = re.compile(r"challenge-[0-9a-f]{16}\.npz")
 """Files that others add to a record."""
@@ -91,7 +92,9 @@ def _held(record: Record, folder: Path) -> Inspected:
     _check_agreement(record)
     check_accuracies(record, outcomes)
     check_spent(record, outcomes)
-    return Inspected(record, outcomes, tuple(_unfounded(record, outcomes, folder)))
+    unfounded = tuple(_unfounded(record, outcomes, folder))
+    check_arrays(record, folder / EXAMPLES)
+    return Inspected(record, outcomes, unfounded)
 
 
 def _unfounded(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str]:

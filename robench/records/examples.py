@@ -20,7 +20,8 @@ import torch
 from numpy.lib import format as npy
 
 from robench.base.errors import UserError, bad_input
-from robench.base.files import check_archive
+from robench.base.files import array_names
+from robench.records.arrays import row_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
 
 MAX_HEADER = 2**16
 """Bytes of an array's header at most."""
-
-
-def row_name(index: int) -> str:
-    """The name of the record's `index`-th row in the file."""
-    return f"row{index}"
 
 
 def shown(rows: Sequence[RowOutcomes]) -> list[NDArray[np.bool_]]:
@@ -124,7 +120,7 @@ def header(path: Path, name: str) -> tuple[tuple[int, ...], str] | None:
 def _opened(path: Path, expected: str) -> Iterator[zipfile.ZipFile]:
     """An archive whose directory is sound; whatever reading it raises becomes a UserError."""
     with bad_input(expected):
-        check_archive(path)
+        array_names(path)
         with zipfile.ZipFile(path) as archive:
             yield archive
 

@@ -38,6 +38,11 @@ def elsewhere(folder: Path, files: Mapping[str, str]) -> Iterator[tuple[str, Pat
             yield name, path
 
 
+def missing(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """The files that a record names which lie neither in its folder nor among the shared ones."""
+    return [name for name in sorted(files) if not os.path.isfile(place(folder, name, files[name]))]
+
+
 def share(folders: Mapping[Path, Mapping[str, str]]) -> int:
     """Keep once what several records' folders hold alike; returns the bytes that this saves.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from robench.base.alive import now_in
 from robench.base.errors import CacheError, UserError, debugging, refusal_of
-from robench.base.files import read_plain, settle
+from robench.base.files import OLD, read_plain, settle, work_beside
 from robench.base.hashing import file_hash
+from robench.base.leftovers import sweep_leftovers
 from robench.base.locks import locked
 from robench.base.paths import inside
 from robench.base.text import one_line
@@ -47,9 +46,8 @@ RESERVED = {
     "preview",
 }
 """Names of files beside a record, without their endings: no metric's table has them."""
-PARTIAL, OLD, LOCKS = ".partial", ".old", ".locks"
-"""Endings of folders that a writer has not finished with, and the folder of the locks."""
-DAY = 24 * 3600.0
+LOCKS = ".locks"
+"""The folder of the locks of a results folder."""
 LAST = "last"
 """The name of the record that was written last."""
 SHOWN = 5
@@ -79,11 +77,12 @@ def write(
     from robench.records.examples import save_examples
     from robench.records.preview import save_preview
 
-    work = results / f".{record.id}.{uuid.uuid4().hex}{PARTIAL}"
     folder = results / record.id
+    work = work_beside(folder)
     try:
-        work.mkdir(parents=True)
-        _sweep_leftovers(results)
+        results.mkdir(parents=True, exist_ok=True)
+        sweep_leftovers(results)
+        work.mkdir()
         write_outcomes_file(evidence.outcomes, work / OUTCOMES)
         save_examples(evidence, work / EXAMPLES, arrays or {})
         shutil.copyfile(model, work / _kept_as(model))
@@ -147,19 +146,6 @@ def _replace(work: Path, folder: Path) -> None:
             raise
         settle(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sweep_leftovers(results: Path) -> None:
-    """Delete what writers left here that were killed more than a day ago."""
-    endings = (PARTIAL, OLD)
-    found = [results / one for one in os.listdir(results) if one.endswith(endings)]
-    if len(found) < 2:  # the one of this writer
-        return
-    now = now_in(results)
-    for path in found:
-        with suppress(OSError):
-            if now - path.stat().st_mtime > DAY:
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def find(name: str | Path, results: Path = Path("results")) -> Path:

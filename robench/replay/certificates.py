@@ -11,9 +11,10 @@ from robench.base.seeds import derive, seed_scope
 from robench.base.stats import at_most
 from robench.core.record import BrokenCertificate
 from robench.plugin.registry import registry
+from robench.records.arrays import BROKEN
 from robench.records.examples import load_examples
 from robench.records.store import EXAMPLES
-from robench.records.support.attacked import BROKEN, allowed, sentence
+from robench.records.support.attacked import allowed, sentence
 from robench.records.support.votes import radii_asked
 from robench.records.tables import read_columns
 from robench.replay.steps import NotDone, Refuted

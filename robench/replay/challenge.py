@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from robench.base.errors import CacheError, UserError
+from robench.base.files import work_beside
 from robench.base.hashing import file_hash
 from robench.core.outcomes import worst_cases
 from robench.core.threat import Threat, distance
@@ -155,7 +155,7 @@ def _keep(
 ) -> Path:
     """Write both files beside the record's folder, and move them in when they are whole."""
     home = subject.folder.resolve()
-    work = home.with_name(f".{home.name}.{os.getpid()}.partial")
+    work = work_beside(home)
     try:
         work.mkdir()
         examples = work / "examples.npz"

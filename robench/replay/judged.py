@@ -12,8 +12,9 @@ from robench.audit.judge import Judge
 from robench.base.seeds import derive, seed_scope
 from robench.core.record import Audit
 from robench.core.threat import Threat, distance, eps_text
+from robench.records.arrays import row_name
 from robench.records.challenges import Challenge, examples_file, read_challenges
-from robench.records.examples import load_examples, load_kept, row_name, shown
+from robench.records.examples import load_examples, load_kept, shown
 from robench.records.protocol import PARENT
 from robench.records.store import EXAMPLES
 from robench.replay.steps import NotDone, Refuted

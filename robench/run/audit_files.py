@@ -13,6 +13,7 @@ import torch
 from robench.audit.judge import Judge
 from robench.base.errors import UserError
 from robench.core.threat import Threat
+from robench.records.arrays import audit_name
 from robench.records.examples import differences, load_kept
 from robench.records.store import EXAMPLES
 from robench.records.support.held import AUDIT_TABLE as AUDIT_TABLE
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
     from robench.core.record import Audit
     from robench.core.system import Deployed
     from robench.run.evidence import RunEvidence
-
-
-def array_name(number: int) -> str:
-    """The name of the `number`-th audit's examples."""
-    return f"audit{number}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def keep(evidence: RunEvidence, number: int, threat: Threat, kept: Kept) -> None
     """Add an audit's table, and the examples of what it alone broke, to what is written."""
     alone = torch.from_numpy(np.flatnonzero(broken(kept.rows, kept.held)))
     clean = evidence.test.images[torch.from_numpy(kept.positions)[alone]]
-    evidence.arrays[array_name(number)] = differences(kept.found[alone], clean, threat.grid)
+    evidence.arrays[audit_name(number)] = differences(kept.found[alone], clean, threat.grid)
     n = len(kept.positions)
     table = {
         "audit": np.full(n, number),
@@ -114,7 +110,7 @@ def held_again(
         raise UserError(f"expected {audit.n} or all of {len(judged)} images in the audit's table")
     test = judged.take(index)
     alone = broken(table["rows"].astype(bool), table["held"].astype(bool))
-    at, found = load_kept(folder / EXAMPLES, array_name(number), test.images, alone)
+    at, found = load_kept(folder / EXAMPLES, audit_name(number), test.images, alone)
     judge = Judge(deployed, bool(table["randomised"][0]))
     images = test.float_images()
     held = judge.right(images, test.labels)

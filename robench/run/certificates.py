@@ -14,7 +14,8 @@ from robench.base.seeds import derive, generator, seed_scope
 from robench.core.outcomes import ABSTAIN
 from robench.core.record import BrokenCertificate, CertificateAudit
 from robench.plugin import guest
-from robench.records.support.attacked import ATTACKED, BROKEN, allowed, sentence
+from robench.records.arrays import BROKEN
+from robench.records.support.attacked import ATTACKED, allowed, sentence
 from robench.records.support.votes import CERTIFICATES
 
 if TYPE_CHECKING:

@@ -6,10 +6,12 @@ note is there and whose files are those that it names is whole and current.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from robench.base.errors import UserError
 from robench.base.hashing import file_hash
+from robench.records.shared import place
 from robench.records.store import RECORD, read
 from robench.run.trainings import trainings
 from robench.run.versions import STEPS
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
 
 
 def keep_standing(stages: Stages, folder: Path) -> None:
-    """Note in the cache what the record in `folder` was made of."""
-    stages.cache.fetch("record", _inputs(stages, folder), lambda _: None, lambda _: None)
+    """Note in the cache what the record in `folder` was made of.
+
+    A cache that cannot be written gets no note: the record is whole without, and made again from
+    what is cached.
+    """
+    with suppress(UserError):
+        stages.cache.fetch("record", _inputs(stages, folder), lambda _: None, lambda _: None)
 
 
 def stands(stages: Stages) -> bool:
@@ -49,4 +56,4 @@ def _whole(folder: Path) -> bool:
         files = read(folder).files
     except UserError:
         return False
-    return all(file_hash(folder / name) == sha256 for name, sha256 in files.items())
+    return all(file_hash(place(folder, name, sha)) == sha for name, sha in files.items())

@@ -16,7 +16,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,8 @@ from robench.base.alive import alive, sign_of_life, who
 from robench.base.errors import UserError
 from robench.base.files import read_plain, require_plain, write_whole
 from robench.base.hashing import file_hash
+from robench.base.leftovers import sweep_leftovers
+from robench.base.locks import locked
 from robench.base.text import one_line
 from robench.records.store import RECORD
 
@@ -92,11 +94,23 @@ class Standing:
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def begin(folder: Path, plan: Plan) -> None:
-    """Settle a sweep's plan in its folder; one that is there already is gone on with.
+@contextmanager
+def begun(folder: Path, plan: Plan) -> Iterator[None]:
+    """Settle a sweep's plan in its folder, and show that it is at work there.
 
-    Raises UserError where a sweep is at work there, or was asked for other jobs.
+    A plan that is there already is gone on with. Raises UserError where a sweep is at work there,
+    or was asked for other jobs.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as working:
+        # Of two that begin at once the second finds the first at work.
+        with locked(folder / f"{SWEEP}.lock"):
+            _settle(folder, plan)
+            working.enter_context(at_work(folder, SWEEP))
+        yield
+
+
+def _settle(folder: Path, plan: Plan) -> None:
     sign = folder / f"{SWEEP}.alive"
     other = "set hydra.sweep.dir to another folder, or leave it out"
     if alive(sign):
@@ -109,7 +123,7 @@ def begin(folder: Path, plan: Plan) -> None:
             raise UserError(
                 f"expected the plan of the same sweep in {folder}, got one of other jobs; {other}"
             )
-    folder.mkdir(parents=True, exist_ok=True)
+    sweep_leftovers(folder)
     for number in range(len(plan.jobs)):
         _forget(folder / str(number))
     write_whole(folder / PLAN, json.dumps({"version": VERSION, **asdict(plan)}).encode())

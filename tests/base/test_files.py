@@ -12,7 +12,7 @@ from PIL import Image
 
 from robench.base.errors import UserError
 from robench.base.files import (
-    check_archive,
+    array_names,
     folders_with,
     open_plain,
     read_picture,
@@ -50,14 +50,14 @@ def test_a_link_is_read_but_is_no_plain_file(tmp_path: Path) -> None:
 def test_archives_are_looked_at_unexpanded(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez_compressed(path, row0=np.zeros(9), row1=np.ones(9))
-    check_archive(path)
+    array_names(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("notes.txt", "x")
     with pytest.raises(UserError, match="arrays, each once"):
-        check_archive(path)
+        array_names(path)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UserError, match="archive of arrays"):
-        check_archive(path)
+        array_names(path)
 
 
 def test_pictures_are_looked_at_undrawn(tmp_path: Path) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from robench.base.machine import allotted_threads
 from robench.cli import slurm
-from robench.cli.launchers import _part_of
+from robench.cli.launchers import OnSlurm, _part_of, for_part
 from robench.run import pipeline, sweeps
 from robench.run.config import Places
 from robench.run.sweeps import End
@@ -49,6 +52,36 @@ def test_slurm_says_what_became_of_a_job_without_accounting(squeue: Path, tmp_pa
     squeue.unlink()  # its controller is away: nothing is known, nobody is taken for lost
     assert slurm.words_of(jobs) is None
     assert slurm.states_in(tmp_path) == {}
+
+
+class Slurm(OnSlurm):
+    """Its sbatch takes three jobs, one of which ends at once; somebody then presses Ctrl-C."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}})
+
+    def _executor(self) -> Any:
+        jobs = [SimpleNamespace(job_id=f"7_{n}") for n in range(3)]
+        return SimpleNamespace(map_array=lambda *_: jobs)
+
+    def _wait(self, folder: Path, jobs: Mapping[str, Any]) -> None:
+        sweeps.leave_note(folder, "1", End((), record="made"))
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_who_interrupts_a_sweep_leaves_no_job_in_the_queue(
+    answers: bool, squeue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scancel, asked = squeue.parent / "bin" / "scancel", tmp_path / "asked"
+    scancel.write_text(f'#!/bin/sh\necho "$@" > {asked}\nexit {int(not answers)}\n')
+    scancel.chmod(0o755)
+    launcher = Slurm(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        launcher.launch([for_part([], str(n)) for n in range(3)], 0)
+    assert asked.read_text() == "7_0 7_2\n"
+    assert [(tmp_path / f"{n}.lost").exists() for n in range(3)] == [True, False, True]
+    assert ("end them with scancel 7_0 7_2" in capsys.readouterr().err) is not answers
 
 
 class Joblib:

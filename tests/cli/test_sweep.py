@@ -15,6 +15,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from robench.base.errors import UserError
 from robench.base.paths import shipped
 from robench.run import pipeline, versions
 from robench.run.compose import prepare, run_config
@@ -57,6 +58,35 @@ def test_whole_records_are_left_alone(
     assert seen == [0, 1]
 
 
+def test_records_whose_models_are_kept_once_are_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = ["run", "-m", "attack=fgsm,normal_noise", "audit=off", *FAST, "images=20"]
+    assert command(two, capsys)[0] == 0
+    assert command(["share", str(tmp_path / "results")], capsys)[0] == 0
+    assert list((tmp_path / "results" / "models").iterdir())
+    seen = ran(monkeypatch)
+    assert command(two, capsys)[0] == 0
+    assert seen == []
+
+
+def test_a_cache_that_is_complete_is_used_where_it_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = ["run", "attack=fgsm", "audit=off", *FAST, "images=20", "--quiet"]
+    assert command(one, capsys)[0] == 0
+
+    def refuse(*_: object) -> None:
+        raise UserError("expected cache= to name a folder to write into")
+
+    monkeypatch.setattr("robench.run.cache.require_writable", refuse)
+    status, out, err = command([*one, f"results={tmp_path / 'elsewhere'}"], capsys)
+    assert (status, err) == (0, "")
+    assert (Path(out.strip()) / "record.json").is_file()
+    status, _, err = command([*one, "train.epochs=2"], capsys)
+    assert (status, err.count("\n")) == (2, 1), "a step that is missing"
+
+
 def test_a_launcher_that_gives_up_is_not_robenchs_fault(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -86,7 +116,10 @@ def test_what_stops_a_job_is_lost_not_failed(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "run", run)
-    assert command(SWEEP, capsys)[0] == 130
+    status, said, err = command(SWEEP, capsys)
+    assert status == 130
+    assert "2 jobs, 0 failed, 2 lost" in said
+    assert err.count("\n") == 1
     (folder,) = (tmp_path / "results" / "sweeps").iterdir()
     _, out, _ = command(["sweep", "status", str(folder)], capsys)
     assert "stopped: KeyboardInterrupt" in out

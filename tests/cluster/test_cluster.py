@@ -100,6 +100,30 @@ def test_a_sweep_on_slurm(
     resumes(sweep, whole, occupied, lost=len(cancelled) + 1)
 
 
+@pytest.mark.skipif(slurm.reason_to_skip() != "", reason=slurm.reason_to_skip() or "none")
+def test_who_interrupts_a_sweep_leaves_no_job_on_slurm(
+    sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    pytest.importorskip("submitit", reason="needs pip install 'robench[submitit]'")
+    with slurm.running(tmp_path_factory.mktemp("interrupted")) as env:
+        sweep.env = env
+        launcher = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1"]
+        process = sweep.start(*launcher, "hydra.launcher.mem_gb=2")
+        sweep.next_at_work("trainings", set())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130, sweep.said()
+        until(lambda: not _left(env), "a queue without jobs")
+    said = sweep.said()
+    assert f"{JOBS} jobs, 0 failed, {JOBS} lost" in said
+    assert "robench: interrupted; the same command goes on" in said
+    print("\n| interrupted | Ctrl-C | no job left in the queue; exit status 130 |")
+
+
+def _left(env: dict[str, str]) -> set[str]:
+    """The jobs that wait or run."""
+    return {job for job, word in _words(env).items() if slurm_words.state_of(word) != "lost"}
+
+
 def _disturb_trainings(sweep: Sweep, env: dict[str, str]) -> None:
     """Preempt two trainings, kill one, and hold one until its time is up."""
     seen: set[str] = set()

@@ -443,6 +443,11 @@ def climbing(path: Path) -> None:
         archive.writestr("../../evil.npy", b"")
 
 
+def hidden_array(path: Path, name: str = "row99") -> None:
+    """An array beside those that the record speaks of."""
+    np.savez_compressed(path, allow_pickle=False, **{name: np.zeros(3, np.uint8)})
+
+
 def huge_picture(path: Path) -> None:
     """A PNG of four billion pixels in a hundred bytes."""
     head = b"IHDR" + struct.pack(">IIBBBBB", 65_535, 65_535, 1, 0, 0, 0, 0)
@@ -511,6 +516,13 @@ LIES: dict[str, Lie] = {
     "an_archive_that_climbs": Lie(instead("examples.npz", climbing), "arrays, each once"),
     "an_archive_that_is_none": Lie(
         instead("examples.npz", lambda p: p.write_bytes(b"PK\5\6" * 9) and None), "archive"
+    ),
+    "an_array_of_no_row": Lie(swapped("examples.npz", hidden_array), "rows and audits alone"),
+    "an_array_of_no_audit": Lie(
+        swapped("examples.npz", lambda p: hidden_array(p, "audit7")), "got 'audit7'"
+    ),
+    "a_network_it_does_not_name": Lie(
+        instead("network.onnx", lambda p: p.write_bytes(b"x") and None), "files that the record"
     ),
     "a_picture_of_gigapixels": Lie(instead("preview.webp", huge_picture), "65535 x 65535"),
     "a_picture_that_is_none": Lie(

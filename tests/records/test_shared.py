@@ -87,7 +87,13 @@ def test_a_record_stays_the_same_when_its_model_is_shared(
     assert trust.content(tmp_path / "a") != before
     with pytest.raises(UserError, match=f"expected {WEIGHTS} as the record names it"):
         inspect(tmp_path / "a")
+    assert main(["show", "--json", str(tmp_path / "a")]) == 0
+    assert capsys.readouterr().err == ""
     kept.unlink()
+    assert main(["show", "--json", str(tmp_path / "a")]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(f"robench: {WEIGHTS}, which the record names: neither in")
+    assert said.count("\n") == 1
     assert artefact(tmp_path / "a") is None
     with pytest.raises(UserError, match=f"expected the file {WEIGHTS}, .* got none"):
         inspect(tmp_path / "a")

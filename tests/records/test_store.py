@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 import zipfile
@@ -13,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib import format as npy
 
-from robench.base.alive import now_in
 from robench.base.errors import UserError
 from robench.base.hashing import file_hash
 from robench.cli.main import main
@@ -82,15 +80,6 @@ def test_many_writers_of_one_record_leave_one_whole(tmp_path: Path) -> None:
         list(pool.map(lambda n: put(tmp_path, "id", str(n)), range(40)))
     assert (tmp_path / "id" / RECORD).read_text() in map(str, range(40))
     assert {path.name for path in tmp_path.iterdir()} == {"id", ".locks"}
-
-
-def test_what_dead_writers_left_is_swept_after_a_day(tmp_path: Path) -> None:
-    day = now_in(tmp_path) - store.DAY
-    for name, age in ((".a.x.partial", day - 9), (".b.x.old", day - 9), (".c.x.partial", day + 99)):
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (age, age))
-    store._sweep_leftovers(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".c.x.partial"]
 
 
 def test_a_record_lists_the_files_that_prove_it(made: Path) -> None:

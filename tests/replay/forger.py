@@ -16,7 +16,8 @@ from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes, RowOutcomes, clean_score, scores, worst_cases
 from robench.core.record import Record
 from robench.core.threat import distance
-from robench.records.examples import differences, load_kept, row_name, shown
+from robench.records.arrays import row_name
+from robench.records.examples import differences, load_kept, shown
 from robench.records.store import EXAMPLES, OUTCOMES, RECORD, read, read_outcomes
 from robench.records.tables import read_columns, write_columns, write_outcomes_file
 from robench.records.weaker import weaker

@@ -17,7 +17,7 @@ import robench
 from robench.base.errors import ConfigError, PluginError, UserError
 from robench.collection.results import load
 from robench.core.threat import ThreatConfig
-from robench.records.examples import row_name
+from robench.records.arrays import row_name
 from robench.records.store import EXAMPLES, read, read_outcomes
 from robench.run.cache import Cache
 from robench.run.config import Places, RunConfig, Transfer, WhiteBox

@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,12 @@ def folder(tmp_path: Path) -> Path:
 
 def plan(folder: Path, *jobs: Asked) -> Plan:
     return Plan(sweeps.seen_from(folder, folder.parents[1]), jobs)
+
+
+def begin(folder: Path, plan: Plan) -> None:
+    """Settle a plan; the sweep ends at once."""
+    with sweeps.begun(folder, plan):
+        pass
 
 
 def made(folder: Path, name: str, text: str = "{}") -> str:
@@ -57,7 +66,7 @@ def test_every_end_of_a_job_is_told_apart(folder: Path) -> None:
         job("cancelled"),
         job("never"),
     )
-    sweeps.begin(folder, asked)
+    begin(folder, asked)
     made(folder, "noted")
     made(folder, "unnoted")
     made(folder, "there")
@@ -77,7 +86,7 @@ def test_every_end_of_a_job_is_told_apart(folder: Path) -> None:
 
 
 def test_who_works_is_told_from_who_died(folder: Path) -> None:
-    sweeps.begin(folder, plan(folder, job("a"), job("b")))
+    begin(folder, plan(folder, job("a"), job("b")))
     script = (
         "import sys, time; from pathlib import Path; from robench.run.sweeps import at_work\n"
         "with at_work(Path(sys.argv[1]), '0'): print('at work', flush=True); time.sleep(60)"
@@ -90,17 +99,38 @@ def test_who_works_is_told_from_who_died(folder: Path) -> None:
         with sweeps.at_work(folder, sweeps.SWEEP):
             assert states(folder) == ["running", "waiting"]
             with pytest.raises(UserError, match="where no sweep is at work"):
-                sweeps.begin(folder, plan(folder, job("a"), job("b")))
+                begin(folder, plan(folder, job("a"), job("b")))
         process.kill()
         process.wait()
     assert states(folder) == ["lost", "lost"]
     assert states(folder, {"0": "waiting", "1": "running"}) == ["waiting", "running"]
 
 
+def test_of_sweeps_that_begin_at_once_in_one_folder_one_is_at_work(folder: Path) -> None:
+    together = threading.Barrier(6, timeout=60)
+
+    def tried(_: int) -> str:
+        together.wait()
+        with ExitStack() as working:
+            try:
+                working.enter_context(sweeps.begun(folder, plan(folder, job("a"))))
+                return ""
+            except UserError as error:
+                return str(error)
+            finally:
+                together.wait()  # nobody ends before all have tried
+
+    with ThreadPoolExecutor(6) as pool:
+        said = sorted(pool.map(tried, range(6)))
+    assert said[0] == ""
+    assert all("expected a folder where no sweep is at work" in one for one in said[1:])
+    assert not (folder / "sweep.alive").exists()
+
+
 def test_another_machine_is_judged_by_the_clock_of_the_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweeps.begin(folder, plan(folder, job("a")))
+    begin(folder, plan(folder, job("a")))
     sign = folder / "0.alive"
     sign.write_text(json.dumps({"host": "elsewhere", "machine": "other", "pid": 1, "started": "1"}))
     # This machine's clock is a day ahead, and then a day late: the folder's own decides.
@@ -123,10 +153,10 @@ def test_a_process_number_that_is_another_process_now_is_no_sign_of_life(tmp_pat
 
 
 def test_a_plan_of_other_jobs_or_of_another_version_is_refused(folder: Path) -> None:
-    sweeps.begin(folder, plan(folder, job("a")))
-    sweeps.begin(folder, plan(folder, job("a", before="x")))
+    begin(folder, plan(folder, job("a")))
+    begin(folder, plan(folder, job("a", before="x")))
     with pytest.raises(UserError, match="expected the plan of the same sweep"):
-        sweeps.begin(folder, plan(folder, job("b")))
+        begin(folder, plan(folder, job("b")))
     path = folder / sweeps.PLAN
     path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
     with pytest.raises(UserError, match=r"expected a plan of version 1 .* got 2"):
@@ -139,7 +169,7 @@ def test_a_plan_of_other_jobs_or_of_another_version_is_refused(folder: Path) -> 
 
 def test_shared_trainings_are_told_apart(folder: Path) -> None:
     asked = Plan("..", (job("a", needs=("x",)),), ("x", "y", "z", "u", "v"))
-    sweeps.begin(folder, asked)
+    begin(folder, asked)
     sweeps.leave_note(folder, "trainings/0", End(()))
     sweeps.leave_note(folder, "trainings/1", End((), error="bad"))
     sweeps.leave_lost(folder, "trainings/2", "Slurm: CANCELLED")
@@ -169,7 +199,7 @@ JOB = {
 def test_what_lies_in_a_sweeps_folder_is_read_with_care(
     name: str, harm: str, tmp_path: Path
 ) -> None:
-    sweeps.begin(tmp_path, Plan("results", (Asked(("seed=0",), "ab12"),)))
+    begin(tmp_path, Plan("results", (Asked(("seed=0",), "ab12"),)))
     path = tmp_path / name
     match harm:
         case "pipe":

@@ -9,7 +9,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from robench.base.errors import UserError, bad_input, debugging
-from robench.base.files import check_archive, read_plain, require_plain
+from robench.base.files import array_names, read_plain, require_plain
 from robench.base.text import one_line, reason, visible
 from robench.collection.known import Seen, scan
 from robench.core.outcomes import Outcomes
@@ -142,7 +142,7 @@ def _check_files(folder: Path) -> None:
         if number >= MAX_FILES:
             raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
         if file.suffix == ".npz":
-            check_archive(file)
+            array_names(file)
     picture(folder)
 
 

@@ -9,7 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from robench.base.files import work_beside
 from robench.base.hashing import digest
+from robench.base.leftovers import sweep_leftovers
 from robench.collection.code import all_code
 from robench.collection.sealed import read_sealed, write_sealed
 
@@ -25,10 +27,10 @@ class Changed:
 
     def __init__(self, out: Path, notes: Path) -> None:
         self._out, self._notes = out, notes
-        self._work = out.with_name(f".{out.name}.{os.getpid()}.partial")
+        self._work = work_beside(out)
         self._before: dict[str, tuple[str, Files]] = read_sealed(notes) or {}
         self._parts: dict[str, tuple[str, list[str]]] = {}
-        shutil.rmtree(self._work, ignore_errors=True)
+        sweep_leftovers(out.parent, f".{out.name}.")
 
     def stands(self, part: str, inputs: Any) -> list[str] | None:
         """The paths of a part whose files are there and were made of these inputs, else None."""

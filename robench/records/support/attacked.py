@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 from robench.base.errors import UserError
 from robench.base.stats import explained
 from robench.core.record import BrokenCertificate, CertificateAudit, Record
+from robench.records.arrays import BROKEN
 from robench.records.store import EXAMPLES
 from robench.records.support.votes import CERTIFICATES, certificate_table
 
 ATTACKED: Mapping[str, int] = {"quick": 50, "full": 200}
 """Certificates that are attacked at each level of the audit, at most."""
-BROKEN = "certificates"
-"""The name of the broken ones' images among the record's examples."""
 CHANCE = 1e-6
 """The chance that a sound certifier is accused."""
 NAMED = 10
@@ -91,8 +89,8 @@ def check_attacked(record: Record, folder: Path) -> Iterator[str]:
 
 
 def _check_kept(broken: Sequence[BrokenCertificate], path: Path) -> None:
-    """The examples hold an image of each broken certificate, and of no other."""
-    if not broken and not _named(path):
+    """The examples hold an image of each broken certificate."""
+    if not broken:
         return
     # Examples need torch, which reading most records does not.
     from robench.records.examples import header
@@ -104,14 +102,6 @@ def _check_kept(broken: Sequence[BrokenCertificate], path: Path) -> None:
             f"expected {len(broken)} images of broken certificates in {path.name}, as the record "
             f"names them, got {shape[0] if shape else 'none'}"
         )
-
-
-def _named(path: Path) -> bool:
-    """Whether the examples may hold images of broken certificates; what is no archive may."""
-    try:
-        return path.is_file() and f"{BROKEN}.npy" in ZipFile(path).namelist()
-    except (BadZipFile, OSError, ValueError):
-        return True
 
 
 def _check_broken(broken: BrokenCertificate, label: int, radius2: int) -> None:
