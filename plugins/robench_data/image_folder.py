@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
@@ -119,15 +119,10 @@ def of_parts(
     """The pictures of each class to train and to test on; raises DataError for other classes."""
     from robench import Source
 
-    if alone := sorted({*train} ^ {*test}):
-        which = "train" if alone[0] in train else "test"
-        raise DataError(
-            f"expected pictures of the same classes to train and to test on, got {alone[0]} to "
-            f"{which} on alone; give both the same sub-folders"
-        )
+    require_same(train, test)
     classes = tuple(train)
-    made = (_part(found, classes, decoding) for found in (train, test))
-    return Source(*made, classes, threat)
+    first, second = (_part(found, classes, decoding) for found in (train, test))
+    return Source(first, second, classes, threat)
 
 
 def _part(found: Mapping[str, list[Path]], classes: tuple[str, ...], decoding: Decoding) -> Part:
@@ -136,3 +131,13 @@ def _part(found: Mapping[str, list[Path]], classes: tuple[str, ...], decoding: D
 
     paths = joined(found.values())
     return Part(Pictures(paths, decoding), labels(paths, classes))
+
+
+def require_same(train: Collection[str], test: Collection[str]) -> None:
+    """Raise DataError for classes of which pictures are there to train, or to test on, alone."""
+    if alone := sorted({*train} ^ {*test}):
+        which = "train" if alone[0] in train else "test"
+        raise DataError(
+            f"expected pictures of the same classes to train and to test on, got {alone[0]} to "
+            f"{which} on alone; give both the same sub-folders"
+        )

@@ -35,9 +35,23 @@ def listing(folder: Path, skip: Collection[str] = ()) -> dict[str, list[Path]]:
     """The pictures, sorted, of each sub-folder that has any, sorted; none of an absent folder."""
     if not folder.is_dir():
         return {}
-    names = [name for name in _names(folder) if name not in skip and (folder / name).is_dir()]
-    found = {name: _pictures(folder / name) for name in names}
+    names = [name for name in names_in(folder) if name not in skip and (folder / name).is_dir()]
+    found = {name: pictures(folder / name) for name in names}
     return {name: paths for name, paths in found.items() if paths}
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder, by their names' ends, sorted; raises DataError."""
+    names = names_in(folder)
+    return [folder / name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
+
+
+def names_in(folder: Path) -> list[str]:
+    """What lies in a folder, sorted; raises DataError where it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise DataError(f"expected a readable folder at {folder}, got {error.strerror}") from error
 
 
 def joined(found: Iterable[list[Path]]) -> list[Path]:
@@ -87,7 +101,8 @@ class Decoding:
                 _check_header(image)
                 cut = self._cut(_rgb(image, self.inks))
                 for plane, band in zip(pixels, "RGB", strict=True):
-                    plane[:] = np.frombuffer(cut.tobytes("raw", band), np.uint8).reshape(plane.shape)
+                    values = np.frombuffer(cut.tobytes("raw", band), np.uint8)
+                    plane[:] = values.reshape(plane.shape)
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(
@@ -131,18 +146,6 @@ class Pictures(Images):
         for one, path in zip(pixels, self.paths, strict=True):
             self.decoding.fill(one, path)
         return pixels
-
-
-def _pictures(folder: Path) -> list[Path]:
-    names = _names(folder)
-    return [folder / name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError as error:
-        raise DataError(f"expected a readable folder at {folder}, got {error.strerror}") from error
 
 
 def _check_header(image: Image) -> None:

@@ -60,9 +60,10 @@ def workers(count: int, chunk: int = CHUNK) -> Iterator[Each]:
     if count < FEW or processors == 1:
         yield one_by_one
         return
-    with uncollected(), ProcessPoolExecutor(
-        processors, initializer=_begin, initargs=(os.getpid(),)
-    ) as pool:
+    with (
+        uncollected(),
+        ProcessPoolExecutor(processors, initializer=_begin, initargs=(os.getpid(),)) as pool,
+    ):
         # The first task makes the pool start its processes, now, while they are small.
         pool.submit(os.getpid).result()
 

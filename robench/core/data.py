@@ -137,9 +137,7 @@ def check_parts(parts: Mapping[str, tuple[tuple[int, ...], Tensor]], classes: in
     shapes = {tuple(shape) for shape, _ in parts.values()}
     if len(shapes) > 1:
         first, second = (tuple(shape) for shape, _ in parts.values())
-        raise DataError(
-            f"expected train and test images of one shape, got {first} and {second}"
-        )
+        raise DataError(f"expected train and test images of one shape, got {first} and {second}")
     for name, (_, labels) in parts.items():
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= classes:

@@ -87,8 +87,7 @@ class Part:
         count = self.images.shape[0]
         if self.labels.dtype != torch.int64 or self.labels.shape != (count,):
             raise DataError(
-                f"expected {count} int64 labels, got {self.labels.dtype} "
-                f"{tuple(self.labels.shape)}"
+                f"expected {count} int64 labels, got {self.labels.dtype} {tuple(self.labels.shape)}"
             )
         if count == 0:
             raise DataError("expected at least one image, got an empty split")

@@ -125,14 +125,21 @@ class Cache:
             return ""
 
     def prune(self, older_than: float = 0.0) -> int:
-        """Delete results not read for `older_than` seconds; returns the bytes freed."""
+        """Delete what was not read or written for `older_than` seconds; returns the bytes freed.
+
+        That is results, and what is left of those whose making failed.
+        """
         limit = now_in(self.root) - older_than
-        old = [entry for entry in self.entries() if entry.used <= limit]
-        for entry in old:
-            with locked(_lock_of(entry.folder)):
-                shutil.rmtree(entry.folder)
-                _lock_of(entry.folder).unlink()
-        return sum(entry.nbytes for entry in old)
+        old = [(entry.folder, entry.nbytes) for entry in self.entries() if entry.used <= limit]
+        for folder in self.root.glob("*/*/*.partial"):
+            about = [path.stat() for path in (folder, *folder.iterdir())]
+            if max(one.st_mtime for one in about) <= limit:
+                old.append((folder, sum(one.st_blocks * 512 for one in about[1:])))
+        for folder, _ in old:
+            with locked(_lock_of(folder)):
+                shutil.rmtree(folder)
+                _lock_of(folder).unlink()
+        return sum(nbytes for _, nbytes in old)
 
     def _make(
         self,

@@ -32,7 +32,7 @@ def stamp(path: Path, root: Path) -> list[Any]:
 
 
 def write_data(source: Source, folder: Path) -> None:
-    """Write a data set into a folder: its pixels in shards, labels as safetensors, the rest as JSON.
+    """Write a data set into a folder: pixels in shards, labels as safetensors, the rest as JSON.
 
     Raises DataError for what cannot be read, CacheError when there is no room for it.
     """

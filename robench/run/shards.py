@@ -1,9 +1,9 @@
 """The pixels of a split in one file, made and checked shard by shard.
 
-A shard is a run of images of some 32 MiB. All shards of a split lie in one file, so that its images
-are one tensor wherever they are used. Beside it lies its index: a line of what the shards are, then
-a line a shard that is whole, its number and SHA-256. A conversion that was killed goes on behind the
-shards whose bytes are those of the index.
+A shard is a run of images of some 32 MiB. All shards of a split lie in one file, so that its
+images are one tensor wherever they are used. Beside it lies its index: a line of what the shards
+are, then a line a shard that is whole, its number and SHA-256. A conversion that was killed goes on
+behind the shards whose bytes are those of the index.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from robench.base.errors import CacheError, DataError
-from robench.base.files import write_whole
 from robench.base.parallel import workers
 from robench.base.progress import Advance
 from robench.core.source import Images
@@ -83,7 +82,9 @@ def convert(images: Images, file: Path, suffix: str, advance: Advance) -> Iterat
     """
     work, lines = (path.with_name(path.name + suffix) for path in (file, index_of(file)))
     index = _resumed(lines, images)
-    write_whole(lines, _text(index))
+    fresh = lines.with_name(f"{lines.name}.new")
+    fresh.write_text(_text(index), encoding="utf-8")
+    fresh.replace(lines)
     with work.open("ab") as opened:
         opened.truncate(index.bytes)
     pixels = memoryview(bytearray(index.shard))
@@ -163,9 +164,9 @@ def _read(lines: Path) -> Index:
     return Index(tuple(given["shape"]), given["images"], known)
 
 
-def _text(index: Index) -> bytes:
+def _text(index: Index) -> str:
     lines = [{"shape": index.shape, "images": index.images}, *sorted(index.known.items())]
-    return "".join(map(_line, lines)).encode()
+    return "".join(map(_line, lines))
 
 
 def _line(value: object) -> str:
