@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from robench.core.record import share as share
     from robench.core.session import Port as Port
     from robench.core.session import Session as Session
+    from robench.core.source import Images as Images
+    from robench.core.source import Part as Part
+    from robench.core.source import Source as Source
     from robench.core.system import Deployed as Deployed
     from robench.core.system import FloatDeployed as FloatDeployed
     from robench.core.system import System as System
@@ -92,6 +95,7 @@ _NAMES = {
     "worst_cases",
     "core.record": "Audit Axis Finding Record Value share",
     "core.session": "Port Session",
+    "core.source": "Images Part Source",
     "core.system": "Deployed FloatDeployed System forward module_device",
     "core.threat": "Threat ThreatConfig UsualThreat check_norm parse_eps resolve_eps",
     "core.weights": "read_tensors",

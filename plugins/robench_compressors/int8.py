@@ -69,7 +69,7 @@ class PTQInt8(robench.Compressor):
         """Calibrate on the first training images, then fold into an integer program."""
         from robench.integer import integer_system, quantize
 
-        images = data.train.float_images()[: self.images]
+        images = data.train.float_images(self.images)
         twin = quantize(model.cpu(), images, self.method, input_range=covered(self.input_range))  # type: ignore[arg-type]
         return integer_system(twin)
 

@@ -9,6 +9,7 @@ from robench_data.cifar10 import CIFAR10
 from robench_data.cnn4 import CNN4
 from robench_data.digits import Digits
 from robench_data.image_folder import ImageFolder
+from robench_data.imagenet import ImageNet
 from robench_data.mnist import MNIST
 from robench_data.npz import Npz
 from robench_data.python_model import PythonModel
@@ -27,6 +28,7 @@ def robench_register(register: Register) -> None:
     register("dataset", "mnist", MNIST)
     register("dataset", "cifar10", CIFAR10)
     register("dataset", "caltech101", Caltech101)
+    register("dataset", "imagenet", ImageNet)
     register("dataset", "npz", Npz)
     register("dataset", "image_folder", ImageFolder)
     register("model", "small_cnn", SmallCNN)

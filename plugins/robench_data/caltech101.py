@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from robench import Dataset, UsualThreat, require
 
 if TYPE_CHECKING:
-    from robench import Data
+    from robench import Data, Source
 
 BACKGROUND = "BACKGROUND_Google"
 RESIZED, SIZE = 256, 224
@@ -44,34 +44,35 @@ class Caltech101(Dataset):
 
         The shorter side becomes 256 pixels, then the centre is cut out.
         """
+        return self.source(root).load()
+
+    def source(self, root: Path) -> Source:
+        """Find the pictures; raises DataError when there are none."""
         from robench_data.download import ensure
-        from robench_data.image_folder import from_one_folder
-        from robench_data.images import class_names
+        from robench_data.image_folder import of_one_folder
+        from robench_data.images import Decoding, listing
 
         folder = _folder(root)
         ensure(
-            lambda: bool(class_names(folder, (BACKGROUND,))),
+            lambda: bool(listing(folder, (BACKGROUND,))),
             lambda: _download(root),
             root,
             folder,
             "a sub-folder of jpg files for each class",
         )
-        return from_one_folder(
-            folder,
-            class_names(folder, (BACKGROUND,)),
-            sizes=(RESIZED, SIZE),
-            test_share=TEST_SHARE,
-            seed=self.seed,
-            threat=UsualThreat(
-                {"linf": (2 / 255, 4 / 255, 8 / 255), "l2": (0.5, 1.0, 2.0)}, noise=0.1
-            ),
+        return of_one_folder(
+            listing(folder, (BACKGROUND,)),
+            Decoding(RESIZED, SIZE),
+            TEST_SHARE,
+            self.seed,
+            UsualThreat({"linf": (2 / 255, 4 / 255, 8 / 255), "l2": (0.5, 1.0, 2.0)}, noise=0.1),
         )
 
     def files(self, root: Path) -> list[Path]:
         """The pictures."""
-        from robench_data.images import class_names, pictures
+        from robench_data.images import joined, listing
 
-        return pictures(_folder(root), class_names(_folder(root), (BACKGROUND,)))
+        return joined(listing(_folder(root), (BACKGROUND,)).values())
 
 
 def _folder(root: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from robench import DataError, Dataset, UsualThreat, require
 if TYPE_CHECKING:
     import numpy as np
 
-    from robench import Data, Split
+    from robench import Data, Part, Source
+    from robench_data.rows import Rows
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 LAYOUTS = ("auto", "nchw", "nhwc")
@@ -53,13 +53,17 @@ class Npz(Dataset):
         Raises DataError for a missing or damaged file, pickled objects, empty or NaN images,
         values out of range, and shapes that do not say where the channels are.
         """
-        del root
-        from robench import Data
+        return self.source(root).load()
 
-        arrays = _read(self._file)
-        train, test = (self._split(arrays, part) for part in ("train", "test"))
+    def source(self, root: Path) -> Source:
+        """Read the labels and the headers; raises DataError as `load` does."""
+        del root
+        from robench import Source
+
+        arrays = _arrays(self._file)
+        train, test = (self._part(arrays, part) for part in ("train", "test"))
         count = int(max(train.labels.max(), test.labels.max())) + 1
-        return Data(
+        return Source(
             train=train,
             test=test,
             classes=tuple(str(label) for label in range(count)),
@@ -77,109 +81,72 @@ class Npz(Dataset):
     def _file(self) -> Path:
         return Path(self.path).expanduser()
 
-    def _split(self, arrays: Mapping[str, np.ndarray], part: str) -> Split:
+    def _part(self, arrays: Mapping[str, Rows], part: str) -> Part:
         import torch
 
-        from robench import Split
+        from robench import Part
+        from robench_data.stored import Stored
 
-        images = _eight_bit(arrays[f"x_{part}"], f"x_{part}")
-        images = _channels_first(images, self.layout, f"x_{part}")
-        labels = _labels(arrays[f"y_{part}"], f"y_{part}")
-        return Split(torch.from_numpy(images.copy()), torch.from_numpy(labels))
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.exists():
-        raise DataError(f"expected a file at {path}, got none; set dataset.npz.path")
-    # A zip's directory, its streams and numpy's headers each have errors of their own.
-    try:
-        return _arrays(path)
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(
-            f"expected a .npz file of plain arrays at {path}, got "
-            f"{' '.join(str(error).split()) or type(error).__name__}; save it again with "
-            "numpy.savez"
-        ) from error
+        images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        _check_images(images)
+        kept = Stored(images, _layout(images, self.layout), 0, images.shape[0])
+        return Part(kept, torch.from_numpy(_labels(labels)))
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    import numpy as np
-
+def _arrays(path: Path) -> dict[str, Rows]:
+    from robench_data.rows import Rows, readable
     from robench_data.sizes import check_expansion
 
-    if not path.is_file():
-        raise ValueError("no file")
-    with zipfile.ZipFile(path) as archive:
-        if missing := [key for key in KEYS if f"{key}.npy" not in archive.namelist()]:
-            raise DataError(
-                f"expected arrays {', '.join(KEYS)} in {path}, got none named "
-                f"{', '.join(missing)}; save them with numpy.savez"
-            )
-        check_expansion(sum(archive.getinfo(f"{key}.npy").file_size for key in KEYS), path)
-        for key in KEYS:
-            _check_size(archive, f"{key}.npy")
-    with np.load(path, allow_pickle=False) as arrays:
-        return {key: arrays[key] for key in KEYS}
+    if not path.exists():
+        raise DataError(f"expected a file at {path}, got none; set dataset.npz.path")
+    with readable(path):
+        if not path.is_file():
+            raise ValueError("no file")
+        with zipfile.ZipFile(path) as archive:
+            if missing := [key for key in KEYS if f"{key}.npy" not in archive.namelist()]:
+                raise DataError(
+                    f"expected arrays {', '.join(KEYS)} in {path}, got none named "
+                    f"{', '.join(missing)}; save them with numpy.savez"
+                )
+            check_expansion(sum(archive.getinfo(f"{key}.npy").file_size for key in KEYS), path)
+    return {key: Rows(path, key) for key in KEYS}
 
 
-def _check_size(archive: zipfile.ZipFile, member: str) -> None:
-    """Compare the size that the array's header claims with the archive's, before allocating."""
-    from numpy.lib import format as npy
+def _check_images(images: Rows) -> None:
+    if 0 in images.shape:
+        raise DataError(
+            f"expected images in {images.name}, got an empty array of shape {images.shape}"
+        )
+    if images.dtype.kind != "f" and images.dtype.name != "uint8":
+        raise DataError(
+            f"expected {images.name} as uint8 or as floats in [0,1], got {images.dtype}; convert it"
+        )
+    if len(images.shape) not in (3, 4):
+        raise DataError(f"expected {images.name} with 3 or 4 axes, got shape {images.shape}")
 
-    with archive.open(member) as file:
-        version = npy.read_magic(file)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read(file)
-        if dtype.hasobject:
-            raise ValueError(f"pickled objects in {member}")
-        if math.prod(shape) * dtype.itemsize != archive.getinfo(member).file_size - file.tell():
-            raise ValueError(f"{member} of another size than its header says")
+
+def _layout(images: Rows, layout: str) -> str:
+    """Where the channels are: nchw, nhwc, or nhw for none."""
+    if len(images.shape) == 3:
+        return "nhw"
+    if layout != "auto":
+        return layout
+    fits = [which for which, axis in (("nchw", 1), ("nhwc", 3)) if images.shape[axis] in CHANNELS]
+    if len(fits) != 1:
+        raise DataError(
+            f"expected one axis of {images.name} with 1 or 3 channels, got shape {images.shape}; "
+            "set dataset.npz.layout=nchw or nhwc"
+        )
+    return fits[0]
 
 
-def _eight_bit(images: np.ndarray, name: str) -> np.ndarray:
+def _labels(given: Rows) -> np.ndarray:
     import numpy as np
 
-    if images.size == 0:
-        raise DataError(f"expected images in {name}, got an empty array of shape {images.shape}")
-    if images.dtype == np.uint8:
-        return images
-    if images.dtype.kind != "f":
-        raise DataError(
-            f"expected {name} as uint8 or as floats in [0,1], got {images.dtype}; convert it"
-        )
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):  # NaN fails both
-        raise DataError(f"expected floats of {name} in [0,1], got {low:g}..{high:g}; rescale them")
-    return np.rint(images.astype(np.float32) * 255).astype(np.uint8)
-
-
-def _channels_first(images: np.ndarray, layout: str, name: str) -> np.ndarray:
-    if images.ndim == 3:
-        return images[:, None]
-    if images.ndim != 4:
-        raise DataError(f"expected {name} with 3 or 4 axes, got shape {images.shape}")
-    if layout == "auto":
-        fits = [
-            which for which, axis in (("nchw", 1), ("nhwc", 3)) if images.shape[axis] in CHANNELS
-        ]
-        if len(fits) != 1:
-            raise DataError(
-                f"expected one axis of {name} with 1 or 3 channels, got shape {images.shape}; "
-                "set dataset.npz.layout=nchw or nhwc"
-            )
-        layout = fits[0]
-    return images if layout == "nchw" else images.transpose(0, 3, 1, 2)
-
-
-def _labels(labels: np.ndarray, name: str) -> np.ndarray:
-    import numpy as np
-
-    if labels.dtype.kind not in "iu" or labels.shape[1:] not in ((), (1,)) or labels.ndim == 0:
-        raise DataError(
-            f"expected {name} as integers of shape (N,), got {labels.dtype} {labels.shape}"
-        )
+    name, shape = given.name, given.shape
+    if given.dtype.kind not in "iu" or shape[1:] not in ((), (1,)) or not shape:
+        raise DataError(f"expected {name} as integers of shape (N,), got {given.dtype} {shape}")
+    labels = given.take(0, shape[0])
     if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < MAX_CLASSES:
         raise DataError(
             f"expected labels of {name} from 0 on and below {MAX_CLASSES}, got "

@@ -101,7 +101,7 @@ class FloatRS(robench.Defense):
         classes = len(context.data.classes)
         noise = self._law(self.sigma)
         deployed = SmoothedDeployed(system.deployed, noise, classes, self.draws, self.alpha)
-        deployed.check_fixed(to_pixels(context.data.test.float_images()[:8]))
+        deployed.check_fixed(to_pixels(context.data.test.float_images(8)))
         return robench.System(deployed, SmoothedTwin(system.twin, self.sigma, self.samples))
 
     def adaptive(self, system: robench.System, threat: robench.Threat) -> robench.Attack | None:

@@ -50,7 +50,7 @@ class Toolchain(robench.Compressor):
         import torch
 
         model = model.cpu().to(memory_format=torch.contiguous_format).eval()
-        images = data.train.float_images()[: self.images]
+        images = data.train.float_images(self.images)
         with TemporaryDirectory() as folder:
             path = Path(folder) / self.file
             with self._guarded(), torch.no_grad():

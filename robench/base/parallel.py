@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +17,8 @@ Result = TypeVar("Result")
 FEW = 200
 """Items for which starting processes would take longer than the work."""
 CHUNK = 50
+SECONDS_ALONE = 0.5
+"""How often a worker looks whether its parent is still there."""
 
 
 class Each(Protocol):
@@ -45,20 +50,38 @@ def uncollected() -> Iterator[None]:
 
 
 @contextmanager
-def workers(count: int) -> Iterator[Each]:
+def workers(count: int, chunk: int = CHUNK) -> Iterator[Each]:
     """A way through `count` items: processes when there are many items and processors.
 
-    Open it early: processes that start late copy all that this one holds by then.
+    Each process gets `chunk` of what it is given at a time. Open it early: processes that start
+    late copy all that this one holds by then. They end with this one, however it ends.
     """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     if count < FEW or processors == 1:
         yield one_by_one
         return
-    with uncollected(), ProcessPoolExecutor(processors, initializer=gc.disable) as pool:
+    with (
+        uncollected(),
+        ProcessPoolExecutor(processors, initializer=_begin, initargs=(os.getpid(),)) as pool,
+    ):
         # The first task makes the pool start its processes, now, while they are small.
         pool.submit(os.getpid).result()
 
         def each(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-            return pool.map(function, items, chunksize=CHUNK)
+            return pool.map(function, items, chunksize=chunk)
 
         yield each
+
+
+def _begin(parent: int) -> None:
+    gc.disable()
+    # Ctrl-C is the parent's to tell of.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent was killed: it holds the parent's locks as long as it is."""
+    while os.getppid() == parent:
+        time.sleep(SECONDS_ALONE)
+    os._exit(1)

@@ -1,4 +1,4 @@
-"""`robench cache`: what is cached, and pruning it."""
+"""`robench cache`: what is cached, whether it is whole, and pruning it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from robench.cli.formats import add_formats, print_json
 if TYPE_CHECKING:
     from robench.run.cache import Cache
 
-HELP = "list or prune cached steps"
+HELP = "list, check or prune cached steps"
 MEBIBYTE = 2**20
 DAY = 86_400.0
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("action", metavar="ACTION", choices=("list", "prune"), help="list or prune")
+    parser.add_argument(
+        "action",
+        metavar="ACTION",
+        choices=("list", "check", "prune"),
+        help="list, check (hash every file; the next run makes what is torn again) or prune",
+    )
     parser.add_argument(
         "--days", type=float, default=0.0, help="prune what was not read for so long"
     )
@@ -27,13 +32,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """List every cached result and the total, or delete the old ones."""
+    """List every cached result and the total, hash them all, or delete the old ones.
+
+    Exit status 1 when one is torn.
+    """
     from robench.run.cache import Cache
     from robench.run.config import Places
 
     if not 0 <= options.days < math.inf:
         raise UserError(f"expected --days of at least 0, and finite, got {options.days}")
     cache = Cache(Places.from_environment().cache)
+    if options.action == "check":
+        return _check(cache)
     if options.action == "prune":
         freed = cache.prune(options.days * DAY)
         print(f"freed {freed / MEBIBYTE:,.1f} MiB")
@@ -43,6 +53,16 @@ def run(options: argparse.Namespace) -> int:
     else:
         _list(cache)
     return 0
+
+
+def _check(cache: Cache) -> int:
+    from robench.cli.terminal import print_text
+
+    torn = cache.check()
+    for entry in torn:
+        print_text(f"torn: {entry.step} {entry.key}, {entry.folder}")
+    print(f"{len(torn)} torn; the next run that needs them makes them again")
+    return 1 if torn else 0
 
 
 def _list(cache: Cache) -> None:

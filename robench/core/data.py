@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,9 +51,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def float_images(self) -> Tensor:
-        """The images as float32 in [0,1]."""
-        return self.images.float() / 255
+    def float_images(self, count: int | None = None) -> Tensor:
+        """The images, or the first `count` of them, as float32 in [0,1]."""
+        return self.images[:count].float() / 255
 
     def take(self, index: Tensor) -> Split:
         """The images and labels at `index` (int64)."""
@@ -106,19 +107,12 @@ class Data:
     """SHA-256 of all pixels and labels, 16 hexadecimal digits; computed when not given."""
 
     def __post_init__(self) -> None:
+        check_parts(
+            {name: (split.images.shape[1:], split.labels) for name, split in self.splits.items()},
+            len(self.classes),
+        )
         if not self.hash:
-            object.__setattr__(self, "hash", _content_hash(*self.splits.values()))
-        if self.has_training and self.train.images.shape[1:] != self.test.images.shape[1:]:
-            raise DataError(
-                f"expected train and test images of one shape, got "
-                f"{tuple(self.train.images.shape[1:])} and {tuple(self.test.images.shape[1:])}"
-            )
-        for name, split in self.splits.items():
-            low, high = int(split.labels.min()), int(split.labels.max())
-            if low < 0 or high >= len(self.classes):
-                raise DataError(
-                    f"expected {name} labels in 0..{len(self.classes) - 1}, got {low}..{high}"
-                )
+            object.__setattr__(self, "hash", _hash_of(self.splits))
 
     @property
     def has_training(self) -> bool:
@@ -138,13 +132,43 @@ class Data:
         return channels, height, width
 
 
-def _content_hash(*splits: Split) -> str:
+def check_parts(parts: Mapping[str, tuple[tuple[int, ...], Tensor]], classes: int) -> None:
+    """Raise DataError unless splits, each the shape of an image and its labels, make a data set."""
+    shapes = {tuple(shape) for shape, _ in parts.values()}
+    if len(shapes) > 1:
+        first, second = (tuple(shape) for shape, _ in parts.values())
+        raise DataError(f"expected train and test images of one shape, got {first} and {second}")
+    for name, (_, labels) in parts.items():
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= classes:
+            raise DataError(f"expected {name} labels in 0..{classes - 1}, got {low}..{high}")
+
+
+def content_hash(
+    parts: Iterable[tuple[tuple[int, ...], Iterable[bytes | memoryview], Tensor]],
+) -> str:
+    """SHA-256 of splits, each a shape (N, C, H, W), its pixels in pieces, and its labels.
+
+    16 hexadecimal digits, whatever the pieces.
+    """
     digest = hashlib.sha256()
-    for split in splits:
-        digest.update(str(tuple(split.images.shape)).encode())
-        digest.update(split.images.contiguous().numpy().tobytes())
-        digest.update(split.labels.numpy().tobytes())
+    for shape, pixels, labels in parts:
+        digest.update(str(tuple(shape)).encode())
+        for piece in pixels:
+            digest.update(piece)
+        digest.update(labels.numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _hash_of(splits: Mapping[str, Split]) -> str:
+    return content_hash(
+        (split.images.shape, [_bytes(split.images)], split.labels) for split in splits.values()
+    )
+
+
+def _bytes(pixels: Tensor) -> memoryview:
+    """The bytes of uint8 pixels, not copied where they lie together."""
+    return pixels.contiguous().numpy().reshape(-1).data
 
 
 def stratified(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:

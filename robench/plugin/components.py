@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from robench.core.data import Data
     from robench.core.record import Finding, Value
     from robench.core.session import Session
+    from robench.core.source import Source
     from robench.core.system import System
     from robench.core.threat import Threat
     from robench.plugin.evidence import Evidence
@@ -63,6 +64,15 @@ class Dataset(Component):
     @abstractmethod
     def load(self, root: Path) -> Data:
         """Read the data set below the folder `root`; raises DataError naming what is missing."""
+
+    def source(self, root: Path) -> Source:
+        """The data set piece by piece, for one that need not fit in memory; default: as loaded.
+
+        `load` is then `self.source(root).load()`.
+        """
+        from robench.core.source import Source
+
+        return Source.of(self.load(root))
 
     def files(self, root: Path) -> Iterable[Path]:
         """The files that `load` reads: when one changes, the cached copy is read anew."""

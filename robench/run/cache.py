@@ -18,6 +18,7 @@ from robench.base.files import require_writable, settle
 from robench.base.hashing import digest, file_hash
 from robench.base.locks import locked
 from robench.base.text import one_line
+from robench.run import shards
 from robench.run.versions import STEPS
 
 T = TypeVar("T")
@@ -60,9 +61,10 @@ class Cache:
 
         A file lock lets one process make it while others wait. `make` may keep checkpoints,
         `*.checkpoint`, in the folder it is given: after a crash it finds them there again, and
-        nothing else. A result whose files do not match their SHA-256 is made again. One that is
-        there is read from a root that cannot be written, too. Raises UserError when the root is no
-        folder to write into, CacheError when the disk refuses.
+        nothing else. A result whose files do not match their SHA-256 is made again; of files in
+        shards, `shards.intact` says what is looked at, and whole ones stay. One that is there is
+        read from a root that cannot be written, too. Raises UserError when the root is no folder to
+        write into, CacheError when the disk refuses.
         """
         folder = self._folder(step, inputs)
         try:
@@ -81,6 +83,14 @@ class Cache:
                 f"expected to write the cache below {self.root}, got: {refused}; "
                 "free some space or set cache= to another folder"
             ) from error
+
+    def check(self) -> list[Entry]:
+        """Hash every file of every result; those that are torn, which the next run makes again."""
+        torn = [entry for entry in self.entries() if not _intact(entry.folder, thorough=True)]
+        for entry in torn:
+            with locked(_lock_of(entry.folder)):
+                (entry.folder / MANIFEST).unlink(missing_ok=True)
+        return torn
 
     def holds(self, step: str, inputs: Mapping[str, Any]) -> bool:
         """Whether the result of a step with these inputs is here, intact."""
@@ -115,14 +125,21 @@ class Cache:
             return ""
 
     def prune(self, older_than: float = 0.0) -> int:
-        """Delete results not read for `older_than` seconds; returns the bytes freed."""
+        """Delete what was not read or written for `older_than` seconds; returns the bytes freed.
+
+        That is results, and what is left of those whose making failed.
+        """
         limit = now_in(self.root) - older_than
-        old = [entry for entry in self.entries() if entry.used <= limit]
-        for entry in old:
-            with locked(_lock_of(entry.folder)):
-                shutil.rmtree(entry.folder)
-                _lock_of(entry.folder).unlink()
-        return sum(entry.nbytes for entry in old)
+        old = [(entry.folder, entry.nbytes) for entry in self.entries() if entry.used <= limit]
+        for folder in self.root.glob("*/*/*.partial"):
+            about = [path.stat() for path in (folder, *folder.iterdir())]
+            if max(one.st_mtime for one in about) <= limit:
+                old.append((folder, sum(one.st_blocks * 512 for one in about[1:])))
+        for folder, _ in old:
+            with locked(_lock_of(folder)):
+                shutil.rmtree(folder)
+                _lock_of(folder).unlink()
+        return sum(nbytes for _, nbytes in old)
 
     def _make(
         self,
@@ -136,9 +153,11 @@ class Cache:
         with locked(_lock_of(folder)):
             if _intact(folder):
                 return
-            shutil.rmtree(folder, ignore_errors=True)
             work = folder.with_suffix(".partial")
             work.mkdir(exist_ok=True)
+            for path in shards.files_of(folder):
+                path.replace(work / f"{path.name}{KEPT}")
+            shutil.rmtree(folder, ignore_errors=True)
             # What another writer did not finish is nothing to seal.
             for path in [path for path in work.iterdir() if path.suffix != KEPT]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -168,16 +187,17 @@ def _component(part: Any) -> str:
 
 
 def _seal(folder: Path, step: str, inputs: Mapping[str, Any]) -> None:
-    sums = {
-        path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST
-    }
+    left_out = {MANIFEST, *(path.name for path in shards.indexed(folder))}
+    sums = {p.name: file_hash(p) for p in sorted(folder.iterdir()) if p.name not in left_out}
     text = json.dumps({"step": step, "inputs": inputs, "sha256": sums}, default=str, indent=1)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def _intact(folder: Path) -> bool:
+def _intact(folder: Path, thorough: bool = False) -> bool:
     try:
         sums = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
-        return all(file_hash(folder / name) == value for name, value in sums.items())
+        return all(file_hash(folder / name) == value for name, value in sums.items()) and all(
+            shards.intact(path, thorough) for path in shards.indexed(folder)
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -3,47 +3,72 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from robench.core.data import Data, NoImages, Split
+from robench.base.errors import CacheError
+from robench.base.progress import progress
+from robench.core.data import Data, NoImages, content_hash
+from robench.core.mapped import MappedSplit
+from robench.core.source import Source
 from robench.core.threat import UsualThreat
+from robench.run import shards
+from robench.run.cache import KEPT
+
+GIGABYTE = 1e9
 
 
 def stamp(path: Path, root: Path) -> list[Any]:
     """A file's name below the data root, size and time of change; None for both when missing."""
-    name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-    if not path.exists():
+    name = str(path).removeprefix(f"{root}{os.sep}")
+    try:
+        status = path.stat()
+    except OSError:
         return [name, None, None]
-    status = path.stat()
     return [name, status.st_size, status.st_mtime_ns]
 
 
-def write_data(data: Data, folder: Path) -> None:
-    """Write a data set into a folder: tensors as safetensors, the rest as JSON."""
+def write_data(source: Source, folder: Path) -> None:
+    """Write a data set into a folder: pixels in shards, labels as safetensors, the rest as JSON.
+
+    Raises DataError for what cannot be read, CacheError when there is no room for it.
+    """
     from safetensors.torch import save_file
 
-    tensors = {
-        f"{name}_{part}": tensor.contiguous()
-        for name, split in data.splits.items()
-        for part, tensor in (("images", split.images), ("labels", split.labels))
+    _require_room(source, folder)
+    total = sum(part.images.shape[0] for part in source.parts.values())
+    with progress("read", total) as advance:
+        hashed = content_hash(
+            (
+                part.images.shape,
+                shards.convert(part.images, _pixels(folder, name), KEPT, advance),
+                part.labels,
+            )
+            for name, part in source.parts.items()
+        )
+    labels = {name: part.labels.contiguous() for name, part in source.parts.items()}
+    save_file(labels, folder / "labels.safetensors")
+    about = {
+        "classes": source.classes,
+        "threat": asdict(source.threat),
+        "hash": hashed,
+        "shapes": {name: part.images.shape for name, part in source.parts.items()},
     }
-    save_file(tensors, folder / "data.safetensors")
-    about = {"classes": data.classes, "threat": asdict(data.threat), "hash": data.hash}
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 
 def read_data(folder: Path) -> Data:
-    """Read what `write_data` wrote."""
+    """What `write_data` wrote, its pixels still in their files."""
     from safetensors.torch import load_file
 
-    tensors = load_file(folder / "data.safetensors")
+    labels = load_file(folder / "labels.safetensors")
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     splits = {
-        name: Split(tensors[f"{name}_images"], tensors[f"{name}_labels"])
-        for name in ("train", "test")
-        if f"{name}_images" in tensors
+        name: MappedSplit(_pixels(folder, name), tuple(shape), labels[name])
+        for name, shape in about["shapes"].items()
     }
     levels = {norm: tuple(eps) for norm, eps in about["threat"]["levels"].items()}
     return Data(
@@ -53,3 +78,21 @@ def read_data(folder: Path) -> Data:
         threat=UsualThreat(levels, about["threat"]["noise"]),
         hash=about["hash"],
     )
+
+
+def _pixels(folder: Path, name: str) -> Path:
+    return folder / f"{name}.pixels"
+
+
+def _require_room(source: Source, folder: Path) -> None:
+    """Raise CacheError where the disk cannot hold the pixels that are not there yet."""
+    wanted = sum(part.images.shape[0] * part.images.image_bytes for part in source.parts.values())
+    # Of a file with holes, what it occupies.
+    there = sum(path.stat().st_blocks * 512 for path in folder.iterdir())
+    free = shutil.disk_usage(folder).free
+    if wanted - there > free:
+        raise CacheError(
+            f"expected {(wanted - there) / GIGABYTE:,.1f} GB free for the pixels of the data set "
+            f"below {folder}, got {free / GIGABYTE:,.1f}; free some space or set cache= to another "
+            "folder"
+        )

@@ -27,6 +27,7 @@ from robench.base.seeds import derive, seed_scope
 from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
 from robench.core.record import RUN_KINDS, FileInfo, MadeOn, TwinAgreement
+from robench.core.source import Source
 from robench.core.system import Deployed, System, agreement, check_output, forward
 from robench.core.threat import Threat, resolve_eps
 from robench.core.weights import load_weights, save_weights
@@ -113,9 +114,10 @@ class Stages:
         root = self.places.data_root
 
         def make(folder: Path) -> None:
-            loaded = guest.call(self.dataset, self.dataset.load, root)
-            # Named by its pixels and labels, whatever name it came with.
-            write_data(replace(_expect(self.dataset, "load", Data, loaded), hash=""), folder)
+            given = guest.call(self.dataset, self.dataset.source, root)
+            source = _expect(self.dataset, "source", Source, given)
+            # Its pieces are read while they are written.
+            guest.call(self.dataset, write_data, source, folder)
 
         return self.cache.fetch("data", self._data_inputs, make, read_data)
 
@@ -131,7 +133,7 @@ class Stages:
         files = guest.collect(self.dataset, self.dataset.files, root)
         return {
             "dataset": keys.component_key(self.dataset),
-            "files": [stamp(path, root) for path in files],
+            "files": digest([stamp(path, root) for path in files]),
         }
 
     @cached_property

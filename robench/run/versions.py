@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 STEPS: Mapping[str, int] = {
-    "data": 1,
+    "data": 2,
     "train": 1,
     "system": 1,
     "program": 1,

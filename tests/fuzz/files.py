@@ -21,7 +21,7 @@ from safetensors.torch import save
 from robench.base.errors import UserError
 from robench.core.weights import read_tensors
 from robench_data.idx import read_idx
-from robench_data.images import read_pictures
+from robench_data.images import Decoding, Pictures
 from robench_data.npz import Npz
 from tests.fuzz.limits import more_memory, seconds_of_work
 from tests.fuzz.programs import Tally, until
@@ -70,7 +70,7 @@ def read(folder: Path, name: str, content: bytes) -> None:
         ".safetensors": lambda: read_tensors(path),
     }
     with warnings.catch_warnings(action="ignore"):
-        readers.get(path.suffix, lambda: read_pictures([path], 16, 16))()
+        readers.get(path.suffix, lambda: Pictures([path], Decoding(16, 16)).read())()
 
 
 def examples() -> list[tuple[str, bytes]]:

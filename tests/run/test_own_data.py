@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import robench
 from robench.base.errors import ConfigError, DataError
 from robench.core.data import Data, NoImages
+from robench.core.source import Source
 from robench.core.threat import UsualThreat
 from robench.run.config import Places
 from robench.run.data_cache import read_data, write_data
@@ -96,7 +97,7 @@ def test_train_and_test_are_told_apart_and_kept(tmp_path: Any) -> None:
     data = own_data({"train": (IMAGES[4:], LABELS[4:]), "test": (IMAGES[:4], LABELS[:4])})
     assert (len(data.train), len(data.test)) == (8, 4)
     for one in (data, own_data((IMAGES, LABELS))):
-        write_data(one, tmp_path)
+        write_data(Source.of(one), tmp_path)
         again = read_data(tmp_path)
         assert again.has_training is one.has_training
         assert again.hash == one.hash

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from robench.base.errors import ConfigError, DataError
+from robench.core import source
 from robench_data.npz import Npz
 
 
@@ -173,6 +174,26 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
     labels = np.arange(2**20) // 2**18
     np.savez_compressed(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
     assert len(Npz(path=str(path)).load(tmp_path).train) == 2**20
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_pieces_are_the_whole(
+    tmp_path: Path, save: Any, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "my.npz"
+    floats = np.random.default_rng(0).random((8, 6, 5, 3), dtype=np.float32)
+    changes = {"x_train": np.asarray(floats, order=order), "x_test": floats[:4]}
+    save(path, **(arrays() | changes))
+    whole = Npz(path=str(path)).load(tmp_path)
+    expected = np.rint(floats * 255).astype(np.uint8).transpose(0, 3, 1, 2)
+    assert np.array_equal(whole.train.images.numpy(), expected)
+    monkeypatch.setattr(source, "PIECE", 3 * 90)
+    images = Npz(path=str(path)).source(tmp_path).train.images
+    assert images.piece == 3
+    assert Npz(path=str(path)).load(tmp_path).hash == whole.hash
+    assert np.array_equal(images.of(6, 8).read(), expected[6:])
+    assert np.array_equal(images.of(0, 3).read(), expected[:3]), "an earlier one again"
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from PIL import Image
 
 from robench.base.errors import ConfigError, DataError
 from robench.plugin.components import Dataset
+from robench.run.data_cache import read_data, write_data
 from robench_data.caltech101 import Caltech101
 from robench_data.image_folder import ImageFolder
+from tests.cli.command import command
 
 
 def picture(path: Path, size: tuple[int, int], colour: object, mode: str = "RGB") -> None:
@@ -112,15 +114,69 @@ def test_train_and_test_folders_are_kept(parts: Path) -> None:
 
 def test_a_test_class_unknown_in_training_is_refused(parts: Path) -> None:
     picture(parts / "test" / "emu" / "0.png", (8, 8), (0, 0, 0))
-    with pytest.raises(DataError, match="got emu beside them"):
+    with pytest.raises(DataError, match="got emu to test on alone"):
         ImageFolder(path=str(parts), size=8).load(parts)
 
 
 def test_an_empty_test_folder_is_refused(parts: Path) -> None:
     for path in (parts / "test").glob("*/*.png"):
         path.unlink()
-    with pytest.raises(DataError, match="empty split"):
+    with pytest.raises(DataError, match="got cat to train on alone"):
         ImageFolder(path=str(parts), size=8).load(parts)
+
+
+def test_names_of_any_script_and_links_are_read(tmp_path: Path) -> None:
+    picture(tmp_path / "elsewhere" / "0.png", (8, 8), (7, 0, 0))
+    folder = tmp_path / "my pictures"
+    picture(folder / "größe ö" / "a b.png", (8, 8), (1, 0, 0))
+    picture(folder / "大" / "1.PNG", (8, 8), (2, 0, 0))
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "大" / "2.png").symlink_to(tmp_path / "elsewhere" / "0.png")
+    data = ImageFolder(path=str(folder), size=8, test_share=0.25).load(tmp_path)
+    assert data.classes == ("größe ö", "linked", "大")
+    images = torch.cat([data.train.images, data.test.images])
+    assert sorted(images[:, 0, 0, 0].tolist()) == [1, 2, 7, 7]
+
+
+def test_resizing_and_cutting_are_two_options(tmp_path: Path) -> None:
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[8:24, 8:24] = 255
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(pixels).save(tmp_path / name / "x.png")
+    options = {"path": str(tmp_path), "test_share": 0.5, "size": 16}
+    assert int(ImageFolder(**options, resize=32).load(tmp_path).test.images.min()) == 255
+    assert int(ImageFolder(**options).load(tmp_path).test.images.min()) == 0
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> ImageFolder:
+    """So many pictures that processes share them."""
+    for number in range(201):
+        folder = tmp_path / "many" / f"{number % 3}"
+        picture(folder / f"{number:03}.png", (8, 8), (number, 255 - number, 9))
+    return ImageFolder(path=str(tmp_path / "many"), size=8)
+
+
+def test_processes_give_the_same_data(many: ImageFolder, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    write_data(many.source(tmp_path), tmp_path / "out")
+    loaded, mapped = many.load(tmp_path), read_data(tmp_path / "out")
+    assert loaded.hash == mapped.hash
+    assert torch.equal(loaded.train.images, mapped.train.images)
+
+
+def test_a_damaged_picture_among_many_ends_the_run_in_one_line(
+    many: ImageFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(many.path) / "1" / "100.png"
+    path.write_bytes(path.read_bytes()[:30])
+    options = [f"dataset.image_folder.path={many.path}", "dataset.image_folder.size=8"]
+    status, out, err = command(["run", "dataset=image_folder", *options, "threads=1"], capsys)
+    assert (status, out) == (2, "")
+    assert "1/100.png" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert not list((tmp_path / "results").glob("*"))
 
 
 @pytest.mark.parametrize("name", ["absent", "empty"])
@@ -135,6 +191,7 @@ def test_folders_without_pictures_are_refused(tmp_path: Path, name: str) -> None
     [
         ({}, "set dataset.image_folder.path"),
         ({"path": "x", "size": 0}, "size > 0"),
+        ({"path": "x", "size": 8, "resize": 7}, "resize of at least size, 8, got 7"),
         ({"path": "x", "test_share": 1.0}, "0 < test_share < 1"),
         ({"path": "x", "seed": -1}, "seed >= 0"),
     ],

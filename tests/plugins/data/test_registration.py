@@ -7,7 +7,7 @@ import robench_data
 from robench.plugin.components import Component
 
 CHOICES = {
-    "dataset": ["caltech101", "cifar10", "digits", "image_folder", "mnist", "npz"],
+    "dataset": ["caltech101", "cifar10", "digits", "image_folder", "imagenet", "mnist", "npz"],
     "model": [
         "checkpoint",
         "cnn4",

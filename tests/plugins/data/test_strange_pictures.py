@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.transforms import functional as F
 
 from robench.base.errors import DataError
-from robench_data.images import MAX_PIXELS, class_names, pictures, read_pictures
+from robench_data.images import MAX_PIXELS, Decoding, Pictures, listing
 
 
 def read(path: Path) -> np.ndarray:
     """(3, 8, 8) of a picture of 8 x 8 pixels."""
-    return read_pictures([path], 8, 8)[0].numpy()
+    return Pictures([path], Decoding(8, 8)).read()[0]
 
 
 def ramp(kind: str, top: int) -> np.ndarray:
@@ -144,10 +145,34 @@ def test_truncated_pictures_are_named(tmp_path: Path, name: str) -> None:
             read(path)
 
 
+@pytest.mark.parametrize("shorter", [8, 20])
+@pytest.mark.parametrize("size", [(8, 8), (31, 20), (20, 33), (64, 9), (21, 21), (500, 375)])
+def test_pixels_are_torchvisions(tmp_path: Path, size: tuple[int, int], shorter: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "x.png")
+    expected = F.pil_to_tensor(F.center_crop(F.resize(Image.fromarray(noise), shorter), 8))
+    pixels = Pictures([tmp_path / "x.png"], Decoding(shorter, 8)).read()[0]
+    assert np.array_equal(pixels, expected.numpy())
+
+
+def test_the_orientation_that_a_camera_noted_is_not_followed(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.fromarray(pixels).save(tmp_path / "x.png", exif=exif)
+    assert np.array_equal(read(tmp_path / "x.png")[0], pixels[:, :, 0])
+
+
+def test_inks_are_mixed_where_asked(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 0, 0, 55)).save(tmp_path / "x.tif")
+    pixels = Pictures([tmp_path / "x.tif"], Decoding(8, 8, inks=True)).read()
+    assert np.abs(pixels.astype(int) - 200).max() <= 1
+
+
 def test_loops_among_folders_are_no_classes(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "a" / "1.png")
     (tmp_path / "a" / "again").symlink_to(tmp_path)
     (tmp_path / "loop").symlink_to("loop")
-    assert class_names(tmp_path) == ("a",)
-    assert pictures(tmp_path, ("a",)) == [tmp_path / "a" / "1.png"]
+    assert listing(tmp_path) == {"a": [tmp_path / "a" / "1.png"]}

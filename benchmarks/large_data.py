@@ -1,0 +1,273 @@
+"""Data sets as large as ImageNet's validation set: what converting and judging them costs.
+
+    python benchmarks/large_data.py [--pictures 50000] [--judged 1000] [--work DIR]
+
+Pictures are JPEGs of several sizes, cut from the real ones of Caltech-101 and CIFAR-10 below
+ROBENCH_DATA, enlarged where need be. All lies below --work, or in a folder that is deleted. The
+plainest loop opens, converts, resizes and cuts one picture after another, and keeps none. Both
+sides alternate on the same pictures; CPU seconds stand beside the clock's, as others may be at
+work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+SIZES = ((256, 256), (224, 224), (320, 240), (300, 400), (375, 250))
+"""Width and height of the pictures, in turn."""
+IMAGENET = ((500, 375),)
+"""Of ImageNet's commonest pictures."""
+CLASSES = 100
+QUALITY = 85
+RESIZED, SIZE = 256, 224
+CHUNK, ROUNDS = 222, 7
+"""Pictures that a side works on at a time, and how often."""
+SCALED = 2_000
+"""Pictures that are converted by one process and by two."""
+EPOCHS = 6
+
+
+class Cost(NamedTuple):
+    """Seconds of the clock, and of the processors."""
+
+    wall: float
+    cpu: float
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+def make_pictures(folder: Path, count: int, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
+    """Train and test folders of CLASSES classes, a hundredth to train on; the same each time."""
+    jobs = [(folder, start, min(start + 500, count), sizes) for start in range(0, count, 500)]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(_make_some, jobs))
+
+
+@cache
+def originals() -> list[np.ndarray]:
+    """Real pictures, uint8 (H, W, 3): all of Caltech-101 that is there, and 400 of CIFAR-10."""
+    root = Path(os.environ.get("ROBENCH_DATA", "data"))
+    paths = sorted((root / "caltech101" / "101_ObjectCategories").glob("[!B]*/*.jpg"))
+    photos = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    records = np.fromfile(root / "cifar-10-batches-bin" / "test_batch.bin", np.uint8, 400 * 3073)
+    small = records.reshape(-1, 3073)[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return [*photos, *small]
+
+
+def _make_some(job: tuple[Path, int, int, tuple[tuple[int, int], ...]]) -> None:
+    folder, start, stop, sizes = job
+    for number in range(start, stop):
+        rng = np.random.default_rng(number)
+        # A class has a few originals of its own, so that there is something to learn.
+        own = originals()[number % CLASSES :: CLASSES]
+        picture = Image.fromarray(own[rng.integers(len(own))])
+        width, height = picture.size
+        left, top = (int(rng.integers(0, side // 3 + 1)) for side in (width, height))
+        box = (left, top, left + width * 2 // 3, top + height * 2 // 3)
+        part = "train" if number % CLASSES == number // CLASSES % CLASSES else "test"
+        place = folder / part / f"class {number % CLASSES:03}" / f"{number:06}.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        resized = picture.resize(sizes[number % len(sizes)], Image.Resampling.BICUBIC, box)
+        resized.save(place, quality=QUALITY)
+
+
+# -- conversion ------------------------------------------------------------------------------------
+
+
+def plain(paths: list[Path]) -> None:
+    """The plainest decoding loop."""
+    for path in paths:
+        image = Image.open(path).convert("RGB")
+        width, height = (RESIZED * side // min(image.size) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        left, top = (width - SIZE) // 2, (height - SIZE) // 2
+        np.asarray(image.crop((left, top, left + SIZE, top + SIZE)))
+
+
+def converted(paths: list[Path], folder: Path) -> None:
+    """The same pictures into shards, as a run does it: hashed twice, written, labels beside."""
+    import torch
+
+    from robench.core.source import Part, Source
+    from robench.core.threat import UsualThreat
+    from robench.run.data_cache import write_data
+    from robench_data.images import Decoding, Pictures
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    part = Part(Pictures(paths, Decoding(RESIZED, SIZE)), torch.zeros(len(paths)).long())
+    write_data(Source(None, part, ("one",), UsualThreat({"linf": (0.1, 0.2, 0.3)}, 0.1)), folder)
+
+
+def cost(work: Callable[[], None]) -> Cost:
+    begin, used = time.perf_counter(), _used()
+    work()
+    return Cost(time.perf_counter() - begin, _used() - used)
+
+
+def _used() -> float:
+    """CPU seconds of this process and of its children that ended."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, kinds))
+
+
+def compare(paths: list[Path], work: Path) -> tuple[float, float]:
+    """Ratio of our pictures a second to the plainest loop's, on one processor: wall, CPU."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})
+    ratios = []
+    for turn in range(ROUNDS + 1):
+        some = paths[turn * CHUNK : (turn + 1) * CHUNK]
+        first, ours = cost(lambda: plain(some)), cost(lambda: converted(some, work / "chunk"))  # noqa: B023
+        again = cost(lambda: plain(some))  # noqa: B023
+        # The first turn reads the pictures from the disk, and warms up.
+        if turn:
+            ratios.append([(a + b) / 2 / c for a, b, c in zip(first, again, ours, strict=True)])
+    os.sched_setaffinity(0, processors)
+    wall, cpu = (statistics.median(column) for column in zip(*ratios, strict=True))
+    return wall, cpu
+
+
+def scale(paths: list[Path], work: Path) -> dict[int, Cost]:
+    """What converting the same pictures costs by one processor, and by all there are."""
+    every, result = os.sched_getaffinity(0), {}
+    for processors in ({min(every)}, every):
+        os.sched_setaffinity(0, processors)
+        result[len(processors)] = cost(lambda: converted(paths, work / "scaled"))
+    return result
+
+
+# -- judging ---------------------------------------------------------------------------------------
+
+TRAIN = """
+import sys, torch
+from pathlib import Path
+from safetensors.torch import save_file
+from robench.core.data import Split
+from robench.plugin.registry import registry
+from robench.training.loop import Trainer
+from robench.training.loss import plain_loss
+from robench.training.recipe import Recipe
+from robench_data.image_folder import ImageFolder
+train = ImageFolder(path=sys.argv[1], resize=256).source(Path()).train
+split = Split(torch.from_numpy(train.images.read()), train.labels)
+torch.manual_seed(0)
+network = registry().get("model", "small_cnn").make().build((3, 224, 224), 100)
+recipe = Recipe(epochs=int(sys.argv[3]), batch=32, optimizer="adam", lr=0.002)
+network = Trainer(recipe, 0, torch.device("cpu")).fit(network, split, plain_loss)
+save_file({name: one.contiguous() for name, one in network.state_dict().items()}, sys.argv[2])
+"""
+MODEL = """
+import torch
+from robench.plugin.registry import registry
+network = registry().get("model", "small_cnn").make().build((3, 224, 224), 100).eval()
+with torch.no_grad():
+    network(torch.rand(100, 3, 224, 224))
+"""
+"""What runs the model alone, on a batch."""
+
+
+def command(pictures: Path, weights: Path, judged: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "robench", "run", "dataset=image_folder", "model=checkpoint"),
+        f"dataset.image_folder.path={pictures}",
+        "dataset.image_folder.resize=256",
+        f"model.checkpoint.path={weights}",
+        "attack=[fgsm,pgd]",
+        "attack.pgd.steps=5",
+        f"images={judged}",
+        "threads=1",
+    ]
+
+
+def run(arguments: list[str]) -> tuple[Cost, int]:
+    """What a process cost, and its peak memory in bytes."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(arguments)[:200]} ended with {process.returncode}")
+    wall = time.perf_counter() - begin
+    return Cost(wall, used.ru_utime + used.ru_stime), used.ru_maxrss * 1024
+
+
+# -- all -------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=50_000)
+    parser.add_argument("--judged", type=int, default=1_000)
+    parser.add_argument("--work", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = options.work or Path(folder)
+        os.environ |= {"ROBENCH_CACHE": f"{work}/cache", "ROBENCH_RESULTS": f"{work}/results"}
+        for name, sizes, count in (("small", SIZES, options.pictures), ("large", IMAGENET, 2_500)):
+            if not (work / name).exists():
+                make_pictures(work / name, count, sizes)
+        _judging(work, options.judged)
+        _conversion(work)
+
+
+def _conversion(work: Path) -> None:
+    for name in ("small", "large"):
+        paths = sorted((work / name / "test").glob("*/*.jpg"))
+        size = sum(path.stat().st_size for path in paths) / len(paths)
+        wall, cpu = compare(paths, work)
+        print(f"{name}: {size / 1000:.0f} kB a picture: {wall:.2f} of the plainest loop's rate on")
+        print(f"    one processor by the clock, {cpu:.2f} by CPU seconds; target 0.9; {_load()}")
+    for processors, took in scale(paths[:SCALED], work).items():
+        rate = len(paths[:SCALED]) / took.wall
+        print(f"large, {processors} processors: {rate:.0f} pictures/s, CPU {took.cpu:.1f} s")
+
+
+def _judging(work: Path, judged: int) -> None:
+    weights = work / "weights.safetensors"
+    subprocess.run([sys.executable, "-c", TRAIN, work / "small", weights, str(EPOCHS)], check=True)
+    _, alone = run([sys.executable, "-c", MODEL])
+    asked = command(work / "small", weights, judged)
+    first, peak = run(asked)
+    print(
+        f"first run: {first.wall:.0f} s, CPU {first.cpu:.0f} s; peak {peak / 1e9:.2f} GB; {_load()}"
+    )
+    shutil.rmtree(work / "results")
+    for step in (path for path in (work / "cache").iterdir() if path.name != "data"):
+        shutil.rmtree(step)
+    again, peak = run(asked)
+    print(f"judged of shards that are there: {again.wall:.0f} s, CPU {again.cpu:.0f} s")
+    print(f"    peak {peak / 1e9:.2f} GB, {(peak - alone) / 1e9:.2f} above the model; target 2")
+    torch = [run([sys.executable, "-c", "import torch"])[0] for _ in range(ROUNDS)]
+    cached = [run(asked)[0] for _ in range(ROUNDS)]
+    beyond = [c.wall - t.wall for c, t in zip(cached, torch, strict=True)]
+    cpu = [c.cpu - t.cpu for c, t in zip(cached, torch, strict=True)]
+    print(
+        f"second run beyond import torch: {statistics.median(beyond):.2f} s, "
+        f"CPU {statistics.median(cpu):.2f} s; target 3; {_load()}"
+    )
+
+
+def _load() -> str:
+    return f"load {os.getloadavg()[0]:.1f}"
+
+
+if __name__ == "__main__":
+    main()
