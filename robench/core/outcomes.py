@@ -42,6 +42,7 @@ COLUMNS = {
 }
 PER_IMAGE = ("image", "label", "clean_prediction", "prediction", "linf", "l2")
 """Columns in which the images of one row differ."""
+_TYPES = {name: np.dtype(COLUMNS[name]) for name in PER_IMAGE}
 
 
 def fixed(array: NDArray[S]) -> NDArray[S]:
@@ -73,7 +74,7 @@ class RowOutcomes:
 
     def __post_init__(self) -> None:
         for name in PER_IMAGE:
-            column = np.array(getattr(self, name), COLUMNS[name])
+            column = np.array(getattr(self, name), _TYPES[name])
             object.__setattr__(self, name, fixed(column))
 
     def __len__(self) -> int:

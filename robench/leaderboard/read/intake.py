@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
 from robench.records.consistent import KINDS, check_config, hold
 from robench.records.preview import picture
-from robench.records.store import MAX_RECORD_BYTES, RECORD, read
+from robench.records.store import MAX_RECORD_BYTES, RECORD, parse
 from robench.records.support.values import NAME
 
 AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
@@ -123,7 +124,7 @@ def _form(folder: Path) -> Record:
     _check_files(folder)
     data = read_plain(folder / RECORD, MAX_RECORD_BYTES)
     _check_json(data)
-    record = read(folder)
+    record = parse(data, folder / RECORD)
     if record.schema_version != SCHEMA_VERSION:
         raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
     _check_names(record)
@@ -135,20 +136,21 @@ def _form(folder: Path) -> Record:
 
 def _check_files(folder: Path) -> None:
     """Plain files only, few enough, and of those that are expanded none too large."""
-    _check_name(folder)
-    for number, file in enumerate(folder.iterdir()):
-        _check_name(file)
-        require_plain(file)
-        if number >= MAX_FILES:
-            raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
-        if file.suffix == ".npz":
-            check_archive(file)
+    _check_name(folder.name)
+    with os.scandir(folder) as found:
+        for number, entry in enumerate(found):
+            _check_name(entry.name)
+            require_plain(folder / entry.name)
+            if number >= MAX_FILES:
+                raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
+            if entry.name.endswith(".npz"):
+                check_archive(folder / entry.name)
     picture(folder)
 
 
-def _check_name(path: Path) -> None:
-    if visible(path.name) != path.name:
-        raise UserError(f"expected a name of visible characters, got {visible(path.name)!r}")
+def _check_name(name: str) -> None:
+    if visible(name) != name:
+        raise UserError(f"expected a name of visible characters, got {visible(name)!r}")
 
 
 def _check_json(data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the page of a row says of its own records: a JSON-able document, drawn in the browser.
+"""What the page of a row says of its own records: a document of JSON, drawn in the browser.
 
 What depends on other rows (its label, its rank, its replicates) stands in the index of its tab.
 """
@@ -25,6 +25,7 @@ from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.standing import no_rank
 from robench.leaderboard.write import said
 from robench.leaderboard.write.citation import bibtex, sources
+from robench.leaderboard.write.pages import compact, in_ascii
 from robench.leaderboard.write.points import curves
 from robench.records.support.files import telling
 from robench.records.trust import Attestation
@@ -37,11 +38,11 @@ Facts = list[tuple[str, str]]
 
 def document(
     row: BoardRow, record: Record, raw: Sequence[Record], outcomes: Outcomes
-) -> dict[str, Any]:
-    """Everything that a row's page shows except what other rows decide.
+) -> str:
+    """Everything that a row's page shows except what other rows decide, as JSON in ASCII.
 
     `record` and `outcomes` are what the row shows, `raw` the records that it was made from. Texts
-    hold no hidden character.
+    hold no hidden character. Raises ValueError for NaN.
     """
     # It loads Hydra, which a page of known records does not need.
     from robench.run.again import again
@@ -75,9 +76,8 @@ def document(
         "outcomes": _outcomes(row, record, outcomes),
     }
     # Nearly no document holds a character that JSON escapes or that cannot be seen.
-    text = json.dumps(found, ensure_ascii=False)
-    plain: dict[str, Any] = found if not HIDES.search(text) else _visible(found)
-    return plain
+    text = json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return compact(_visible(found)) if HIDES.search(text) else in_ascii(text)
 
 
 def _visible(value: Any) -> Any:
