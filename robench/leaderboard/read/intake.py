@@ -179,9 +179,15 @@ def _longest(pieces: Iterable[bytes]) -> int:
 def _check_names(record: Record) -> None:
     if not ID.fullmatch(record.id) or not ID.fullmatch(record.protocol):
         raise UserError(f"expected an id of hexadecimal digits, got {record.id[:80]!r}")
-    for name in _names(record):
+    for name in dict.fromkeys(_names(record)):
         if not NAME.fullmatch(name):
             raise UserError(f"expected a name of letters, digits and _.+:-, got {name[:80]!r}")
+    words = (
+        one for value in record.values for one in value.axes.items() if isinstance(one[1], str)
+    )
+    for name, axis in dict.fromkeys(words):
+        if axis and not AXIS.fullmatch(axis):
+            raise UserError(f"expected plain words for {name[:80]}, got {axis[:80]!r}")
 
 
 def _names(record: Record) -> Iterator[str]:
@@ -197,10 +203,7 @@ def _names(record: Record) -> Iterator[str]:
         yield from (row.attack, row.access, row.norm)
     for value in record.values:
         yield value.metric
-        for name, axis in value.axes.items():
-            yield name
-            if isinstance(axis, str) and axis and not AXIS.fullmatch(axis):
-                raise UserError(f"expected plain words for {name[:80]}, got {axis[:80]!r}")
+        yield from value.axes
 
 
 def _check_values(record: Record) -> None:

@@ -9,6 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from robench.base.text import HIDDEN, visible
 from robench.core.outcomes import Outcomes, Score, clean_score, scores, worst_cases
-from robench.core.record import Record, Value
+from robench.core.record import Axis, Record, Value
 from robench.core.threat import eps_text
 from robench.leaderboard.table.formats import NORM_NAMES, attack_text, short
 from robench.leaderboard.table.proof import Proof
@@ -36,9 +37,7 @@ Facts = list[tuple[str, str]]
 """Terms and what stands beside them."""
 
 
-def document(
-    row: BoardRow, record: Record, raw: Sequence[Record], outcomes: Outcomes
-) -> str:
+def document(row: BoardRow, record: Record, raw: Sequence[Record], outcomes: Outcomes) -> str:
     """Everything that a row's page shows except what other rows decide, as JSON in ASCII.
 
     `record` and `outcomes` are what the row shows, `raw` the records that it was made from. Texts
@@ -172,15 +171,21 @@ def _values(values: Iterable[Value], refuted: bool) -> dict[str, Any]:
     for (metric, unit, n), same in groupby(values, key=lambda one: (one.metric, one.unit, one.n)):
         its = []
         for one in same:
-            of = names.setdefault(_what_of(dict(one.axes)), len(names))
+            kinds = tuple(map(type, one.axes.values()))
+            of = names.setdefault(_what_of(tuple(one.axes.items()), kinds), len(names))
             ends = [] if one.low is None else [one.low, one.high]
             its.append([of, *(rounded(number, unit) for number in (one.value, *ends))])
         groups.append([metric.replace("_", " "), unit, n, refuted and "certif" in metric, its])
     return {"of": list(names), "groups": groups}
 
 
-def _what_of(axes: dict[str, Any]) -> str:
-    """A value's axes in words: the threat first, then the rest by name."""
+@lru_cache(4096)
+def _what_of(pairs: tuple[tuple[str, Axis], ...], kinds: tuple[type, ...]) -> str:
+    """A value's axes in words: the threat first, then the rest by name.
+
+    `kinds` are the types of the values: 1 and 1.0 are two axes.
+    """
+    axes: dict[str, Any] = dict(pairs)
     attack, access = axes.pop("attack", ""), axes.pop("access", "none")
     norm, eps = axes.pop("norm", ""), axes.pop("eps", None)
     if attack:
