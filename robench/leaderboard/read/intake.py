@@ -84,11 +84,13 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Seen]]:
         if not root.is_dir():
             raise UserError(f"expected a folder of records, got {str(root)!r}")
         for seen in scan(root):
-            whole = visible(seen.folder.as_posix())
             name = visible(_below(root, seen.folder))
-            # Two roots may hold folders of one name, and neither may hide the other.
-            names = chain([name, whole], (f"{whole} ({number})" for number in count(2)))
-            found[next(one for one in names if one not in found)] = seen
+            if name in found:
+                # Two roots may hold folders of one name, and neither may hide the other.
+                whole = visible(seen.folder.as_posix())
+                names = chain([whole], (f"{whole} ({number})" for number in count(2)))
+                name = next(one for one in names if one not in found)
+            found[name] = seen
     return sorted(found.items())
 
 

@@ -56,6 +56,8 @@ COLUMNS = {
     **dict.fromkeys(ALIKE, "words"),
     **dict.fromkeys(LONG, "binary"),
 }
+MAX_ROWS = 128
+"""Rows whose cells are kept once they were read: as many as a group's pictures show, and more."""
 Long = Callable[[str], bytes]
 """Gives the text of one of LONG, deflated."""
 
@@ -107,7 +109,7 @@ def shown_cell(cell: Cell, unit: str) -> list[Any]:
     return [*numbers, cell.word, cell.sentence] if cell.word or cell.sentence else numbers
 
 
-@lru_cache(8)
+@lru_cache(MAX_ROWS)
 def _cells(deflated: bytes) -> list[Cell]:
     return [Cell(*one) for one in from_json(zlib.decompress(deflated))]
 
