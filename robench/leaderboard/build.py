@@ -47,7 +47,7 @@ from robench.studies.study import Study
 
 SITE, VALUES = "data/site.js", "data/values.parquet"
 """The first is also by what a folder is known as a page that may be replaced."""
-AT_ONCE = 20_000
+AT_ONCE = 5_000
 """Rows whose documents are in memory at once."""
 
 
