@@ -191,7 +191,7 @@ def folders_with(root: Path, name: str, deep: int) -> Iterator[tuple[Path, list[
         except OSError:
             yield Path(folder), []
             continue
-        if any(entry.name == name for entry in entries):
+        if name in [entry.name for entry in entries]:
             yield Path(folder), entries
         if depth < deep:
             waiting += [

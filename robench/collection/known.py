@@ -6,9 +6,9 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from robench.base.files import folders_with
@@ -37,6 +37,10 @@ class Seen:
     """SHA-256 of all its files, alike."""
 
 
+Known = Sequence[str]
+"""State, record, digest and content of a folder, as `Seen` has them."""
+
+
 def scan(root: Path, deep: int = MAX_FOLDERS) -> Iterator[Seen]:
     """What the disk says of every folder below `root` (itself included) that holds a record.
 
@@ -57,16 +61,19 @@ def look(folders: Iterable[Path]) -> Iterator[Seen]:
         yield _seen(folder, entries, latest)
 
 
-def with_known(seen: Seen, known: Mapping[str, Seen]) -> Seen:
+def with_known(seen: Seen, known: Mapping[str, Known]) -> Seen:
     """A folder with what is known of it, by folder, if the disk says the same as before."""
     before = known.get(str(seen.folder))
     if before is None:
         return seen
-    if seen.record and seen.record == before.record:
-        seen = replace(seen, digest=before.digest)
-    if seen.state and seen.state == before.state:
-        seen = replace(seen, content=before.content)
-    return seen
+    state, record, digest, content = before
+    return Seen(
+        seen.folder,
+        seen.state,
+        seen.record,
+        digest if seen.record and seen.record == record else seen.digest,
+        content if seen.state and seen.state == state else seen.content,
+    )
 
 
 def _seen(folder: Path, entries: Iterable[os.DirEntry[str]], latest: float) -> Seen:
@@ -94,10 +101,9 @@ def _digest(value: object) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
-def read_known(path: Path) -> dict[str, Seen]:
+def read_known(path: Path) -> dict[str, Known]:
     """What `write_known` wrote, by folder; nothing of a damaged file."""
-    lines = read_sealed(path) or ()
-    return {folder: Seen(Path(folder), *rest) for folder, *rest in lines}
+    return {folder: rest for folder, *rest in read_sealed(path) or ()}
 
 
 def write_known(path: Path, every: Iterable[Seen]) -> None:

@@ -42,6 +42,7 @@ COLUMNS = {
 }
 PER_IMAGE = ("image", "label", "clean_prediction", "prediction", "linf", "l2")
 """Columns in which the images of one row differ."""
+_TYPES = {name: np.dtype(COLUMNS[name]) for name in PER_IMAGE}
 
 
 def fixed(array: NDArray[S]) -> NDArray[S]:
@@ -73,7 +74,7 @@ class RowOutcomes:
 
     def __post_init__(self) -> None:
         for name in PER_IMAGE:
-            column = np.array(getattr(self, name), COLUMNS[name])
+            column = np.array(getattr(self, name), _TYPES[name])
             object.__setattr__(self, name, fixed(column))
 
     def __len__(self) -> int:
@@ -99,6 +100,11 @@ class RowOutcomes:
         """Per image whether both labels are right."""
         return fixed(self.right & self.clean_right)
 
+    @cached_property
+    def scored(self) -> dict[tuple[tuple[float, ...], bool], tuple[Score, ...]]:
+        """Its scores, by budgets and by whether the clean label counts too, once they are made."""
+        return {}
+
     @property
     def distance(self) -> NDArray[np.float32]:
         """Distances to the clean images in the row's norm; raises UserError for another norm."""
@@ -113,7 +119,7 @@ class Outcomes:
 
     rows: tuple[RowOutcomes, ...]
 
-    @property
+    @cached_property
     def clean(self) -> RowOutcomes:
         """The row of the clean images; raises UserError where there is none."""
         for row in self.rows:
@@ -121,7 +127,7 @@ class Outcomes:
                 return row
         raise UserError("expected outcomes of the clean images, got none")
 
-    @property
+    @cached_property
     def attacked(self) -> tuple[RowOutcomes, ...]:
         """The rows of the attacks that worked."""
         return tuple(row for row in self.rows if row.valid and row.attack != CLEAN)
@@ -198,21 +204,31 @@ def scores(outcomes: Outcomes, budgets: Budgets, *, when_clean_right: bool) -> I
         yield from _scores_of(row, budgets, when_clean_right)
 
 
-def _scores_of(row: RowOutcomes, budgets: Budgets, when_clean_right: bool) -> Iterator[Score]:
+def _scores_of(row: RowOutcomes, budgets: Budgets, when_clean_right: bool) -> tuple[Score, ...]:
+    """A row's scores, each made once: ten checks and the row's page ask for them."""
+    asked = budgets.get(row.attack, ()), when_clean_right
+    if asked not in row.scored:
+        row.scored[asked] = tuple(_made_of(row, *asked))
+    return row.scored[asked]
+
+
+def _made_of(
+    row: RowOutcomes, budgets: tuple[float, ...], when_clean_right: bool
+) -> Iterator[Score]:
     if row.search != "minimal":
         right = row.robust if when_clean_right else row.right
         yield Score(row.attack, row.access, row.norm, row.eps, right)
         return
     for eps, right in _right_at(row, budgets):
         kept = right & row.clean_right if when_clean_right else right
-        yield Score(row.attack, row.access, row.norm, eps, kept)
+        yield Score(row.attack, row.access, row.norm, eps, fixed(kept))
 
 
 def _right_at(
-    row: RowOutcomes, budgets: Budgets
+    row: RowOutcomes, budgets: tuple[float, ...]
 ) -> Iterator[tuple[float | None, NDArray[np.bool_]]]:
     """Per budget of a search without a bound, and for none, which images it leaves right."""
-    for budget in (*budgets.get(row.attack, ()), None):
+    for budget in (*budgets, None):
         limit = np.inf if budget is None else budget + TOLERANCE
         # Beyond the budget the attacker has nothing better than the clean image.
         yield budget, np.where(row.distance <= limit, row.right, row.clean_right)

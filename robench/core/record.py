@@ -362,9 +362,10 @@ class Record(Frozen):
         minimal = {row.attack for row in self.rows if row.eps is None}
         found: dict[str, dict[float, None]] = {}
         for value in self.values if minimal else ():
-            attack, eps = value.axes.get("attack"), value.axes.get("eps")
-            if value.metric == "robust_accuracy" and attack in minimal and isinstance(eps, float):
-                found.setdefault(str(attack), {})[eps] = None
+            if value.metric == "robust_accuracy" and value.axes.get("attack") in minimal:
+                attack, eps = str(value.axes["attack"]), value.axes.get("eps")
+                if isinstance(eps, float):
+                    found.setdefault(attack, {})[eps] = None
         return {attack: tuple(sizes) for attack, sizes in found.items()}
 
     def get(self, metric: str, /, **axes: Axis) -> Value | None:

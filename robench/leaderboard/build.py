@@ -38,7 +38,7 @@ from robench.leaderboard.write.index import (
     tab_files,
 )
 from robench.leaderboard.write.shards import pictures_script, row_shards, rows_script, shard_of
-from robench.leaderboard.write.studies import rows_of, study_page
+from robench.leaderboard.write.studies import alike, possible_rows, read_rows, study_page
 from robench.leaderboard.write.values import values_file
 from robench.records.trust import read_attestations
 from robench.studies.catalogue import studies
@@ -47,7 +47,7 @@ from robench.studies.study import Study
 
 SITE, VALUES = "data/site.js", "data/values.parquet"
 """The first is also by what a folder is known as a page that may be replaced."""
-AT_ONCE = 20_000
+AT_ONCE = 5_000
 """Rows whose documents are in memory at once."""
 
 
@@ -135,9 +135,12 @@ def _assets() -> Iterator[tuple[str, str | bytes]]:
 def _studies(site: Site, keys: Mapping[str, str], page: Changed) -> list[Study]:
     """The studies that the records touch, each with its page."""
     touched = []
+    every = alike(site.rows)
     for study in studies().values():
+        if not (possible := possible_rows(every, study)):
+            continue
         reasons = read_reasons(study.reasons, study.name)
-        possible, read = rows_of(site, study, reasons.values())
+        read = read_rows(site.rows, reasons.values())
         inputs = [
             [keys[row.id] for row in (*possible, *read)],
             {name: one.model_dump(mode="json") for name, one in reasons.items()},
@@ -145,7 +148,7 @@ def _studies(site: Site, keys: Mapping[str, str], page: Changed) -> list[Study]:
         part = f"study {study.name}"
         paths = page.stands(part, inputs)
         if paths is None:
-            text = study_page(study, possible, read) if possible else None
+            text = study_page(study, possible, read)
             files = [] if text is None else [(f"studies/{study.name}.html", text)]
             paths = page.put(part, inputs, files)
         touched += [study] if paths else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ def read_challenges(folder: Path) -> list[Challenge]:
 
 
 def _read_all(folder: Path) -> Iterator[Challenge]:
-    paths = sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+    paths = [folder / name for name in sorted(os.listdir(folder)) if NAME.fullmatch(name)]
     if len(paths) > MOST:
         raise UserError(f"expected at most {MOST} challenges in {folder}, got {len(paths)}")
     for path in paths:

@@ -7,6 +7,7 @@ not shown here; `robench.replay.verify` judges them again.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -174,7 +175,7 @@ def check_files(record: Record, folder: Path) -> None:
     """Raise UserError unless the files are those that the record names; an older one names none."""
     if not record.files:
         return
-    here = {path.name for path in folder.iterdir() if PROOF.fullmatch(path.name)}
+    here = {name for name in os.listdir(folder) if PROOF.fullmatch(name)}
     if strange := {n for n in here - set(record.files) if not CHALLENGE.fullmatch(n)}:
         raise UserError(f"expected files that the record names, got {_names(strange)}")
     if OUTCOMES not in record.files:

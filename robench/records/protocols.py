@@ -271,6 +271,8 @@ def _shown(value: Any) -> str:
 
 def _differences(where: str, wanted: Any, got: Any) -> Iterator[str]:
     """Where two plain values differ, as deep as both are mappings of the same names."""
+    if type(wanted) is type(got) and type(got) in _PLAIN and repr(wanted) == repr(got):
+        return
     if isinstance(wanted, Mapping) and isinstance(got, Mapping):
         if set(wanted) != set(got):
             yield f"{where}={_names(wanted)}, got {_names(got)}"
@@ -278,16 +280,12 @@ def _differences(where: str, wanted: Any, got: Any) -> Iterator[str]:
             for name, one in wanted.items():
                 yield from _differences(f"{where}.{name}", one, got[name])
     # As text, so that 1 is not taken for 1.0 or true, which give other ids.
-    elif not _same_plain(wanted, got) and (got is _MISSING or canonical(wanted) != canonical(got)):
+    elif got is _MISSING or canonical(wanted) != canonical(got):
         yield f"{where}={_shown(wanted)}, got {_shown(got)}"
 
 
-def _same_plain(first: Any, second: Any) -> bool:
-    """Whether two values are the same number, text or nothing: most are, and need no JSON."""
-    return type(first) is type(second) and type(first) in _PLAIN and repr(first) == repr(second)
-
-
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = (dict, list, str, int, float, bool, type(None))
+"""Values of these types, all within them too, that Python writes alike are alike."""
 
 
 def _names(chosen: Mapping[str, Any]) -> str:

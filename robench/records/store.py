@@ -112,8 +112,8 @@ def artefact(folder: Path) -> Path | None:
 
     It may lie among the shared ones of the record's collection.
     """
-    there = (folder / PROGRAM, *sorted(folder.glob(f"{FILE}.*")), folder / WEIGHTS)
-    found = next((path for path in there if path.is_file()), None)
+    names = (PROGRAM, *sorted(_names(folder, f"{FILE}.")), WEIGHTS)
+    found = next((path for name in names if (path := folder / name).is_file()), None)
     return found or next((path for _, path in shared_files(folder)), None)
 
 

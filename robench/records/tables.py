@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -26,6 +27,8 @@ MAX_EXPANDED = 2**30
 """Bytes of a table's columns at most, expanded as the file says."""
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 200
+NUMBERS = {name: COLUMNS[name] for name in (*PER_IMAGE, "eps", "valid")}
+"""The types of the outcomes table's columns that are no words."""
 
 
 def read_columns(path: Path) -> dict[str, NDArray[Any]]:
@@ -37,7 +40,7 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _about(path: Path) -> tuple[int, ...]:
-    about = path.stat()
+    about = os.stat(path)
     return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
@@ -84,8 +87,7 @@ def read_outcomes_file(path: Path, rows: int = MAX_ROWS) -> Outcomes:
                 raise UserError(f"expected columns {', '.join(sorted(missing))} in {path.name}")
             table = file.read(list(COLUMNS), use_threads=False)
         words = {name: _coded(table[name]) for name in WORDS}
-        types = {**{name: COLUMNS[name] for name in PER_IMAGE}, "eps": "float64", "valid": "bool"}
-        numbers = {name: _numpy(table[name], kind) for name, kind in types.items()}
+        numbers = {name: _numpy(table[name], kind) for name, kind in NUMBERS.items()}
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"expected an outcomes table in {path.name}, got: {error}") from error
     codes = [code for code, _ in words.values()]

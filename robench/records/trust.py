@@ -11,6 +11,7 @@ record's author cannot write, and names the record's files by their digest.
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,7 +98,7 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
     A record beside which something else lies is no copy of the one without, nor named as such.
     """
-    within = {path.name: _hash(path) for path in folder.iterdir()}
+    within = {name: _hash(folder / name) for name in os.listdir(folder)}
     beside = {name: _hash(path) for name, path in shared_files(folder)}
     return dict(sorted((beside | within).items()))
 

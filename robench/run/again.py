@@ -221,37 +221,44 @@ def _assembled(chosen: Sequence[Override]) -> dict[str, Any] | None:
     """What choices compose, from what Hydra composes of each alone: groups do not see each other.
 
     A choice that changes other groups, as a protocol does, has less to say of these than a choice
-    of theirs. None where two such speak of one group, or one cannot stand alone.
+    of theirs. Two such that speak of one group are composed together. None where one cannot stand
+    alone.
     """
-    usual = _alone("")
-    found = [(one.key_or_group, _alone(str(one.input_line))) for one in chosen]
-    if usual is None or any(alone is None for _, alone in found):
-        return None
-    plain, own = dict(usual), {group for group, _ in found}
-    for group, alone in found:
-        for part, value in (alone or {}).items():
-            if part == group:
-                plain[part] = value
-            elif value != usual[part] and part not in own:
-                if plain[part] != usual[part]:
-                    return None
-                plain[part] = value
-    return copy.deepcopy(plain)
+    usual, own = _alone(()), {one.key_or_group for one in chosen}
+    parts = [(one,) for one in chosen]
+    while usual is not None:
+        plain, clash = dict(usual), None
+        changed: dict[str, tuple[Override, ...]] = {}
+        for its in parts:
+            alone = _alone(tuple(str(one.input_line) for one in its))
+            if alone is None:
+                return None
+            mine = {one.key_or_group for one in its}
+            for group, value in alone.items():
+                if group in mine or (group not in own and value != usual[group]):
+                    clash = clash or (changed.get(group) and (changed[group], its))
+                    plain[group], changed[group] = value, its
+        if not clash:
+            return copy.deepcopy(plain)
+        both = [one for one in chosen if one in clash[0] or one in clash[1]]
+        parts = [tuple(both), *(its for its in parts if its not in clash)]
+    return None
 
 
 @cache
-def _alone(choice: str) -> dict[str, Any] | None:
-    """What one choice composes, as plain data; nothing chosen composes what is usual.
+def _alone(choices: tuple[str, ...]) -> dict[str, Any] | None:
+    """What a choice composes, or the few that speak of one group, as plain data; none compose what
+    is usual.
 
     It takes Hydra a tenth of a second, so the cache keeps it.
     """
-    kept = cache_folder() / FOLDER / f"composed-{digest([all_code(), choice])}"
+    kept = cache_folder() / FOLDER / f"composed-{digest([all_code(), choices])}"
     found = read_sealed(kept)
     if found is None:
         with _one_at_a_time():
             found = read_sealed(kept)
             if found is None:
-                found = [_composed_alone(choice)]
+                found = [_composed_alone(choices)]
                 with suppress(OSError):
                     write_sealed(kept, found)
     plain: dict[str, Any] | None = found[0]
@@ -273,9 +280,9 @@ def _one_at_a_time() -> Iterator[None]:
         lock.release()
 
 
-def _composed_alone(choice: str) -> dict[str, Any] | None:
+def _composed_alone(choices: tuple[str, ...]) -> dict[str, Any] | None:
     try:
-        config = run_config(copy.deepcopy(_base((choice,) if choice else ())))[0]
+        config = run_config(copy.deepcopy(_base(choices)))[0]
     except (UserError, HydraException, OmegaConfBaseException):
         return None
     return {**config.plain(), "protocol": config.protocol and dict(config.protocol.stated)}
@@ -322,7 +329,7 @@ _TOLD: list[int] = []
 
 @cache
 def _usual() -> Mapping[str, Any]:
-    return _alone("") or run_config(copy.deepcopy(_base(())))[0].plain()
+    return _alone(()) or run_config(copy.deepcopy(_base(())))[0].plain()
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
 from robench.records.consistent import KINDS, check_config, hold
 from robench.records.preview import picture
-from robench.records.store import MAX_RECORD_BYTES, RECORD, read
+from robench.records.store import MAX_RECORD_BYTES, RECORD, parse
 from robench.records.support.values import NAME
 
 AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
@@ -83,11 +84,13 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Seen]]:
         if not root.is_dir():
             raise UserError(f"expected a folder of records, got {str(root)!r}")
         for seen in scan(root):
-            whole = visible(seen.folder.as_posix())
             name = visible(_below(root, seen.folder))
-            # Two roots may hold folders of one name, and neither may hide the other.
-            names = chain([name, whole], (f"{whole} ({number})" for number in count(2)))
-            found[next(one for one in names if one not in found)] = seen
+            if name in found:
+                # Two roots may hold folders of one name, and neither may hide the other.
+                whole = visible(seen.folder.as_posix())
+                names = chain([whole], (f"{whole} ({number})" for number in count(2)))
+                name = next(one for one in names if one not in found)
+            found[name] = seen
     return sorted(found.items())
 
 
@@ -123,7 +126,7 @@ def _form(folder: Path) -> Record:
     _check_files(folder)
     data = read_plain(folder / RECORD, MAX_RECORD_BYTES)
     _check_json(data)
-    record = read(folder)
+    record = parse(data, folder / RECORD)
     if record.schema_version != SCHEMA_VERSION:
         raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
     _check_names(record)
@@ -135,20 +138,21 @@ def _form(folder: Path) -> Record:
 
 def _check_files(folder: Path) -> None:
     """Plain files only, few enough, and of those that are expanded none too large."""
-    _check_name(folder)
-    for number, file in enumerate(folder.iterdir()):
-        _check_name(file)
-        require_plain(file)
-        if number >= MAX_FILES:
-            raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
-        if file.suffix == ".npz":
-            array_names(file)
+    _check_name(folder.name)
+    with os.scandir(folder) as found:
+        for number, entry in enumerate(found):
+            _check_name(entry.name)
+            require_plain(folder / entry.name)
+            if number >= MAX_FILES:
+                raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
+            if entry.name.endswith(".npz"):
+                array_names(folder / entry.name)
     picture(folder)
 
 
-def _check_name(path: Path) -> None:
-    if visible(path.name) != path.name:
-        raise UserError(f"expected a name of visible characters, got {visible(path.name)!r}")
+def _check_name(name: str) -> None:
+    if visible(name) != name:
+        raise UserError(f"expected a name of visible characters, got {visible(name)!r}")
 
 
 def _check_json(data: bytes) -> None:
@@ -177,9 +181,15 @@ def _longest(pieces: Iterable[bytes]) -> int:
 def _check_names(record: Record) -> None:
     if not ID.fullmatch(record.id) or not ID.fullmatch(record.protocol):
         raise UserError(f"expected an id of hexadecimal digits, got {record.id[:80]!r}")
-    for name in _names(record):
+    for name in dict.fromkeys(_names(record)):
         if not NAME.fullmatch(name):
             raise UserError(f"expected a name of letters, digits and _.+:-, got {name[:80]!r}")
+    words = (
+        one for value in record.values for one in value.axes.items() if isinstance(one[1], str)
+    )
+    for name, axis in dict.fromkeys(words):
+        if axis and not AXIS.fullmatch(axis):
+            raise UserError(f"expected plain words for {name[:80]}, got {axis[:80]!r}")
 
 
 def _names(record: Record) -> Iterator[str]:
@@ -195,10 +205,7 @@ def _names(record: Record) -> Iterator[str]:
         yield from (row.attack, row.access, row.norm)
     for value in record.values:
         yield value.metric
-        for name, axis in value.axes.items():
-            yield name
-            if isinstance(axis, str) and axis and not AXIS.fullmatch(axis):
-                raise UserError(f"expected plain words for {name[:80]}, got {axis[:80]!r}")
+        yield from value.axes
 
 
 def _check_values(record: Record) -> None:

@@ -33,7 +33,8 @@ def varying(rows: Iterable[BoardRow]) -> set[Place]:
     """Every option that two rows set differently, and `("model", "", "")` of two models."""
     first: dict[Place, Any] = {}
     found = set()
-    for row in rows:
+    # Rows of the store share what they chose, so that few are different.
+    for row in {(id(row.chosen), id(row.train)): row for row in rows}.values():
         if first.setdefault(MODELS, row.names("model")) != row.names("model"):
             found.add(MODELS)
         for kind, choices in {**row.chosen, "train": {"train": row.train}}.items():

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from robench.core.record import FileInfo
 from robench.leaderboard.read.challenged import Break
 from robench.leaderboard.read.threat import Threat
@@ -54,6 +56,8 @@ COLUMNS = {
     **dict.fromkeys(ALIKE, "words"),
     **dict.fromkeys(LONG, "binary"),
 }
+MAX_ROWS = 128
+"""Rows whose cells are kept once they were read: as many as a group's pictures show, and more."""
 Long = Callable[[str], bytes]
 """Gives the text of one of LONG, deflated."""
 
@@ -105,15 +109,14 @@ def shown_cell(cell: Cell, unit: str) -> list[Any]:
     return [*numbers, cell.word, cell.sentence] if cell.word or cell.sentence else numbers
 
 
-@lru_cache(8)
+@lru_cache(MAX_ROWS)
 def _cells(deflated: bytes) -> list[Cell]:
-    return [Cell(*one) for one in json.loads(zlib.decompress(deflated))]
+    return [Cell(*one) for one in from_json(zlib.decompress(deflated))]
 
 
 def encode(row: BoardRow) -> dict[str, Any]:
     """A row of the store; `folders` are not in it, for records move."""
     cells = row.cells.items()
-    columns = [[one.metric, one.unit, one.better, one.axes] for one, _ in cells]
     numbers = [[one.value, one.low, one.high, one.word, one.sentence] for _, one in cells]
     proof = dict(vars(row.proof))
     proof |= {name: [*map(asdict, proof[name])] for name in ("aside", "breaks")}
@@ -126,14 +129,20 @@ def encode(row: BoardRow) -> dict[str, Any]:
         "queries_only": sorted(row.queries_only),
         "axes": sorted(row.axes),
         "proof": proof,
-        "columns": columns,
     }
-    long = {"cells": _text(numbers), "shown": shown(row.cells)}
+    long = {"cells": to_json(numbers), "shown": shown(row.cells).encode()}
     return {
         **{name: getattr(row, name) for name in PLAIN},
-        **{name: _text(value) for name, value in coded.items()},
-        **{name: zlib.compress(text.encode(), 1) for name, text in long.items()},
+        **{name: to_json(value).decode() for name, value in coded.items()},
+        "columns": _columns_text(tuple(row.cells)),
+        **{name: zlib.compress(text, 1) for name, text in long.items()},
     }
+
+
+@lru_cache(4096)
+def _columns_text(columns: tuple[Column, ...]) -> str:
+    """Many rows have the same columns."""
+    return to_json([[one.metric, one.unit, one.better, one.axes] for one in columns]).decode()
 
 
 def _fields(protocol: Protocol) -> dict[str, Any]:
@@ -165,7 +174,7 @@ class Decoder:
 
     def _value(self, name: str, text: str) -> Any:
         if (found := self._known.get((name, text))) is None:
-            found = READERS.get(name, tuple)(json.loads(text))
+            found = READERS.get(name, tuple)(from_json(text))
             self._known[name, text] = found
         return found
 

@@ -14,7 +14,6 @@ from robench.leaderboard.read.twins import Settled
 from robench.leaderboard.table.proof import uncertified
 from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
 from robench.leaderboard.write.document import document
-from robench.leaderboard.write.pages import compact
 from robench.leaderboard.write.sprites import sprite
 from robench.records.preview import picture
 
@@ -43,7 +42,7 @@ def collect(settled: Settled, row_id: str) -> Made:
             drawn += its
     row, record, outcomes = make_row(row_id, settled, drawn)
     raw = [claim.record for claim in settled.claims]
-    text = compact(document(row, record, raw, outcomes))
+    text = document(row, record, raw, outcomes)
     return Made(
         row,
         zlib.compress(text.encode("ascii"), 1),

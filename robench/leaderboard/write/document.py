@@ -1,4 +1,4 @@
-"""What the page of a row says of its own records: a JSON-able document, drawn in the browser.
+"""What the page of a row says of its own records: a document of JSON, drawn in the browser.
 
 What depends on other rows (its label, its rank, its replicates) stands in the index of its tab.
 """
@@ -9,6 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from robench.base.text import HIDDEN, visible
 from robench.core.outcomes import Outcomes, Score, clean_score, scores, worst_cases
-from robench.core.record import Record, Value
+from robench.core.record import Axis, Record, Value
 from robench.core.threat import eps_text
 from robench.leaderboard.table.formats import NORM_NAMES, attack_text, short
 from robench.leaderboard.table.proof import Proof
@@ -25,6 +26,7 @@ from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.standing import no_rank
 from robench.leaderboard.write import said
 from robench.leaderboard.write.citation import bibtex, sources
+from robench.leaderboard.write.pages import compact, in_ascii
 from robench.leaderboard.write.points import curves
 from robench.records.support.files import telling
 from robench.records.trust import Attestation
@@ -35,13 +37,11 @@ Facts = list[tuple[str, str]]
 """Terms and what stands beside them."""
 
 
-def document(
-    row: BoardRow, record: Record, raw: Sequence[Record], outcomes: Outcomes
-) -> dict[str, Any]:
-    """Everything that a row's page shows except what other rows decide.
+def document(row: BoardRow, record: Record, raw: Sequence[Record], outcomes: Outcomes) -> str:
+    """Everything that a row's page shows except what other rows decide, as JSON in ASCII.
 
     `record` and `outcomes` are what the row shows, `raw` the records that it was made from. Texts
-    hold no hidden character.
+    hold no hidden character. Raises ValueError for NaN.
     """
     # It loads Hydra, which a page of known records does not need.
     from robench.run.again import again
@@ -75,9 +75,8 @@ def document(
         "outcomes": _outcomes(row, record, outcomes),
     }
     # Nearly no document holds a character that JSON escapes or that cannot be seen.
-    text = json.dumps(found, ensure_ascii=False)
-    plain: dict[str, Any] = found if not HIDES.search(text) else _visible(found)
-    return plain
+    text = json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return compact(_visible(found)) if HIDES.search(text) else in_ascii(text)
 
 
 def _visible(value: Any) -> Any:
@@ -172,15 +171,21 @@ def _values(values: Iterable[Value], refuted: bool) -> dict[str, Any]:
     for (metric, unit, n), same in groupby(values, key=lambda one: (one.metric, one.unit, one.n)):
         its = []
         for one in same:
-            of = names.setdefault(_what_of(dict(one.axes)), len(names))
+            kinds = tuple(map(type, one.axes.values()))
+            of = names.setdefault(_what_of(tuple(one.axes.items()), kinds), len(names))
             ends = [] if one.low is None else [one.low, one.high]
             its.append([of, *(rounded(number, unit) for number in (one.value, *ends))])
         groups.append([metric.replace("_", " "), unit, n, refuted and "certif" in metric, its])
     return {"of": list(names), "groups": groups}
 
 
-def _what_of(axes: dict[str, Any]) -> str:
-    """A value's axes in words: the threat first, then the rest by name."""
+@lru_cache(4096)
+def _what_of(pairs: tuple[tuple[str, Axis], ...], kinds: tuple[type, ...]) -> str:
+    """A value's axes in words: the threat first, then the rest by name.
+
+    `kinds` are the types of the values: 1 and 1.0 are two axes.
+    """
+    axes: dict[str, Any] = dict(pairs)
     attack, access = axes.pop("attack", ""), axes.pop("access", "none")
     norm, eps = axes.pop("norm", ""), axes.pop("eps", None)
     if attack:

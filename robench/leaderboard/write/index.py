@@ -59,12 +59,16 @@ def _points(site: Site, group: Group) -> dict[str, list[Point]]:
     return {chart.name: points_of(rows, chart.name) for chart in CHARTS}
 
 
+def _is_drawn(site: Site, name: str) -> bool:
+    """Whether any group has points of a picture."""
+    groups = ([(row, "") for row in group.rows] for _, group in site.groups)
+    return any(points_of(rows, name) for rows in groups)
+
+
 def _first_page(site: Site, studies: Sequence[Study], stills: set[str]) -> dict[str, Any]:
     tab = site.tabs[0]
     first = tab.groups[0]
     wanted = {column for group in tab.groups for column in group.at_first}
-    every = [_points(site, group) for _, group in site.groups]
-    drawn = {name for found in every for name, its in found.items() if its}
     return {
         "site": site,
         "answers": [one for group in tab.groups for one in answers(group, site.ranks)],
@@ -75,7 +79,7 @@ def _first_page(site: Site, studies: Sequence[Study], stills: set[str]) -> dict[
         "threat": "" if len(tab.groups) > 1 or not first.headline else heading(first.headline)[1],
         "columns": [(column, *heading(column)) for column in site.columns if column in wanted],
         "first_entries": [(one, entry) for one in tab.groups for entry in one.lines][:FIRST_ROWS],
-        "charts": [chart for chart in CHARTS if chart.name in drawn],
+        "charts": [chart for chart in CHARTS if _is_drawn(site, chart.name)],
         "stills": stills,
         "studies": studies,
         "open_runs": OPEN_RUNS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from functools import cache
 from typing import Any
@@ -14,6 +15,8 @@ import markupsafe
 from robench.base.paths import shipped
 from robench.base.text import visible
 from robench.leaderboard.table import formats
+
+BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 @cache
@@ -66,3 +69,8 @@ def packed(name: str, text: str) -> tuple[str, str]:
 def compact(value: Any) -> str:
     """JSON in ASCII without spaces; raises ValueError for NaN."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def in_ascii(text: str) -> str:
+    """The same JSON with every character beyond ASCII escaped."""
+    return BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)

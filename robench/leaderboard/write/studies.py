@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.formats import interval, number
 from robench.leaderboard.table.row import BoardRow
-from robench.leaderboard.table.site import Site
 from robench.leaderboard.write.pages import page
 from robench.studies.claims import Observation, Verdict
 from robench.studies.reasons import Reason, read_reasons
@@ -18,6 +17,9 @@ from robench.studies.study import Study, StudyCell
 
 NEAR, FAR = 0.02, 0.10
 """Differences up to the first are near the paper, above the second far from it; shares."""
+
+Alike = list[tuple[int, BoardRow]]
+"""Rows that chose the same, with their places."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,31 @@ class ClaimText:
     fault: str
 
 
-def rows_of(
-    site: Site, study: Study, reasons: Iterable[Reason]
-) -> tuple[list[BoardRow], list[BoardRow]]:
-    """Rows whose records may be the study's, told by their choices without opening them, and rows
-    that the reasons of its claims read."""
+def alike(rows: Iterable[BoardRow]) -> list[Alike]:
+    """Rows, with their places, by what they chose: those of the store share it, so that few of it
+    are different."""
+    found: dict[tuple[int, int], Alike] = {}
+    for place, row in enumerate(rows):
+        found.setdefault((id(row.chosen), id(row.train)), []).append((place, row))
+    return list(found.values())
+
+
+def possible_rows(every: Iterable[Alike], study: Study) -> list[BoardRow]:
+    """Rows whose records may be the study's, told by their choices without opening them; in the
+    order of their places."""
+    found = [
+        one
+        for its in every
+        if any(_chose(its[0][1], one) and _set_alike(its[0][1], one) for one in study.variants)
+        for one in its
+    ]
+    return [row for _, row in sorted(found, key=lambda one: one[0])]
+
+
+def read_rows(rows: Iterable[BoardRow], reasons: Iterable[Reason]) -> list[BoardRow]:
+    """Rows that the reasons of a study's claims read."""
     read = {id for one in reasons for fact in one.read_from for id in fact.records}
-    # Rows of the store share what they chose, so that few are different.
-    alike: dict[tuple[int, int], bool] = {}
-    possible, named = [], []
-    for row in site.rows:
-        same = id(row.chosen), id(row.train)
-        if same not in alike:
-            alike[same] = any(_chose(row, one) and _set_alike(row, one) for one in study.variants)
-        if alike[same]:
-            possible.append(row)
-        if read and not read.isdisjoint(row.members):
-            named.append(row)
-    return possible, named
+    return [row for row in rows if not read.isdisjoint(row.members)] if read else []
 
 
 def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardRow]) -> str | None:

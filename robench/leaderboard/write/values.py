@@ -56,6 +56,7 @@ def values_file(
     if writer is not None:
         writer.close()
     data: bytes = sink.getvalue().to_pybytes()
+    pa.default_memory_pool().release_unused()  # what follows is made without Arrow
     return data
 
 

@@ -59,8 +59,9 @@ def check_audits(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[s
             _check_weak(audit, rows, [said_gain(record, audit, row) for row in rows])
             continue
         held = Held(record, audit, rows, outcomes, tables[number])
-        wanted += held.values()
-        _check_weak(audit, rows, held.gained())
+        gained = held.gained()
+        wanted += [held.audited(), *gained]
+        _check_weak(audit, rows, gained)
     require_values(found, wanted, "the audits")
 
 

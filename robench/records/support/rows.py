@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robench.base.errors import UserError
 from robench.base.hashing import digest
-from robench.core.outcomes import ABSTAIN, CLEAN, Outcomes, RowOutcomes, clean_score
+from robench.core.outcomes import ABSTAIN, CLEAN, PER_IMAGE, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, Record, Weaker
 from robench.core.threat import EPS_LEVELS, TOLERANCE, eps_text, parse_eps
 from robench.plugin.registry import registry
 from robench.records.protocol import NO_ACCESS, accesses_of
 from robench.records.weaker import weaker
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SEARCHES = ("ball", "minimal", "noise")
 ROUNDING = 1e-9
@@ -199,15 +202,15 @@ def check_outcomes(record: Record, outcomes: Outcomes) -> None:
         raise UserError("expected the outcomes table to hold the record's rows, in their order")
     _check_images(record, outcomes.clean)
     _check_clean(outcomes.clean)
-    for row in outcomes.rows[1:]:
-        _check_row(row, outcomes.clean, bool(record.config["threat"].get("grid", True)))
+    _check_attacked(outcomes, bool(record.config["threat"].get("grid", True)))
     _check_status(record, outcomes)
 
 
 def _check_images(record: Record, clean: RowOutcomes) -> None:
-    if digest(clean.image.tolist()) != record.data.subset:
+    image = clean.image.tolist()
+    if digest(image) != record.data.subset:
         raise UserError("expected outcomes of the images the record names, got other images")
-    if len(np.unique(clean.image)) != len(clean) or clean.image.min() < 0:
+    if len(set(image)) != len(image) or min(image) < 0:
         raise UserError("expected each judged image once, by its number in the test set")
     if clean.label.min() < 0:
         raise UserError("expected labels of at least 0 in the outcomes")
@@ -223,31 +226,51 @@ def _check_clean(clean: RowOutcomes) -> None:
         raise UserError("expected one prediction of each clean image, got two")
 
 
-def _check_row(row: RowOutcomes, clean: RowOutcomes, grid: bool) -> None:
-    for name in ("image", "label", "clean_prediction"):
-        if not np.array_equal(getattr(row, name), getattr(clean, name)):
-            raise UserError(f"expected each row to have the clean row's {name}, got others")
-    if min(row.prediction.min(), row.clean_prediction.min()) < ABSTAIN:
-        raise UserError(f"expected predictions of at least {ABSTAIN} of {title(row)}")
-    _check_distances(row, grid)
-    if row.valid:
+def _check_attacked(outcomes: Outcomes, grid: bool) -> None:
+    """No attacked row is impossible; all are looked at together, row by row takes far longer."""
+    clean, rows = outcomes.clean, outcomes.rows[1:]
+    if not rows:
         return
-    if row.linf.any() or row.l2.any() or not np.array_equal(row.prediction, clean.prediction):
-        raise UserError(f"expected the clean answers of {title(row)}, which is invalid")
+    column = {name: np.stack([getattr(row, name) for row in rows]) for name in PER_IMAGE}
+    for name in ("image", "label", "clean_prediction"):
+        if (column[name] != getattr(clean, name)).any():
+            raise UserError(f"expected each row to have the clean row's {name}, got others")
+    low = np.minimum(column["prediction"], column["clean_prediction"]) < ABSTAIN
+    _refuse(low, rows, f"expected predictions of at least {ABSTAIN} of {{}}")
+    _check_distances(column["linf"].astype(float), column["l2"].astype(float), rows, grid)
+    for row in rows:
+        if not row.valid and (
+            row.linf.any() or row.l2.any() or not np.array_equal(row.prediction, clean.prediction)
+        ):
+            raise UserError(f"expected the clean answers of {title(row)}, which is invalid")
 
 
-def _check_distances(row: RowOutcomes, grid: bool) -> None:
-    largest, length = row.linf.astype(float), row.l2.astype(float)
-    if not (np.isfinite(largest).all() and np.isfinite(length).all()):
-        raise UserError(f"expected finite distances of {title(row)}")
-    if (largest < 0).any() or (largest > 1 + TOLERANCE).any():
-        raise UserError(f"expected distances of {title(row)} between 0 and 1")
-    if (largest > length * (1 + 1e-5) + 1e-7).any():
-        raise UserError(f"expected no linf distance above the l2 distance of {title(row)}")
-    if grid and (np.abs(largest * 255 - np.round(largest * 255)) > OFF_GRID).any():
-        raise UserError(f"expected distances of {title(row)} on the 8-bit grid")
-    if row.search == "ball" and (row.eps is None or (row.distance > row.eps + TOLERANCE).any()):
-        raise UserError(f"expected examples of {title(row)} inside the ball")
+def _check_distances(
+    largest: NDArray[np.float64],
+    length: NDArray[np.float64],
+    rows: Sequence[RowOutcomes],
+    grid: bool,
+) -> None:
+    """`largest` and `length` are Linf and L2 distances, shape (rows, images)."""
+    finite = np.isfinite(largest) & np.isfinite(length)
+    _refuse(~finite, rows, "expected finite distances of {}")
+    outside = (largest < 0) | (largest > 1 + TOLERANCE)
+    _refuse(outside, rows, "expected distances of {} between 0 and 1")
+    longer = largest > length * (1 + 1e-5) + 1e-7
+    _refuse(longer, rows, "expected no linf distance above the l2 distance of {}")
+    if grid:
+        levels = largest * 255
+        off = np.abs(levels - np.round(levels)) > OFF_GRID
+        _refuse(off, rows, "expected distances of {} on the 8-bit grid")
+    for row in rows:
+        if row.search == "ball" and (row.eps is None or row.distance.max() > row.eps + TOLERANCE):
+            raise UserError(f"expected examples of {title(row)} inside the ball")
+
+
+def _refuse(wrong: NDArray[np.bool_], rows: Sequence[RowOutcomes], fault: str) -> None:
+    """Raise UserError of the first row with something wrong, which `fault` names as {}."""
+    if wrong.any():
+        raise UserError(fault.format(title(rows[int(wrong.any(axis=1).argmax())])))
 
 
 def _check_status(record: Record, outcomes: Outcomes) -> None:

@@ -40,7 +40,7 @@ OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED, *OF_FILES)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""
 ROUNDING = 1e-9
-Key = tuple[str, tuple[tuple[str, str, Axis], ...]]
+Key = tuple[str, frozenset[tuple[str, type, Axis]]]
 
 
 def resembles_own(name: str) -> bool:
@@ -160,8 +160,8 @@ def words(value: Value) -> str:
 
 def _key(value: Value) -> Key:
     """1 and 1.0 are two axes: a page tells them apart."""
-    axes = ((name, type(axis).__name__, axis) for name, axis in value.axes.items())
-    return value.metric, tuple(sorted(axes, key=lambda axis: axis[0]))
+    axes = value.axes
+    return value.metric, frozenset(zip(axes, map(type, axes.values()), axes.values(), strict=True))
 
 
 def _short(number: float | None) -> str:
