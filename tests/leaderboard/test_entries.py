@@ -165,3 +165,14 @@ def test_what_cannot_be_told_apart_is_not_called_a_loss() -> None:
     assert told == "not told apart from its float parent (−1.0 points, −3.0 to +1.0)"
     told = loss_text(Loss(-0.1, -0.2, -0.05, 3))
     assert told == "10.0 points below its float parents, mean of 3 (−20.0 to −5.0)"
+
+
+def test_of_equal_numbers_the_better_proof_comes_first() -> None:
+    rows = [
+        shelf_row("0000000a", 0.5, level="consistent"),
+        shelf_row("0000000c", 0.5, level="verified"),
+        shelf_row("0000000b", 0.5, level="verified", defense="mulaw"),
+        shelf_row("0000000d", 0.6, level="consistent", defense="mulaw"),
+    ]
+    placed = sorted(entries(rows), key=lambda entry: entry.place)
+    assert [entry.first.id[-1] for entry in placed] == ["d", "b", "c", "a"]

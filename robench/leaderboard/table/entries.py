@@ -43,6 +43,11 @@ class Entry:
         """The mean share that ranks it."""
         return sum(row.score for row in self.rows) / len(self.rows)
 
+    @property
+    def place(self) -> tuple[float, int, str]:
+        """Orders entries by their score; of equal ones that with the better proof is first."""
+        return -self.score, -LEVELS.index(self.first.proof.level), self.first.id
+
     @cached_property
     def least(self) -> BoardRow:
         """The row of whose number least can be said."""

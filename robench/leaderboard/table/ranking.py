@@ -22,7 +22,7 @@ def ranks(entries: Iterable[Entry]) -> dict[str, int | None]:
         if not no_rank(entry.first):
             protocols.setdefault(entry.first.key, []).append(entry)
     for same in protocols.values():
-        same.sort(key=lambda entry: (-entry.score, entry.first.id))
+        same.sort(key=lambda entry: entry.place)
         leader, rank = same[0], 1
         for place, entry in enumerate(same, 1):
             if separated(leader, entry):

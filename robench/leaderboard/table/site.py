@@ -146,7 +146,7 @@ def _tabs(every: Sequence[Entry], ranked: Mapping[str, int | None]) -> tuple[Tab
 
     def order(entry: Entry) -> tuple[object, ...]:
         row = entry.first
-        return row.key, group_label(row), ranked[row.id] is None, -entry.score, row.id
+        return row.key, group_label(row), ranked[row.id] is None, entry.place
 
     tabs = []
     for _, its in groupby(sorted(every, key=order), key=lambda entry: entry.first.key):
