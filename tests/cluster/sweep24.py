@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,7 @@ class Sweep:
                 stdout=out,
                 stderr=out,
                 text=True,
+                preexec_fn=_interruptible,
             )
 
     @property
@@ -97,6 +99,8 @@ class Sweep:
         for path in (self.root / "results").glob("*/record.json"):
             record = json.loads(path.read_text())
             del record["timings"]
+            # Whether the working tree was as committed: somebody may work in it meanwhile.
+            del record["provenance"]["commit"]
             for part in (*record["rows"], *record["audit"]):
                 del part["seconds"]
             found[path.parent.name] = record
@@ -106,6 +110,11 @@ class Sweep:
         """When each record was written."""
         paths = (self.root / "results").glob("*/record.json")
         return {path.parent.name: path.stat().st_mtime_ns for path in paths}
+
+
+def _interruptible() -> None:
+    """Take Ctrl-C, which a shell has its background jobs ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until(ask: Callable[[], Any], what: str) -> Any:
