@@ -86,7 +86,8 @@ class NoImages(Split):
 def _missing() -> DataError:
     return DataError(
         "expected training images, got data to test on alone; give both: "
-        "{'train': (images, labels), 'test': (images, labels)}"
+        "{'train': (images, labels), 'test': (images, labels)}, or set the option of the data set "
+        "that asks for some"
     )
 
 

@@ -206,17 +206,17 @@ def search(component: Attack, scenario: Scenario, system: System, test: Split, s
     each further twin for the images that still hold and on which it leads elsewhere. Raises
     AttackFailed.
     """
-    spent, images = Spent(), test.float_images()
+    spent = Spent()
     found = _on_twin(component, scenario, _target(system, spent), test, seed)
     by = None
     if system.others and scenario.search != "noise" and not component.queries_only:
         by = _on_others(component, scenario, system, test, seed, found, spent)
     if component.queries_only and spent.gradients:
         raise AttackFailed("expected no gradients of an attack by queries only, got some")
-    count = len(images)
+    count = len(test)
     blind = scenario.search != "noise" and not (spent.gradients or spent.queries)
     # Who searches asks: what moved images unasked went around the count.
-    if not spent.counted or (blind and not torch.equal(found, images)):
+    if not spent.counted or (blind and not torch.equal(found, test.float_images())):
         return Found(found, None, None, by)
     return Found(found, spent.gradients / count, spent.queries / count, by)
 
@@ -225,19 +225,19 @@ def _on_twin(
     component: Attack, scenario: Scenario, target: Target, test: Split, seed: int
 ) -> Tensor:
     """Legal candidates for all images, searched on one twin."""
-    images, parts = test.float_images(), []
-    with progress(f"{scenario.attack} ({scenario.access})", len(images)) as advance:
-        for part, index in enumerate(torch.arange(len(images)).split(component.batch)):
-            x, y = images[index], test.labels[index]
+    found = torch.empty(test.images.shape)
+    with progress(f"{scenario.attack} ({scenario.access})", len(test)) as advance:
+        for part, index in enumerate(torch.arange(len(test)).split(component.batch)):
+            x, y = test.take(index).float_images(), test.labels[index]
             own = derive(seed, part)
             with seed_scope(derive(own, "global")):
                 try:
                     raw = guest.search(component, target, x, y, scenario.threat, generator(own))
                 except guest.Fault as fault:
                     raise AttackFailed(fault.reason) from fault
-            parts.append(legal(raw, x, scenario))
+            found[index] = legal(raw, x, scenario)
             advance(len(x))
-    return torch.cat(parts)
+    return found
 
 
 def _on_others(

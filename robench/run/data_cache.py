@@ -18,7 +18,7 @@ from robench.core.threat import UsualThreat
 from robench.run import shards
 from robench.run.cache import KEPT
 
-GIGABYTE = 1e9
+MEGABYTE = 1e6
 
 
 def stamp(path: Path, root: Path) -> list[Any]:
@@ -92,7 +92,7 @@ def _require_room(source: Source, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if wanted - there > free:
         raise CacheError(
-            f"expected {(wanted - there) / GIGABYTE:,.1f} GB free for the pixels of the data set "
-            f"below {folder}, got {free / GIGABYTE:,.1f}; free some space or set cache= to another "
+            f"expected {(wanted - there) / MEGABYTE:,.0f} MB free for the pixels of the data set "
+            f"below {folder}, got {free / MEGABYTE:,.0f}; free some space or set cache= to another "
             "folder"
         )

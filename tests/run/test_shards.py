@@ -219,7 +219,9 @@ def test_a_disk_without_room_is_told_before_anything_is_read(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=2_000)
     monkeypatch.setattr(data_cache.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(CacheError, match=r"expected 0\.0 GB free .* free some space or set cache="):
+    with pytest.raises(
+        CacheError, match=r"expected 0 MB free .*, got 0; free some space or set cache="
+    ):
         fetch(tmp_path, logged(tmp_path))
     assert read_so_far(tmp_path) == []
 
