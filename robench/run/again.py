@@ -225,7 +225,7 @@ def _assembled(chosen: Sequence[Override]) -> dict[str, Any] | None:
     alone.
     """
     usual, own = _alone(()), {one.key_or_group for one in chosen}
-    parts = [(one,) for one in chosen]
+    parts: list[tuple[Override, ...]] = [(one,) for one in chosen]
     while usual is not None:
         plain, clash = dict(usual), None
         changed: dict[str, tuple[Override, ...]] = {}

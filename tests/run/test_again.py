@@ -9,14 +9,15 @@ from typing import Any
 
 import hydra
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from robench.base.errors import ConfigError
 from robench.base.paths import shipped
 from robench.core.record import Record, run_id
 from robench.records.retired import current
 from robench.records.store import read
-from robench.run.again import again
-from robench.run.compose import from_plain, prepare, run_config
+from robench.run.again import _assembled, again
+from robench.run.compose import from_plain, plain_config, prepare, run_config
 
 PUBLISHED = sorted(Path("leaderboard/records").glob("*/record.json"))
 OLDER = {"1081360b2e1bd3a9", "407f7bff63bbdfbe"}
@@ -75,6 +76,16 @@ def test_hydra_composes_the_command_to_the_records_id(record: Record) -> None:
         one = read(path.parent)
         if one.id not in OLDER and again(one).command:
             assert composed(words(one)) == todays_id(one)
+
+
+@pytest.mark.parametrize("protocol", ["digits_linf", "mnist_linf"])
+def test_choices_that_speak_of_one_group_are_composed_together(protocol: str) -> None:
+    """Both the protocol and integer randomised smoothing set the threat; what Hydra composes of all
+    choices at once is the measure."""
+    overrides = [f"protocol={protocol}", "compressor=ptq_int8", "defense=intrs", "audit=quick"]
+    plain = _assembled([OverridesParser.create().parse_override(one) for one in overrides])
+    assert plain is not None
+    assert plain_config(plain).id == composed(overrides)
 
 
 def todays_id(record: Record) -> str:

@@ -184,11 +184,14 @@ def _check_names(record: Record) -> None:
     for name in dict.fromkeys(_names(record)):
         if not NAME.fullmatch(name):
             raise UserError(f"expected a name of letters, digits and _.+:-, got {name[:80]!r}")
-    words = (
-        one for value in record.values for one in value.axes.items() if isinstance(one[1], str)
-    )
-    for name, axis in dict.fromkeys(words):
-        if axis and not AXIS.fullmatch(axis):
+    words = {
+        (name, axis): None
+        for value in record.values
+        for name, axis in value.axes.items()
+        if isinstance(axis, str) and axis
+    }
+    for name, axis in words:
+        if not AXIS.fullmatch(axis):
             raise UserError(f"expected plain words for {name[:80]}, got {axis[:80]!r}")
 
 
