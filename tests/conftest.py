@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,16 @@ from robench.run import compose
 from robench.run.config import Places
 
 torch.set_num_threads(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """On a new machine ART writes a file into the home as it is imported, and fails where another
+    process does so at the same moment, as two workers that collect tests do."""
+    home = Path.home() / ".art"
+    if not hasattr(config, "workerinput") and not (home / "config.json").exists():
+        home.mkdir(exist_ok=True)
+        (home / "config.json").write_text(json.dumps({"ART_DATA_PATH": str(home / "data")}))
+
 
 USUAL = UsualThreat({"linf": (0.05, 0.1, 0.2), "l2": (0.25, 0.5, 1.0)}, 0.2)
 
