@@ -30,8 +30,12 @@ class Plant:
     """The planted point: float32 in [0,1], shape (1, C, H, W)."""
 
 
+class NoFeatures(Exception):
+    """Not every image reaches the layer: the network goes another way for some of them."""
+
+
 class Features(nn.Module):
-    """What enters a twin's last linear layer: (N, features)."""
+    """What enters a twin's last linear layer: (N, features); raises NoFeatures."""
 
     def __init__(self, twin: nn.Module, last: nn.Module) -> None:
         super().__init__()
@@ -49,6 +53,8 @@ class Features(nn.Module):
             self.twin(images)
         finally:
             handle.remove()
+        if not seen or len(seen[-1]) != len(images):
+            raise NoFeatures
         return seen[-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from robench.audit.checks.agreement import Agreement
 from robench.audit.checks.black_box import BlackBox
+from robench.audit.checks.examples import PlantedExamples
 from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
 from robench.audit.checks.losses import Losses
@@ -242,3 +244,40 @@ def test_a_plugin_brings_a_check(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(checks[-1], Foreign)
     (finding,) = checks[-1].look(trial(zoo, zoo.base()))
     assert finding.verdict == "suspect"
+
+
+class Routed(nn.Module):
+    """Dark images go to one network, bright ones to another, which an empty batch never reaches."""
+
+    def __init__(self, dark: nn.Module, bright: nn.Module) -> None:
+        super().__init__()
+        self.dark, self.bright = dark, bright
+
+    def forward(self, images: Tensor) -> Tensor:
+        light = images.mean((1, 2, 3)) > 0.3
+        logits = images.new_zeros(len(images), 10)
+        for part, network in ((~light, self.dark), (light, self.bright)):
+            if part.any():
+                logits[part] = network(images[part])
+        return logits
+
+
+class Watching(nn.Module):
+    """Another network answers while a gradient is asked for."""
+
+    def __init__(self, asked: nn.Module, otherwise: nn.Module) -> None:
+        super().__init__()
+        self.asked, self.otherwise = asked, otherwise
+
+    def forward(self, images: Tensor) -> Tensor:
+        network = self.asked if images.requires_grad else self.otherwise
+        logits: Tensor = network(images)
+        return logits
+
+
+@pytest.mark.parametrize("kind", [Routed, Watching])
+def test_where_not_all_images_reach_the_last_layer_no_example_is_planted(
+    zoo: Zoo, kind: type[nn.Module]
+) -> None:
+    assert list(PlantedExamples().look(trial(zoo, zoo.base()))) != []
+    assert list(PlantedExamples().look(trial(zoo, kind(zoo.base(), deepcopy(zoo.base()))))) == []

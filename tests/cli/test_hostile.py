@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +20,7 @@ from robench.plugin import registry as plugins
 from robench.run.sweeps import Standing
 from tests.cli.command import command
 from tests.plugin.test_registry import Still, registering
+from tests.published import copy_of
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard/records"
 
@@ -56,9 +56,7 @@ def source() -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of a published record."""
-    result = tmp_path / "record"
-    shutil.copytree(source(), result)
-    return result
+    return copy_of(source(), tmp_path / "record")
 
 
 Change = Callable[[dict[str, Any]], Any]
@@ -95,8 +93,9 @@ def test_show_prints_hostile_texts_as_they_are(
 ) -> None:
     write(folder, lambda record: poisoned(record, text))
     status, out, err = command(["show", str(folder)], capsys)
-    assert (status, err) == (0, "")
-    assert MOVES.search(out) is None
+    assert status == 0
+    assert err.count("\n") <= 1  # it may say that the record contradicts itself
+    assert MOVES.search(out + err) is None
     assert visible(text) in out
     status, out, _ = command(["show", "--json", str(folder)], capsys)
     assert status == 0
@@ -162,7 +161,8 @@ def test_a_malformed_record_is_shown_or_is_one_line(
     write(folder, change)
     status, out, err = command([verb, str(folder), *[str(source())] * (verb == "compare")], capsys)
     assert status in (0, 2), err
-    assert err.count("\n") == (status == 2)
+    assert err.count("\n") <= 1
+    assert err or status == 0
     assert bool(out) == (status == 0)
 
 

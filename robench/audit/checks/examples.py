@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from robench.audit.planted import Features, Plant, features_of, plant
+from robench.audit.planted import Features, NoFeatures, Plant, features_of, plant
 from robench.audit.verdict import share_finding
 from robench.base.seeds import generator, seed_scope
 from robench.core.record import Finding
@@ -38,6 +39,10 @@ class PlantedExamples(Check):
         features = features_of(trial.system.twin, trial.images[index[:2]])
         if features is None:
             return
+        with suppress(NoFeatures):
+            yield from self._found(trial, features)
+
+    def _found(self, trial: Trial, features: Features) -> Iterable[Finding]:
         plants = self._plants(trial, features)
         if len(plants) < self.images / 2:
             return
