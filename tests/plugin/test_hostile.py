@@ -839,7 +839,7 @@ class Pictures(robench.Dataset):
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda: None, "load of Pictures to return a Data, got NoneType"),
+        (lambda: None, "Pictures: expected load to return a Data, got NoneType"),
         (lambda: sys.exit("bye"), "Pictures failed: SystemExit: bye"),
         (lambda: 1 / 0, "Pictures failed: ZeroDivisionError"),
     ],
