@@ -22,7 +22,7 @@ from robench.records import store as results
 from robench.records.preview import drawn, picture, strips
 from tests.leaderboard.made import protocol
 from tests.leaderboard.pages import data, document, rows, texts
-from tests.leaderboard.shelf import few, write_site
+from tests.leaderboard.shelf import few, shelf_row, write_site
 from tests.leaderboard.test_proof import attest
 
 
@@ -259,6 +259,20 @@ def test_two_rows_compare_as_in_python(board: Any) -> None:
         assert found["p"] == pytest.approx(wanted.p_value, rel=1e-9, abs=1e-12)
         for name in ("difference", "low", "high"):
             assert found[name] == pytest.approx(getattr(wanted, name), abs=1e-12)
+
+
+@slow
+@pytest.mark.parametrize("query", ["a=0123456789abcdef&b={}", "a={}&b=x", "a=%2E%2E%2Fx"])
+def test_rows_that_are_not_there_are_not_compared(browser: Any, page: Path, query: str) -> None:
+    tab, said = opened(
+        browser, f"file://{page}/compare.html?{query.format(next(iter(rows(page))))}"
+    )
+    tab.wait_for_selector("#pick:not([hidden])")
+    assert tab.inner_text("#message").startswith("No such row")
+    assert tab.locator("#comparison").is_hidden()
+    assert tab.locator("#sides article").count() == 0
+    assert said == []
+    tab.context.close()
 
 
 @slow
@@ -617,12 +631,13 @@ def test_float_parents_and_seeds_unfold_below_their_line(browser: Any, shelf_pag
     tab, said = opened(browser, f"file://{shelf_page}/index.html")
     tab.wait_for_selector("#filters:not([hidden])")
     assert "3 rows, 7 networks" in tab.inner_text("#count")
+    assert "ranks count folded float parents" in tab.inner_text("#count")
     assert shown(tab) == ["0000000b", "00000012", "0000000c"]
     assert column(tab, "against float")[0].split()[0] == "−6.0"
     buttons = tab.locator("button.unfold")
     assert buttons.all_inner_texts() == ["float parent", "3 networks", "float parent"]
-    buttons.first.click()
-    tab.wait_for_selector("tr.folded")
+    # The best of all is a float parent: nobody looks for it in vain.
+    assert "42.0" in tab.inner_text("article.answer:last-child")
     assert "float parent" in tab.inner_text("tr.folded")
     assert tab.locator("tr.folded a").get_attribute("href") == "row.html#0000000a"
     buttons.nth(1).click()
@@ -644,6 +659,36 @@ def test_float_parents_and_seeds_unfold_below_their_line(browser: Any, shelf_pag
 
 
 @slow
+def test_filters_offer_what_their_tab_has(browser: Any, tmp_path: Path) -> None:
+    alone = shelf_row("000000ee", 0.3, word="suspect", level="reported", under=None)
+    write_site(make_site([*few(), alone], []), tmp_path / "two", shipped("leaderboard/template"))
+    tab, said = opened(browser, f"file://{tmp_path}/two/index.html#word=suspect")
+    tab.wait_for_selector("#filters:not([hidden])")
+
+    def offered(name: str) -> list[str]:
+        options = tab.locator(f"select[name={name}] option").all()
+        return [text for one in options if (text := one.get_attribute("value"))]
+
+    # What is asked stands there although no row passes, and can be taken back.
+    assert tab.input_value("select[name=word]") == "suspect"
+    assert shown(tab) == []
+    tab.select_option("select[name=word]", "")
+    settled(tab)
+    assert offered("word") == ["broken", "holds"]
+    assert offered("bits") == ["8-", "8", "32"]
+    assert "reported" not in offered("level")
+    choose(tab, "open")
+    assert [offered(name) for name in ("word", "bits", "level")] == [
+        ["suspect"],
+        ["32"],
+        ["reported"],
+    ]
+    assert tab.evaluate("location.hash") == "#protocol=open"
+    assert said == []
+    tab.context.close()
+
+
+@slow
 def test_nothing_is_marked_good_that_is_not(browser: Any, shelf_page: Path) -> None:
     """Green stands beside a number that its audit bears out, and beside nothing else."""
     tab, _ = opened(browser, f"file://{shelf_page}/index.html")
@@ -656,7 +701,8 @@ def test_nothing_is_marked_good_that_is_not(browser: Any, shelf_page: Path) -> N
             .map((one) => one.textContent); }"""
     )
     assert set(green) == {"● holds"}
-    assert len(green) == 2
+    # Two lines, and the float parent that answers for the best of all.
+    assert len(green) == 3
     for text, word in zip(column(tab, "robust"), column(tab, "audit"), strict=True):
         assert (float(text.split()[0]) < 1) == word.startswith("✕ broken")
     tab.context.close()

@@ -85,6 +85,7 @@ def test_statistics_are_those_of_python(answers: Any) -> None:
 def test_numbers_are_written_as_python_writes_them(answers: Any) -> None:
     assert answers["numbers"] == [number(*one) for one in NUMBERS]
     assert answers["points"] == [points(0.5 - hits / n) for hits, n in COUNTS]
+    assert answers["points"][3] == "0.0"
 
 
 def test_a_table_saved_as_csv_is_the_same_table(answers: Any) -> None:

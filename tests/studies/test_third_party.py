@@ -112,13 +112,17 @@ def test_the_page_has_its_study(
     claim = Claim("C1", "It holds.", [Difference((variant, pgd), (variant, clean), least=-0.1)])
     tables, cells = {"Table 1": [clean, pgd]}, [PaperCell("1", variant, pgd, 0.05)]
     mine = Study("mine", "Mine", "me", [variant], tables, cells, [claim], {}, reasons=tmp_path)
-    found = registry.Registry(studies=[("mine", lambda: [mine])])
+    bare = Study("bare", "Bare", "me", [variant], tables, cells, [], {})
+    found = registry.Registry(studies=[("mine", lambda: [mine, bare])])
     monkeypatch.setattr(catalogue, "registry", lambda: found)
     assert main(["leaderboard", str(tmp_path / "records"), "--out", str(tmp_path / "page")]) == 0
     page = (tmp_path / "page/studies/mine.html").read_text(encoding="utf-8")
     assert sentence in page
     assert "paper 5.0" in page
-    assert "-5.0" in page
+    assert '<span class="tone off">\N{MINUS SIGN}5.0</span>' in page
+    assert "<summary>1 check</summary>" in page
+    assert "claims-title" in page
+    assert "claims-title" not in (tmp_path / "page/studies/bare.html").read_text(encoding="utf-8")
 
 
 def test_what_is_no_study_names_the_plugin(

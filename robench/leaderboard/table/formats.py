@@ -65,9 +65,10 @@ def interval(low: float | None, high: float | None, unit: str) -> str:
 
 
 def points(share: float) -> str:
-    """A difference of shares in points, with its sign: `+2.2`."""
+    """A difference of shares in points, with its sign: `+2.2`; none of what rounds to nothing."""
+    size = number(abs(share), "share")
     sign = "\N{MINUS SIGN}" if share < 0 else "+"
-    return f"{sign}{number(abs(share), 'share')}"
+    return f"{sign}{size}" if float(size) else size
 
 
 def attack_text(attack: str, access: str, norm: str, eps: float | None) -> str:

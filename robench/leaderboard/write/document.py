@@ -33,6 +33,9 @@ from robench.records.trust import Attestation
 
 HIDES = re.compile(rf"\\[bfrtu]|{HIDDEN.pattern}")
 """What JSON with a hidden character has; in it a few others have it too."""
+METRICS = {"gained_by_masking": "gained over the audit"}
+"""What metrics are called whose name says more than a value of theirs: a weak attack gains without
+any masking, too."""
 Facts = list[tuple[str, str]]
 """Terms and what stands beside them."""
 
@@ -175,7 +178,8 @@ def _values(values: Iterable[Value], refuted: bool) -> dict[str, Any]:
             of = names.setdefault(_what_of(tuple(one.axes.items()), kinds), len(names))
             ends = [] if one.low is None else [one.low, one.high]
             its.append([of, *(rounded(number, unit) for number in (one.value, *ends))])
-        groups.append([metric.replace("_", " "), unit, n, refuted and "certif" in metric, its])
+        called = METRICS.get(metric, metric.replace("_", " "))
+        groups.append([called, unit, n, refuted and "certif" in metric, its])
     return {"of": list(names), "groups": groups}
 
 

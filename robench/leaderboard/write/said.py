@@ -134,7 +134,8 @@ def cost(one: AttackRow, images: int) -> str:
     """What an attack cost an image, and whether a better one beats it."""
     counted = ""
     if one.gradients is not None:
-        counted = f"{one.gradients:,.0f} gradients, {one.queries or 0:,.0f} queries and "
+        counted = f"{_counted(one.gradients, 'gradient', 'gradients')}, "
+        counted += f"{_counted(one.queries or 0, 'query', 'queries')} and "
     seconds = f"{short(one.seconds / images)} s an image"
     if one.weaker is None:
         return counted + seconds
@@ -245,6 +246,11 @@ def unaudited(row: BoardRow, record: Record) -> str:
 
 
 # -- words -----------------------------------------------------------------------------------------
+
+
+def _counted(mean: float, one: str, many: str) -> str:
+    text = f"{mean:,.0f}"
+    return f"{text} {one if text == '1' else many}"
 
 
 def _sentence(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from robench.core.record import SYSTEM_KINDS
-from robench.leaderboard.table.formats import interval, number
+from robench.leaderboard.table.formats import interval, number, points
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.write.pages import page
 from robench.studies.claims import Observation, Verdict
@@ -143,4 +143,4 @@ def _cell(cell: StudyCell) -> CellText:
     if gap is None:
         return CellText(mine, ends, "", "", "")
     tone = "near" if abs(gap) <= NEAR else "far" if abs(gap) > FAR else "off"
-    return CellText(mine, ends, theirs, f"{100 * gap:+.1f}", tone)
+    return CellText(mine, ends, theirs, points(gap), tone)

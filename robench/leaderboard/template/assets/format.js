@@ -25,9 +25,10 @@
     return `${number(low, unit)}–${number(high, unit)}`;
   }
 
-  // A difference of shares in points, with its sign.
+  // A difference of shares in points, with its sign; none of what rounds to nothing.
   function points(share) {
-    return `${share < 0 ? "−" : "+"}${number(Math.abs(share), "share")}`;
+    const size = number(Math.abs(share), "share");
+    return Number(size) ? `${share < 0 ? "−" : "+"}${size}` : size;
   }
 
   Object.assign(robench, { number, interval, points, short });
