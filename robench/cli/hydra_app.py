@@ -104,11 +104,18 @@ def _require_engine(arguments: Sequence[str]) -> None:
     chosen = [a.partition("=")[2] for a in arguments if a.startswith("hydra/launcher=")]
     for name in chosen:
         extra = ENGINES.get(name)
-        if extra and find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None:
+        if extra and not _installed(f"hydra_plugins.hydra_{extra}_launcher"):
             raise ConfigError(
                 f"expected the engine of hydra/launcher={name} to be installed, got none; "
                 f"pip install 'robench[{extra}]'"
             )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
 
 
 class Summary(Callback):

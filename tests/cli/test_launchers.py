@@ -20,6 +20,7 @@ from robench.cli.launchers import OnSlurm, _part_of, for_part
 from robench.run import pipeline, sweeps
 from robench.run.config import Places
 from robench.run.sweeps import End
+from tests.cli.command import command
 
 
 @pytest.fixture
@@ -139,3 +140,25 @@ def test_threads_follow_the_allocation(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"), [("joblib", "joblib"), ("slurm", "submitit"), ("ray", "ray")]
+)
+@pytest.mark.parametrize("there", ["no launcher at all", "another's"])
+def test_an_engine_that_is_not_installed_is_named(
+    name: str,
+    extra: str,
+    there: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def found(module: str) -> None:
+        assert module == f"hydra_plugins.hydra_{extra}_launcher"
+        if there == "no launcher at all":
+            raise ModuleNotFoundError("No module named 'hydra_plugins'")
+
+    monkeypatch.setattr("robench.cli.hydra_app.find_spec", found)
+    status, out, err = command(["run", "-m", "seed=0,1", f"hydra/launcher={name}"], capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"pip install 'robench[{extra}]'" in err
