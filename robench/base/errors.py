@@ -23,7 +23,7 @@ LONGEST = 200
 """Letters of a foreign error that are repeated, at most."""
 DISK_REFUSES = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
-    *(errno.ESTALE, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ESTALE, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
 }
 """What a system says when a folder cannot be written, or a disk fails."""
 NUMBERED = re.compile(r"(?:os error|errno)[ :]*(\d+)", re.IGNORECASE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from robench.base.errors import UserError, bad_input
+from robench.base.text import shortened
 
+MAX_NAME, MAX_PATH = 255, 3_900
+"""Bytes of a file's name, and of a folder's whole path, at most: what lies below needs some."""
 MAX_ARCHIVE = 2**30
 """Bytes of an archive at most, as it lies on the disk."""
 MAX_ARRAYS = 4_096
@@ -53,11 +57,22 @@ def require_plain(path: Path) -> None:
     _require_file(path.lstat().st_mode, path)
 
 
+def require_short(path: Path, option: str) -> None:
+    """Raise UserError for a path that no file system can hold; `option` is what named it."""
+    names = [len(os.fsencode(part)) for part in path.parts]
+    if max(names, default=0) > MAX_NAME or sum(names) + len(names) > MAX_PATH:
+        raise UserError(
+            f"expected {option} to be a path of names of at most {MAX_NAME} bytes, {MAX_PATH} in "
+            f"all, got {shortened(str(path))!r}"
+        )
+
+
 def require_writable(folder: Path, option: str) -> None:
-    """Raise UserError unless `folder` is one to write into, or can be made; makes nothing.
+    """Raise UserError unless `folder` is one to write into, or can be made; leaves nothing.
 
     `option` is what named it on the command line, such as `--out`.
     """
+    require_short(folder, option)
     near = folder
     while not os.path.lexists(near) and near != near.parent:
         near = near.parent
@@ -65,12 +80,26 @@ def require_writable(folder: Path, option: str) -> None:
         fault = f"{str(near)!r} is no folder"
     elif not os.access(near, os.W_OK | os.X_OK):
         fault = f"{str(near)!r} may not be written"
-    else:
+    elif near == folder or not (why := _makes_no_folder(near)):
         return
+    else:
+        fault = f"{str(near)!r} takes no folder ({why})"
     raise UserError(
         f"expected {option} to name a folder to write into, got {str(folder)!r}: {fault}; "
         f"set {option} to another folder"
     )
+
+
+def _makes_no_folder(near: Path) -> str:
+    """What the system says to a new folder in this one; nothing where it makes it.
+
+    Only trying tells: what may be written by its mode may be of a file system that takes nothing.
+    """
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".", suffix=PARTIAL, dir=near))
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
 
 
 def _require_file(mode: int, path: Path) -> None:

@@ -31,6 +31,11 @@ def one_line(text: object) -> str:
     return visible(" ".join(words))
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """A text of at most `most` letters, three dots for what is left out."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def reason(error: BaseException) -> str:
     """An error as one visible line: its class and its message."""
     return f"{type(error).__name__}: {one_line(error) or 'no message'}"

@@ -36,14 +36,16 @@ def run(options: argparse.Namespace) -> int:
     from robench.cli.record_table import print_record
     from robench.cli.terminal import print_prose
     from robench.records.said import findings
-    from robench.records.store import find
+    from robench.records.store import find, read_outcomes
     from robench.replay.audit import audit_record
     from robench.run.config import Places
 
     resume_collector()
     report_broken()
     places = Places.from_environment()
-    record, folder = audit_record(find(options.record, places.results), places)
+    folder = find(options.record, places.results)
+    _ = read_outcomes(folder)  # what is damaged is not worth the work
+    record, folder = audit_record(folder, places)
     print_record(record, folder, json=options.json)
     if not options.json:
         for line in findings(record):

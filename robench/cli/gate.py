@@ -30,12 +30,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a line a demand; 1 unless all are met."""
+    """Print a line a demand; 1 unless all are met.
+
+    Raises UserError for a record that contradicts itself: what it says is met by nobody's numbers.
+    """
     from robench.base.errors import UserError
+    from robench.base.text import one_line
     from robench.cli.terminal import print_prose
+    from robench.records.consistent import inspect
     from robench.records.demand import check_audit, check_least, read_least, with_headlines
     from robench.records.headline import audit_table
-    from robench.records.store import find, read, read_outcomes
+    from robench.records.store import find, read
     from robench.run.config import Places
 
     if not options.min and not options.audit:
@@ -43,7 +48,11 @@ def run(options: argparse.Namespace) -> int:
     demands = [read_least(text) for text in options.min]
     folder = find(options.record, Places.from_environment().results)
     record = read(folder)
-    values = with_headlines(record, read_outcomes(folder), audit_table(folder))
+    try:
+        outcomes = inspect(folder).outcomes
+    except UserError as error:
+        raise UserError(f"{one_line(folder)} contradicts itself: {error}") from error
+    values = with_headlines(record, outcomes, audit_table(folder))
     checked = [check_least(demand, values) for demand in demands]
     checked += check_audit(record, options.audit) if options.audit else []
     if options.json:

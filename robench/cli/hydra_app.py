@@ -104,18 +104,18 @@ def _require_engine(arguments: Sequence[str]) -> None:
     chosen = [a.partition("=")[2] for a in arguments if a.startswith("hydra/launcher=")]
     for name in chosen:
         extra = ENGINES.get(name)
-        if extra and not _installed(f"hydra_plugins.hydra_{extra}_launcher"):
+        if extra and not _is_there(f"hydra_{extra}_launcher"):
             raise ConfigError(
                 f"expected the engine of hydra/launcher={name} to be installed, got none; "
                 f"pip install 'robench[{extra}]'"
             )
 
 
-def _installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it is in
-        return False
+def _is_there(launcher: str) -> bool:
+    """Whether a launcher of Hydra's is installed; without any, not even their namespace is."""
+    with suppress(ModuleNotFoundError):
+        return find_spec(f"hydra_plugins.{launcher}") is not None
+    return False
 
 
 class Summary(Callback):
@@ -252,6 +252,8 @@ def _unknown_choice(error: Exception) -> str:
     group, name = found.groups()
     listed, _, _ = str(error)[found.end() :].partition("Config search path")
     known = listed.split() or sorted(registry().choices.get(group, ()))
+    if group == "hydra/launcher":
+        known = sorted({*known, *ENGINES})
     among = f" to be one of {', '.join(known)}" if known else ""
     return f"expected {group}{among}, got {name!r}" + suggestion(name, known)
 

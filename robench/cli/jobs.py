@@ -20,6 +20,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, open_dict
 
 from robench.base.errors import UserError
+from robench.base.files import require_writable
 from robench.base.hashing import file_hash
 from robench.base.locks import require_shared_locks
 from robench.base.text import one_line, reason
@@ -78,11 +79,13 @@ class Jobs(BasicSweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Plan all jobs, and launch those whose records are not there."""
         assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir)
+        require_writable(Path(self.config.results), "results=")
+        require_writable(folder, "hydra.sweep.dir=")
         jobs = [self._composed(job) for job in self._combinations(arguments)]
         if self.config.dry_run:
             Jobs.foreseen = [_foreseen(job) for job in jobs]
             return
-        folder = Path(self.config.hydra.sweep.dir)
         self._require_shared(folder)
         plan = _plan(jobs, folder, Path(self.config.results), again=bool(self.config.again))
         if isinstance(self.launcher, BasicLauncher):

@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol, cast
 
 from robench.base.errors import DEBUG, UserError, debugging, refusal_of
 from robench.base.machine import calm_threads, pause_collector, resume_collector
-from robench.base.text import one_line, reason, suggestion
+from robench.base.text import one_line, reason, shortened, suggestion
 
 COMMANDS = (
     "run",
@@ -36,6 +36,8 @@ COMMANDS = (
 """The modules of the subcommands, in the order of the help."""
 
 
+LONG = re.compile(r"[^\s'\"]{500,}")
+"""A word that is shortened where it is quoted."""
 ERRORS = {
     r"the following arguments are required: (?P<names>.*)": "expected {names}, got nothing",
     r"argument (?P<name>\S+): invalid choice: '(?P<got>.*)' \(choose from (?P<known>.*)\)": (
@@ -108,7 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def complain(what: object) -> None:
     """Print one line on standard error; what it quotes moves no terminal."""
-    print(f"robench: {one_line(what)}", file=sys.stderr)
+    said = LONG.sub(lambda found: shortened(found[0]), one_line(what))
+    print(f"robench: {said}", file=sys.stderr)
 
 
 class OneLine(argparse.ArgumentParser):

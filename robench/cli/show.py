@@ -23,9 +23,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a record, and the command that runs it again."""
+    from robench.base.errors import UserError
+    from robench.base.text import one_line
     from robench.cli.main import complain
     from robench.cli.record_table import print_record
     from robench.cli.terminal import print_line
+    from robench.records.consistent import inspect
     from robench.records.headline import audit_table
     from robench.records.shared import SHARED, missing
     from robench.records.sheet import attack_table, title
@@ -52,4 +55,9 @@ def run(options: argparse.Namespace) -> int:
     if not (options.json or options.csv or options.latex):
         found = again(record)
         print_line(f"again: {found.command or f'no command, {found.reason}'}")
+    if not gone:
+        try:
+            inspect(folder)
+        except UserError as error:
+            complain(f"{one_line(folder)} contradicts itself: {error}")
     return 0

@@ -12,7 +12,8 @@ from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
 
 from robench.base.errors import ConfigError
-from robench.base.text import suggestion
+from robench.base.files import MAX_NAME
+from robench.base.text import shortened, suggestion
 from robench.plugin.registry import registry
 from robench.run.compose import SETTINGS, SEVERAL, Root
 
@@ -156,6 +157,10 @@ def _opened(argument: str) -> bool:
 def _setting(arguments: list[str], place: int) -> str:
     argument = arguments[place]
     name, _, value = argument.partition("=")
+    if max(len(name), len(value) if "/" in name else 0) > MAX_NAME:
+        raise ConfigError(
+            f"expected GROUP=CHOICE or GROUP.CHOICE.OPTION=VALUE, got {shortened(argument)!r}"
+        )
     if name.startswith("hydra"):
         return argument
     bare = name.lstrip("+~")
@@ -220,7 +225,11 @@ def _check_choices(name: str, typed: str, read: Override) -> None:
         return
     value = read.value()
     for one in value.list if isinstance(value, ChoiceSweep) else [value]:
-        names = [str(text) for text in one] if isinstance(one, list) else []
+        names = [str(text) for text in one] if isinstance(one, list) else [str(one)]
+        if long := next((text for text in names if len(text) > MAX_NAME), None):
+            raise ConfigError(
+                f"expected {name}=CHOICE, got {shortened(long)!r}; robench run --help lists them"
+            )
         if isinstance(one, list) and any(isinstance(text, list | dict) for text in one):
             raise ConfigError(f"expected {name}=CHOICE or {name}=[CHOICE,CHOICE], got {typed!r}")
         if len(set(names)) < len(names):

@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from robench.base.errors import ConfigError, PluginError
 from robench.base.hashing import plain
-from robench.base.text import one_line, reason, suggestion
+from robench.base.text import one_line, reason, shortened, suggestion
 
 ALLOWED = (
     "bool, int, float, str, Path, an Enum, Literal, Optional, list, tuple, dict[str, ...], "
@@ -259,8 +259,7 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    text = "null" if value is None else one_line(repr(value))
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return "null" if value is None else shortened(one_line(repr(value)))
 
 
 _UNFIT = object()

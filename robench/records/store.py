@@ -17,7 +17,7 @@ from robench.base.hashing import file_hash
 from robench.base.leftovers import sweep_leftovers
 from robench.base.locks import locked
 from robench.base.paths import inside
-from robench.base.text import one_line
+from robench.base.text import one_line, shortened
 from robench.core.outcomes import Outcomes
 from robench.core.record import RUN_KINDS, SCHEMA_VERSION, SYSTEM_KINDS, Record
 from robench.records.shared import SHARED, elsewhere
@@ -156,7 +156,7 @@ def find(name: str | Path, results: Path = Path("results")) -> Path:
     path = Path(name)
     if path.name == RECORD:
         path = path.parent
-    if (path / RECORD).is_file():
+    if os.path.isfile(path / RECORD):  # false for what no path can be, too
         return path
     begun = sorted(
         results / one for one in _names(results, str(name)) if (results / one / RECORD).is_file()
@@ -172,8 +172,8 @@ def find(name: str | Path, results: Path = Path("results")) -> Path:
     shown = ", ".join(one.name for one in reversed(there[-SHOWN:])) or "none"
     which = f"{len(begun)} matches: {shown}" if begun else f"no match; the latest are: {shown}"
     raise UserError(
-        f"expected a record folder or the beginning of one id in {results}, got {str(name)!r} "
-        f"with {which}"
+        f"expected a record folder or the beginning of one id in {results}, got "
+        f"{shortened(str(name))!r} with {which}"
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Optional, TypeVar
 
 from robench.base.errors import ConfigError
-from robench.base.files import require_writable
+from robench.base.files import require_short, require_writable
 from robench.base.hashing import plain_options
 from robench.base.paths import cache_folder
 from robench.base.text import one_line
@@ -98,7 +98,8 @@ class Places:
     """Where a run finds and leaves its files, and what it computes on; never part of its id.
 
     Raises ConfigError for another device than auto, cpu, cuda, mps or xpu (cuda:1 is the second
-    of several), and for other threads than 1 to MAX_THREADS. Whether the device is there, and the
+    of several), and for other threads than 1 to MAX_THREADS; UserError for a path that is too
+    long. Whether the device is there, and the
     folders can be written, is asked when something is to be run.
     """
 
@@ -118,6 +119,8 @@ class Places:
             )
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
             raise ConfigError(f"expected threads from 1 to {MAX_THREADS}, got {self.threads}")
+        for name in ("results", "cache", "data_root"):
+            require_short(getattr(self, name), f"{name}=")
 
     @classmethod
     def from_environment(cls) -> Places:

@@ -257,7 +257,8 @@ def _standing(
     working = alive(folder / f"{part}.alive")
     if working and engine != "lost":
         return stands("running")
-    end, record = read_end(folder, part), folder / plan.results / job.id
+    record = Path(os.path.normpath(folder / plan.results / job.id))
+    end = read_end(folder, part)
     if end and end.error:
         return stands("failed", end.error)
     if _is_made(job, record):

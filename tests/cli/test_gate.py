@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,13 +82,50 @@ def test_the_status_says_whether_all_is_met(
     assert [one["met"] for one in json.loads(out)["demands"]] == [True, False]
 
 
+PUBLISHED = Path(__file__).parents[2] / "leaderboard/records/12a2c677ed80dc9b"
+
+
+def test_a_record_edited_by_hand_meets_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "edited"
+    shutil.copytree(PUBLISHED, folder)
+    path = folder / "record.json"
+    record = json.loads(path.read_text())
+    (clean,) = (one for one in record["values"] if one["metric"] == "clean_accuracy")
+    clean["value"] = 0.999
+    path.write_text(json.dumps(record))
+    status, out, err = command(["gate", str(folder), "--min", "clean_accuracy=0.99"], capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "edited contradicts itself: expected " in err
+    assert "clean_accuracy" in err
+    status, out, shown = command(["show", str(folder)], capsys)
+    assert (status, shown) == (0, err)
+    assert "99.9" in out, "what it says is shown, too"
+    assert command(["show", str(PUBLISHED)], capsys)[2] == ""
+
+
+def test_damaged_outcomes_are_refused_before_an_audit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("audited")
+
+    monkeypatch.setattr("robench.replay.audit.audit_record", never)
+    shutil.copytree(PUBLISHED, tmp_path / "torn")
+    with (tmp_path / "torn" / "outcomes.parquet").open("r+b") as file:
+        file.truncate(500)
+    said = command(["audit", str(tmp_path / "torn")], capsys)
+    assert (said[0], said[1], said[2].count("\n")) == (2, "", 1)
+    assert said == command(["show", str(tmp_path / "torn")], capsys)
+
+
 @pytest.mark.parametrize(("least", "status"), [("0.15", 0), ("0.3", 1)])
 def test_a_published_file_passes_what_it_keeps(
     least: str, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """ONNX Runtime's file of the adversarially trained ResNet-20."""
-    folder = Path(__file__).parents[2] / "leaderboard/records/12a2c677ed80dc9b"
     demand = f"audited_accuracy[linf,8/255]={least}"
-    given, out, _ = command(["gate", str(folder), "--min", demand], capsys)
+    given, out, _ = command(["gate", str(PUBLISHED), "--min", demand], capsys)
     assert given == status
     assert "audited_accuracy[linf,8/255] is 0.228" in out

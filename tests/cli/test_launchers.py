@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -53,6 +54,36 @@ def test_slurm_says_what_became_of_a_job_without_accounting(squeue: Path, tmp_pa
     squeue.unlink()  # its controller is away: nothing is known, nobody is taken for lost
     assert slurm.words_of(jobs) is None
     assert slurm.states_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"), [("joblib", "joblib"), ("slurm", "submitit"), ("ray", "ray")]
+)
+@pytest.mark.parametrize("flags", [["-m", "seed=0,1"], ["-m", "seed=0,1", "--dry-run"], []])
+def test_a_launcher_that_is_not_installed_is_one_line(
+    name: str,
+    extra: str,
+    flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "hydra_plugins", None)  # what no launcher at all leaves
+    said = command(["run", *flags, f"hydra/launcher={name}"], capsys)
+    line = (
+        f"robench: expected the engine of hydra/launcher={name} to be installed, got none; "
+        f"pip install 'robench[{extra}]'\n"
+    )
+    assert said == (2, "", line)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_launcher_typed_wrong_is_told_all_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = command(["run", "-m", "seed=0,1", "hydra/launcher=joblip"], capsys)
+    assert (status, err.count("\n")) == (2, 1)
+    assert all(name in err for name in ("basic", "joblib", "slurm", "ray"))
+    assert err.endswith("; did you mean 'joblib'?\n")
 
 
 class Slurm(OnSlurm):
@@ -140,25 +171,3 @@ def test_threads_follow_the_allocation(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize(
-    ("name", "extra"), [("joblib", "joblib"), ("slurm", "submitit"), ("ray", "ray")]
-)
-@pytest.mark.parametrize("there", ["no launcher at all", "another's"])
-def test_an_engine_that_is_not_installed_is_named(
-    name: str,
-    extra: str,
-    there: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def found(module: str) -> None:
-        assert module == f"hydra_plugins.hydra_{extra}_launcher"
-        if there == "no launcher at all":
-            raise ModuleNotFoundError("No module named 'hydra_plugins'")
-
-    monkeypatch.setattr("robench.cli.hydra_app.find_spec", found)
-    status, out, err = command(["run", "-m", "seed=0,1", f"hydra/launcher={name}"], capsys)
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert f"pip install 'robench[{extra}]'" in err

@@ -41,6 +41,66 @@ def test_a_mistake_is_one_line_that_says_what_was_meant(
     assert not (tmp_path / "cache").exists()
 
 
+LONG = "b" * 5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", f"defense={LONG}"], "expected defense=CHOICE"),
+        (["run", "-m", f"defense=none,{LONG}"], "expected defense=CHOICE"),
+        (["run", f"{LONG}=1"], "expected GROUP=CHOICE"),
+        (["run", f"hydra/launcher={LONG}"], "expected GROUP=CHOICE"),
+        (["run", f"data_root={LONG}", "dataset=mnist"], "expected data_root= to be a path"),
+        (["run", f"results={LONG}"], "expected results= to be a path"),
+        (["run", "-m", f"hydra.sweep.dir={LONG}", "seed=0,1"], "expected hydra.sweep.dir= to be"),
+        (["run", f"cache={'c/' * 2500}"], "3900 in all"),
+        (["show", LONG], "expected a record folder"),
+        (["sweep", "status", LONG], "File name too long"),
+        (["leaderboard", "results", "--out", LONG], "expected --out to be a path"),
+        (["leaderboard", LONG, "--out", "page"], "File name too long"),
+    ],
+    ids=lambda given: None if isinstance(given, str) else given[0],
+)
+def test_what_is_too_long_for_any_name_is_shortened(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = command(arguments, capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert words in err
+    assert "..." in err
+    assert len(err) < 1000
+    assert FOREIGN.search(err) is None, err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["results=/proc/x"],
+        ["--dry-run", "results=/proc/x"],
+        ["cache=/proc/x"],
+        ["-m", "seed=0,1", "results=/proc/x"],
+        ["-m", "seed=0,1", "hydra.sweep.dir=/proc/x"],
+        ["-m", "seed=0,1", "--dry-run", "hydra.sweep.dir=/proc/x"],
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_named_before_the_work(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its mode says that it may be written, for root at least; its file system takes nothing."""
+    status, out, err = command(["run", *arguments], capsys)
+    named = arguments[-1].partition("=")[0]
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert f"robench: expected {named}= to name a folder to write into, got '/proc/x': " in err
+    assert err.endswith(f"set {named}= to another folder\n")
+
+
 @pytest.mark.parametrize("name", ["my results", "résultats", "it's", "a,b", "[x]", "a=b"])
 def test_any_text_is_a_folder(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
