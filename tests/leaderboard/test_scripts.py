@@ -32,7 +32,20 @@ COUNTS = [(0, 7), (3, 7), (7, 7), (150, 300), (299, 300)]
 TABLES = [(40, 3, 12, 45), (0, 0, 5, 5), (10, 0, 0, 0), (297, 3, 0, 0), (150, 75, 20, 55)]
 NUMBERS = [
     (value, unit)
-    for value in (None, 0.0, 0.00012345, 0.123, 0.98765, 1.0, 12.3456, 1234.5678, 9876543.0)
+    for value in (
+        None,
+        0.0,
+        0.00012345,
+        0.123,
+        0.98765,
+        1.0,
+        12.3456,
+        1234.5678,
+        9876543.0,
+        -0.0,
+        -0.00012345,
+        -0.123,
+    )
     for unit in ("share", "bytes", "s", "img/s", "")
 ]
 CELLS = [["metric", "of", "value"], ["a, b", 'say "x"', 0.5], ["two\nlines", None, 12]]
@@ -86,6 +99,7 @@ def test_numbers_are_written_as_python_writes_them(answers: Any) -> None:
     assert answers["numbers"] == [number(*one) for one in NUMBERS]
     assert answers["points"] == [points(0.5 - hits / n) for hits, n in COUNTS]
     assert answers["points"][3] == "0.0"
+    assert [number(one, "share") for one in (-0.0004, -0.044)] == ["0.0", "\N{MINUS SIGN}4.4"]
 
 
 def test_a_table_saved_as_csv_is_the_same_table(answers: Any) -> None:

@@ -6,6 +6,9 @@ from robench.core.record import Verdict
 from robench.core.threat import eps_text
 from robench.records.words import Word
 
+MINUS = "\N{MINUS SIGN}"
+ZERO = ("0", "0.0")
+"""What rounds to nothing has no sign."""
 NORM_NAMES = {"linf": "L∞", "l2": "L2"}
 SCALE = {"share": 100.0, "bytes": 1 / 1000, "s": 1000.0}
 """What a value is multiplied with: percent, kB, ms."""
@@ -40,10 +43,9 @@ def number(value: float | None, unit: str) -> str:
     """A value in the unit that its column's heading names; a dash where there is none."""
     if value is None:
         return "–"
-    scaled = value * SCALE.get(unit, 1.0)
-    if unit == "share":
-        return f"{scaled:.1f}"
-    return short(scaled)
+    scaled = abs(value) * SCALE.get(unit, 1.0)
+    text = f"{scaled:.1f}" if unit == "share" else short(scaled)
+    return f"{MINUS}{text}" if value < 0 and text not in ZERO else text
 
 
 def short(value: float) -> str:
@@ -58,17 +60,16 @@ def short(value: float) -> str:
 
 
 def interval(low: float | None, high: float | None, unit: str) -> str:
-    """`low–high`, or nothing where there is no interval."""
+    """`low–high`, `−1 to 2` from below zero, or nothing where there is no interval."""
     if low is None or high is None:
         return ""
-    return f"{number(low, unit)}–{number(high, unit)}"
+    return f"{number(low, unit)}{' to ' if low < 0 else '–'}{number(high, unit)}"
 
 
 def points(share: float) -> str:
     """A difference of shares in points, with its sign: `+2.2`; none of what rounds to nothing."""
-    size = number(abs(share), "share")
-    sign = "\N{MINUS SIGN}" if share < 0 else "+"
-    return f"{sign}{size}" if float(size) else size
+    text = number(share, "share")
+    return text if text in ZERO or share < 0 else f"+{text}"
 
 
 def attack_text(attack: str, access: str, norm: str, eps: float | None) -> str:
