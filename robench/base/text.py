@@ -44,5 +44,7 @@ def reason(error: BaseException) -> str:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """'; did you mean X?' for the nearest known name, or nothing."""
     names = {one.lower(): one for one in known}
+    # A long name is known by its first word, too.
+    names = {one.split("_")[0]: name for one, name in names.items()} | names
     near = difflib.get_close_matches(name.lower(), list(names), 1)
     return f"; did you mean {names[near[0]]!r}?" if near else ""

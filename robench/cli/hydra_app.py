@@ -46,6 +46,8 @@ SWEEP = re.compile(
     r"(?:Ambiguous value for argument|Sweep parameters) '([^'=]+)=(.*?)'(?: requires|\s1\.)"
 )
 """How Hydra's errors begin that are said in our words."""
+DECIMAL = re.compile(r"0,[0-9]{2,}")
+"""A number below 1 as much of the world writes it; 0,1 may as well be two seeds."""
 ENGINES = {
     "slurm": "submitit",
     "submitit_slurm": "submitit",
@@ -235,6 +237,8 @@ def _unasked_sweep(error: str, arguments: Sequence[str]) -> str:
     if not found:
         return ""
     name, values = found.groups()
+    if DECIMAL.fullmatch(values):
+        return f"expected {name}={values.replace(',', '.')}, got {values!r}: decimals have a point"
     text = (
         f"expected one value of {name}, got {values!r}; a run each: {command(['-m', *arguments])}"
     )

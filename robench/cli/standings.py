@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def print_standings(found: Sequence[Standing], trainings: Sequence[State] = ()) -> None:
     """Print a line a system with mean and spread over its seeds, and what is not done, and why."""
     count = Counter(one.state for one in found)
-    others = [f", {count[state]} {state}" for state in STATES[2:] if count[state]]
+    others = [f", {count[state]} {state}" for state in (*STATES[2:], "done") if count[state]]
     print_text(f"{len(found)} jobs, {count['failed']} failed{''.join(others)}", "bold")
     if count["waiting"] and trainings:
         first = Counter(trainings)

@@ -41,6 +41,21 @@ def test_a_mistake_is_one_line_that_says_what_was_meant(
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["threat.eps=0,031"], "expected threat.eps=0.031, got '0,031': decimals have a point\n"),
+        (["-m", "defense=none,gausian"], "got 'gausian'; did you mean 'gaussian_training'?\n"),
+    ],
+)
+def test_what_was_meant_is_said(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = command(["run", *arguments], capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.endswith(words)
+
+
 LONG = "b" * 5000
 
 
