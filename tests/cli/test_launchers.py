@@ -69,6 +69,8 @@ def test_a_launcher_that_is_not_installed_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for module in [one for one in sys.modules if one.startswith("hydra_plugins.")]:
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "hydra_plugins", None)  # what no launcher at all leaves
     said = command(["run", *flags, f"hydra/launcher={name}"], capsys)
     line = (
