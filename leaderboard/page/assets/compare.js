@@ -101,7 +101,8 @@
       event.preventDefault();
       location.search = `?a=${first.value}&b=${second.value}`;
     });
-    if (query.has("a") && query.has("b")) await compare(first.value, second.value);
+    if (["a", "b"].some((name) => query.has(name) && !number.has(query.get(name)))) message.textContent = "No such row: this page has none of an id in its address. Choose two above.";
+    else if (query.has("a") && query.has("b")) await compare(first.value, second.value);
   }
 
   start().catch((error) => { message.textContent = error.message; });

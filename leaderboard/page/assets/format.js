@@ -16,18 +16,20 @@
 
   function number(value, unit) {
     if (value === null || value === undefined) return "–";
-    const scaled = value * (SCALE[unit] || 1);
-    return unit === "share" ? scaled.toFixed(1) : short(scaled);
+    const scaled = Math.abs(value) * (SCALE[unit] || 1);
+    const text = unit === "share" ? scaled.toFixed(1) : short(scaled);
+    return value < 0 && Number(text) !== 0 ? `−${text}` : text;
   }
 
   function interval(low, high, unit) {
     if (low === null || high === null || low === undefined || high === undefined) return "";
-    return `${number(low, unit)}–${number(high, unit)}`;
+    return `${number(low, unit)}${low < 0 ? " to " : "–"}${number(high, unit)}`;
   }
 
-  // A difference of shares in points, with its sign.
+  // A difference of shares in points, with its sign; none of what rounds to nothing.
   function points(share) {
-    return `${share < 0 ? "−" : "+"}${number(Math.abs(share), "share")}`;
+    const text = number(share, "share");
+    return share < 0 || Number(text) === 0 ? text : `+${text}`;
   }
 
   Object.assign(robench, { number, interval, points, short });

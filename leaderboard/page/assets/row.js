@@ -65,7 +65,7 @@
     const [clean, size] = [shown("clean_accuracy"), shown("file_bytes") || shown("size")];
     const parent = rows.parent(at);
     const told = [
-      ["rank", rank === null ? `none: ${row.no_rank}` : `${rank} of ${rows.groups[rows.groupOf(at)].ranked}`],
+      ["rank", rank === null ? `none: ${row.no_rank}` : `${rank} of ${rows.groups[rows.groupOf(at)].ranked}${rows.tabs[rows.tabOf(at)].parents.size ? ", float parents among them" : ""}`],
       clean ? ["on clean images", `${robench.number(clean[0], "share")}${NBSP}%`] : null,
       ["bits a weight", String(rows.field(at, "bits"))],
       size ? ["size", `${robench.number(size[0], "bytes")} kB`] : null,
@@ -152,7 +152,8 @@
     return folded("config", "Configuration, and how to run it again",
       table(chosen, row.facts.map(([term, text]) => fact(term, text))),
       el("h3", null, "Run it again"),
-      row.again.map(([line, why]) => (line ? command(line) : el("p", null, `No command: ${why}.`))));
+      row.again.map(([line, why]) => (line ? command(line) : el("p", null, `No command: ${why}.`))),
+      row.again.some(([line]) => line) ? el("p", null, "The same numbers come out on the same kind of processor, with the versions and threads that stand below. A training elsewhere gives other bits: ", code("robench verify"), " judges the kept model instead, where the record has one.") : null);
   }
 
   function file(row) {

@@ -125,6 +125,15 @@
     head.after(...inside(line));
   }
 
+  // Whether a line holds below it the row that answers a question above the table.
+  function answers(line) {
+    const its = rows.groups[rows.groupOf(line.at)].answers.map((one) => one.id);
+    return line.under.some((at) => its.includes(rows.id(at)));
+  }
+
+  // The rows that lines show when they are drawn first.
+  const seen = (lines) => lines.flatMap((line) => (answers(line) ? [...line.rows, ...line.under] : line.rows));
+
   // The rows below an unfolded line.
   function inside(line) {
     const columns = COLUMNS.filter(visible);
@@ -213,26 +222,36 @@
   function makeFilters() {
     for (const name of FILTERS) {
       const title = NAMES[name] || name;
-      const select = el("select", { name, "aria-label": title }, new Option(NEAR.includes(name) ? `any ${title}` : "any", ""));
-      if (name === "bits" && site.choices.bits.some((bits) => bits <= 8)) select.append(new Option("at most 8 bits", chosen.SMALL));
-      for (const value of site.choices[name]) select.append(new Option(said(name, value), String(value)));
       const near = NEAR.includes(name);
+      const select = el("select", { name, "aria-label": title }, new Option(near ? `any ${title}` : "any", ""));
       document.getElementById(near ? "choices" : "others").append(near ? select : el("label", null, title, select));
       select.addEventListener("change", () => { filters.set(name, select.value); refresh(); });
     }
   }
 
-  function said(name, value) {
-    if (name === "bits") return `${value} bits`;
-    return name === "word" ? site.called[value] || value.replace("_", " ") : String(value).replace("_", " ");
+  // What a filter may ask of the open tabs: values that occur there, and what is asked already.
+  function offered(name) {
+    const has = new Set(openTabs().flatMap((number) => rows.tabs[number].keys[name].of));
+    const all = site.choices[name].map((value) => [String(value), has.has(value)]);
+    if (name === "bits") all.unshift([chosen.SMALL, [...has].some((bits) => bits <= 8)]);
+    return all.filter(([value, occurs]) => occurs || value === filters.get(name)).map(([value]) => value);
   }
 
   function showFilters() {
     for (const select of document.querySelectorAll("#filters select")) {
+      const [any, ...before] = select.options;
+      const values = offered(select.name);
+      if (values.join() !== before.map((one) => one.value).join()) {
+        select.replaceChildren(any, ...values.map((value) => new Option(said(select.name, value), value)));
+      }
       select.value = filters.get(select.name);
-      if (select.selectedIndex < 0) { select.value = ""; filters.set(select.name, ""); }
     }
-    document.getElementById("search").value = search;
+  }
+
+  function said(name, value) {
+    if (value === chosen.SMALL) return "at most 8 bits";
+    if (name === "bits") return `${value} bits`;
+    return name === "word" ? site.called[value] || value.replace("_", " ") : value.replace("_", " ");
   }
 
   // How many filters are at work behind "more".
@@ -246,12 +265,14 @@
   // At first one protocol is shown: others rank by themselves.
   const usual = (name) => (name === "protocol" ? rows.tabs[0].key : "");
 
+  const known = (name, value) => (name === "bits" && value === chosen.SMALL) || site.choices[name].some((one) => String(one) === value);
+
   function readView() {
     const view = robench.view.read();
     filters.clear();
     for (const name of ["protocol", ...FILTERS]) {
       const value = view.has(name) ? view.get(name) : usual(name);
-      filters.set(name, value === ALL ? "" : value);
+      filters.set(name, name === "protocol" || known(name, value) ? value : "");
     }
     if (!rows.tabs.some((tab) => tab.key === filters.get("protocol"))) {
       filters.set("protocol", view.get("protocol") === ALL && rows.tabs.length > 1 ? "" : usual("protocol"));
@@ -260,6 +281,7 @@
     const [key, direction] = (view.get("order") || "").split(":");
     order = columnOf.has(key) && key !== "pick" ? [key, direction === "asc" ? "asc" : "desc"] : null;
     search = view.get("search") || "";
+    document.getElementById("search").value = search;
   }
 
   function writeView() {
@@ -282,6 +304,7 @@
     place.setAttribute("aria-busy", "true");
     await rows.open(openTabs());
     if (mine !== turn) return;
+    showFilters();
     const passing = chosen.lines(openTabs(), [...filters].filter(([name, value]) => value && name !== "protocol"), search);
     const groups = new Set(passing.map((line) => rows.groupOf(line.at)));
     apart = groups.size > 1;
@@ -290,7 +313,7 @@
     drawn = 0;
     unfolded.clear();
     const first = shown.slice(0, STEP);
-    await rows.load(first.flatMap((line) => line.rows));
+    await rows.load(seen(first));
     if (mine !== turn) return;
     showTab();
     showChooser();
@@ -319,7 +342,7 @@
     const mine = turn;
     const next = shown.slice(drawn, drawn + STEP);
     place.setAttribute("aria-busy", "true");
-    await rows.load(next.flatMap((line) => line.rows));
+    await rows.load(seen(next));
     if (mine !== turn) return;
     append(next);
     place.setAttribute("aria-busy", "false");
@@ -337,7 +360,9 @@
       const before = shown[drawn + at - 1];
       const begins = apart && (!before || rows.groupOf(before.at) !== group);
       const head = begins ? [el("tr", { class: "group" }, el("th", { scope: "colgroup", colspan: columns.length }, rows.groups[group].label))] : [];
-      return [...head, el("tr", null, columns.map((column) => drawCell(column, line, "")))];
+      if (answers(line)) unfolded.add(line.at);
+      const row = el("tr", null, columns.map((column) => drawCell(column, line, "")));
+      return [...head, row, ...(unfolded.has(line.at) ? inside(line) : [])];
     }));
     drawn += lines.length;
   }
@@ -391,7 +416,8 @@
     const networks = new Set(shown.flatMap((line) => [...line.rows, ...line.under])).size;
     const count = (n, what) => `${n.toLocaleString("en-US")} ${what}${n === 1 ? "" : "s"}`;
     const rest = networks > shown.length ? `, ${count(networks, "network")}` : "";
-    document.getElementById("count").textContent = `${count(shown.length, "row")}${rest} · ${tab ? tab.label : "all tabs, each ranked by itself"}`;
+    const parents = shown.some((line) => line.under.length && rows.rank(line.at) !== null) ? " · ranks count folded float parents, too" : "";
+    document.getElementById("count").textContent = `${count(shown.length, "row")}${rest} · ${tab ? tab.label : "all tabs, each ranked by itself"}${parents}`;
     table.setAttribute("aria-rowcount", shown.length + 1);
   }
 
@@ -437,7 +463,6 @@
     makeFilters();
     makePicks();
     readView();
-    showFilters();
     await refresh();
     place.replaceChildren(table, end);
     watcher.observe(end);
@@ -467,7 +492,6 @@
 
   async function follow() {
     readView();
-    showFilters();
     await refresh();
   }
 
