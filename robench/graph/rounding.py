@@ -209,7 +209,9 @@ class RoundedAlong(Step):
         least = (low - 0.5).masked_fill(self.pass_through & (low != 0), -math.inf)
         most = (high + 0.5).masked_fill(self.pass_through & (high != 0), math.inf)
         reciprocal = self.quantiser.reciprocal
-        at_low, at_high = (b * (1 / scale) if reciprocal else b / scale for b in self.clip)
+        # Tensors, as a number divided by a tensor is taken times its reciprocal.
+        bounds = (torch.full_like(scale, bound) for bound in self.clip)
+        at_low, at_high = (b * (1 / scale) if reciprocal else b / scale for b in bounds)
         low = torch.minimum(torch.maximum(low, at_low.round()), high)
         high = torch.maximum(torch.minimum(high, at_high.round()), low)
         passing = torch.maximum(least, at_low), torch.minimum(most, at_high)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -90,6 +90,13 @@ def test_one_grid(
 
 
 @pytest.mark.parametrize("form", FORMS)
+@example(
+    clip=Clip(inputs=("x",), output="clipped", low=-math.inf, high=1.5),
+    scale=[0.125, 0.125, float(np.float32(0.12))],
+    zero=[0, 0, 0],
+    reciprocal=False,
+    seed=0,
+)
 @given(
     clip=clips,
     scale=st.lists(scales, min_size=3, max_size=3),
