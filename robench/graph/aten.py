@@ -182,7 +182,9 @@ class _Reader:
         """Bits of the codes that a constant was made of, or was moved from."""
         given = call.arguments
         if _name(call) in _GRIDS and not self.fixed[self._ref(call).name].is_floating_point():
-            return code_bits(int(given["quant_max"]) - int(given["quant_min"]))
+            low, high = given.get("quant_min"), given.get("quant_max")
+            if isinstance(low, int) and isinstance(high, int):
+                return min(code_bits(high - low), 64)
         moved = _name(call) in {*_MOVED, *SHAPED, *SAME}
         return self.bits.get(next(iter(_used(call)), "")) if moved else None
 

@@ -63,7 +63,10 @@ def _stored(constant: Constant) -> int:
         return constant.bits
     if constant.step is not None:
         # In double precision, where codes of up to 32 bits are whole again.
-        codes = np.rint(values.astype(np.float64) / constant.step)
+        with np.errstate(all="ignore"):
+            codes = np.rint(values.astype(np.float64) / constant.step)
+        if not np.all(np.abs(codes) < 2.0**32):
+            return _FLOAT
         return code_bits(int(np.ptp(codes))) if codes.size else 1
     with np.errstate(over="ignore"):
         half = np.array_equal(values.astype(np.float16).astype(np.float32), values)
