@@ -57,7 +57,7 @@ def test_codes_need_what_tells_them_apart() -> None:
     assert of(np.zeros((3, 4), np.float32), step=step) == 1
     assert of(EIGHTS * step, bits=8) == 8
     assert of(EIGHTS, step=np.asarray(0, np.float32)) == 32
-    assert of(EIGHTS * np.float32(np.inf), step=step) == 32
+    assert of(np.full((3, 4), np.inf, np.float32), step=step) == 32
 
 
 def test_floats_that_the_file_rounds_need_the_quantisers_bits() -> None:
