@@ -2,13 +2,14 @@
 
     python -m benchmarks.networks FOLDER [--held-out]
     python -m benchmarks.autoattack FOLDER [--held-out | --masked] [--attack NAME] [--seeds N]
-        [--networks NAME ...] [--images N] [--stored FOLDER] [--grid] [--markdown]
+        [--networks NAME ...] [--images N] [--stored FOLDER] [--grid] [--l2] [--markdown]
 
 Both sides run in turn in one process, with one thread, on the same test images (a stratified draw),
-in the Linf ball of each network. In float, both search and are judged in float. On the 8-bit grid
-ours searches the grid; the original's points are rounded onto it by `Threat.project`, and with
---grid it also searches a network that rounds its input (gradients straight through), which is the
-fairest that it can be asked. Each side's candidates are judged anew by the network.
+in the Linf ball of each network, with --l2 in the L2 ball of its data set. In float, both search
+and are judged in float. On the 8-bit grid ours searches the grid; the original's points are rounded
+onto it by `Threat.project`, and with --grid it also searches a network that rounds its input
+(gradients straight through), which is the fairest that it can be asked. Each side's candidates are
+judged anew by the network.
 
 The difference is ours minus the original's robust accuracy: below zero ours is stronger. Its 95 %
 interval is Newcombe's for pairs. Seconds are the processor time of the process. With --stored the
@@ -98,7 +99,7 @@ def right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 def measured(subject: Subject, model: nn.Module, weights: str, count: int) -> Original:
     """Run the original on a model, and judge its points by the subject's network."""
     images, labels = subject.images(count)
-    found, cost = standard(model, images, labels, subject.network.eps, seed=0)
+    found, cost = standard(model, images, labels, subject.threat(grid=False), seed=0)
     masks = [
         right(subject.twin, subject.threat(grid).project(found, images), labels)
         for grid in (False, True)
@@ -124,7 +125,8 @@ def original(
 ) -> Original:
     """The original's side: as stored of these weights and images, else run, and stored."""
     weights, count = subject.network.digest(options.folder), options.images
-    path = options.stored / f"{subject.network.name}.{kind}.json" if options.stored else None
+    name = f"{subject.network.name}{'.l2' if options.l2 else ''}.{kind}.json"
+    path = options.stored / name if options.stored else None
     if path and path.exists():
         known = read(path)
         if (known.weights, known.images) == (weights, count):
@@ -320,7 +322,8 @@ def said(options: argparse.Namespace, version: str | None) -> str:
     where = "read from an earlier run where it has one" if options.stored else "run beside it"
     return (
         f"{options.attack} against pyautoattack {version or 'as stored'}, standard ({where}), "
-        f"{options.images} images, Linf, one thread; seconds are processor time"
+        f"{options.images} images, {'L2' if options.l2 else 'Linf'}, one thread; "
+        "seconds are processor time"
     )
 
 
@@ -330,7 +333,8 @@ def chosen(options: argparse.Namespace) -> tuple[Network, ...]:
     names = options.networks or [network.name for network in known]
     if unknown := set(names) - {network.name for network in known}:
         raise SystemExit(f"expected networks among {[n.name for n in known]}, got {unknown}")
-    return tuple(network for network in known if network.name in names)
+    found = (network for network in known if network.name in names)
+    return tuple(network.in_l2 if options.l2 else network for network in found)
 
 
 def parsed() -> argparse.Namespace:
@@ -346,6 +350,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=2, help="runs of ours, and their union")
     parser.add_argument("--stored", type=Path, help="folder of the original's side")
     parser.add_argument("--grid", action="store_true", help="the original searches the grid too")
+    parser.add_argument("--l2", action="store_true", help="in the L2 ball of each data set")
     parser.add_argument("--markdown", action="store_true")
     return parser.parse_args()
 

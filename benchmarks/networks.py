@@ -13,7 +13,7 @@ import argparse
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ from robench_data.networks.resnet import ResNet
 from robench_defenses.adversarial import AdversarialTraining
 
 Build = Callable[[tuple[int, int, int], int], nn.Module]
+L2 = {"digits": 0.8, "mnist": 2.0, "cifar10": 0.5}
+"""Radii in L2 of pixels in [0,1], by data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +76,22 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network of the set, and the Linf ball in which it is attacked."""
+    """A network of the set, and the ball in which it is attacked."""
 
     name: str
     weights: str
     """Name of its training, and of the file that keeps its float weights."""
     training: Training
     eps: float
+    norm: str = "linf"
     compressor: Compressor | None = None
     mask: type[Masked] | None = None
     """What hides its gradients; None: nothing does."""
+
+    @property
+    def in_l2(self) -> Network:
+        """The same network in the L2 ball of its data."""
+        return replace(self, norm="l2", eps=L2[self.training.data])
 
     def load(self, folder: Path, root: Path) -> Subject:
         """Read its weights from `folder`, compress them, and draw the images to attack."""
@@ -121,8 +129,8 @@ class Subject:
         return chosen.float_images(), chosen.labels
 
     def threat(self, grid: bool) -> Threat:
-        """The Linf ball, its examples on the 8-bit grid or not."""
-        return Threat("linf", self.network.eps, grid)
+        """The network's ball, its examples on the 8-bit grid or not."""
+        return Threat(self.network.norm, self.network.eps, grid)
 
 
 def draw(split: Split, count: int, seed: int) -> Split:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.base.seeds import seed_scope
+from robench.core.threat import Threat
 from robench.plugin.spent import Spent
 
 PARTS = ("apgd", "apgd_targeted", "fab", "square")
@@ -64,9 +65,9 @@ def installed() -> str | None:
 
 
 def standard(
-    model: nn.Module, images: Tensor, labels: Tensor, eps: float, seed: int
+    model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, seed: int
 ) -> tuple[Tensor, Cost]:
-    """Run its version `standard` in the Linf ball: candidates in float, and what it spent.
+    """Run its version `standard` in a ball: candidates in float, and what it spent.
 
     APGD-CE (100 steps), targeted APGD-DLR (9 x 100), targeted FAB (9 x 100), Square (5,000
     queries), each on what the one before left; batches of 250, as is its default.
@@ -74,7 +75,8 @@ def standard(
     asked, cost = Spent(), Cost()
     counted = asked.watch(nn.Sequential(model))
     build = import_module("pyautoattack").AutoAttack
-    attack = build(counted, norm="Linf", eps=eps, seed=seed, version="standard", device="cpu")
+    norm = {"linf": "Linf", "l2": "L2"}[threat.norm]
+    attack = build(counted, norm=norm, eps=threat.eps, seed=seed, version="standard", device="cpu")
     for part in PARTS:
         _time(getattr(attack, part), part, cost)
     found = []

@@ -168,11 +168,35 @@ def _disturb_jobs(sweep: Sweep, env: dict[str, str]) -> tuple[list[str], str]:
     jobs = json.loads((sweep.folder / "slurm.json").read_text())
     waiting = max((part for part in jobs if "/" not in part), key=int)
     subprocess.run(["scancel", jobs[waiting]], env=env, check=True)
-    running, _ = sweep.next_at_work("jobs", seen)
+    running, pid = _held(sweep, seen)
     subprocess.run(["scancel", jobs[running]], env=env, check=True)
-    killed, pid = sweep.next_at_work("jobs", seen)
+    # Slurm lets it go on until KillWait is over, in which it would end well.
+    until(lambda: not _stopped(pid), "the end of a cancelled job")
+    killed, pid = _held(sweep, seen)
     os.kill(pid, signal.SIGKILL)
     return [running, waiting], killed
+
+
+def _held(sweep: Sweep, seen: set[str]) -> tuple[str, int]:
+    """The next job that is stopped before it ends."""
+    while True:
+        part, pid = sweep.next_at_work("jobs", seen)
+        if not _stopped(pid):
+            continue
+        (state,) = (one["state"] for one in sweep.status() if one["number"] == int(part))
+        if state == "running":
+            return part, pid
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def _stopped(pid: int) -> bool:
+    """Stop a process; False where it is gone."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _words(env: dict[str, str]) -> dict[str, str]:
