@@ -96,7 +96,7 @@ class Sweep:
     def records(self) -> dict[str, Any]:
         """Every record without its timings, by id."""
         found = {}
-        for path in (self.root / "results").glob("*/record.json"):
+        for path in (self.root / "results").glob("[!.]*/record.json"):
             record = json.loads(path.read_text())
             del record["timings"]
             # Whether the working tree was as committed: somebody may work in it meanwhile.
@@ -108,7 +108,7 @@ class Sweep:
 
     def made(self) -> dict[str, int]:
         """When each record was written."""
-        paths = (self.root / "results").glob("*/record.json")
+        paths = (self.root / "results").glob("[!.]*/record.json")
         return {path.parent.name: path.stat().st_mtime_ns for path in paths}
 
 
