@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -56,6 +57,8 @@ ENGINES = {
     "joblib": "joblib",
 }
 """Launchers, and the extra of robench that each needs."""
+SAME_NAME = r"\s*'hydra/launcher/ray' is validated against ConfigStore schema"
+"""Hydra's warning that a preset bears the name of a plugin's: ours does, and says all that it says."""
 AT_ONCE = ("JoblibLauncher", "LocalLauncher")
 """The launchers that run several jobs at once on one machine, and give them no share of it."""
 
@@ -84,7 +87,9 @@ def launch(arguments: Sequence[str]) -> int:
 
     Summary.last = None
     try:
-        app(job)()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", SAME_NAME)
+            app(job)()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         text = _unknown_choice(error) or _unknown_setting(error)
         text = text or _unasked_sweep(with_cause(error), arguments)

@@ -162,7 +162,7 @@ class Jobs(BasicSweeper):
                 self.launcher.launch(batch, initial_job_idx=0)
                 return
             except Exception as error:
-                Jobs.trouble = reason(error)
+                Jobs.trouble = str(error) if isinstance(error, UserError) else reason(error)
                 if not isinstance(error, BrokenExecutor):
                     return
             left = {p: o for p, o in parts.items() if sweeps.read_end(folder, p) is None}

@@ -17,7 +17,8 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from robench.base.text import reason
+from robench.base.errors import UserError
+from robench.base.text import one_line, reason
 from robench.cli import slurm
 from robench.run import sweeps
 
@@ -171,7 +172,7 @@ class OnRay:
         plain: Any = OmegaConf.to_container(self.ray_cfg, resolve=True)
         options = plain["remote"]
         if not ray.is_initialized():
-            ray.init(**plain["init"])
+            reach(ray.init, plain["init"])
         remote = ray.remote(**options)(run_on_ray) if options else ray.remote(run_on_ray)
         jobs = {}
         for number, overrides in enumerate(job_overrides):
@@ -191,6 +192,21 @@ class OnRay:
             except Exception as error:  # of the job, of its worker, or of the cluster
                 if sweeps.read_end(folder, part) is None:
                     sweeps.leave_lost(folder, part, f"Ray: {reason(error)[:400]}")
+
+
+def reach(init: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """Start or join a Ray.
+
+    Raises:
+        UserError: None answers at the address.
+    """
+    try:
+        init(**settings)
+    except ConnectionError as error:
+        raise UserError(
+            f"expected a Ray that answers at {settings.get('address')}, got: {one_line(error)}; "
+            "where it asks for a token, set RAY_AUTH_MODE=token"
+        ) from error
 
 
 def run_on_ray(

@@ -15,9 +15,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from robench.base.errors import UserError
 from robench.base.machine import allotted_threads
 from robench.cli import slurm
-from robench.cli.launchers import OnSlurm, _part_of, for_part
+from robench.cli.launchers import OnSlurm, _part_of, for_part, reach
 from robench.run import pipeline, sweeps
 from robench.run.config import Places
 from robench.run.sweeps import End
@@ -173,3 +174,12 @@ def test_threads_follow_the_allocation(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_ray_that_does_not_answer_is_one_line() -> None:
+    def init(**settings: object) -> None:
+        raise ConnectionError(f"Failed to connect to Ray cluster at {settings['address']}")
+
+    expected = "expected a Ray that answers at h:1, got: Failed to connect .* RAY_AUTH_MODE=token"
+    with pytest.raises(UserError, match=expected):
+        reach(init, {"address": "h:1"})

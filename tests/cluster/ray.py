@@ -25,6 +25,8 @@ def running(root: Path, cpus: int = 2) -> Iterator[tuple[str, dict[str, str]]]:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     env = {**os.environ, "RAY_TMPDIR": str(_short(root)), "RAY_DISABLE_IMPORT_WARNING": "1"}
+    # Else it would ask for a token where an instance before has left one in the home folder.
+    env["RAY_AUTH_MODE"] = "disabled"
     head = [str(_command()), "start", "--head", "--block", f"--port={port}"]
     head += [f"--num-cpus={cpus}", "--include-dashboard=false", "--disable-usage-stats"]
     head += ["--node-ip-address=127.0.0.1", f"--temp-dir={_short(root)}"]
