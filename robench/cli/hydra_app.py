@@ -58,7 +58,7 @@ ENGINES = {
 }
 """Launchers, and the extra of robench that each needs."""
 SAME_NAME = r"\s*'hydra/launcher/ray' is validated against ConfigStore schema"
-"""Hydra's warning that a preset bears the name of a plugin's: ours does, and says all that it says."""
+"""Hydra's warning that a preset bears the name of a plugin's own: ours does, and says as much."""
 AT_ONCE = ("JoblibLauncher", "LocalLauncher")
 """The launchers that run several jobs at once on one machine, and give them no share of it."""
 

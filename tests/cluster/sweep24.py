@@ -86,7 +86,8 @@ class Sweep:
         """The next part of a kind that begins to work."""
 
         def fresh() -> tuple[str, int] | None:
-            assert self.process and self.process.poll() is None, self.said()
+            assert self.process is not None
+            assert self.process.poll() is None, self.said()
             known = {part for part, _ in self.at_work(kind)} - seen - {"sweep"}
             return next(((p, pid) for p, pid in self.at_work(kind) if p in known), None)
 
