@@ -29,7 +29,7 @@ from robench.base.signals import stopped_by_signals
 from robench.base.text import one_line, reason, suggestion
 from robench.cli.composed import checked_run, in_our_words, typed, with_cause
 from robench.cli.launchers import PART
-from robench.cli.slurm import states_in
+from robench.cli.slurm import states_of, words_in
 from robench.cli.standings import print_foreseen, print_plan, print_standings
 from robench.cli.terminal import print_line, print_prose
 from robench.cli.typed import ALONE, command, for_hydra, known_settings
@@ -148,7 +148,7 @@ def _report(folder: Path, arguments: Sequence[str]) -> int:
         if printed:
             print_foreseen(Jobs.foreseen, json=as_json)
         return 2 if any(job.error for job in Jobs.foreseen) else 0
-    found = sweeps.standings(folder, states_in(folder))
+    found = sweeps.standings(folder, states_of(words_in(folder)))
     if printed and not as_json:
         print_standings(found)
         if Jobs.trouble:

@@ -130,9 +130,13 @@ class OnSlurm(Submitted):
     def _wait(self, folder: Path, jobs: Mapping[str, Any]) -> None:
         left = {part: str(job.job_id) for part, job in jobs.items()}
         slurm.keep_jobs(folder, left)
+        told: list[str] = []
         while left:
             time.sleep(SECONDS_BETWEEN)
             words = slurm.words_of(left) or {}
+            if (held := slurm.held(words)) != told:
+                told = held
+                slurm.print_held(held)
             for part in [part for part, word in words.items() if slurm.state_of(word) == "lost"]:
                 del left[part]
                 if not _noted(folder, part):

@@ -19,14 +19,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print how it stands; 1 where a job failed or was lost, else 0."""
     from robench.cli.formats import print_json
-    from robench.cli.slurm import states_in
+    from robench.cli.slurm import held, print_held, states_of, words_in
     from robench.cli.standings import print_standings
     from robench.run.sweeps import standings, trainings
 
-    engine = states_in(options.folder)
+    words = words_in(options.folder)
+    engine = states_of(words)
     found = standings(options.folder, engine)
     if options.json:
         print_json([{**vars(one), "record": one.record and str(one.record)} for one in found])
     else:
         print_standings(found, trainings(options.folder, engine))
+        print_held(held(words))
     return 1 if any(one.state in ("failed", "lost") for one in found) else 0

@@ -37,7 +37,8 @@ def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_slurm_says_what_became_of_a_job_without_accounting(squeue: Path, tmp_path: Path) -> None:
-    squeue.write_text("5_0 RUNNING\n5_1 PENDING\n5_2 CANCELLED\n5_3 TIMEOUT\n6 COMPLETED\n\nodd\n")
+    queue = ["5_0 RUNNING None", "5_1 PENDING Priority", "5_2 CANCELLED None", "5_3 TIMEOUT None"]
+    squeue.write_text("\n".join([*queue, "6 COMPLETED None", "", "odd"]))
     jobs = {str(n): f"5_{n}" for n in range(5)}
     slurm.keep_jobs(tmp_path, jobs)
     slurm.keep_jobs(tmp_path, {"trainings/0": "6"})
@@ -49,12 +50,27 @@ def test_slurm_says_what_became_of_a_job_without_accounting(squeue: Path, tmp_pa
         "4": slurm.GONE,
         "trainings/0": "COMPLETED",
     }
-    assert [slurm.states_in(tmp_path)[n] for n in "01234"] == [
+    assert [slurm.states_of(slurm.words_in(tmp_path))[n] for n in "01234"] == [
         *("running", "waiting", "lost", "lost", "lost")
     ]
     squeue.unlink()  # its controller is away: nothing is known, nobody is taken for lost
     assert slurm.words_of(jobs) is None
-    assert slurm.states_in(tmp_path) == {}
+    assert slurm.words_in(tmp_path) == {}
+
+
+def test_what_slurm_holds_a_job_back_for_is_said(
+    squeue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    squeue.write_text("5_0 PENDING PartitionConfig\n5_1 PENDING (ReqNodeNotAvail, Down:a)")
+    slurm.keep_jobs(tmp_path, {"0": "5_0", "1": "5_1"})
+    plan = sweeps.Plan("..", tuple(sweeps.Asked((), n * 16) for n in "ab"))
+    with sweeps.begun(tmp_path, plan):
+        pass
+    assert slurm.states_of(slurm.words_in(tmp_path)) == {"0": "waiting", "1": "waiting"}
+    status, out, _ = command(["sweep", "status", str(tmp_path)], capsys)
+    assert status == 0
+    assert "2 jobs, 0 failed, 2 waiting" in out
+    assert "Slurm holds jobs back: (ReqNodeNotAvail, Down:a), PartitionConfig" in out
 
 
 @pytest.mark.parametrize(
