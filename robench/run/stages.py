@@ -127,6 +127,24 @@ class Stages:
         embedded = type(self.dataset).files is Dataset.files
         return embedded or self.cache.holds("data", self._data_inputs)
 
+    def outline(self) -> bool:
+        """Take what a plan needs to know of the data for them, unless they are at hand.
+
+        Returns whether they are there: False where they are to be downloaded. Raises what reading
+        them would raise, as far as their labels and their first images tell.
+        """
+        if "data" in vars(self) or self.data_at_hand:
+            return True
+        root = self.places.data_root
+        if guest.call(self.dataset, self.dataset.downloads, root):
+            return False
+        given = guest.call(self.dataset, self.dataset.source, root)
+        source = _expect(self.dataset, "source", Source, given)
+        # Only all pixels tell another hash than the protocol's.
+        hash_ = self.config.protocol.data if self.config.protocol else "not read"
+        self.data = guest.call(self.dataset, source.outline, hash_)
+        return True
+
     @cached_property
     def _data_inputs(self) -> dict[str, Any]:
         root = self.places.data_root
