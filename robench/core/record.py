@@ -31,6 +31,8 @@ EXPLAINED_EXPECTED = 0.9
 """Share of a file's logits, and of their change under attack, that its twin must explain."""
 AGREEMENT_GOOD = 0.999
 """Share of equal labels, clean and on candidates, below which a reader is warned."""
+ENDING = "ends in"
+"""The note of a network whose outputs are no logits: softmax, log_softmax or sigmoid."""
 RENAMED = {"saturation_gap": "twins_gap"}
 """What older records call a metric, and its name."""
 RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric", "certifier")

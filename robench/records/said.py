@@ -12,7 +12,7 @@ from robench.base.grid import fold
 from robench.base.stats import newcombe_unpaired, paired
 from robench.base.text import one_line, true_minus, visible
 from robench.core.outcomes import Score, scores_by_threat
-from robench.core.record import AGREEMENT_GOOD, AttackRow, Audit, Axis, Record
+from robench.core.record import AGREEMENT_GOOD, ENDING, AttackRow, Audit, Axis, Record
 from robench.core.sentences import spoken
 from robench.core.threat import eps_text
 from robench.records.headline import headlines
@@ -43,6 +43,7 @@ NEAR = 0.005
 """How far beyond the interval of a clean accuracy the published one may lie."""
 
 
+ENDINGS = ("softmax", "log_softmax", "sigmoid")
 WEAK = "weak attack: "
 """How the sentence of a weak row begins, which its line says once."""
 
@@ -123,6 +124,12 @@ def warnings(record: Record) -> list[str]:
         found.append(record.certificates.sentence)
     if record.status == "at_chance":
         found.append("the model is at chance: nothing about its robustness can be claimed")
+    if (ending := record.notes.get(ENDING)) in ENDINGS:
+        found.append(
+            f"expected a network that gives logits, got one that ends in a {ending}: its gradients "
+            "fade where it is sure, and attacks that follow them look weaker than they are; leave "
+            f"the {ending} out, the labels stay the same"
+        )
     if why := unled(record):
         found.append(why)
     elif record.agreement.imperfect:

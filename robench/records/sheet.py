@@ -97,7 +97,8 @@ def _words(
     record: Record, outcomes: Outcomes | None, audited: Mapping[str, NDArray[Any]] | None
 ) -> Iterator[Line]:
     """What stands below the attack table."""
-    yield Line("percent of images; ± the longer side of the Wilson 95 % interval", "dim")
+    cost = ("; costs an image" + ", mean over the threats" * _means(record)) if record.rows else ""
+    yield Line(f"percent of images; ± the longer side of the Wilson 95 % interval{cost}", "dim")
     if outcomes is not None:
         yield from verdicts(record, outcomes, audited)
     yield from certified(record)
@@ -214,6 +215,11 @@ def _headline(
             holds = headline(record, outcomes, audited, norm, eps)
             found[norm, eps] = plus_minus(share("headline", int(holds.sum()), len(holds), {}))
     return found
+
+
+def _means(record: Record) -> bool:
+    """Whether an attack has several rows, over which its costs are means."""
+    return len({(row.attack, row.access) for row in record.rows}) < len(record.rows)
 
 
 def _cost(record: Record, attack: Axis, access: Axis) -> tuple[str, str, str]:

@@ -26,7 +26,8 @@ from robench.base.hashing import digest, file_hash
 from robench.base.seeds import derive, seed_scope
 from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
-from robench.core.record import RUN_KINDS, FileInfo, MadeOn, TwinAgreement
+from robench.core.outputs import ending
+from robench.core.record import ENDING, RUN_KINDS, FileInfo, MadeOn, TwinAgreement
 from robench.core.source import Source
 from robench.core.system import Deployed, System, agreement, check_output, forward
 from robench.core.threat import Threat, resolve_eps
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from robench.run.cache import Cache
 
 T = TypeVar("T")
+FEW_ENDINGS = 16
+"""Images whose outputs tell what a network ends in."""
 MAX_NOTES = 2**20
 """Bytes of what a training reports, or a model says of itself, as JSON."""
 PROGRAM_GIVEN = "the network is the integer program that was kept with a record"
@@ -530,7 +533,14 @@ class Stages:
         told = guest.call(self.model, self.model.notes, self.data.shape, len(self.data.classes))
         notes = dict(_expect(self.model, "notes", Mapping, told))  # type: ignore[type-abstract]
         _require_plain(self.model, notes)
-        return {**self.weights.notes, **notes}
+        made = self.cached("system", {"asks": "ending"}, self._ending)
+        return {**self.weights.notes, **notes, **({ENDING: made} if made else {})}
+
+    def _ending(self) -> str:
+        """What the trained network ends in; empty for logits."""
+        network = self._own(self.trained).eval()
+        with seed_scope(derive(self.config.seed, "ending")):
+            return guest.call(self.model, ending, network, self.judged[:FEW_ENDINGS])
 
     @property
     def made_on(self) -> MadeOn | None:
