@@ -371,8 +371,8 @@ class Record(Frozen):
         return {attack: tuple(sizes) for attack, sizes in found.items()}
 
     def get(self, metric: str, /, **axes: Axis) -> Value | None:
-        """The first value of a metric whose axes contain the given ones, or None."""
-        return next(self._having(metric, axes), None)
+        """As `find`, but None where there is no such value."""
+        return self.find(metric, **axes) if self.find_all(metric, **axes) else None
 
     def find(self, metric: str, /, **axes: Axis) -> Value:
         """The value of a metric whose axes contain the given ones; eps may be "8/255".

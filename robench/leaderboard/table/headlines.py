@@ -50,8 +50,8 @@ def certified(settled: Settled, radius: float) -> NDArray[np.bool_] | None:
 
 
 def _says(record: Record, radius: float) -> bool:
-    value = record.get("certified_accuracy", radius=radius)
-    return value is not None and value.value is not None
+    found = record.find_all("certified_accuracy", radius=radius)
+    return any(value.value is not None for value in found)
 
 
 def _certified(path: Path, radius: float, broken: Sequence[int]) -> NDArray[np.bool_]:
