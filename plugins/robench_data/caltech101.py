@@ -54,7 +54,7 @@ class Caltech101(Dataset):
 
         folder = _folder(root)
         ensure(
-            lambda: bool(listing(folder, (BACKGROUND,))),
+            lambda: not self.downloads(root),
             lambda: _download(root),
             root,
             folder,
@@ -67,6 +67,12 @@ class Caltech101(Dataset):
             self.seed,
             UsualThreat({"linf": (2 / 255, 4 / 255, 8 / 255), "l2": (0.5, 1.0, 2.0)}, noise=0.1),
         )
+
+    def downloads(self, root: Path) -> bool:
+        """Whether there is no picture."""
+        from robench_data.images import listing
+
+        return not listing(_folder(root), (BACKGROUND,))
 
     def files(self, root: Path) -> list[Path]:
         """The pictures."""

@@ -56,9 +56,17 @@ class CIFAR10(Dataset):
         paths = (root / BINARY / name for name in (*TRAIN, *TEST))
         return tuple(path for path in paths if path.is_file())
 
+    def downloads(self, root: Path) -> bool:
+        """Whether a batch of the binary release is missing, and no python release is there."""
+        return not (_python_only(root) or _complete(root))
+
 
 def _python_only(root: Path) -> bool:
     return (root / PYTHON).is_dir() and not (root / BINARY).is_dir()
+
+
+def _complete(root: Path) -> bool:
+    return all((root / BINARY / name).is_file() for name in (*TRAIN, *TEST))
 
 
 def _read_binary(root: Path) -> tuple[Split, Split]:
@@ -73,7 +81,7 @@ def _read_binary(root: Path) -> tuple[Split, Split]:
 
     expected = f"{TRAIN[0]} to {TRAIN[-1]} and {TEST[0]} (the binary release)"
     ensure(
-        lambda: all((folder / name).is_file() for name in (*TRAIN, *TEST)),
+        lambda: _complete(root),
         download,
         root,
         folder,

@@ -38,7 +38,7 @@ class MNIST(Dataset):
 
         folder = _folder(root)
         ensure(
-            lambda: len(self.files(root)) == len(FILES),
+            lambda: not self.downloads(root),
             lambda: _download(root),
             root,
             folder,
@@ -55,6 +55,10 @@ class MNIST(Dataset):
         """Those of the four files that are there."""
         found = (_find(_folder(root), name) for name in FILES)
         return tuple(path for path in found if path.is_file())
+
+    def downloads(self, root: Path) -> bool:
+        """Whether one of the four is missing."""
+        return len(self.files(root)) < len(FILES)
 
 
 def _folder(root: Path) -> Path:

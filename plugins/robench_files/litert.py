@@ -22,6 +22,7 @@ class LiteRT(robench.Runtime):
     """LiteRT on the CPU, with its XNNPACK delegate."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tflite",)
+    packages: ClassVar[tuple[str, ...]] = ("ai_edge_litert",)
     requires: ClassVar[str] = "pip install 'robench[litert]'"
 
     def load(self, path: Path) -> robench.Session:

@@ -31,6 +31,7 @@ class OnnxRuntime(robench.Runtime):
     """ONNX Runtime on the CPU, all its optimisations on."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
+    packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     requires: ClassVar[str] = "pip install 'robench[onnx]'"
 
     def load(self, path: Path) -> robench.Session:

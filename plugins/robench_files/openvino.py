@@ -23,6 +23,7 @@ class OpenVINO(robench.Runtime):
     """OpenVINO on the CPU, its float parts in float32."""
 
     opens: ClassVar[tuple[str, ...]] = (".onnx",)
+    packages: ClassVar[tuple[str, ...]] = ("openvino",)
     requires: ClassVar[str] = "pip install 'robench[openvino]'"
 
     def load(self, path: Path) -> robench.Session:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from robench_files.toolchain import Toolchain, export_onnx
 
@@ -23,14 +24,14 @@ class OpenVINOInt8(Toolchain):
 
     file: ClassVar[str] = "network.onnx"
     runtime: ClassVar[str] = "openvino"
+    packages: ClassVar[tuple[str, ...]] = ("openvino", "nncf", "onnx", "onnxscript")
     requires: ClassVar[str] = "pip install 'robench[openvino]'"
 
     def write(self, model: nn.Module, images: Tensor, path: Path) -> None:
         """Export and quantise, as NNCF does by default."""
-        # Read when nncf is imported: without it, nncf sends what it was used for to its makers.
-        os.environ.setdefault("NNCF_CI", "1")
-        import nncf
         import onnx
+
+        nncf = _untold()
 
         exported = path.with_suffix(".float")
         export_onnx(model, images, exported)
@@ -39,3 +40,15 @@ class OpenVINOInt8(Toolchain):
             onnx.load(exported), nncf.Dataset(singles), subset_size=len(singles)
         )
         onnx.save(quantised, path)
+
+
+def _untold() -> Any:
+    """The package nncf, which sends nobody what it is used for."""
+    before = os.environ.get("NNCF_CI")
+    os.environ["NNCF_CI"] = "1"  # read once, when nncf is imported
+    try:
+        return import_module("nncf")
+    finally:
+        del os.environ["NNCF_CI"]
+        if before is not None:
+            os.environ["NNCF_CI"] = before

@@ -18,6 +18,7 @@ class OrtInt8(Toolchain):
 
     file: ClassVar[str] = "network.onnx"
     runtime: ClassVar[str] = "onnxruntime"
+    packages: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx", "onnxscript")
     requires: ClassVar[str] = "pip install 'robench[onnx]'"
 
     def write(self, model: nn.Module, images: Tensor, path: Path) -> None:

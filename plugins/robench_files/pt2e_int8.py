@@ -18,6 +18,7 @@ class PT2EInt8(Toolchain):
 
     file: ClassVar[str] = "network.pt2"
     runtime: ClassVar[str] = "torch"
+    packages: ClassVar[tuple[str, ...]] = ("torchao",)
     requires: ClassVar[str] = "pip install 'robench[torchao]'"
 
     def write(self, model: nn.Module, images: Tensor, path: Path) -> None:

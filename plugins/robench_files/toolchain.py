@@ -32,8 +32,6 @@ class Toolchain(robench.Compressor):
     """Name of the file that it makes."""
     runtime: ClassVar[str]
     """The runtime that answers."""
-    requires: ClassVar[str]
-    """What installs the toolchain."""
 
     images: int = 512
     """Training images to calibrate on."""

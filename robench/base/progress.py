@@ -14,6 +14,20 @@ SECONDS_BETWEEN_LINES = 10.0
 _QUIET: list[bool] = []
 
 
+_ABOUT: list[str] = []
+"""What the work is about that goes on, the whole first."""
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Begin what progress is shown in the meantime with what it is about, such as a record."""
+    _ABOUT.append(what)
+    try:
+        yield
+    finally:
+        _ABOUT.pop()
+
+
 def be_quiet() -> None:
     """Show no progress from now on, in this process."""
     _QUIET.append(True)
@@ -23,7 +37,7 @@ def be_quiet() -> None:
 def progress(what: str, total: int, unit: str = "img", done: int = 0) -> Iterator[Advance]:
     """Show work of `total` units; call the yielded function with units done and a note."""
     how = _nothing if _QUIET else _bar if sys.stderr.isatty() else _lines
-    show = how(what, total, unit, done)
+    show = how(": ".join([*_ABOUT, what]), total, unit, done)
     with show as advance:
         yield advance
 

@@ -14,6 +14,9 @@ HIDDEN = re.compile(
 """Characters that move a terminal's cursor, turn a line's direction, or cannot be seen."""
 
 
+HYPHEN = re.compile(r"(?<![\w.=/-])-(?=\.?[0-9])")
+
+
 def visible(text: str) -> str:
     r"""The text with control characters and marks of direction as `\u001b`; newlines stay.
 
@@ -39,6 +42,19 @@ def shortened(text: str, most: int = 80) -> str:
 def reason(error: BaseException) -> str:
     """An error as one visible line: its class and its message."""
     return f"{type(error).__name__}: {one_line(error) or 'no message'}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count and its noun, whose plural has an s: `1 row`, `1,040 rows`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def true_minus(text: str) -> str:
+    """A text for people with a minus sign in front of its negative numbers, in place of a hyphen.
+
+    Options such as `seed=-1`, which are typed, dates and exponents stay as they are.
+    """
+    return HYPHEN.sub("\N{MINUS SIGN}", text)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -23,6 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print how many images fall that the record says hold, and where that is kept."""
     from robench.base.errors import UserError
+    from robench.base.text import counted
     from robench.cli.terminal import print_line
     from robench.core.threat import parse_eps
     from robench.leaderboard.read.private import check_text
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     folder = find(options.record, places.results)
     given = options.examples, options.norm, eps, options.source
     found = challenge(folder, *given, places)
-    of = f"{found.broken} of {found.held} images that the record says hold"
-    print_line(f"{found.examples} examples break {of}")
+    of = f"{found.broken} of {counted(found.held, 'image')} that the record says hold"
+    print_line(f"{counted(found.examples, 'example')} broke {of}")
     print_line("nothing is written" if found.path is None else f"written to {found.path}")
     return 0

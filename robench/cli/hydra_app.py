@@ -278,6 +278,9 @@ def _unknown_setting(error: Exception) -> str:
     known = _settings(above)
     if not known:
         return f"expected a setting of the run, got {found[1]!r}; robench run --help lists them"
+    below = [f"{group}.{name}" for group, cls in SETTINGS.items() if name in option_types(cls)]
+    if below and not above:
+        return f"expected a setting of the run, got {name!r}; did you mean {below[0]!r}?"
     if name in known:
         kind, _, choice = above.partition(".")
         return f"expected {above} to be chosen, got {name!r} of it; choose it with {kind}={choice}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from robench.base.errors import UserError
 from robench.base.machine import resume_collector
-from robench.base.text import one_line
+from robench.base.text import counted, one_line
 
 HELP = "records to a page that opens from disk"
 
@@ -56,7 +56,7 @@ def _build(records: list[Path], out: Path, verified: Path | None) -> int:
         print_line("no --verified folder given: nothing counts as verified")
     levels = Counter(row.proof.level for row in site.rows)
     print_line(", ".join(f"{levels[level]} {level}" for level in reversed(LEVELS)))
-    print_line(f"{len(site.rows)} rows: {out / 'index.html'}")
+    print_line(f"{counted(len(site.rows), 'row')}: {out / 'index.html'}")
     return 0
 
 

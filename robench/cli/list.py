@@ -19,13 +19,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a line a record."""
     from robench.base.grid import grid
+    from robench.base.text import counted
+    from robench.cli.standings import ROBUST
     from robench.cli.terminal import print_prose, print_text, width
     from robench.records.overview import latest, lines
     from robench.run.config import Places
 
     results = Places.from_environment().results
     found = latest(results, None if options.all else LATEST)
-    table = lines(record for _, record in found.records)
+    table = lines(found.records)
     if options.json:
         print_json([dict(zip(table.columns, row, strict=True)) for row in table.rows])
     elif options.csv:
@@ -34,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
         rows = [[str(cell or "") for cell in row] for row in table.rows]
         for number, line in enumerate(grid(table.columns, rows, width(), spare=3)):
             print_text(line, "" if number else "bold")
-        print_prose(f"{len(rows)} of {found.there} records in {results}")
+        print_prose(f"{len(rows)} of {counted(found.there, 'record')} in {results}")
+        print_prose(ROBUST, "dim")
     for broken in found.broken:
         print_prose(f"left out: {broken}", "yellow")
     return 0

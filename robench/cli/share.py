@@ -16,6 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Share what is alike, and say how much that saves."""
     from robench.base.errors import CacheError, UserError
+    from robench.base.text import counted
     from robench.cli.terminal import print_line
     from robench.records.shared import share
     from robench.records.store import folders, read
@@ -27,5 +28,5 @@ def run(options: argparse.Namespace) -> int:
         saved = share(named)
     except OSError as error:
         raise CacheError(f"expected to write below {options.records}, got: {error}") from error
-    print_line(f"{len(named)} records, {saved / 1e6:.1f} MB saved")
+    print_line(f"{counted(len(named), 'record')}, {saved / 1e6:.1f} MB saved")
     return 0

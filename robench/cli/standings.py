@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from robench.base.grid import grid
+from robench.base.text import counted
 from robench.cli.formats import print_json
 from robench.cli.terminal import print_prose, print_text, width
 from robench.records.overview import over_seeds, readable
 from robench.run.sweeps import STATES, Standing, State
+
+ROBUST = "robust: the headline, and what its word says of it, under the threat where it is smallest"
 
 if TYPE_CHECKING:
     from robench.cli.jobs import Foreseen
@@ -20,7 +23,7 @@ def print_standings(found: Sequence[Standing], trainings: Sequence[State] = ()) 
     """Print a line a system with mean and spread over its seeds, and what is not done, and why."""
     count = Counter(one.state for one in found)
     others = [f", {count[state]} {state}" for state in (*STATES[2:], "done") if count[state]]
-    print_text(f"{len(found)} jobs, {count['failed']} failed{''.join(others)}", "bold")
+    print_text(f"{counted(len(found), 'job')}, {count['failed']} failed{''.join(others)}", "bold")
     if count["waiting"] and trainings:
         first = Counter(trainings)
         told = ", ".join(f"{first[state]} {state}" for state in STATES if first[state])
@@ -29,9 +32,12 @@ def print_standings(found: Sequence[Standing], trainings: Sequence[State] = ()) 
     for text in broken:
         print_prose(f"left out: {text}", "yellow")
     if readables:
-        done = over_seeds(record for _, record in readables)
+        done = over_seeds(readables)
         _print_rows(done.columns, [[str(cell or "") for cell in row] for row in done.rows])
-        print_prose("robust: the smallest of worst case and audited accuracy; ± over seeds", "dim")
+        print_prose(
+            f"{ROBUST}; ± over seeds",
+            "dim",
+        )
     for state, style in (("running", ""), ("lost", "red"), ("failed", "red")):
         for one in (one for one in found if one.state == state):
             why = f": {one.why}" if one.why else ""
@@ -66,7 +72,7 @@ def _time(plans: Sequence[dict[str, Any]]) -> str:
     minutes = sum(known) / 60
     took = f"about {minutes:.0f} minutes" if minutes >= 1.5 else f"about {60 * minutes:.0f} s"
     missing = len(open_) - len(known)
-    also = f", and {missing} runs of which nothing is known" if missing else ""
+    also = f", and {counted(missing, 'run')} of which nothing is known" if missing else ""
     return f"{took} by earlier runs of the same choices{also}"
 
 
@@ -77,7 +83,7 @@ def print_foreseen(jobs: Sequence[Foreseen], *, json: bool) -> None:
         print_json(plans)
         return
     failed = [job for job in jobs if job.error]
-    print_text(f"{len(jobs)} jobs, {len(failed)} failed", "bold")
+    print_text(f"{counted(len(jobs), 'job')}, {len(failed)} failed", "bold")
     if plans:
         heads = ("job", "trained", "record")
         _print_rows(heads, [_planned(job.overrides, job.plan) for job in jobs if job.plan])

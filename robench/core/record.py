@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -31,6 +31,8 @@ EXPLAINED_EXPECTED = 0.9
 """Share of a file's logits, and of their change under attack, that its twin must explain."""
 AGREEMENT_GOOD = 0.999
 """Share of equal labels, clean and on candidates, below which a reader is warned."""
+ENDING = "ends in"
+"""The note of a network whose outputs are no logits: softmax, log_softmax or sigmoid."""
 RENAMED = {"saturation_gap": "twins_gap"}
 """What older records call a metric, and its name."""
 RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric", "certifier")
@@ -369,23 +371,32 @@ class Record(Frozen):
         return {attack: tuple(sizes) for attack, sizes in found.items()}
 
     def get(self, metric: str, /, **axes: Axis) -> Value | None:
-        """The first value of a metric whose axes contain the given ones, or None."""
-        for value in self.values:
-            if value.metric == metric and axes.items() <= value.axes.items():
-                return value
-        return None
+        """As `find`, but None where there is no such value."""
+        return self.find(metric, **axes) if self.find_all(metric, **axes) else None
 
     def find(self, metric: str, /, **axes: Axis) -> Value:
-        """The first value of a metric whose axes contain the given ones; eps may be "8/255".
+        """The value of a metric whose axes contain the given ones; eps may be "8/255".
 
-        Raises UserError, with what there is, where there is none.
+        Of several it is the one that has no other axes. Raises UserError, with what there is, where
+        there is none, and, with what tells them apart, where several are left.
         """
-        if isinstance(eps := axes.get("eps"), str):
-            axes["eps"] = (parse_eps(eps) or (eps,))[0]
-        found = self.get(metric, **axes)
-        if found is None:
-            raise UserError(self._absent(metric, axes))
-        return found
+        found = self.find_all(metric, **axes)
+        if not found:
+            raise UserError(self._absent(metric, _numbered(axes)))
+        if len(found) > 1:
+            found = tuple(one for one in found if one.axes == _numbered(axes)) or found
+        if len(found) > 1:
+            raise UserError(_several(metric, found))
+        return found[0]
+
+    def find_all(self, metric: str, /, **axes: Axis) -> tuple[Value, ...]:
+        """Every value of a metric whose axes contain the given ones, in the record's order."""
+        return tuple(self._having(metric, _numbered(axes)))
+
+    def _having(self, metric: str, axes: Mapping[str, Axis]) -> Iterator[Value]:
+        for value in self.values:
+            if value.metric == metric and axes.items() <= value.axes.items():
+                yield value
 
     def _absent(self, metric: str, axes: Mapping[str, Axis]) -> str:
         """Why there is no such value: the first thing asked for that leaves none."""
@@ -407,9 +418,36 @@ _ABSENT = object()
 """No axis is equal to it."""
 
 
+def _numbered(axes: Mapping[str, Axis]) -> dict[str, Axis]:
+    """Axes as a record has them: an eps that was typed is a number; raises ConfigError."""
+    if isinstance(eps := axes.get("eps"), str):
+        return {**axes, "eps": (parse_eps(eps) or (eps,))[0]}
+    return dict(axes)
+
+
+def _several(metric: str, found: Sequence[Value]) -> str:
+    """That a value was asked for and there are several, and by which axes they differ."""
+    names = dict.fromkeys(name for value in found for name in value.axes)
+    seen = {name: dict.fromkeys(v.axes[name] for v in found if name in v.axes) for name in names}
+    apart = [
+        f"{name} ({', '.join(map(_shown, values))})"
+        for name, values in seen.items()
+        if len(values) > 1 or not all(name in value.axes for value in found)
+    ]
+    return (
+        f"expected one value of {metric}, got {len(found)}"
+        + (f" that differ by {', '.join(apart)}, say which" if apart else "")
+        + "; find_all gives all of them"
+    )
+
+
+def _shown(value: Axis) -> str:
+    return eps_text(value) if isinstance(value, float) else one_line(value)[:80]
+
+
 def _expected(what: str, got: Axis, known: Iterable[Axis]) -> str:
     """What was asked for that is not there, and what is, the nearest first."""
-    texts = [eps_text(one) if isinstance(one, float) else str(one) for one in known]
+    texts = [_shown(one) for one in known]
     near = suggestion(got, texts) if isinstance(got, str) else ""
     shown = ", ".join(sorted(texts)) or "none"
     return f"expected {what} among {shown}, got {one_line(got)[:80]}{near}"

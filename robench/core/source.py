@@ -125,10 +125,28 @@ class Source:
         own = {"train": self.train} if self.train else {}
         return {**own, "test": self.test}
 
+    def outline(self, hash: str) -> Data:
+        """What a plan needs: of images that are not in memory the first stands for all.
+
+        `hash` is given to such data; of data in memory it is their own. Raises DataError.
+        """
+        every = [isinstance(part.images, Held) for part in self.parts.values()]
+        splits = {name: Split(_alike(one.images), one.labels) for name, one in self.parts.items()}
+        train = splits.get("train", NoImages())
+        known = "" if all(every) else hash
+        return Data(train, splits["test"], self.classes, self.threat, known)
+
     def load(self) -> Data:
         """All of it in memory; raises DataError."""
         splits = {name: Split(_read(one.images), one.labels) for name, one in self.parts.items()}
         return Data(splits.get("train", NoImages()), splits["test"], self.classes, self.threat)
+
+
+def _alike(images: Images) -> Tensor:
+    """The pixels, or the first image for each, which takes no more memory than one."""
+    if isinstance(images, Held):
+        return images.pixels
+    return torch.tensor(images.of(0, 1).read()).expand(images.shape)
 
 
 def _read(images: Images) -> Tensor:

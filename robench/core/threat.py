@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Optional
 
 from robench.base.errors import ConfigError
+from robench.base.text import suggestion
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,6 +63,14 @@ def _is_size(value: Any) -> bool:
     return number and math.isfinite(value) and value >= 0
 
 
+def _is_typed(value: Any) -> bool:
+    """Whether a text would be a number, were it none."""
+    try:
+        return isinstance(value, str) and _is_size(float(Fraction(value)))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class ThreatConfig:
     """The threat model that attacks inherit; an attack's own fields override it."""
@@ -82,12 +91,28 @@ class ThreatConfig:
 class Threat:
     """One threat model: candidates lie within `eps` of the clean image in `norm` ([0,1] units).
 
-    `eps=None` bounds nothing but the pixel range (minimum-norm attacks and noise).
+    `eps=None` bounds nothing but the pixel range (minimum-norm attacks and noise). Raises
+    ConfigError for another norm, and for eps that is no finite number of at least 0.
     """
 
     norm: str
     eps: float | None
     grid: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.norm, str) or self.norm not in NORMS:
+            raise ConfigError(
+                f"expected norm to be one of {', '.join(NORMS)}, got {self.norm!r:.80}"
+                + suggestion(str(self.norm), NORMS)
+            )
+        if self.eps is not None and not _is_size(self.eps):
+            typed = f"; write {self.eps} without quotes" if _is_typed(self.eps) else ""
+            raise ConfigError(
+                "expected eps of a Threat to be a finite number of at least 0, in [0,1] pixels, "
+                f"such as 8/255, got {self.eps!r:.80}{typed}"
+            )
+        if not isinstance(self.grid, bool):
+            raise ConfigError(f"expected grid to be True or False, got {self.grid!r:.80}")
 
     def project(self, candidates: Tensor, images: Tensor, radii: Tensor | None = None) -> Tensor:
         """Bring candidates into the ball and the pixel range, then onto the 8-bit grid.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from robench.base.errors import ConfigError, DataError, UserError, debugging
+from robench.base.progress import about
 from robench.base.text import one_line, reason
 from robench.leaderboard.read.intake import Taken, check_form, find_records, hold_taken
 from robench.records.store import artefact, read
@@ -34,8 +35,10 @@ def check(roots: list[Path], places: Places, sample: int | None = None) -> Itera
     """
     found = [(name, seen.folder) for name, seen in find_records(roots)]
     judged = _sample(found, sample)
-    for name, folder in found:
-        for step in _steps(folder, name in judged, places):
+    for number, (name, folder) in enumerate(found, 1):
+        with about(f"{name}, {number} of {len(found)}"):
+            steps = list(_steps(folder, name in judged, places))
+        for step in steps:
             yield CheckResult(name, step.name, step.outcome, step.text)
 
 

@@ -52,6 +52,11 @@ class Component(ABC):  # noqa: B024 - abstract through its nine kinds
     depend on, the record, and the protocol of a row."""
     sources: ClassVar[Mapping[str, str]] = {}
     """Where the method comes from: the address, https, of its `paper` and of its `code`."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """The packages that it imports and robench does not need: without one a run is refused before
+    it begins."""
+    requires: ClassVar[str] = ""
+    """What installs them, said when one is missing: "pip install onnxruntime"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,14 @@ class Dataset(Component):
         """The files that `load` reads: when one changes, the cached copy is read anew."""
         del root
         return ()
+
+    def downloads(self, root: Path) -> bool:
+        """Whether `load` would download, as its files are not there: a plan leaves that to the run.
+
+        The default is False: what is missing is refused.
+        """
+        del root
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -375,8 +388,6 @@ class Runtime(Component):
     is only chosen by name has none of its own that another has."""
     opens: ClassVar[tuple[str, ...]] = ()
     """Endings of the files that it opens when it is named; none given: `suffixes`."""
-    requires: ClassVar[str] = ""
-    """What installs its package, said when that is missing: "pip install onnxruntime"."""
 
     @abstractmethod
     def load(self, path: Path) -> Session:

@@ -47,6 +47,11 @@ def _suffixes(value: Any) -> bool:
     return texts and all(one.startswith(".") and one == one.lower() for one in value)
 
 
+def _packages(value: Any) -> bool:
+    texts = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    return texts and all(one.isidentifier() for one in value)
+
+
 def _sources(value: Any) -> bool:
     """An address becomes a link on a page, so that it may lead to a site and nowhere else."""
     return isinstance(value, Mapping) and all(
@@ -59,6 +64,8 @@ Rule = tuple[Callable[[Any], bool], str]
 EVERY: dict[str, Rule] = {
     "version": (lambda value: isinstance(value, str), "text"),
     "sources": (_sources, "https addresses by paper and code"),
+    "packages": (_packages, 'a tuple of packages, such as ("onnxruntime",)'),
+    "requires": (lambda value: isinstance(value, str), "text"),
 }
 RULES: dict[str, dict[str, Rule]] = {
     "attack": {
@@ -77,7 +84,6 @@ RULES: dict[str, dict[str, Rule]] = {
     "runtime": {
         "suffixes": (_suffixes, 'a tuple of endings, such as (".onnx",)'),
         "opens": (_suffixes, 'a tuple of endings, such as (".onnx",)'),
-        "requires": (lambda value: isinstance(value, str), "text"),
     },
 }
 """By kind, what each attribute has to be, as a test and in words."""

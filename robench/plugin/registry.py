@@ -107,8 +107,9 @@ class Registry:
         """A choice by kind and name; raises ConfigError with the nearest names."""
         choices = self.choices[kind]
         if name not in choices:
+            known = f"one of {', '.join(sorted(choices))}" if choices else "a registered one"
             raise ConfigError(
-                f"expected {kind} to be one of {', '.join(sorted(choices))}, got {name!r}"
+                f"expected {kind} to be {known}, got {one_line(name)[:80]!r}"
                 + suggestion(name, choices)
             )
         return choices[name]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robench.base.errors import UserError
-from robench.core.outcomes import clean_score, scores_by_threat
+from robench.core.outcomes import clean_score, scores_by_threat, worst_cases
 from robench.records.support.held import AUDIT_TABLE, require_columns, with_checked
 from robench.records.tables import read_columns
+from robench.records.words import LEAST, Said, word_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +22,38 @@ if TYPE_CHECKING:
     from robench.core.record import Record
 
     Table = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Subset:
+    """An audit that looked at fewer images than were judged."""
+
+    images: int
+    of: int
+    difference: float
+    """Share of these that the rows leave and its searches break, in [0,1]."""
+
+    @property
+    def overstates(self) -> float:
+        """By how much the headline does where the other images are like these, in [0,1]."""
+        return self.difference * (1 - self.images / self.of)
+
+    @property
+    def said(self) -> Said:
+        """The word of a headline that the audit of a part of its images refutes."""
+        took = f"of {self.images} of the {self.of} images the audit left"
+        points = f"{100 * self.difference:.1f} points fewer than the attacks"
+        return Said("weak", f"overstates by {100 * self.overstates:.0f} points: {took} {points}")
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What is known of a system under one threat."""
+
+    holds: NDArray[np.bool_]
+    """Per judged image; none where no attack worked."""
+    said: Said
+    subset: Subset | None
 
 
 def audit_table(folder: Path) -> Table | None:
@@ -54,3 +88,37 @@ def headline(
             raise UserError(f"expected positions of {len(holds)} images in the audit's table")
         holds[fell] = False
     return holds
+
+
+def headlines(
+    record: Record, outcomes: Outcomes, tables: Sequence[Table | None]
+) -> dict[tuple[str, float], Headline]:
+    """The headline of each threat, a norm and an eps, that a system was attacked under.
+
+    `tables` are the `audit_table`s of the records that know something of it. Raises as `headline`.
+    """
+    worst = [(s.norm, s.eps) for s in worst_cases(outcomes, record.budgets())]
+    failed = [(row.norm, row.eps) for row in record.rows if row.status == "invalid"]
+    found = {}
+    for norm, eps in dict.fromkeys([*worst, *failed]):
+        if eps is None:
+            continue
+        each = [headline(record, outcomes, table, norm, eps) for table in tables]
+        holds = np.logical_and.reduce(each)
+        said = word_of(record, outcomes.clean.label, norm, eps, holds)
+        subset = next((one for table in tables if (one := _subset(table, norm, eps, holds))), None)
+        if said.word == "holds" and subset and round(100 * subset.overstates) >= LEAST:
+            said = subset.said
+        found[norm, eps] = Headline(holds, said, subset)
+    return found
+
+
+def _subset(table: Table | None, norm: str, eps: float, holds: NDArray[np.bool_]) -> Subset | None:
+    if table is None:
+        return None
+    mine = (table["norm"] == norm) & (table["eps"] == eps)
+    images = int(mine.sum())
+    if not 0 < images < len(holds):
+        return None
+    rows, held = (table[name][mine].astype(bool).mean() for name in ("rows", "held"))
+    return Subset(images, len(holds), float(rows - held))

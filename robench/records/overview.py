@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from robench.base.errors import UserError
-from robench.core.record import Record, Value, worst
-from robench.core.threat import eps_text
-from robench.records.store import RECORD, check_choices, read
+from robench.base.text import one_line, shortened
+from robench.core.record import Record, Value
+from robench.records.headline import audit_table, headlines
+from robench.records.said import threat_text
+from robench.records.store import RECORD, check_choices, read, read_outcomes
 from robench.records.tabular import Cell, Tabular
 
-COLUMNS = ("record", "data", "system", "seed", "clean %", "robust %", "under", "audit", "when")
+COLUMNS = ("record", "system", "clean %", "robust %", "word", "under", "data", "seed", "when")
+MOST = 40
+"""Letters of a file's name."""
+
+
+@dataclass(frozen=True)
+class Least:
+    """The headline of a record under the threat where it is smallest."""
+
+    share: float
+    """Of the judged images that hold, in [0,1]."""
+    under: str
+    mark: str
+    """What its word is called, as on the page."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A record and its smallest headline, None where it was attacked under no threat."""
+
+    record: Record
+    least: Least | None
 
 
 @dataclass(frozen=True)
 class Latest:
     """Records that were written last, and what could not be read."""
 
-    records: tuple[tuple[Path, Record], ...]
+    records: tuple[Listed, ...]
     broken: tuple[str, ...]
     there: int
 
@@ -35,79 +58,75 @@ def latest(results: Path, most: int | None) -> Latest:
     return Latest(records, broken, len(paths))
 
 
-def readable(
-    folders: Iterable[Path],
-) -> tuple[tuple[tuple[Path, Record], ...], tuple[str, ...]]:
+def readable(folders: Iterable[Path]) -> tuple[tuple[Listed, ...], tuple[str, ...]]:
     """The records of folders, and why others cannot be read."""
     records, broken = [], []
     for folder in folders:
         try:
             record = read(folder)
             check_choices(record)
+            records.append(Listed(record, _least(record, folder)))
         except (UserError, ValueError) as error:  # also a name that no file has
             broken.append(f"{folder.name}: {error}")
-        else:
-            records.append((folder, record))
     return tuple(records), tuple(broken)
 
 
-def lines(records: Iterable[Record]) -> Tabular:
-    """A row a record: its system, clean accuracy, and its robust accuracy under one threat."""
-    return Tabular(COLUMNS, tuple(map(_line, records)))
+def _least(record: Record, folder: Path) -> Least | None:
+    known = headlines(record, read_outcomes(folder), [audit_table(folder)])
+    if not known:
+        return None
+    (norm, eps), head = min(known.items(), key=lambda one: float(one[1].holds.mean()))
+    return Least(float(head.holds.mean()), threat_text(norm, eps), head.said.mark)
 
 
-def _line(record: Record) -> tuple[Cell, ...]:
-    robust = lowest(record)
+def lines(found: Iterable[Listed]) -> Tabular:
+    """A row a record: its system, clean accuracy, and the smallest headline with its word."""
+    return Tabular(COLUMNS, tuple(map(_line, found)))
+
+
+def _line(one: Listed) -> tuple[Cell, ...]:
+    record, least = one.record, one.least
     return (
         record.id[:8],
-        record.data.name,
         system(record),
-        str(record.seed),
         _percent(record.get("clean_accuracy")),
-        _percent(robust),
-        _under(robust),
-        worst(audit.verdict for audit in record.audit) if record.audit else "",
+        f"{100 * least.share:.1f}" if least else "",
+        least.mark if least else "",
+        least.under if least else "",
+        record.data.name,
+        str(record.seed),
         datetime.fromtimestamp(record.timings.get("finished", 0.0), UTC).strftime("%Y-%m-%d %H:%M"),
     )
 
 
 def system(record: Record) -> str:
-    """Model, defense and compressor in one word, what is `none` left out."""
-    kinds = (record.config.get(kind) or {} for kind in ("model", "defense", "compressor"))
-    named = ("+".join(map(str, chosen)) for chosen in kinds)
+    """Model, or the name of its file, defense and compressor in one word, `none` left out."""
+    kinds = {kind: record.config.get(kind) or {} for kind in ("model", "defense", "compressor")}
+    named = ["+".join(map(str, chosen)) for chosen in kinds.values()]
+    if path := (kinds["model"].get("file") or {}).get("path"):
+        named[0] = shortened(one_line(Path(str(path)).name), MOST)
     return " ".join(name for name in named if name != "none")
 
 
-def lowest(record: Record) -> Value | None:
-    """The smaller of worst case and audited accuracy under the threat where it is smallest."""
-    metrics = ("worst_case_accuracy", "audited_accuracy")
-    found = [v for v in record.values if v.metric in metrics and v.value is not None]
-    return min(found, key=lambda value: value.value or 0.0, default=None)
-
-
-def over_seeds(records: Iterable[Record]) -> Tabular:
+def over_seeds(found: Iterable[Listed]) -> Tabular:
     """Records that differ in nothing but their seed as one row: mean and standard deviation."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(_apart_from_seed(record), []).append(record)
-    heads = ("system", "seeds", "clean %", "robust %", "under", "audit")
+    groups: dict[str, list[Listed]] = {}
+    for one in found:
+        groups.setdefault(_apart_from_seed(one.record), []).append(one)
+    heads = ("system", "seeds", "clean %", "robust %", "word", "under")
     return Tabular(heads, tuple(map(_group, groups.values())))
 
 
-def _group(records: list[Record]) -> tuple[Cell, ...]:
-    robust = [lowest(record) for record in records]
-    cleans = [record.get("clean_accuracy") for record in records]
-    verdicts = [audit.verdict for record in records for audit in record.audit]
-    seeds = ",".join(str(record.seed) for record in records)
-    under = dict.fromkeys(map(_under, robust))
-    one = len(records) == 1
+def _group(same: list[Listed]) -> tuple[Cell, ...]:
+    known = [one.least for one in same if one.least]
+    cleans = [value.value for one in same if (value := one.record.get("clean_accuracy"))]
     return (
-        described(records[0]),
-        seeds,
-        _percent(cleans[0]) if one else _spread(cleans),
-        _percent(robust[0]) if one else _spread(robust),
-        ", ".join(under),
-        worst(verdicts) if verdicts else "",
+        described(same[0].record),
+        ",".join(str(one.record.seed) for one in same),
+        _spread([share for share in cleans if share is not None]),
+        _spread([least.share for least in known]),
+        ", ".join(dict.fromkeys(least.mark for least in known)),
+        ", ".join(dict.fromkeys(least.under for least in known)),
     )
 
 
@@ -122,18 +141,14 @@ def _apart_from_seed(record: Record) -> str:
     return str({key: value for key, value in record.config.items() if key != "seed"})
 
 
-def _spread(values: Iterable[Value | None]) -> str:
-    numbers = [100 * v.value for v in values if v is not None and v.value is not None]
-    if not numbers:
+def _spread(shares: Sequence[float]) -> str:
+    """Mean and standard deviation in percent; the deviation of several alone."""
+    if not shares:
         return ""
+    numbers = [100 * share for share in shares]
     deviation = f"±{statistics.stdev(numbers):.1f}" if len(numbers) > 1 else ""
     return f"{statistics.mean(numbers):.1f}{deviation}"
 
 
 def _percent(value: Value | None) -> str:
     return "" if value is None or value.value is None else f"{100 * value.value:.1f}"
-
-
-def _under(value: Value | None) -> str:
-    eps = value.axes.get("eps") if value else None
-    return f"{value.axes.get('norm')} {eps_text(eps)}" if value and isinstance(eps, float) else ""

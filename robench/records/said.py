@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robench.base.grid import fold
 from robench.base.stats import newcombe_unpaired, paired
+from robench.base.text import one_line, true_minus, visible
 from robench.core.outcomes import Score, scores_by_threat
-from robench.core.record import AGREEMENT_GOOD, AttackRow, Audit, Axis, Record
+from robench.core.record import AGREEMENT_GOOD, ENDING, AttackRow, Audit, Axis, Record
 from robench.core.sentences import spoken
 from robench.core.threat import eps_text
-from robench.records.headline import headline
+from robench.records.headline import headlines
 from robench.records.support.held import CHECKED
 from robench.records.support.values import TIES
-from robench.records.words import Word, unled, word_of, word_of_row
+from robench.records.words import Word, called, unled, word_of_row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +43,7 @@ NEAR = 0.005
 """How far beyond the interval of a clean accuracy the published one may lie."""
 
 
+ENDINGS = ("softmax", "log_softmax", "sigmoid")
 WEAK = "weak attack: "
 """How the sentence of a weak row begins, which its line says once."""
 
@@ -51,6 +54,19 @@ class Line:
 
     text: str
     style: str = ""
+
+
+def plain(text: str) -> str:
+    """A text on one line, what moves a terminal written out: a grid counts letters."""
+    return one_line(visible(text))
+
+
+def folded(lines: Iterable[Line], width: int | None) -> Iterator[Line]:
+    """Lines of prose, continued two letters further in."""
+    for line in lines:
+        indent = "  " if line.text.startswith("  ") else ""
+        for number, text in enumerate(fold(true_minus(plain(line.text)), width)):
+            yield Line(f"{indent}{'  ' if number else ''}{text}", line.style)
 
 
 def named(attack: Axis, access: Axis) -> str:
@@ -108,6 +124,12 @@ def warnings(record: Record) -> list[str]:
         found.append(record.certificates.sentence)
     if record.status == "at_chance":
         found.append("the model is at chance: nothing about its robustness can be claimed")
+    if (ending := record.notes.get(ENDING)) in ENDINGS:
+        found.append(
+            f"expected a network that gives logits, got one that ends in a {ending}: its gradients "
+            "fade where it is sure, and attacks that follow them look weaker than they are; leave "
+            f"the {ending} out, the labels stay the same"
+        )
     if why := unled(record):
         found.append(why)
     elif record.agreement.imperfect:
@@ -140,22 +162,24 @@ def _unlike_published(record: Record) -> Iterator[str]:
 
 def verdicts(record: Record, outcomes: Outcomes, table: Table | None) -> Iterator[Line]:
     """What each threat's number is worth: threats of which the same is said share a line."""
-    labels, known = outcomes.clean.label, scores_by_threat(outcomes, record.budgets())
+    known, heads = (
+        scores_by_threat(outcomes, record.budgets()),
+        headlines(record, outcomes, [table]),
+    )
     said: dict[tuple[Word, str], list[str]] = {}
     weak: dict[str, list[str]] = {}
     for (norm, eps), scores in known.items():
-        holds, threat = headline(record, outcomes, table, norm, eps), threat_text(norm, eps)
-        word = word_of(record, labels, norm, eps, holds)
-        said.setdefault((word.word, word.sentence), []).append(threat)
+        head, threat = heads[norm, eps], threat_text(norm, eps)
+        said.setdefault((head.said.word, head.said.sentence), []).append(threat)
         for score in scores:
             row = _row_of(record, score)
-            own = row and word_of_row(record, row, score, holds)
+            own = row and word_of_row(record, row, score, head.holds)
             if own and own.word == "weak":
                 name = named(score.attack, score.access)
                 sentence = own.sentence.removeprefix(WEAK)
                 weak.setdefault(name, []).append(f"{sentence} at {threat}")
     for (kind, sentence), threats in said.items():
-        yield Line(f"{kind.replace('_', ' ')} at {', '.join(threats)}: {sentence}", COLOURS[kind])
+        yield Line(f"{called(kind)} at {', '.join(threats)}: {sentence}", COLOURS[kind])
     yield from audits(record, known, table)
     for name, points in weak.items():
         yield Line(f"weak attack: {name} {', '.join(points)}", COLOURS["weak"])

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from robench.base.grid import fold, grid
-from robench.base.text import one_line, visible
+from robench.base.grid import grid
+from robench.base.text import one_line
 from robench.core.outcomes import CLEAN, scores_by_threat
 from robench.core.record import Axis, Record, Value, share
-from robench.core.threat import eps_text
 from robench.records.headline import headline
+from robench.records.measures import measures
 from robench.records.protocol import NO_ACCESS
 from robench.records.protocols import GROUP
-from robench.records.said import Line, certified, file_lines, named, threat_text, verdicts, warnings
+from robench.records.said import (
+    Line,
+    certified,
+    file_lines,
+    folded,
+    named,
+    plain,
+    threat_text,
+    verdicts,
+    warnings,
+)
 from robench.records.support.files import telling
 from robench.records.tabular import Tabular
 
@@ -33,8 +43,6 @@ ATTACK_METRICS = (
     "certified_accuracy",
 )
 """Metrics of the attack table and the lines below it; the others stand by themselves."""
-MANY = 12
-"""Values of a metric above which their range is given instead."""
 Threat = tuple[Axis, Axis]
 
 
@@ -60,7 +68,7 @@ def sheet(
     """
     clean = f"clean accuracy {plus_minus(record.get('clean_accuracy'))}"
     head = [Line(title(record), "bold"), *map(Line, file_lines(record)), Line(clean)]
-    yield from _folded(head, width)
+    yield from folded(head, width)
     if lines := list(_attack_lines(record, outcomes, audited)):
         heads, rows = _cells(lines)
         rows = [[*row, *line.cost] for row, line in zip(rows, lines, strict=True)]
@@ -77,21 +85,23 @@ def below(
     width: int | None = None,
 ) -> Iterator[Line]:
     """The lines of a sheet below its attack table."""
-    yield from _folded(_words(record, outcomes, audited), width)
+    yield from folded(_words(record, outcomes, audited), width)
+    others = [v for v in telling(record.values) if v.metric not in ATTACK_METRICS]
+    yield from measures(others, width)
     for name, note in record.notes.items():
         yield from _note(name, note, width)
-    yield from _folded((Line(warning, "yellow") for warning in warnings(record)), width)
+    yield from folded((Line(warning, "yellow") for warning in warnings(record)), width)
 
 
 def _words(
     record: Record, outcomes: Outcomes | None, audited: Mapping[str, NDArray[Any]] | None
 ) -> Iterator[Line]:
     """What stands below the attack table."""
-    yield Line("percent of images; ± the longer side of the Wilson 95 % interval", "dim")
+    cost = ("; costs an image" + ", mean over the threats" * _means(record)) if record.rows else ""
+    yield Line(f"percent of images; ± the longer side of the Wilson 95 % interval{cost}", "dim")
     if outcomes is not None:
         yield from verdicts(record, outcomes, audited)
     yield from certified(record)
-    yield from _others(record)
 
 
 def title(record: Record) -> str:
@@ -207,6 +217,11 @@ def _headline(
     return found
 
 
+def _means(record: Record) -> bool:
+    """Whether an attack has several rows, over which its costs are means."""
+    return len({(row.attack, row.access) for row in record.rows}) < len(record.rows)
+
+
 def _cost(record: Record, attack: Axis, access: Axis) -> tuple[str, str, str]:
     """Gradients, queries and seconds an image, the mean over an attack's rows."""
     rows = [row for row in record.rows if (row.attack, row.access) == (attack, access)]
@@ -219,112 +234,21 @@ def _cost(record: Record, attack: Axis, access: Axis) -> tuple[str, str, str]:
     return gradients, queries, f"{seconds:.2g}"
 
 
-def _others(record: Record) -> Iterator[Line]:
-    """The values that are no accuracy under attack: a line a metric."""
-    others = [v for v in telling(record.values) if v.metric not in ATTACK_METRICS]
-    before = ""
-    for metric in dict.fromkeys(value.metric for value in others):
-        values = [value for value in others if value.metric == metric]
-        fixed, text = _metric(values)
-        yield Line(f"{metric}: {text}")
-        if fixed and fixed != before:
-            yield Line(f"  ({fixed})", "dim")
-        before = fixed
-
-
-def _metric(values: Sequence[Value]) -> tuple[str, str]:
-    """What all values of a metric share, and each value by what it does not."""
-    names = list(dict.fromkeys(name for value in values for name in value.axes))
-    # One without axes is of clean images, beside those of attacked ones.
-    placed = [value for value in values if value.axes] or values
-    seen = {name: {value.axes.get(name) for value in placed} for name in names}
-    varying = [name for name in names if len(seen[name]) > 1]
-    fixed = ", ".join(f"{n} {_axis(n, placed[0].axes[n])}" for n in names if n not in varying)
-    if len(values) > MANY:
-        known = [value for value in values if value.value is not None]
-        ends = (min(known, key=_size), max(known, key=_size)) if known else ()
-        between = " to ".join(map(measured, ends)) or "not defined"
-        by = ", ".join(varying)
-        return fixed, f"{len(values)} values by {by}, {between}; all of them: robench show --csv"
-    each = (" ".join([*_place(value, varying, bool(names)), measured(value)]) for value in values)
-    lead = f"by {', '.join(varying)}: " if varying else ""
-    return fixed, lead + "; ".join(each)
-
-
-def _place(value: Value, varying: Sequence[str], attacked: bool) -> list[str]:
-    if attacked and not value.axes:
-        return ["clean"]
-    return [_axis(name, value.axes[name]) for name in varying if name in value.axes]
-
-
-def _size(value: Value) -> float:
-    return value.value or 0.0
-
-
-def measured(value: Value) -> str:
-    """A value with its interval and unit, as people say it: shares in percent, times in ms."""
-    if value.value is None:
-        return "not defined"
-    scale, unit = _unit(value)
-    side = ""
-    if value.low is not None and value.high is not None:
-        longer = max(value.high - value.value, value.value - value.low)
-        side = f"±{_number(scale * longer, unit)}"
-    return f"{_number(scale * value.value, unit)}{side} {unit}".rstrip()
-
-
-def _unit(value: Value) -> tuple[float, str]:
-    if value.unit == "share":
-        return 100, "%"
-    if value.unit == "s" and 0 < abs(value.value or 0) < 1:
-        return next((10.0**p, u) for p, u in ((3, "ms"), (6, "µs"), (9, "ns")) if _whole(value, p))
-    return 1, value.unit
-
-
-def _whole(value: Value, power: int) -> bool:
-    return abs(value.value or 0) * 10**power >= 1 or power == 9
-
-
-def _number(value: float, unit: str) -> str:
-    if unit == "%":
-        return f"{value:.1f}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def _axis(name: str, value: Axis) -> str:
-    if name == "eps" and isinstance(value, float):
-        return eps_text(value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _note(name: str, note: Any, width: int | None) -> Iterator[Line]:
     """What a training reported: a row for each entry of a list, else the value itself."""
     rows = note if isinstance(note, list) and all(isinstance(r, dict) for r in note) else []
     if not rows:
-        yield from _folded([Line(f"{name}: {_short(note)}")], width)
+        yield from folded([Line(f"{name}: {_short(note)}")], width)
         return
     columns = [str(column) for column in rows[0]]
     texts = [[str(n), *(_short(row.get(c)) for c in rows[0])] for n, row in enumerate(rows)]
     lines = list(grid([plain(name), *map(plain, columns)], texts))
     if width is not None and max(map(len, lines)) > width:
         said = f"{name}: {len(rows)} entries of {', '.join(columns)}; robench show --json has them"
-        yield from _folded([Line(said)], width)
+        yield from folded([Line(said)], width)
         return
     yield from map(Line, lines)
 
 
 def _short(value: Any) -> str:
     return " ".join(map(_short, value)) if isinstance(value, list) else plain(str(value))
-
-
-def plain(text: str) -> str:
-    """A text on one line, what moves a terminal written out: a grid counts letters."""
-    return one_line(visible(text))
-
-
-def _folded(lines: Iterable[Line], width: int | None) -> Iterator[Line]:
-    """Lines of prose, continued two letters further in."""
-    for line in lines:
-        indent = "  " if line.text.startswith("  ") else ""
-        for number, text in enumerate(fold(plain(line.text), width)):
-            yield Line(f"{indent}{'  ' if number else ''}{text}", line.style)

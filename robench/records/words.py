@@ -40,6 +40,23 @@ class Said:
     word: Word
     sentence: str
 
+    @property
+    def mark(self) -> str:
+        """What the word is called beside a number: `holds`, `overstates by 12`."""
+        return self.sentence.partition(" points")[0] if self.word == "weak" else called(self.word)
+
+
+CALLED: dict[Word, str] = {
+    "upper_bound": "cannot be measured",
+    "invalid": "attack failed",
+}
+"""What words are called beside a number where that says more than they do."""
+
+
+def called(word: Word) -> str:
+    """A word as people read it."""
+    return CALLED.get(word, word.replace("_", " "))
+
 
 def word_of(
     record: Record, labels: NDArray[np.integer], norm: str, eps: float, holds: NDArray[np.bool_]

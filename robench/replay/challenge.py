@@ -64,6 +64,10 @@ def challenge(
         check_source(source)
     except ValueError as error:
         raise UserError(f"{error}; set --source") from error
+    if not examples.is_file():
+        raise UserError(f"expected a .npz file of examples at {examples}, got none")
+    if examples.stat().st_size > MAX_EXAMPLES:
+        raise UserError(f"expected at most {MAX_EXAMPLES:,} bytes of examples at {examples}")
     subject = _stands(folder, places)
     threat, held = _held(subject, norm, eps)
     index = _index(examples, len(held))
@@ -116,8 +120,6 @@ def _held(subject: Subject, norm: str, eps: float) -> tuple[Threat, np.ndarray]:
 
 def _index(path: Path, judged: int) -> torch.Tensor:
     """Positions of the examples' images among the judged ones: int64, increasing."""
-    if not path.is_file() or path.stat().st_size > MAX_EXAMPLES:
-        raise UserError(f"expected a .npz file of at most {MAX_EXAMPLES} bytes at {path}")
     found = header(path, "index")
     if found is None:
         return torch.arange(judged)

@@ -10,6 +10,7 @@ import torch
 
 from robench.audit.judge import Judge
 from robench.base.seeds import derive, seed_scope
+from robench.base.text import counted
 from robench.core.record import Audit
 from robench.core.threat import Threat, distance, eps_text
 from robench.records.arrays import row_name
@@ -49,7 +50,7 @@ def rows_asked(subject: Subject) -> str:
     for place, row in found.items():
         if row.status != "invalid" and subject.part(row).search != wanted[place]:
             raise Refuted(f"{named(*place)} is no search of the kind that its attack makes")
-    return f"the {len(subject.record.rows)} rows are those that the configuration asks for"
+    return f"{counted(len(found), 'row')}, as the configuration asks"
 
 
 def examples_again(subject: Subject) -> str:
@@ -78,7 +79,8 @@ def examples_again(subject: Subject) -> str:
         different += subject.require_labels(where, part.prediction[positions], found)
         total += len(at)
     equal = "give their recorded labels" if not different else f"give all but {different} labels"
-    return f"{total} examples of {len(parts)} rows lie in their threats and {equal}"
+    every = f"{counted(total, 'example')} of {counted(len(parts), 'row')}"
+    return f"{every} lie in their threats and {equal}"
 
 
 def audits_again(subject: Subject) -> str:

@@ -40,7 +40,7 @@ from robench.run.certificates import attack_certificates
 from robench.run.config import Places, RunConfig, require_protocol
 from robench.run.evidence import RunEvidence
 from robench.run.file_values import file_values
-from robench.run.plan import check_threats
+from robench.run.plan import check_threats, rehearse
 from robench.run.provenance import provenance
 from robench.run.stages import Stages, stages
 from robench.run.standing import keep_standing
@@ -70,6 +70,8 @@ def run(
     steps = stages(config, places, Cache(places.cache), kept)
     check_threats(steps)
     _ = steps.subset  # drawn before the training: other images than its protocol names end the run
+    if kept is None:
+        rehearse(steps)
     evidence, rows = attack_all(steps)
     values = measure(evidence) + file_values(evidence)
     status: Literal["ok", "at_chance"] = (

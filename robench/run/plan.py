@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from robench.base.errors import ConfigError
+from robench.core.record import RUN_KINDS
 from robench.core.threat import parse_eps
 from robench.plugin.components import Defense
-from robench.run.config import RunConfig, require_protocol
+from robench.plugin.registry import registry
+from robench.run.config import RunConfig, Transfer, require_protocol
 
 if TYPE_CHECKING:
     from robench.run.stages import Stages
@@ -20,11 +23,14 @@ SUBPIXEL = 255
 def check_plan(config: RunConfig) -> None:
     """Refuse what the configuration alone shows to have no answer; raises ConfigError.
 
-    That is what its protocol fixes and it changes, a recipe that trains nothing, a threat that
-    allows no change or every change, a norm that an attack has not, and votes of a system that
-    nobody smooths.
+    That is what its protocol fixes and it changes, a component whose package is not installed, a
+    recipe that trains nothing, a threat that allows no change or every change, a norm that an
+    attack has not, a check that nobody registered, and votes of a system that nobody smooths.
     """
     require_protocol(config)
+    _check_packages(config)
+    for name in config.audit.checks:
+        registry().get("check", name)
     _ = config.recipe  # raises for a recipe that nothing can be trained by
     for where, norm, size in _asked(config):
         if size == 0:
@@ -42,6 +48,25 @@ def check_plan(config: RunConfig) -> None:
                 f"expected a smoothed system for metric={name}, got defense="
                 f"{'+'.join(config.defense)}; use defense=intrs or float_rs"
             )
+
+
+def _check_packages(config: RunConfig) -> None:
+    for kind in RUN_KINDS:
+        for name, component in getattr(config, kind).items():
+            missing = [package for package in component.packages if not _is_there(package)]
+            if missing:
+                raise ConfigError(
+                    f"expected the packages of {kind}={name}, got no {' and no '.join(missing)}"
+                    + (f"; {component.requires}" if component.requires else "")
+                )
+
+
+def _is_there(package: str) -> bool:
+    """Whether a package is installed, without importing it."""
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # imported by code that gave it no specification
+        return True
 
 
 def check_threats(stages: Stages) -> None:
@@ -77,6 +102,23 @@ def check_threats(stages: Stages) -> None:
                     f"expected eps of attack.{one.attack} up to {diagonal:.4g} in l2, the diagonal "
                     f"of {channels}x{height}x{width} images, got {eps:g}: eps is in [0,1] pixels"
                 )
+
+
+def rehearse(stages: Stages) -> None:
+    """Refuse, before anything is trained, networks that the steps after training would refuse.
+
+    That is the run's own and those from which its attacks transfer; what is trained already was not
+    refused. Raises UserError.
+    """
+    from robench.run.attacks import source_of
+
+    accesses = stages.config.access.items()
+    transfers = [name for name, access in accesses if isinstance(access, Transfer)]
+    for one in (stages, *(source_of(stages, name) for name in transfers)):
+        one.outline()
+        _ = one.basis
+        if one.model.arrives_finished or not one.is_trained:
+            one.rehearse()
 
 
 def _asked(config: RunConfig) -> Iterator[tuple[str, str | None, float]]:

@@ -13,7 +13,7 @@ from robench.records.store import RECORD, read
 from robench.run.attacks import scenarios
 from robench.run.cache import Cache
 from robench.run.pipeline import prepare_machine
-from robench.run.plan import check_threats
+from robench.run.plan import check_threats, rehearse
 from robench.run.stages import Stages, stages
 
 if TYPE_CHECKING:
@@ -63,24 +63,29 @@ def planned(config: RunConfig, places: Places) -> Planned:
     """Check a run as far as can be without training it, and say what it would do.
 
     The device is asked, the folders are probed, and an untrained network is taken through the
-    steps after training. Where the data are not at hand what needs them is left to the run.
-    Raises what the run would raise.
+    steps after training. Of data that are not in the cache yet the labels and the first images are
+    read, of small ones all; what needs data that are to be downloaded is left to the run. Raises
+    what the run would raise.
     """
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache))
-    if steps.data_at_hand:
+    cached = steps.data_at_hand
+    here = steps.outline()
+    if here:
         check_threats(steps)
         _ = steps.subset
-        steps.rehearse()
+        rehearse(steps)
     seconds, like = _estimate(config, places.results)
     done = (places.results / config.id / RECORD).is_file()
-    return Planned(config.id, tuple(_steps(steps)), done, seconds, like)
+    plan = tuple(_steps(steps, here=here, cached=cached))
+    return Planned(config.id, plan, done, seconds, like)
 
 
-def _steps(steps: Stages) -> Iterator[Step]:
-    config, here = steps.config, steps.data_at_hand
+def _steps(steps: Stages, *, here: bool, cached: bool) -> Iterator[Step]:
+    config = steps.config
     name = next(iter(config.dataset))
-    yield Step("data", name if here else f"{name}, not read yet: less can be checked", here or None)
+    told = name if here else f"{name}, to be downloaded: what needs them is not checked"
+    yield Step("data", told, cached if here else None)
     yield Step("train", _training(steps), steps.is_trained if here else None)
     defenses, compressor = "+".join(config.defense), next(iter(config.compressor))
     yield Step("system", f"defense={defenses} compressor={compressor}")

@@ -26,7 +26,8 @@ from robench.base.hashing import digest, file_hash
 from robench.base.seeds import derive, seed_scope
 from robench.base.text import reason
 from robench.core.data import Data, Split, stratified
-from robench.core.record import RUN_KINDS, FileInfo, MadeOn, TwinAgreement
+from robench.core.outputs import ending
+from robench.core.record import ENDING, RUN_KINDS, FileInfo, MadeOn, TwinAgreement
 from robench.core.source import Source
 from robench.core.system import Deployed, System, agreement, check_output, forward
 from robench.core.threat import Threat, resolve_eps
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from robench.run.cache import Cache
 
 T = TypeVar("T")
+FEW_ENDINGS = 16
+"""Images whose outputs tell what a network ends in."""
 MAX_NOTES = 2**20
 """Bytes of what a training reports, or a model says of itself, as JSON."""
 PROGRAM_GIVEN = "the network is the integer program that was kept with a record"
@@ -126,6 +129,24 @@ class Stages:
         """Whether the data come without a file, or are in the cache."""
         embedded = type(self.dataset).files is Dataset.files
         return embedded or self.cache.holds("data", self._data_inputs)
+
+    def outline(self) -> bool:
+        """Take what a plan needs to know of the data for them, unless they are at hand.
+
+        Returns whether they are there: False where they are to be downloaded. Raises what reading
+        them would raise, as far as their labels and their first images tell.
+        """
+        if "data" in vars(self) or self.data_at_hand:
+            return True
+        root = self.places.data_root
+        if guest.call(self.dataset, self.dataset.downloads, root):
+            return False
+        given = guest.call(self.dataset, self.dataset.source, root)
+        source = _expect(self.dataset, "source", Source, given)
+        # Only all pixels tell another hash than the protocol's.
+        hash_ = self.config.protocol.data if self.config.protocol else "not read"
+        self.data = guest.call(self.dataset, source.outline, hash_)
+        return True
 
     @cached_property
     def _data_inputs(self) -> dict[str, Any]:
@@ -512,7 +533,14 @@ class Stages:
         told = guest.call(self.model, self.model.notes, self.data.shape, len(self.data.classes))
         notes = dict(_expect(self.model, "notes", Mapping, told))  # type: ignore[type-abstract]
         _require_plain(self.model, notes)
-        return {**self.weights.notes, **notes}
+        made = self.cached("system", {"asks": "ending"}, self._ending)
+        return {**self.weights.notes, **notes, **({ENDING: made} if made else {})}
+
+    def _ending(self) -> str:
+        """What the trained network ends in; empty for logits."""
+        network = self._own(self.trained).eval()
+        with seed_scope(derive(self.config.seed, "ending")):
+            return guest.call(self.model, ending, network, self.judged[:FEW_ENDINGS])
 
     @property
     def made_on(self) -> MadeOn | None:

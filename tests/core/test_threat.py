@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -247,3 +249,33 @@ def test_the_first_norm_is_the_usual_one_and_strong_the_usual_eps() -> None:
 @pytest.mark.parametrize("value", [0, "0", 0.0])
 def test_an_empty_ball_is_a_threat_model_too(value: object) -> None:
     assert resolve_eps(value, USUAL, "linf") == (0.0,)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("l7", 0.1), "expected norm to be one of linf, l2, got 'l7'"),
+        (("Linf", 0.1), "got 'Linf'; did you mean 'linf'?"),
+        ((None, 0.1), "got None"),
+        (("linf", -1), "expected eps of a Threat to be a finite number of at least 0"),
+        (("linf", float("nan")), "got nan"),
+        (("l2", float("inf")), "got inf"),
+        (("linf", "8/255"), "got '8/255'; write 8/255 without quotes"),
+        (("linf", "much"), "such as 8/255, got 'much'"),
+        (("linf", True), "got True"),
+        (("linf", [0.1]), "got [0.1]"),
+        (("linf", "1/0"), "got '1/0'"),
+        (("linf", 0.1, "yes"), "expected grid to be True or False, got 'yes'"),
+    ],
+)
+def test_a_threat_that_is_none_is_one_line(given: tuple[Any, ...], words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Threat(*given)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_threat_has_numbers_of_any_kind() -> None:
+    assert Threat("linf", 1).eps == 1
+    assert Threat("l2", None).eps is None
+    assert Threat("linf", np.float64(0.5)).eps == 0.5

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from robench.base import progress
 from robench.base.hashing import file_hash
 from robench.cli.main import main
 from robench.core.record import Record
@@ -49,6 +50,25 @@ def test_form_and_numbers_pass(one: Path, places: Places) -> None:
     # The network was handed over in Python, so nobody else can rebuild it.
     assert {found[name][0] for name in found if name not in ("form",)} != {"pass"}
     assert "fail" not in {outcome for outcome, _ in found.values()}
+
+
+def test_progress_names_the_record_that_is_checked(
+    one: Path, places: Places, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+
+    def steps(*_: object) -> Iterator[Step]:
+        with progress.progress("pgd (white_box)", 4) as advance:
+            advance(2)
+        yield Step(name="form", outcome="pass")
+
+    monkeypatch.setattr(checks, "_steps", steps)
+    assert list(check([one.parent], places))
+    assert capsys.readouterr().err.startswith("one, 1 of 1: pgd (white_box): 50%")
+    steps()
+    with progress.progress("pgd", 4) as advance:
+        advance(1)
+    assert capsys.readouterr().err.startswith("pgd: 25%"), "the name is gone with the record"
 
 
 def test_the_form_is_looked_at_once(

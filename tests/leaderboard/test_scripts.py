@@ -18,12 +18,13 @@ from robench.base.paths import shipped
 from robench.base.stats import mcnemar, paired, wilson
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.entries import Entry
-from robench.leaderboard.table.formats import CALLED, LEVEL_MARKS, SCALE, WORDS, number, points
+from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, WORDS, number, points
 from robench.leaderboard.table.labels import SMALL_UNITS
 from robench.leaderboard.table.rounding import rounded
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Group, Site, make_site
 from robench.leaderboard.write.tabledata import site_data, tab_data
+from robench.records.words import CALLED
 from tests.leaderboard.pages import data
 from tests.leaderboard.shelf import shelf
 

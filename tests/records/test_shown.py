@@ -12,6 +12,7 @@ import pytest
 import robench
 from robench.base.errors import UserError
 from robench.core.record import Record
+from robench.records.sheet import sheet
 from robench.records.shown import ShownRecord, shown
 from robench.run.config import Places
 from robench.testing.tiny import tiny_data, tiny_network
@@ -138,6 +139,41 @@ def test_what_is_not_found_is_said_with_what_is(
     assert "\n" not in str(absent.value)
 
 
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        (
+            {"attack": "pgd"},
+            "expected one value of robust_accuracy, got 2 that differ by eps (8/255, 0.1), "
+            "say which; find_all gives all of them",
+        ),
+        ({"eps": 0.1}, "got 2 that differ by attack (fgsm, pgd), say which"),
+        ({}, "got 4 that differ by attack (fgsm, pgd), eps (8/255, 0.1), say which"),
+    ],
+)
+def test_where_several_fit_none_is_taken(
+    kept: ShownRecord, axes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UserError) as several:
+        kept.find("robust_accuracy", **axes)
+    assert words in str(several.value)
+    every = kept.find_all("robust_accuracy", **axes)
+    assert len(every) == (4 if not axes else 2)
+    assert kept.find_all("robust_accuracy", attack="pdg") == ()
+
+
+def test_of_several_the_one_without_other_axes_is_meant(kept: ShownRecord) -> None:
+    values = [
+        robench.Value(metric="m", value=at, axes=axes)
+        for at, axes in ((1.0, {"attack": "pgd"}), (2.0, {}))
+    ]
+    record = kept.model_copy(update={"values": tuple(values)})
+    assert record.find("m").value == 2.0
+    twice = kept.model_copy(update={"values": (values[0], values[0])})
+    with pytest.raises(UserError, match="got 2; find_all gives all of them"):
+        twice.find("m")
+
+
 def test_eps_is_found_as_it_is_typed(kept: ShownRecord) -> None:
     one = kept.find("robust_accuracy", attack="pgd", eps="8/255")
     assert one == kept.get("robust_accuracy", attack="pgd", eps=8 / 255)
@@ -150,3 +186,11 @@ def test_the_package_lists_its_names_alone() -> None:
     assert not {"Any", "TYPE_CHECKING", "import_module", "annotations"} & set(names)
     assert all(hasattr(robench, name) for name in names)
     assert robench.__version__[0].isdigit()
+
+
+def test_costs_that_are_means_say_so(kept: ShownRecord) -> None:
+    assert "costs an image, mean over the threats" in " ".join(str(kept).split())
+    alone = kept.model_copy(update={"rows": kept.rows[:1]})
+    text = " ".join(line.text for line in sheet(alone))
+    assert "costs an image" in text
+    assert "mean over" not in text

@@ -120,6 +120,16 @@ def test_illegal_examples_are_one_line(
     assert read_challenges(weak) == []
 
 
+def test_examples_that_are_not_there_are_one_line(
+    weak: Path, places: Places, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"^expected a .npz file of examples at .*x.npz, got none$"):
+        challenge(weak, tmp_path / "x.npz", "linf", 0.2, "me", places)
+    (tmp_path / "x.npz").write_text("no archive")
+    with pytest.raises(UserError, match="expected an archive of arrays"):
+        challenge(weak, tmp_path / "x.npz", "linf", 0.2, "me", places)
+
+
 @pytest.mark.parametrize("index", [[0, 0], [1, 0], [-1, 0], [0, 120], []])
 def test_positions_are_increasing_and_there(
     weak: Path, places: Places, tmp_path: Path, index: list[int]

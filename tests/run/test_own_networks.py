@@ -161,3 +161,16 @@ def test_random_answers_are_compared_where_they_are_sure() -> None:
     network = Noisy()
     found = agreement(System(FloatDeployed(network), network), tiny_data().test, drawn=True)
     assert (found.equal_labels, found.logit_gap, found.flagged) == (1.0, None, False)
+
+
+@pytest.mark.parametrize("last", [nn.Softmax(1), nn.LogSoftmax(1), nn.Sigmoid()])
+def test_a_network_that_gives_no_logits_is_said_in_one_line(last: nn.Module) -> None:
+    name = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}[
+        type(last).__name__
+    ]
+    given: dict[str, Any] = {"attack": PGD(steps=1), "audit": "off"}
+    plain = robench.evaluate(tiny_network(), tiny_data(), **given)
+    ended = robench.evaluate(nn.Sequential(tiny_network(), last), tiny_data(), **given)
+    said = f"expected a network that gives logits, got one that ends in a {name}: "
+    assert said in " ".join(str(ended).split())
+    assert "gives logits" not in str(plain)

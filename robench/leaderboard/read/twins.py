@@ -126,11 +126,11 @@ def _standing(claim: Claim, protocol: Protocol) -> tuple[int, bool, int, float, 
     """Orders records of one network and several seeds: what is proven first, then what is worse."""
     record = challenged(claim)[0]
     if protocol.headline_radius is not None:
-        found = [record.get("certified_accuracy", radius=protocol.headline_radius)]
+        found = record.find_all("certified_accuracy", radius=protocol.headline_radius)
     else:
         at = {"norm": protocol.norm, "eps": protocol.headline_eps}
-        found = [record.get(metric, **at) for metric in (WORST, AUDITED)]
-    least = min((one.value for one in found if one and one.value is not None), default=1.0)
+        found = (*record.find_all(WORST, **at), *record.find_all(AUDITED, **at))
+    least = min((one.value for one in found if one.value is not None), default=1.0)
     refuted = record.certificates is not None and record.certificates.refuted
     worst = min((SEVERITY.index(audit.verdict) for audit in record.audit), default=len(SEVERITY))
     return -LEVELS.index(claim.level), not refuted, worst, least, _key(claim)

@@ -12,7 +12,7 @@ from robench.core.outcomes import Outcomes, scores
 from robench.core.record import Axis, Record, Value
 from robench.leaderboard.read.threat import Threat
 from robench.leaderboard.table.formats import number, short
-from robench.leaderboard.table.headlines import Headline
+from robench.records.headline import Headline
 from robench.records.protocol import NO_ACCESS
 from robench.records.support.files import telling
 from robench.records.support.values import DIFFERENCE, TIES

@@ -24,11 +24,6 @@ WORDS: dict[Word, tuple[str, str]] = {
     "at_chance": ("~", "the model is at chance: no claim"),
 }
 """Sign and meaning of each word about a number; no sign stands alone for a screen reader."""
-CALLED: dict[Word, str] = {
-    "upper_bound": "cannot be measured",
-    "invalid": "attack failed",
-}
-"""What words are called beside a number where that says more than they do."""
 VERDICTS: dict[Verdict, str] = {"pass": "●", "suspect": "?", "fail": "✕"}
 """Signs of what one check of an audit found."""
 LEVEL_MARKS = {

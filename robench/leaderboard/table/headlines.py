@@ -3,59 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robench.core.outcomes import worst_cases
 from robench.core.record import Record
 from robench.leaderboard.read.threat import Threat
 from robench.leaderboard.read.twins import Settled
-from robench.records.headline import audit_table, headline
+from robench.records.headline import Headline, audit_table
+from robench.records.headline import headlines as known
 from robench.records.tables import read_columns
-from robench.records.words import LEAST, Said, word_of
 from robench.smoothing.thresholds import squared_target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from robench.records.headline import Table
-
 CERTIFICATES = "certificates.parquet"
-
-
-@dataclass(frozen=True)
-class Subset:
-    """An audit that looked at fewer images than were judged."""
-
-    images: int
-    of: int
-    difference: float
-    """Share of these that the rows leave and its searches break, in [0,1]."""
-
-    @property
-    def overstates(self) -> float:
-        """By how much the headline does where the other images are like these, in [0,1]."""
-        return self.difference * (1 - self.images / self.of)
-
-    @property
-    def said(self) -> Said:
-        """The word of a headline that the audit of a part of its images refutes."""
-        took = f"of {self.images} of the {self.of} images the audit left"
-        points = f"{100 * self.difference:.1f} points fewer than the attacks"
-        return Said("weak", f"overstates by {100 * self.overstates:.0f} points: {took} {points}")
-
-
-@dataclass(frozen=True)
-class Headline:
-    """What is known of a row under one threat."""
-
-    holds: NDArray[np.bool_]
-    """Per judged image; none where no attack worked."""
-    said: Said
-    subset: Subset | None
 
 
 def headlines(settled: Settled, told: Record) -> dict[Threat, Headline]:
@@ -63,33 +27,9 @@ def headlines(settled: Settled, told: Record) -> dict[Threat, Headline]:
 
     Verified challenges are rows of the settled outcomes. Raises UserError for a damaged table.
     """
-    outcomes = settled.outcomes
     tables = [audit_table(claim.folder) for claim in settled.claims]
-    worst = [(s.norm, s.eps) for s in worst_cases(outcomes, told.budgets())]
-    failed = [(row.norm, row.eps) for row in told.rows if row.status == "invalid"]
-    found = {}
-    for norm, eps in dict.fromkeys([*worst, *failed]):
-        if eps is None:
-            continue
-        each = [headline(told, outcomes, table, norm, eps) for table in tables]
-        holds = np.logical_and.reduce(each)
-        said = word_of(told, outcomes.clean.label, norm, eps, holds)
-        subset = next((one for table in tables if (one := _subset(table, norm, eps, holds))), None)
-        if said.word == "holds" and subset and round(100 * subset.overstates) >= LEAST:
-            said = subset.said
-        found[Threat(norm, eps)] = Headline(holds, said, subset)
-    return found
-
-
-def _subset(table: Table | None, norm: str, eps: float, holds: NDArray[np.bool_]) -> Subset | None:
-    if table is None:
-        return None
-    mine = (table["norm"] == norm) & (table["eps"] == eps)
-    images = int(mine.sum())
-    if not 0 < images < len(holds):
-        return None
-    rows, held = (table[name][mine].astype(bool).mean() for name in ("rows", "held"))
-    return Subset(images, len(holds), float(rows - held))
+    found = known(told, settled.outcomes, tables)
+    return {Threat(*threat): one for threat, one in found.items()}
 
 
 def certified(settled: Settled, radius: float) -> NDArray[np.bool_] | None:
@@ -110,8 +50,8 @@ def certified(settled: Settled, radius: float) -> NDArray[np.bool_] | None:
 
 
 def _says(record: Record, radius: float) -> bool:
-    value = record.get("certified_accuracy", radius=radius)
-    return value is not None and value.value is not None
+    found = record.find_all("certified_accuracy", radius=radius)
+    return any(value.value is not None for value in found)
 
 
 def _certified(path: Path, radius: float, broken: Sequence[int]) -> NDArray[np.bool_]:

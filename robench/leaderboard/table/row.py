@@ -24,10 +24,11 @@ from robench.leaderboard.table.cells import (
     layers,
     robust_column,
 )
-from robench.leaderboard.table.formats import CALLED, attack_text
-from robench.leaderboard.table.headlines import Headline, certified, headlines
+from robench.leaderboard.table.formats import attack_text
+from robench.leaderboard.table.headlines import certified, headlines
 from robench.leaderboard.table.proof import Proof, prove, uncertified
 from robench.leaderboard.table.values import axis_names
+from robench.records.headline import Headline
 from robench.records.preview import shown
 from robench.records.protocol import Settings, settings
 from robench.records.protocols import Protocol
@@ -140,9 +141,7 @@ class BoardRow:
     @property
     def mark(self) -> str:
         """What its number's word is called beside it: `holds`, `overstates by 12`."""
-        if self.word == "weak":
-            return self.sentence.partition(" points")[0]
-        return CALLED.get(self.word, self.word.replace("_", " "))
+        return Said(self.word, self.sentence).mark
 
     @property
     def notes(self) -> tuple[str, ...]:

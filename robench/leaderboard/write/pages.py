@@ -15,6 +15,7 @@ import markupsafe
 from robench.base.paths import shipped
 from robench.base.text import visible
 from robench.leaderboard.table import formats
+from robench.records.words import CALLED
 
 BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
@@ -36,7 +37,7 @@ def environment() -> jinja2.Environment:
         points=formats.points,
         breakable=breakable,
     )
-    found.globals.update(words=formats.WORDS, called=formats.CALLED, levels=formats.LEVEL_MARKS)
+    found.globals.update(words=formats.WORDS, called=CALLED, levels=formats.LEVEL_MARKS)
     return found
 
 

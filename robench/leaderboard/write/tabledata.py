@@ -14,13 +14,14 @@ from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.answers import Answer, answers
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.entries import Entry, Loss
-from robench.leaderboard.table.formats import CALLED, LEVEL_MARKS, SCALE, VERDICTS, WORDS
+from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, VERDICTS, WORDS
 from robench.leaderboard.table.labels import OPEN_RUNS, SMALL_UNITS, chosen_label, heading
 from robench.leaderboard.table.rounding import rounded
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Group, Site, Tab
 from robench.leaderboard.table.stored import shown, shown_cell
 from robench.leaderboard.write.pages import compact, packed, script
+from robench.records.words import CALLED
 
 BLOCK = 1_000
 """Rows a file."""
