@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,19 +109,24 @@ def system(record: Record) -> str:
 
 
 def over_seeds(found: Iterable[Listed]) -> Tabular:
-    """Records that differ in nothing but their seed as one row: mean and standard deviation."""
+    """Records that differ in nothing but their seed as one row: mean and standard deviation.
+
+    A row says what was typed for its system, and what was not typed for every row.
+    """
     groups: dict[str, list[Listed]] = {}
     for one in found:
         groups.setdefault(_apart_from_seed(one.record), []).append(one)
+    typed = [set(one.record.overrides) for same in groups.values() for one in same]
+    shared = set.intersection(*typed) if typed else set()
     heads = ("system", "seeds", "clean %", "robust %", "word", "under")
-    return Tabular(heads, tuple(map(_group, groups.values())))
+    return Tabular(heads, tuple(_group(same, shared) for same in groups.values()))
 
 
-def _group(same: list[Listed]) -> tuple[Cell, ...]:
+def _group(same: list[Listed], shared: Collection[str]) -> tuple[Cell, ...]:
     known = [one.least for one in same if one.least]
     cleans = [value.value for one in same if (value := one.record.get("clean_accuracy"))]
     return (
-        described(same[0].record),
+        _described(same[0].record, shared),
         ",".join(str(one.record.seed) for one in same),
         _spread([share for share in cleans if share is not None]),
         _spread([least.share for least in known]),
@@ -130,11 +135,12 @@ def _group(same: list[Listed]) -> tuple[Cell, ...]:
     )
 
 
-def described(record: Record) -> str:
-    """A system with the options that were typed for it."""
-    kinds = ("dataset", "model", "defense", "compressor")
-    typed = [one for one in record.overrides if one.startswith(tuple(f"{k}." for k in kinds))]
-    return " ".join([system(record), *typed])
+def _described(record: Record, shared: Collection[str]) -> str:
+    """A system with the options that were typed for it, and what sets it apart besides its name."""
+    named = tuple(f"{kind}=" for kind in ("model", "defense", "compressor", "seed"))
+    own = tuple(f"{kind}." for kind in ("dataset", "model", "defense", "compressor"))
+    typed = [one for one in record.overrides if not one.startswith(named)]
+    return " ".join([system(record), *(o for o in typed if o.startswith(own) or o not in shared)])
 
 
 def _apart_from_seed(record: Record) -> str:

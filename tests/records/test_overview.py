@@ -59,6 +59,28 @@ def test_seeds_share_a_row_with_every_word_of_theirs(tmp_path: Path) -> None:
     assert row[4] == "broken, holds"
 
 
+def test_rows_of_a_sweep_say_what_sets_them_apart() -> None:
+    (one,), _ = readable([PUBLISHED / published("holds")])
+    typed = [("train.epochs=2", "attack=fgsm"), ("train.epochs=3", "attack=fgsm")]
+    swept = [
+        type(one)(
+            one.record.model_copy(
+                update={
+                    "config": {**one.record.config, "train": epochs},
+                    "overrides": ["defense=mulaw", "seed=1", "defense.mulaw.mu=9", *more],
+                }
+            ),
+            one.least,
+        )
+        for epochs, more in zip((2, 3), typed, strict=True)
+    ]
+    names = [str(row[0]) for row in over_seeds(swept).rows]
+    assert [name.split(" ", 1)[-1].split("defense.")[1] for name in names] == [
+        "mulaw.mu=9 train.epochs=2",
+        "mulaw.mu=9 train.epochs=3",
+    ]
+
+
 def test_a_file_is_called_by_its_name() -> None:
     record = read(PUBLISHED / published("holds"))
     for path, name in (
