@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,15 +113,17 @@ def over_seeds(found: Iterable[Listed]) -> Tabular:
     groups: dict[str, list[Listed]] = {}
     for one in found:
         groups.setdefault(_apart_from_seed(one.record), []).append(one)
+    typed = [set(same[0].record.overrides) for same in groups.values()]
+    shared = set.intersection(*typed) if typed else set()
     heads = ("system", "seeds", "clean %", "robust %", "word", "under")
-    return Tabular(heads, tuple(map(_group, groups.values())))
+    return Tabular(heads, tuple(_group(same, shared) for same in groups.values()))
 
 
-def _group(same: list[Listed]) -> tuple[Cell, ...]:
+def _group(same: list[Listed], shared: Collection[str]) -> tuple[Cell, ...]:
     known = [one.least for one in same if one.least]
     cleans = [value.value for one in same if (value := one.record.get("clean_accuracy"))]
     return (
-        described(same[0].record),
+        _described(same[0].record, shared),
         ",".join(str(one.record.seed) for one in same),
         _spread([share for share in cleans if share is not None]),
         _spread([least.share for least in known]),
@@ -130,11 +132,17 @@ def _group(same: list[Listed]) -> tuple[Cell, ...]:
     )
 
 
-def described(record: Record) -> str:
-    """A system with the options that were typed for it."""
+def _described(record: Record, shared: Collection[str]) -> str:
+    """A system with the options that were typed for it, and what not all records were given."""
     kinds = ("dataset", "model", "defense", "compressor")
-    typed = [one for one in record.overrides if one.startswith(tuple(f"{k}." for k in kinds))]
-    return " ".join([system(record), *typed])
+    said = (*(f"{kind}=" for kind in kinds[1:]), "seed=")
+    own = [
+        one
+        for one in record.overrides
+        if one.startswith(tuple(f"{kind}." for kind in kinds))
+        or (one not in shared and not one.startswith(said))
+    ]
+    return " ".join([system(record), *map(one_line, own)])
 
 
 def _apart_from_seed(record: Record) -> str:

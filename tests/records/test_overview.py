@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,23 @@ def test_counts_and_minus_signs_are_those_of_people() -> None:
     assert true_minus(given) == given.replace(
         "-1.0 [-2.0", "\N{MINUS SIGN}1.0 [\N{MINUS SIGN}2.0"
     ).replace(" -.5", " \N{MINUS SIGN}.5")
+
+
+def test_what_tells_records_of_a_system_apart_stands_beside_it() -> None:
+    found, _ = readable([PUBLISHED / published("holds")])
+    (one,) = found
+    asked = (("attack=fgsm", "images=40", "seed=0"), ("attack=pgd", "images=40", "seed=0"))
+    apart = [
+        replace(
+            one,
+            record=one.record.model_copy(
+                update={
+                    "overrides": typed,
+                    "config": {**one.record.config, "attack": {typed[0]: {}}},
+                }
+            ),
+        )
+        for typed in asked
+    ]
+    names = [str(row[0]) for row in over_seeds(apart).rows]
+    assert names == [f"{system(one.record)} {typed[0]}" for typed in asked]
