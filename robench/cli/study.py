@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the study's report."""
     from robench.base.errors import UserError
-    from robench.base.text import visible
+    from robench.base.text import true_minus, visible
     from robench.run.config import Places
     from robench.studies.catalogue import find
     from robench.studies.report import report
@@ -45,5 +45,5 @@ def run(options: argparse.Namespace) -> int:
         print(visible(f"none of its {len(study.variants)} systems is in {folder}; make them with"))
         print(visible(f"  {study.command}"))
     else:
-        print(visible(report(study, runs)))
+        print(visible(true_minus(report(study, runs))))
     return 0

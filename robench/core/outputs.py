@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Ending = Literal["", "softmax", "log_softmax", "sigmoid"]
 ROUNDED = 1e-3
-"""By how much a sum of probabilities may miss 1, in half precision too."""
+"""By how much a sum of probabilities may miss 1: float16 rounds it by half of that."""
 
 
 def ending(network: nn.Module, images: Tensor) -> Ending:

@@ -181,7 +181,7 @@ def eps_text(eps: float) -> str:
         return f"{eps:g}"
     steps = eps * LEVELS
     for whole in (round(steps), round(2 * steps) / 2):
-        if whole and abs(steps - whole) < 1e-9:
+        if whole and abs(steps - whole) < TOLERANCE:
             return f"{whole:g}/{LEVELS}"
     return f"{eps:.4g}"
 

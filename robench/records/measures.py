@@ -41,12 +41,13 @@ def _table(metric: str, values: Sequence[Value], width: int | None) -> Iterator[
         axes = value.axes
         name = plain(named(axes["attack"], axes["access"])) if axes else "clean"
         threat = plain(threat_text(axes["norm"], axes["eps"])) if axes else "clean"
-        cells.setdefault(name, {})[threat] = true_minus(measured(value).removesuffix(f" {unit}"))
+        text = measured(value).removesuffix(f" {unit}")
+        cells.setdefault(name, {})[threat] = true_minus(plain(text))
     # What is measured on clean images, too, has no attack: it stands by itself.
     alone = cells.pop("clean", {}).get("clean")
     heads = list(dict.fromkeys(threat for row in cells.values() for threat in row))
     rows = [[name, *(row.get(threat, "") for threat in heads)] for name, row in cells.items()]
-    title = f"{metric}{f', {unit}' if unit else ''}"
+    title = plain(f"{metric}, {unit}" if unit else metric)
     for number, text in enumerate(grid([title, *heads], rows, width)):
         yield Line(text, "" if number else "dim")
     if alone:

@@ -109,14 +109,11 @@ def system(record: Record) -> str:
 
 
 def over_seeds(found: Iterable[Listed]) -> Tabular:
-    """Records that differ in nothing but their seed as one row: mean and standard deviation.
-
-    A row says what was typed for its system, and what was not typed for every row.
-    """
+    """Records that differ in nothing but their seed as one row: mean and standard deviation."""
     groups: dict[str, list[Listed]] = {}
     for one in found:
         groups.setdefault(_apart_from_seed(one.record), []).append(one)
-    typed = [set(one.record.overrides) for same in groups.values() for one in same]
+    typed = [set(same[0].record.overrides) for same in groups.values()]
     shared = set.intersection(*typed) if typed else set()
     heads = ("system", "seeds", "clean %", "robust %", "word", "under")
     return Tabular(heads, tuple(_group(same, shared) for same in groups.values()))
@@ -136,11 +133,16 @@ def _group(same: list[Listed], shared: Collection[str]) -> tuple[Cell, ...]:
 
 
 def _described(record: Record, shared: Collection[str]) -> str:
-    """A system with the options that were typed for it, and what sets it apart besides its name."""
-    named = tuple(f"{kind}=" for kind in ("model", "defense", "compressor", "seed"))
-    own = tuple(f"{kind}." for kind in ("dataset", "model", "defense", "compressor"))
-    typed = [one for one in record.overrides if not one.startswith(named)]
-    return " ".join([system(record), *(o for o in typed if o.startswith(own) or o not in shared)])
+    """A system with the options that were typed for it, and what not all records were given."""
+    kinds = ("dataset", "model", "defense", "compressor")
+    said = (*(f"{kind}=" for kind in kinds[1:]), "seed=")
+    own = [
+        one
+        for one in record.overrides
+        if one.startswith(tuple(f"{kind}." for kind in kinds))
+        or (one not in shared and not one.startswith(said))
+    ]
+    return " ".join([system(record), *map(one_line, own)])
 
 
 def _apart_from_seed(record: Record) -> str:

@@ -97,8 +97,9 @@ def _words(
     record: Record, outcomes: Outcomes | None, audited: Mapping[str, NDArray[Any]] | None
 ) -> Iterator[Line]:
     """What stands below the attack table."""
-    cost = ("; costs an image" + ", mean over the threats" * _means(record)) if record.rows else ""
-    yield Line(f"percent of images; ± the longer side of the Wilson 95 % interval{cost}", "dim")
+    yield Line("percent of images; ± the longer side of the Wilson 95 % interval", "dim")
+    if _means(record):
+        yield Line("gradients, queries and seconds an image: the mean over the threats", "dim")
     if outcomes is not None:
         yield from verdicts(record, outcomes, audited)
     yield from certified(record)

@@ -21,6 +21,7 @@ SPECIAL = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
+    "\N{MINUS SIGN}": "$-$",
     "∞": r"$\infty$",
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
 }

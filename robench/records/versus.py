@@ -11,7 +11,7 @@ import numpy as np
 
 from robench.base.errors import UserError
 from robench.base.stats import newcombe_unpaired, paired
-from robench.base.text import one_line
+from robench.base.text import one_line, true_minus
 from robench.core.outcomes import CLEAN, clean_score, scores, scores_by_threat
 from robench.core.record import SYSTEM_KINDS, Record
 from robench.records.headline import audit_table, headline
@@ -78,7 +78,9 @@ class Versus:
                 row.threat,
                 f"{100 * row.first:.1f}",
                 f"{100 * row.second:.1f}",
-                f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]",
+                true_minus(
+                    f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
+                ),
                 "" if row.p_value is None else f"{row.p_value:.2g}",
             )
             for row in self.rows

@@ -310,6 +310,10 @@ def _given_data(data: Any, model: Any) -> dict[str, Any]:
 def _given_model(model: Any, randomised: bool, fit: bool) -> dict[str, Any]:
     from torch import nn
 
+    if isinstance(model, (list, tuple)):
+        raise ConfigError(
+            f"expected one model, got a {type(model).__name__} of {len(model)}; evaluate each"
+        )
     if isinstance(model, nn.Module):
         made = GivenRandomised if randomised else GivenModel
         return {"given": made(hash=_network_hash(model), pretrained=not fit, module=model)}

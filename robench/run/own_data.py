@@ -57,7 +57,9 @@ def own_data(given: Any, network: nn.Module | None = None) -> Data:
     test = named["test"]
     count = max(len(names), *(1 + int(split.labels.max()) for split in named.values()))
     if network is not None:
-        count = max(count, _outputs(network, test))
+        outputs = _outputs(network, test)
+        _require_from_zero(named, outputs)
+        count = max(count, outputs)
     more = tuple(str(label) for label in range(len(names), count))
     return Data(named.get("train", NoImages()), test, (*names, *more), USUAL)
 
@@ -267,6 +269,16 @@ def _labels(labels: NDArray[Any], count: int, name: str) -> torch.Tensor:
             + ("; one-hot labels: give labels.argmax(1)" if labels.ndim == 2 else "")
         )
     return torch.from_numpy(labels.astype(np.int64))
+
+
+def _require_from_zero(named: Mapping[str, Split], outputs: int) -> None:
+    """Raise DataError for labels that count the network's outputs from 1."""
+    labels = torch.cat([split.labels for split in named.values()])
+    if outputs and int(labels.min()) == 1 and int(labels.max()) == outputs:
+        raise DataError(
+            f"expected labels from 0 to {outputs - 1}, one for each output of the network, got "
+            f"1 to {outputs}: give labels - 1"
+        )
 
 
 def _outputs(network: nn.Module, test: Split) -> int:

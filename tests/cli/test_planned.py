@@ -10,6 +10,20 @@ import pytest
 
 from tests.cli.command import command
 
+QUICK = (
+    "images",
+    "layers on other data",
+    "layers of a program, after",
+    "surrogate's layers",
+    "compressor's package",
+    "runtime's package",
+    "data that are not there",
+    "pictures that are none",
+    "file that is not there",
+    "weights that are not there",
+    "code that raises",
+)
+"""One of each way to be refused; the others are slow tests, half a second each."""
 NETWORK = """
 from torch import nn
 
@@ -150,14 +164,11 @@ def things(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
-SLOW = pytest.mark.slow
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        *(pytest.param(*case, id=name) for name, case in HOSTILE.items()),
-        *(pytest.param(*case, id=name, marks=SLOW) for name, case in COMPOSED.items()),
+        pytest.param(*case, id=name, marks=() if name in QUICK else pytest.mark.slow)
+        for name, case in (HOSTILE | COMPOSED).items()
     ],
 )
 def test_the_plan_and_the_run_end_with_the_same_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,28 +60,6 @@ def test_seeds_share_a_row_with_every_word_of_theirs(tmp_path: Path) -> None:
     assert row[4] == "broken, holds"
 
 
-def test_rows_of_a_sweep_say_what_sets_them_apart() -> None:
-    (one,), _ = readable([PUBLISHED / published("holds")])
-    typed = [("train.epochs=2", "attack=fgsm"), ("train.epochs=3", "attack=fgsm")]
-    swept = [
-        type(one)(
-            one.record.model_copy(
-                update={
-                    "config": {**one.record.config, "train": epochs},
-                    "overrides": ["defense=mulaw", "seed=1", "defense.mulaw.mu=9", *more],
-                }
-            ),
-            one.least,
-        )
-        for epochs, more in zip((2, 3), typed, strict=True)
-    ]
-    names = [str(row[0]) for row in over_seeds(swept).rows]
-    assert [name.split(" ", 1)[-1].split("defense.")[1] for name in names] == [
-        "mulaw.mu=9 train.epochs=2",
-        "mulaw.mu=9 train.epochs=3",
-    ]
-
-
 def test_a_file_is_called_by_its_name() -> None:
     record = read(PUBLISHED / published("holds"))
     for path, name in (
@@ -112,3 +91,23 @@ def test_counts_and_minus_signs_are_those_of_people() -> None:
     assert true_minus(given) == given.replace(
         "-1.0 [-2.0", "\N{MINUS SIGN}1.0 [\N{MINUS SIGN}2.0"
     ).replace(" -.5", " \N{MINUS SIGN}.5")
+
+
+def test_what_tells_records_of_a_system_apart_stands_beside_it() -> None:
+    found, _ = readable([PUBLISHED / published("holds")])
+    (one,) = found
+    asked = (("attack=fgsm", "images=40", "seed=0"), ("attack=pgd", "images=40", "seed=0"))
+    apart = [
+        replace(
+            one,
+            record=one.record.model_copy(
+                update={
+                    "overrides": typed,
+                    "config": {**one.record.config, "attack": {typed[0]: {}}},
+                }
+            ),
+        )
+        for typed in asked
+    ]
+    names = [str(row[0]) for row in over_seeds(apart).rows]
+    assert names == [f"{system(one.record)} {typed[0]}" for typed in asked]

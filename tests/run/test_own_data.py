@@ -115,6 +115,18 @@ def test_classes_come_from_the_labels_and_from_the_network() -> None:
     assert len(own_data((IMAGES, LABELS), broken).classes) == 3
 
 
+def test_labels_that_count_from_one_are_told_by_the_networks_outputs() -> None:
+    class Narrow(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.new_zeros(len(images), 3)
+
+    assert sorted(LABELS.unique().tolist()) == [0, 1, 2]
+    with pytest.raises(DataError, match=r"labels from 0 to 2, .* got 1 to 3: give labels - 1"):
+        own_data((IMAGES, LABELS + 1), Narrow())
+    some = LABELS.clone().clamp_min(1)
+    assert len(own_data((IMAGES, some), Narrow()).classes) == 3
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -191,7 +191,7 @@ def test_the_command_prints_ours_beside_the_papers(
     put(tmp_path, "a", PLAIN, {("pgd", "white_box", 0.3): 0.1}, clean=0.99)
     assert main(["study", "song2021_mnist", "--records", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    assert "99.0 [96.4, 99.7] / 99.2 / -0.2" in shown
+    assert "99.0 [96.4, 99.7] / 99.2 / \N{MINUS SIGN}0.2" in shown
     assert "10.0 [6.6, 14.9] / 4.4 / +5.6" in shown
 
 

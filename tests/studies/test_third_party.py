@@ -73,7 +73,10 @@ def test_the_walks_package_gets_its_report(
     where = records(tmp_path / "records", 0.57)
     assert main(["study", "lee2030", "--records", str(where)]) == 0
     shown = capsys.readouterr().out
-    assert "| plain | 90.0 [85.1, 93.4] / 97.0 / -7.0 | 57.0 [50.1, 63.7] / 5.0 / +52.0 |" in shown
+    assert (
+        "| plain | 90.0 [85.1, 93.4] / 97.0 / \N{MINUS SIGN}7.0 | 57.0 [50.1, 63.7] / 5.0 / +52.0 |"
+        in shown
+    )
     assert "**C1: not reproduced.** PGD costs the plain network at least 50 points." in shown
     assert "Reason: PGD leaves 57 of 90 here, the paper's 5 of 97; a second seed had 61." in shown
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from robench.base.text import true_minus
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.formats import interval, number, points
 from robench.leaderboard.table.row import BoardRow
@@ -130,7 +131,9 @@ def _claims(study: Study, runs: Runs) -> list[ClaimText]:
         reason = reasons.get(claim.name) if verdict == "not reproduced" else None
         fault = reason.fault(runs.records) if reason else ""
         words = reason.words if reason else ""
-        texts.append(ClaimText(claim.name, claim.words, verdict, seen, words, fault))
+        seen = [replace(one, text=true_minus(one.text)) for one in seen]
+        told = (true_minus(text) for text in (words, fault))
+        texts.append(ClaimText(claim.name, claim.words, verdict, seen, *told))
     return texts
 
 

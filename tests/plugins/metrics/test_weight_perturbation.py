@@ -120,15 +120,14 @@ def test_values_of_a_run() -> None:
     )
     norms = [v for v in record.values if v.metric == "weight_perturbation"]
     assert len(norms) == 3 * (6 + 3 + 3)
-    untouched = record.find("weight_perturbation", layer="0", step="trained -> mapped", p="2")
-    assert untouched is not None
-    assert untouched.value == 0.0
+    untouched = record.find_all("weight_perturbation", layer="0", step="trained -> mapped", p="2")
+    assert {value.value for value in untouched} == {0.0}
     for name in ("0", "3", "5"):
-        direct = record.find("weight_perturbation", layer=name, step="mapped -> quantized", p="inf")
-        assert direct is not None
-        assert direct.value is not None
-        assert direct.value > 0
-        assert record.find("signal_to_noise", layer=name) is not None
+        axes = {"layer": name, "step": "mapped -> quantized", "p": "inf"}
+        direct = record.find_all("weight_perturbation", **axes)
+        assert direct
+        assert all((value.value or 0.0) > 0 for value in direct)
+        assert record.find_all("signal_to_noise", layer=name)
 
 
 def network_for_digits() -> nn.Sequential:
