@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from robench.base.errors import ConfigError
 from robench.base.text import one_line
 from robench.cli.typed import ASKED, FOLDERS
-from robench.run.compose import origin_of_preset, run_config
+from robench.run.compose import norm_of, origin_of_preset, run_config
 from robench.run.config import Places, RunConfig
 
 REFERENCE = re.compile(r"(?:Interpolation key|Error resolving interpolation) '([^']*)'")
@@ -31,6 +31,7 @@ def checked_run(composed: DictConfig, overrides: Sequence[str]) -> tuple[RunConf
     except OmegaConfBaseException as error:
         raise ConfigError(in_our_words(error)) from error
     _refuse_foreign_code(config, overrides)
+    _refuse_foreign_sizes(config, overrides)
     return config, places
 
 
@@ -72,3 +73,17 @@ def _refuse_foreign_code(config: RunConfig, overrides: Sequence[str]) -> None:
             "expected model.python.spec=module:function on the command line; a preset may not "
             "name code"
         )
+
+
+def _refuse_foreign_sizes(config: RunConfig, overrides: Sequence[str]) -> None:
+    """A norm that is typed alone would take over the sizes that a defense brings for its own."""
+    sized = any(one.startswith(("threat.eps=", "threat=", "protocol=")) for one in overrides)
+    if sized or not any(one.startswith("threat.norm=") for one in overrides):
+        return
+    for name, defense in config.defense.items():
+        norm = norm_of(defense.brings.get("threat"))
+        if norm not in (None, config.threat.norm):
+            raise ConfigError(
+                f"expected threat.eps with threat.norm={config.threat.norm}, got none: "
+                f"defense={name} brings sizes in {norm}; add threat=usual for the data set's"
+            )

@@ -122,6 +122,12 @@ def _core_nodes() -> dict[str, dict[str, Any]]:
     }
 
 
+def norm_of(threat: str | None) -> str | None:
+    """The norm of a choice of the core's for `threat`; None where it leaves the norm open."""
+    node = _core_nodes()["threat"].get(threat or "")
+    return node.norm if node else None
+
+
 def _store_choice(store: ConfigStore, choice: Choice) -> None:
     package = f"{choice.kind}.{choice.name}"
     brings = choice.cls.brings if choice.kind == "defense" else {}  # type: ignore[attr-defined]
