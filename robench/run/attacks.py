@@ -398,8 +398,7 @@ def judge(
             asked = (examples.take(at) for at in parts(len(judged), shape, HELD))
             labels = torch.cat([target.deployed.predict(images) for images in asked])
         far = {
-            norm: torch.cat([_far(examples, judged, at, norm) for at in compared])
-            for norm in NORMS
+            norm: torch.cat([_far(examples, judged, at, norm) for at in compared]) for norm in NORMS
         }
         save_file({"labels": labels, **far}, folder / "judged.safetensors")
 
