@@ -1,6 +1,6 @@
 """How many images are floats, or go through a network, at once: the one place where memory is set.
 
-A batch is small enough for 224x224 pixels, and what every component asks for up to 64x64.
+Batches are small enough for 224x224 pixels; of CIFAR's images they are what components ask for.
 """
 
 from __future__ import annotations

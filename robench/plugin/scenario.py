@@ -9,6 +9,8 @@ from robench.core.pixels import floats
 from robench.core.threat import Threat
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from robench.core.record import MadeOn
@@ -58,6 +60,6 @@ class AdversarialExamples:
         """All of them at once: float32 in [0,1], shape (N, C, H, W)."""
         return floats(self.stored)
 
-    def take(self, index: Tensor | slice) -> Tensor:
+    def take(self, index: Tensor | NDArray[np.int64] | slice) -> Tensor:
         """Those at `index` (int64), or of a run: float32 in [0,1]."""
         return floats(self.stored[index])

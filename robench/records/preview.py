@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import torch
 
 from robench.base.errors import UserError, bad_input
 from robench.base.files import read_picture
@@ -49,7 +48,7 @@ def save_preview(evidence: Evidence, folder: Path) -> None:
     for row, (_, examples) in zip(evidence.outcomes.attacked, evidence.examples, strict=True):
         at = shown(row.label, row.clean_prediction, row.prediction)
         clean = evidence.test.images[at].numpy()
-        changed = stored(examples.take(torch.from_numpy(at)), True).numpy()
+        changed = stored(examples.take(at), True).numpy()
         made.append(strip(clean, changed))
     if made and sum(map(len, made)) <= TALLEST:
         (folder / PREVIEW).write_bytes(sheet(made))
