@@ -6,12 +6,14 @@ Pictures are JPEGs of several sizes, cut from the real ones of Caltech-101 and C
 ROBENCH_DATA, enlarged where need be. All lies below --work, or in a folder that is deleted. The
 plainest loop opens, converts, resizes and cuts one picture after another, and keeps none. Both
 sides alternate on the same pictures; CPU seconds stand beside the clock's, as others may be at
-work.
+work. Training's batches are drawn from the map, as the loop does it, and by a DataLoader with as
+many workers as there are processors, each from pages that the system has dropped.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import shutil
@@ -20,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -30,9 +32,11 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from robench.core.data import Split
+from robench.core.mapped import MappedSplit
 from robench.core.source import Part, Source
 from robench.core.threat import UsualThreat
 from robench.run.data_cache import write_data
@@ -49,11 +53,13 @@ IMAGENET = ((500, 375),)
 CLASSES = 100
 QUALITY = 85
 RESIZED, SIZE = 256, 224
-CHUNK, ROUNDS = 222, 7
+CHUNK, ROUNDS = 222, 5
 """Pictures that a side works on at a time, and how often."""
 SCALED = 2_000
 """Pictures that are converted by one process and by two."""
 EPOCHS = 30
+DRAWN, BATCH = 3_000, 64
+"""Images that a training draws from the pixels, and at a time."""
 
 
 class Cost(NamedTuple):
@@ -233,6 +239,50 @@ def run(arguments: list[str]) -> tuple[Cost, int]:
     return Cost(wall, used.ru_utime + used.ru_stime), used.ru_maxrss * 1024
 
 
+# -- training --------------------------------------------------------------------------------------
+
+
+class Drawn(Dataset[Tensor]):
+    """Images of a split one by one, for a DataLoader."""
+
+    def __init__(self, split: Split, order: list[int]) -> None:
+        self.split = split
+        self.order = order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, at: int) -> Tensor:
+        return self.split.images[self.order[at]]
+
+
+def epoch(split: Split, workers: int, network_: nn.Module) -> float:
+    """Images a second of a training on DRAWN images in a random order; 0 workers: from the map."""
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(workers))[:DRAWN]
+    begin = time.perf_counter()
+    batches: Iterable[Tensor] = (split.images[index] for index in order.split(BATCH))
+    if workers:
+        batches = DataLoader(Drawn(split, order.tolist()), BATCH, num_workers=workers)
+    for pixels in batches:
+        network_(pixels.float() / 255).square().mean().backward()
+    return DRAWN / (time.perf_counter() - begin)
+
+
+def _training(work: Path) -> None:
+    file = next((work / "cache" / "data").glob("*/*/test.pixels"))
+    shape = json.loads((file.parent / "about.json").read_text())["shapes"]["test"]
+    split = MappedSplit(file, tuple(shape), torch.zeros(shape[0]).long())
+    rates: dict[int, list[float]] = {0: [], os.cpu_count() or 1: []}
+    for _ in range(3):
+        for workers, measured in rates.items():
+            with file.open("rb") as opened:
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            measured.append(epoch(split, workers, network()))
+    for workers, measured in rates.items():
+        how = f"a DataLoader of {workers} workers" if workers else "the map"
+        print(f"training from {how}: {statistics.median(measured):.0f} images/s; {_load()}")
+
+
 # -- all -------------------------------------------------------------------------------------------
 
 
@@ -249,6 +299,7 @@ def main() -> None:
             if not (work / name).exists():
                 make_pictures(work / name, count, sizes)
         _judging(work, options.judged)
+        _training(work)
         _conversion(work)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     from robench.shipped import FileDeployed
 
+    Take = Callable[[slice], Tensor]
+    """Some of a row's images: float32 in [0,1]."""
+
+ASKED = 256
+"""Images that a runtime is asked about at once."""
 PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "torch")
 """Of the built-in runtimes; others' are named by their own distributions."""
 
@@ -65,25 +70,33 @@ def _values(
     }
     truth, n = evidence.test.labels, len(evidence.test)
     right = truth == truth
-    for axes, images in _images(evidence):
-        labels = other.predict(images)
+    for axes, take in _images(evidence):
+        labels = _labels(other, take, n)
         right_here = right & (labels == truth)
         if not axes:
             right = right_here
         axes = runtime | axes
         if other is not judge:
-            same = int((labels == judge.predict(images)).sum())
+            same = int((labels == _labels(judge, take, n)).sum())
             yield robench.share("runtime_agreement", same, n, axes)
         yield robench.share("runtime_accuracy", int(right_here.sum()), n, axes)
 
 
-def _images(evidence: robench.Evidence) -> Iterator[tuple[dict[str, robench.Axis], Tensor]]:
+def _labels(deployed: FileDeployed, take: Take, count: int) -> Tensor:
+    """The labels of images that are taken some at a time: int64 (count,)."""
+    import torch
+
+    starts = range(0, count, ASKED)
+    return torch.cat([deployed.predict(take(slice(start, start + ASKED))) for start in starts])
+
+
+def _images(evidence: robench.Evidence) -> Iterator[tuple[dict[str, robench.Axis], Take]]:
     """The judged images as they are, then each row's examples, with the axes of its values."""
-    yield {}, evidence.test.float_images()
+    yield {}, lambda some: evidence.test.take(some).float_images()
     for scenario, examples in evidence.examples:
         threat = scenario.threat
         axes: dict[str, robench.Axis] = {"attack": scenario.attack, "access": scenario.access}
-        yield axes | {"norm": threat.norm, "eps": threat.eps}, examples.images
+        yield axes | {"norm": threat.norm, "eps": threat.eps}, examples.take
 
 
 def _version(package: str) -> str:

@@ -36,7 +36,7 @@ class Latency(robench.Metric):
 
     def measure(self, evidence: robench.Evidence) -> Iterable[robench.Value]:
         """Median and 95th percentile with the 5th to 95th percentile as interval, and the rate."""
-        images = evidence.test.float_images()[: self.batch]
+        images = evidence.test.float_images(self.batch)
         images = images.repeat(-(-self.batch // len(images)), 1, 1, 1)[: self.batch]
         sides = {"": evidence.system.deployed} | runtimes(self.beside, evidence)
         seconds: dict[str, list[float]] = {name: [] for name in sides}

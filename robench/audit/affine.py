@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from robench.core.batches import ASKED, parts
 from robench.core.threat import Threat
 from robench.search import Scores
 
@@ -45,10 +46,16 @@ def affine_map(scores: Scores, images: Tensor, rng: torch.Generator) -> Affine |
     spread = float(logits.std(0).mean())
     if not spread > 0 or _apart(middle, (one + other) / 2, spread):
         return None
-    units = torch.eye(images[0].numel()).view(-1, *shape)
-    answers = torch.cat([scores(part).double() for part in units.split(ROWS)])
+    count = images[0].numel()
+    runs = parts(count, shape, ASKED, ROWS)
+    answers = torch.cat([scores(_units(at, count).view(-1, *shape)).double() for at in runs])
     network = Affine((answers - logits[-1]).T.contiguous(), logits[-1])
     return None if _apart(network(images), scores(images).double(), spread) else network
+
+
+def _units(at: slice, count: int) -> Tensor:
+    """Those rows of the unit matrix of `count` rows, which itself may be larger than memory."""
+    return torch.zeros(at.stop - at.start, count).fill_diagonal_(1.0).roll(at.start, 1)
 
 
 def _apart(a: Tensor, b: Tensor, spread: float) -> bool:

@@ -14,6 +14,7 @@ from robench.audit.judge import Judge, target
 from robench.audit.straight import Straight
 from robench.audit.verdict import sound
 from robench.base.seeds import generator
+from robench.core.batches import SEARCHED, at_once
 from robench.core.record import Finding
 from robench.core.system import System, module_device
 from robench.core.threat import Threat
@@ -30,7 +31,7 @@ STRONGEST = {True: StrongestSearch(budget="quick"), False: StrongestSearch(budge
 ROUNDED = 0.05
 """Share of images whose loss float32 rounds to 0 up to which gradients are sound."""
 BATCH = 100
-"""Images searched at once."""
+"""Images searched at once, at most."""
 
 
 @dataclass
@@ -130,7 +131,7 @@ class SystemTrial:
         threat = threat or self.threat
         rng, device = generator(self.seed, "audit", name), module_device(twin)
         found = [self.images[:0]]
-        for part in _batches(index):
+        for part in self._batches(index):
             images, labels = self.images[part], self.labels[part]
             # Copies: neither a twin nor a callback can move the ball.
             given = images.to(device).clone(), labels.to(device).clone()
@@ -163,7 +164,7 @@ class SystemTrial:
             return
         rng, device = generator(self.seed, "audit", name), module_device(twin)
         judged = target(twin, self.system.deployed, self.randomised)
-        for part in _batches(self.left):
+        for part in self._batches(self.left):
             images, labels = self.images[part], self.labels[part]
             given = images.to(device).clone(), labels.to(device).clone()
             raw = STRONGEST[self.thrifty].run(judged, *given, self.threat, rng)
@@ -197,7 +198,7 @@ class SystemTrial:
         """The usual attack, run when first asked for."""
         index = self.clean.nonzero()[:, 0]
         traces, found = [], [self.images[:0]]
-        for part in _batches(index):
+        for part in self._batches(index):
             traces.append(Trace())
             twin = self.system.twin
             found.append(self.search("reference", twin, self.usual, part, callback=traces[-1]))
@@ -215,10 +216,10 @@ class SystemTrial:
             nonfinite=torch.cat([t.nonfinite_gradients for t in traces] or empty, 1),
         )
 
-
-def _batches(index: Tensor) -> tuple[Tensor, ...]:
-    """The index in parts of at most BATCH, none of them empty: networks may refuse no images."""
-    return index.split(BATCH) if len(index) else ()
+    def _batches(self, index: Tensor) -> tuple[Tensor, ...]:
+        """The index in parts of at most BATCH, none empty: networks may refuse no images."""
+        size = at_once(self.images.shape[1:], SEARCHED, BATCH)
+        return index.split(size) if len(index) else ()
 
 
 class _Single(nn.Module):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.base.errors import DataError
+from robench.core.pixels import floats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,10 +54,10 @@ class Split:
 
     def float_images(self, count: int | None = None) -> Tensor:
         """The images, or the first `count` of them, as float32 in [0,1]."""
-        return self.images[:count].float() / 255
+        return floats(self.images[:count])
 
-    def take(self, index: Tensor) -> Split:
-        """The images and labels at `index` (int64)."""
+    def take(self, index: Tensor | slice) -> Split:
+        """The images and labels at `index` (int64), or of a run that is not empty."""
         return Split(self.images[index], self.labels[index])
 
 

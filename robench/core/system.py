@@ -12,7 +12,9 @@ from torch import nn
 
 from robench.base.errors import PluginError
 from robench.base.text import reason
+from robench.core.batches import ASKED, HELD, at_once, parts
 from robench.core.outcomes import ABSTAIN
+from robench.core.pixels import floats
 from robench.core.record import AGREEMENT_EXPECTED, TwinAgreement
 from robench.core.weights import save_weights
 
@@ -120,7 +122,7 @@ class FloatDeployed:
 
 
 def forward(model: nn.Module, images: Tensor, batch: int = 256) -> Tensor:
-    """Run a network without gradients, batch by batch, and return its output on the CPU.
+    """Run a network without gradients, `batch` images at most at a time; its output on the CPU.
 
     It never meets an empty batch, of which many a network's `view` makes an error.
     """
@@ -129,7 +131,8 @@ def forward(model: nn.Module, images: Tensor, batch: int = 256) -> Tensor:
     device = module_device(model)
     # Not inference mode: a network may differentiate inside, as defenses at test time do.
     with torch.no_grad():
-        return torch.cat([model(part.to(device)).cpu() for part in images.split(batch)])
+        few = images.split(at_once(images.shape[1:], ASKED, batch))
+        return torch.cat([model(part.to(device)).cpu() for part in few])
 
 
 class _InFloat32(nn.Module):
@@ -195,16 +198,20 @@ def agreement(
     `drawn` says that the network draws at random, whatever the deployed model says; `wrapped` is
     the system after the defenses, where any wraps it. Raises PluginError for a malformed answer.
     """
-    images, randomised = test.float_images(), drawn or system.deployed.randomised
-    twin = forward(system.twin, images)
-    gap = None if randomised else _gap(system, images, twin)
-    equal = 1 - _differing(system, images, twin, randomised) / len(test)
+    randomised, gaps, differing = drawn or system.deployed.randomised, [], 0
+    for at in parts(len(test), test.images.shape[1:], HELD):
+        images = test.take(at).float_images()
+        twin = forward(system.twin, images)
+        gaps.append(None if randomised else _gap(system, images, twin))
+        differing += _differing(system, images, twin, randomised)
+    equal = 1 - differing / len(test)
     after, flagged = None, equal < AGREEMENT_EXPECTED
     if wrapped is not None:
-        few = images[:: -(-len(images) // WRAPPED)]
+        few = floats(test.images[:: -(-len(test) // WRAPPED)])
         logits, draws = forward(wrapped.twin, few), randomised or wrapped.deployed.randomised
         after = 1 - _differing(wrapped, few, logits, draws) / len(few)
         flagged = flagged or after < AGREEMENT_EXPECTED
+    gap = max((gap for gap in gaps if gap is not None), default=None)
     return TwinAgreement(
         equal_labels=equal, logit_gap=gap, n=len(test), after_deploy=after, flagged=flagged
     )

@@ -99,6 +99,9 @@ class Evidence(Protocol):
         """Eps at which a minimum-norm attack's accuracy is given, by attack."""
         ...
 
-    def adversarial(self) -> Tensor | None:
-        """The first white-box examples inside a ball, or None; [0,1], shape (N, C, H, W)."""
+    def adversarial(self, count: int | None = None) -> Tensor | None:
+        """Those of the first white-box row inside a ball, or its first `count`; None without one.
+
+        float32 in [0,1], shape (N, C, H, W).
+        """
         ...

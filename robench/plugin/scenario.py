@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from robench.core.pixels import floats
 from robench.core.threat import Threat
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from robench.core.record import MadeOn
@@ -37,8 +40,9 @@ class AdversarialExamples:
 
     hash: str
     """SHA-256 of the pixels, 16 hexadecimal digits."""
-    images: Tensor
-    """float32 in [0,1], shape (N, C, H, W)."""
+    stored: Tensor
+    """Shape (N, C, H, W): uint8 where they lie on the 8-bit grid, else float32 in [0,1]. Read from
+    their file when they are looked at."""
     seconds: float
     """How long they took when they were made."""
     made_on: MadeOn | None = None
@@ -50,3 +54,12 @@ class AdversarialExamples:
     by: Tensor | None = None
     """Of each image which twin's candidate it is: 0 the faithful one's, then the others' in their
     order; uint8 (N,). None where the system has one twin."""
+
+    @property
+    def images(self) -> Tensor:
+        """All of them at once: float32 in [0,1], shape (N, C, H, W)."""
+        return floats(self.stored)
+
+    def take(self, index: Tensor | NDArray[np.int64] | slice) -> Tensor:
+        """Those at `index` (int64), or of a run: float32 in [0,1]."""
+        return floats(self.stored[index])

@@ -51,20 +51,22 @@ def save_examples(evidence: Evidence, path: Path, more: Mapping[str, NDArray[Any
     arrays = dict(more)
     whole = bool(evidence.examples) and evidence.system.deployed.randomised
     masks = zip(evidence.examples, shown(evidence.outcomes.attacked), strict=True)
-    for index, ((scenario, examples), mask) in enumerate(masks):
+    for index, ((_, examples), mask) in enumerate(masks):
         kept = torch.from_numpy(np.flatnonzero(mask | whole))
-        clean, grid = evidence.test.images[kept], scenario.threat.grid
-        arrays[row_name(index)] = differences(examples.images[kept], clean, grid)
+        clean = evidence.test.images[kept]
+        arrays[row_name(index)] = differences(examples.stored[kept], clean)
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
-def differences(images: Tensor, clean: Tensor, grid: bool) -> NDArray[Any]:
-    """What is stored of candidates: 8-bit differences where they lie on the grid, else floats."""
-    if not grid:
-        return images.numpy()
-    pixels = (images * 255).round().to(torch.uint8)
+def differences(kept: Tensor, clean: Tensor) -> NDArray[Any]:
+    """What is written of candidates as they are kept: 8-bit differences on the grid, else floats.
+
+    Both have shape (N, C, H, W); `clean` is uint8.
+    """
+    if kept.dtype != torch.uint8:
+        return kept.numpy()
     # Differences modulo 256 are mostly a few values, so they compress well.
-    return (pixels - clean).numpy()
+    return (kept - clean).numpy()
 
 
 def load_examples(path: Path, name: str, clean: Tensor) -> Tensor:

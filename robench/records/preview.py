@@ -15,6 +15,7 @@ import numpy as np
 
 from robench.base.errors import UserError, bad_input
 from robench.base.files import read_picture
+from robench.core.pixels import stored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def save_preview(evidence: Evidence, folder: Path) -> None:
     for row, (_, examples) in zip(evidence.outcomes.attacked, evidence.examples, strict=True):
         at = shown(row.label, row.clean_prediction, row.prediction)
         clean = evidence.test.images[at].numpy()
-        changed = (examples.images[at] * 255).round().byte().numpy()
+        changed = stored(examples.take(at), True).numpy()
         made.append(strip(clean, changed))
     if made and sum(map(len, made)) <= TALLEST:
         (folder / PREVIEW).write_bytes(sheet(made))

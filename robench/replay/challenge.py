@@ -14,6 +14,7 @@ from robench.base.errors import CacheError, UserError
 from robench.base.files import work_beside
 from robench.base.hashing import file_hash
 from robench.core.outcomes import worst_cases
+from robench.core.pixels import stored
 from robench.core.threat import Threat, distance
 from robench.records.challenges import (
     MAX_EXAMPLES,
@@ -79,7 +80,7 @@ def challenge(
     broken, count = index[fresh], int(held[index.numpy()].sum())
     if len(broken) == 0:
         return Challenged(len(index), count, 0, None)
-    changed = differences(candidates[fresh], clean.images[fresh], grid=True)
+    changed = differences(stored(candidates[fresh], True), clean.images[fresh])
     path = _keep(subject, threat, source, broken, changed)
     return Challenged(len(index), count, len(broken), path)
 

@@ -20,9 +20,11 @@ from robench.base.errors import ConfigError, InternalError
 from robench.base.hashing import digest, plain_options
 from robench.base.progress import progress
 from robench.base.seeds import derive, generator, seed_scope
+from robench.core.batches import ASKED, HELD, SEARCHED, parts
+from robench.core.pixels import floats, stored
 from robench.core.record import FileInfo, MadeOn
 from robench.core.system import System
-from robench.core.threat import Threat, distance, resolve_eps
+from robench.core.threat import NORMS, Threat, distance, resolve_eps
 from robench.plugin import guest
 from robench.plugin.scenario import AdversarialExamples, Scenario
 from robench.plugin.spent import Spent
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from robench.plugin.components import Attack
     from robench.search.target import Target
 
-ASKED = 250
+JUDGED = 250
 """Images whose candidates are judged at once."""
 
 
@@ -61,14 +63,19 @@ class Judgement:
 class Found:
     """What a search found, and what it asked for."""
 
-    images: Tensor
-    """Candidates inside the threat model: float32 in [0,1], shape (N, C, H, W), on the CPU."""
+    stored: Tensor
+    """Candidates inside the threat model, as in AdversarialExamples, on the CPU."""
     gradients: float | None
     """Gradients of the twin, mean an image; None: not counted."""
     queries: float | None
     """Answers of the twin and of the deployed model, mean an image; None: not counted."""
     by: Tensor | None
     """Which twin's candidate each is, as in AdversarialExamples."""
+
+    @property
+    def images(self) -> Tensor:
+        """The candidates: float32 in [0,1], shape (N, C, H, W)."""
+        return floats(self.stored)
 
 
 # -- which -----------------------------------------------------------------------------------------
@@ -194,7 +201,7 @@ def attack(source: Stages, scenario: Scenario, target: Stages) -> AdversarialExa
             "queries": found.queries,
         }
         (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
-        _write_images(found, scenario.threat.grid, folder)
+        _write_images(found, folder)
 
     return target.cache.fetch("attack", inputs, make, _read_examples)
 
@@ -216,7 +223,7 @@ def search(component: Attack, scenario: Scenario, system: System, test: Split, s
     count = len(test)
     blind = scenario.search != "noise" and not (spent.gradients or spent.queries)
     # Who searches asks: what moved images unasked went around the count.
-    if not spent.counted or (blind and not torch.equal(found, test.float_images())):
+    if not spent.counted or (blind and _moved(found, test)):
         return Found(found, None, None, by)
     return Found(found, spent.gradients / count, spent.queries / count, by)
 
@@ -224,20 +231,29 @@ def search(component: Attack, scenario: Scenario, system: System, test: Split, s
 def _on_twin(
     component: Attack, scenario: Scenario, target: Target, test: Split, seed: int
 ) -> Tensor:
-    """Legal candidates for all images, searched on one twin."""
-    found = torch.empty(test.images.shape)
+    """Legal candidates for all images, as they are kept, searched on one twin."""
+    grid, shape = scenario.threat.grid, test.images.shape
+    found = torch.empty(shape, dtype=torch.uint8 if grid else torch.float32)
     with progress(f"{scenario.attack} ({scenario.access})", len(test)) as advance:
-        for part, index in enumerate(torch.arange(len(test)).split(component.batch)):
-            x, y = test.take(index).float_images(), test.labels[index]
+        for part, at in enumerate(parts(len(test), shape[1:], SEARCHED, component.batch)):
+            x, y = test.take(at).float_images(), test.labels[at]
             own = derive(seed, part)
             with seed_scope(derive(own, "global")):
                 try:
                     raw = guest.search(component, target, x, y, scenario.threat, generator(own))
                 except guest.Fault as fault:
                     raise AttackFailed(fault.reason) from fault
-            found[index] = legal(raw, x, scenario)
+            found[at] = stored(legal(raw, x, scenario), grid)
             advance(len(x))
     return found
+
+
+def _moved(found: Tensor, test: Split) -> bool:
+    """Whether any candidate is another image than the clean one."""
+    return not all(
+        torch.equal(floats(found[at]), test.take(at).float_images())
+        for at in parts(len(test), test.images.shape[1:], ASKED)
+    )
 
 
 def _on_others(
@@ -263,7 +279,7 @@ def _on_others(
         name: replace(_target(replace(system, twin=twin), spent), queried=True)
         for name, twin in system.others.items()
     }
-    apart = _apart(first, others, test.take(left).float_images(), found[left], seed, spent)
+    apart = _apart(first, others, test.take(left), found[left], seed, spent)
     for number, (name, target) in enumerate(others.items(), 1):
         own, mine = derive(seed, "twin", name), left[apart[name] & (by[left] == 0)]
         if len(mine):
@@ -276,7 +292,7 @@ def _on_others(
 def _apart(
     first: Target,
     others: Mapping[str, Target],
-    images: Tensor,
+    test: Split,
     found: Tensor,
     seed: int,
     spent: Spent,
@@ -285,18 +301,18 @@ def _apart(
 
     All of them where the search cost less than to look.
     """
-    if spent.gradients <= further.POINTS * (1 + len(others)) * len(images):
-        return dict.fromkeys(others, torch.ones(len(images), dtype=torch.bool))
+    if spent.gradients <= further.POINTS * (1 + len(others)) * len(test):
+        return dict.fromkeys(others, torch.ones(len(test), dtype=torch.bool))
     twins = {name: target.twin for name, target in others.items()}
-    given = first.twin, twins, images, found, derive(seed, "apart"), ASKED
+    given = first.twin, twins, test, found, derive(seed, "apart"), JUDGED
     return guest.call("the twins", further.apart, *given)
 
 
-def _broken(target: Target, candidates: Tensor, labels: Tensor, seed: int) -> Tensor:
+def _broken(target: Target, found: Tensor, labels: Tensor, seed: int) -> Tensor:
     """Which candidates the deployed model gets wrong, its own draws from a seed: bool (N,)."""
     with seed_scope(derive(seed, "judged")):
-        pairs = zip(candidates.split(ASKED), labels.split(ASKED), strict=True)
-        return torch.cat([target.wrong(x, y) for x, y in pairs])
+        runs = parts(len(found), found.shape[1:], HELD, JUDGED)
+        return torch.cat([target.wrong(floats(found[at]), labels[at]) for at in runs])
 
 
 def _target(system: System, spent: Spent) -> Target:
@@ -316,10 +332,11 @@ def legal(candidates: Tensor, images: Tensor, scenario: Scenario) -> Tensor:
     return scenario.threat.project(candidates, images)
 
 
-def require_legal(examples: Tensor, images: Tensor, scenario: Scenario) -> None:
+def require_legal(examples: Tensor, images: Tensor, scenario: Scenario, first: int = 0) -> None:
     """Raise InternalError unless all examples lie in the scenario's threat model.
 
-    `images` are the data set's own. Noise is bound to the pixels' range and grid alone.
+    `images` are the data set's own, from position `first` on. Noise is bound to the pixels' range
+    and grid alone.
     """
     noise = scenario.search == "noise"
     threat = replace(scenario.threat, eps=None) if noise else scenario.threat
@@ -327,16 +344,15 @@ def require_legal(examples: Tensor, images: Tensor, scenario: Scenario) -> None:
     if outside:
         raise InternalError(
             f"expected every example of {scenario.attack} in its threat model ({threat}), got "
-            f"{len(outside)} outside, the first at position {outside[0]}; report this"
+            f"{len(outside)} outside, the first at position {first + outside[0]}; report this"
         )
 
 
-def _write_images(found: Found, grid: bool, folder: Path) -> None:
+def _write_images(found: Found, folder: Path) -> None:
     from safetensors.torch import save_file
 
-    stored = (found.images * 255).round().to(torch.uint8) if grid else found.images
     which = {} if found.by is None else {"by": found.by}
-    save_file({"images": stored.contiguous(), **which}, folder / "examples.safetensors")
+    save_file({"images": found.stored, **which}, folder / "examples.safetensors")
 
 
 def _read_examples(folder: Path) -> AdversarialExamples:
@@ -344,12 +360,10 @@ def _read_examples(folder: Path) -> AdversarialExamples:
 
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     tensors = load_file(folder / "examples.safetensors")
-    stored = tensors["images"]
-    grid = stored.dtype == torch.uint8
-    images = stored.float() / 255 if grid else stored
-    name = keys.images_hash(images, grid)
+    kept = tensors["images"]
     made_on = MadeOn(**about.pop("made_on"))
-    return AdversarialExamples(name, images, made_on=made_on, by=tensors.get("by"), **about)
+    name = keys.images_hash(kept)
+    return AdversarialExamples(name, kept, made_on=made_on, by=tensors.get("by"), **about)
 
 
 # -- judge -----------------------------------------------------------------------------------------
@@ -357,7 +371,8 @@ def _read_examples(folder: Path) -> AdversarialExamples:
 
 def clean(target: Stages) -> AdversarialExamples:
     """The judged images themselves."""
-    return AdversarialExamples(keys.images_hash(target.judged, True), target.judged, 0.0)
+    pixels = target.judged.images
+    return AdversarialExamples(keys.images_hash(pixels), pixels, 0.0)
 
 
 def judge(
@@ -369,21 +384,23 @@ def judge(
     """
     from safetensors.torch import load_file, save_file
 
-    images = target.judged
+    judged = target.judged
+    shape = judged.images.shape[1:]
+    compared = [*parts(len(judged), shape, ASKED)]
     if scenario is not None:
-        require_legal(examples.images, images, scenario)
+        for at in compared:
+            clean = judged.take(at).float_images()
+            require_legal(examples.take(at), clean, scenario, at.start)
 
     def make(folder: Path) -> None:
         # A randomised model draws from its own stream, the same whenever these are judged.
         with seed_scope(derive(target.config.seed, "judge", examples.hash, target.content)):
-            labels = target.deployed.predict(examples.images)
-        judged = {
-            "labels": labels,
-            "linf": distance(examples.images, images, "linf"),
-            "l2": distance(examples.images, images, "l2"),
+            asked = (examples.take(at) for at in parts(len(judged), shape, HELD))
+            labels = torch.cat([target.deployed.predict(images) for images in asked])
+        far = {
+            norm: torch.cat([_far(examples, judged, at, norm) for at in compared]) for norm in NORMS
         }
-        tensors = {name: value.cpu().contiguous() for name, value in judged.items()}
-        save_file(tensors, folder / "judged.safetensors")
+        save_file({"labels": labels, **far}, folder / "judged.safetensors")
 
     inputs = {
         "system": target.system_key,
@@ -394,3 +411,8 @@ def judge(
     return target.cache.fetch(
         "judge", inputs, make, lambda folder: Judgement(**load_file(folder / "judged.safetensors"))
     )
+
+
+def _far(examples: AdversarialExamples, judged: Split, at: slice, norm: str) -> Tensor:
+    """How far the candidates of a run lie from their images: float32, one an image."""
+    return distance(examples.take(at), judged.take(at).float_images(), norm)

@@ -45,7 +45,8 @@ class Kept:
     held: NDArray[np.bool_]
     """Whether it is right after everything."""
     found: torch.Tensor
-    """What the audit first broke each with, else the image: float32 in [0,1], (M, C, H, W)."""
+    """What the audit first broke each with, else the image: (M, C, H, W), uint8 on the grid, else
+    float32 in [0,1]."""
     randomised: bool
 
 
@@ -61,7 +62,7 @@ def keep(evidence: RunEvidence, number: int, threat: Threat, kept: Kept) -> None
     """Add an audit's table, and the examples of what it alone broke, to what is written."""
     alone = torch.from_numpy(np.flatnonzero(broken(kept.rows, kept.held)))
     clean = evidence.test.images[torch.from_numpy(kept.positions)[alone]]
-    evidence.arrays[audit_name(number)] = differences(kept.found[alone], clean, threat.grid)
+    evidence.arrays[audit_name(number)] = differences(kept.found[alone], clean)
     n = len(kept.positions)
     table = {
         "audit": np.full(n, number),

@@ -28,6 +28,7 @@ from robench.run.remaining import Searched, searched
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from robench.core.data import Split
     from robench.plugin.components import Attack
     from robench.plugin.scenario import AdversarialExamples, Scenario
     from robench.run.evidence import RunEvidence
@@ -120,7 +121,7 @@ class _Audited:
         clean[index] = examined.clean
         rows = np.logical_and.reduce([row.right for row in self.rows])
         rows[index] &= np.logical_and.reduce([self.right(row) for row in self.rows])
-        held, found = rows.copy(), self.evidence.test.float_images()
+        held, found = rows.copy(), _kept_as(self.evidence.test, self.threat)
         held[index] &= examined.held
         found[self.index] = examined.found
         positions = np.arange(n)
@@ -191,6 +192,11 @@ class _Audited:
             if own and scenario.access == "white_box" and (whole or self.level == "quick"):
                 return examples
         return None
+
+
+def _kept_as(test: Split, threat: Threat) -> torch.Tensor:
+    """The images as candidates in a threat are kept, to be written to."""
+    return test.images.clone() if threat.grid else test.float_images()
 
 
 def _weak(

@@ -39,7 +39,7 @@ class RunEvidence:
 
     def copy(self) -> RunEvidence:
         """The same evidence, sharing no data, model, example or table with this one."""
-        examples = tuple((s, replace(e, images=e.images.clone())) for s, e in self.examples)
+        examples = tuple((s, replace(e, stored=e.stored.clone())) for s, e in self.examples)
         rows = tuple(replace(row) for row in self.outcomes.rows)
         return RunEvidence(self.stages.again(), Outcomes(rows), examples, deepcopy(self.tables))
 
@@ -110,11 +110,11 @@ class RunEvidence:
         """See Evidence."""
         return {s.attack: s.budgets for s, _ in self.examples if s.budgets}
 
-    def adversarial(self) -> Tensor | None:
+    def adversarial(self, count: int | None = None) -> Tensor | None:
         """See Evidence."""
         for scenario, examples in self.examples:
             if scenario.access == "white_box" and scenario.search == "ball":
-                return examples.images
+                return examples.take(slice(count))
         return None
 
     def untrained(self) -> nn.Module:

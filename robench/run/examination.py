@@ -22,6 +22,7 @@ from robench.base.errors import PluginError
 from robench.base.hashing import digest
 from robench.base.seeds import derive, seed_scope
 from robench.core.data import stratified
+from robench.core.pixels import stored
 from robench.core.record import Finding
 from robench.core.system import System
 from robench.core.threat import Threat
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from robench.plugin.scenario import AdversarialExamples
 
 
+FOUND = "found.safetensors"
 QUICK_EPOCHS = 4
 """Epochs of the network that a quick audit of an own one trains to transfer from."""
 
@@ -64,7 +66,8 @@ class Examined:
     seconds: float
     """What the checks took when they were made."""
     found: torch.Tensor
-    """What first broke each audited image, else the image: float32 in [0,1], (N, C, H, W)."""
+    """What first broke each audited image, else the image: (N, C, H, W), uint8 on the 8-bit grid,
+    else float32 in [0,1]."""
 
 
 def subset(stages: Stages) -> torch.Tensor:
@@ -103,7 +106,7 @@ def examine(
     }
 
     def trial() -> SystemTrial:
-        known = strongest.images[index] if strongest else None
+        known = strongest.take(index) if strongest else None
         return _trial(stages, threat, index, tested, adaptive, known)
 
     def make(folder: Path) -> None:
@@ -112,7 +115,7 @@ def examine(
             examined = _run(trial(), checks)
             _write(replace(examined, seconds=time.perf_counter() - start), folder)
 
-    return stages.cache.fetch("audit", inputs, make, _read)
+    return stages.cache.fetch("audit", inputs, make, lambda folder: _read(folder, threat.grid))
 
 
 def rejudged(
@@ -121,7 +124,7 @@ def rejudged(
     """Which candidates of a row a randomised model surely gets wrong, by many draws; cached."""
 
     def make() -> list[bool]:
-        images, labels = examples.images[index], stages.test.labels[index]
+        images, labels = examples.take(index), stages.test.labels[index]
         with seed_scope(derive(stages.config.seed, "rejudge", examples.hash, stages.content)):
             wrong: list[bool] = Judge(stages.deployed, True).wrong(images, labels).tolist()
         return wrong
@@ -199,13 +202,11 @@ def _run(trial: SystemTrial, checks: tuple[Check, ...]) -> Examined:
     alone = {name: right.numpy() for name, right in trial.alone.items()}
     forms = tuple(trial.forms)
     return Examined(
-        findings, clean, held, checked, alone, forms, trial.randomised, 0.0, trial.found
+        findings, clean, held, checked, alone, forms, trial.randomised, 0.0, kept_of(trial)
     )
 
 
 def _write(examined: Examined, folder: Path) -> None:
-    from safetensors.torch import save_file
-
     text = {
         "findings": [finding.model_dump() for finding in examined.findings],
         "clean": examined.clean.tolist(),
@@ -217,30 +218,47 @@ def _write(examined: Examined, folder: Path) -> None:
         "seconds": examined.seconds,
     }
     (folder / "value.json").write_text(json.dumps(text, allow_nan=False), encoding="utf-8")
-    save_file({"found": examined.found.contiguous()}, folder / "found.safetensors")
+    write_found(examined.found, folder)
 
 
-def _read(folder: Path) -> Examined:
-    from safetensors.torch import load_file
-
-    stored = json.loads((folder / "value.json").read_text(encoding="utf-8"))
-    findings = tuple(Finding.model_validate(finding) for finding in stored["findings"])
+def _read(folder: Path, grid: bool) -> Examined:
+    about = json.loads((folder / "value.json").read_text(encoding="utf-8"))
+    findings = tuple(Finding.model_validate(finding) for finding in about["findings"])
     clean, held, checked = (
-        np.array(stored[name], dtype=bool) for name in ("clean", "held", "checked")
+        np.array(about[name], dtype=bool) for name in ("clean", "held", "checked")
     )
-    alone = {name: np.array(right, dtype=bool) for name, right in stored["alone"].items()}
-    found = load_file(folder / "found.safetensors")["found"]
+    alone = {name: np.array(right, dtype=bool) for name, right in about["alone"].items()}
     return Examined(
         findings=findings,
         clean=clean,
         held=held,
         checked=checked,
         alone=alone,
-        forms=tuple(stored["forms"]),
-        randomised=stored["randomised"],
-        seconds=stored["seconds"],
-        found=found,
+        forms=tuple(about["forms"]),
+        randomised=about["randomised"],
+        seconds=about["seconds"],
+        found=read_found(folder, grid),
     )
+
+
+def kept_of(trial: SystemTrial) -> torch.Tensor:
+    """What first broke each image of a trial, else the image, as it is kept."""
+    return stored(trial.found, trial.threat.grid)
+
+
+def write_found(found: torch.Tensor, folder: Path) -> None:
+    """Write what an audit found, as it is kept, among a step's files."""
+    from safetensors.torch import save_file
+
+    save_file({"found": found.contiguous()}, folder / FOUND)
+
+
+def read_found(folder: Path, grid: bool) -> torch.Tensor:
+    """What `write_found` wrote, as it is kept; floats on the grid, too, were once."""
+    from safetensors.torch import load_file
+
+    found = load_file(folder / FOUND)["found"]
+    return found if found.dtype == torch.uint8 else stored(found, grid)
 
 
 def sources(stages: Stages) -> dict[str, Callable[[], nn.Module]]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from robench.base.stats import paired
+from robench.core.batches import HELD, parts
 from robench.core.outcomes import CLEAN, RowOutcomes
 from robench.core.record import Value, share
 from robench.plugin.scenario import Scenario
@@ -71,7 +72,8 @@ def _answers(stages: Stages, examples: AdversarialExamples) -> dict[str, NDArray
     labels = stages.test.labels
 
     def make() -> dict[str, Any]:
-        logits = stages.deployed.logits(examples.images)
+        asked = (examples.take(at) for at in parts(len(labels), stages.data.shape, HELD))
+        logits = torch.cat([stages.deployed.logits(images) for images in asked])
         largest = logits == logits.max(1, keepdim=True).values
         mine = largest[torch.arange(len(labels)), labels]
         return {"tied": (largest.sum(1) > 1).tolist(), "among": mine.tolist()}

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from robench.base.seeds import generator, seed_scope
+from robench.core.batches import ASKED, parts
+from robench.core.pixels import floats
 from robench.core.system import module_device
 from robench.search.gradient import input_gradient, searching
+
+if TYPE_CHECKING:
+    from robench.core.data import Split
 
 VERSION = 2
 """Enters the keys of attacks on files alone, whose numbers change with what is said here."""
@@ -22,20 +28,21 @@ SAME = 1e-4
 def apart(
     faithful: nn.Module,
     others: Mapping[str, nn.Module],
-    images: Tensor,
+    test: Split,
     found: Tensor,
     seed: int,
     batch: int,
 ) -> dict[str, Tensor]:
     """By further twin, on which images it has another gradient than the faithful one: bool (N,).
 
-    `images` and `found` are float32 in [0,1], shape (N, C, H, W). One random sum of the logits is
-    differentiated: a loss would weigh them by their values, which rounding moves, and rounding
-    passes gradients. A search that follows the same gradients once more is but a restart.
+    `found` are candidates for the images of `test`, as they are kept; `batch` images at most are
+    looked at together. One random sum of the logits is differentiated: a loss would weigh them by
+    their values, which rounding moves, and rounding passes gradients. A search that follows the
+    same gradients once more is but a restart.
     """
-    differs = {name: torch.zeros(len(images), dtype=torch.bool) for name in others}
-    for part in torch.arange(len(images)).split(batch):
-        for points in (images[part], found[part]):
+    differs = {name: torch.zeros(len(test), dtype=torch.bool) for name in others}
+    for part in parts(len(test), test.images.shape[1:], ASKED, batch):
+        for points in (test.take(part).float_images(), floats(found[part])):
             mine = _gradient(faithful, points, seed)
             for name, other in others.items():
                 theirs = _gradient(other, points, seed)

@@ -75,10 +75,9 @@ def data_key(data: Data) -> dict[str, Any]:
     return {"hash": data.hash, "classes": len(data.classes), "levels": levels}
 
 
-def images_hash(images: Tensor, grid: bool) -> str:
-    """SHA-256 of images, float32 in [0,1]: of their 8-bit pixels where they lie on the grid."""
-    pixels = (images * 255).round().to(torch.uint8) if grid else images
-    return hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()[:16]
+def images_hash(kept: Tensor) -> str:
+    """SHA-256 of images as they are kept: of their 8-bit pixels where they lie on the grid."""
+    return hashlib.sha256(kept.contiguous().numpy().reshape(-1).data).hexdigest()[:16]
 
 
 def float_environment(device: torch.device) -> dict[str, Any]:

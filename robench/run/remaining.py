@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,20 @@ from robench.audit.checks.smoother import SMOOTHER
 from robench.audit.checks.transfer import SURROGATE, form_of
 from robench.audit.trial import SystemTrial
 from robench.base.seeds import derive, seed_scope
+from robench.core.batches import HELD, parts
+from robench.core.pixels import floats
 from robench.core.sentences import twin_form
 from robench.core.threat import Threat
 from robench.plugin import guest
-from robench.run.examination import Examined, inputs_of, sources, surrogate_key
+from robench.run.examination import (
+    Examined,
+    inputs_of,
+    kept_of,
+    read_found,
+    sources,
+    surrogate_key,
+    write_found,
+)
 from robench.run.stages import Stages
 
 if TYPE_CHECKING:
@@ -35,7 +45,7 @@ class Searched:
     held: NDArray[np.bool_]
     """Which still are right: (M,)."""
     found: torch.Tensor
-    """What broke each, else the image: float32 in [0,1], (M, C, H, W)."""
+    """What broke each, else the image: (M, C, H, W), as in Examined."""
     seconds: float
     """What the search took when it was made."""
 
@@ -52,8 +62,9 @@ def searched(
     thrifty = stages.config.audit.level == "quick"
     forms = examined.forms
     if len(index) == 0 or not (twin or forms) or (thrifty and examined.randomised):
-        images = stages.test.float_images()[index]
-        return Searched(np.ones(len(index), dtype=bool), images, 0.0)
+        pixels = stages.test.images[index]
+        kept = pixels if threat.grid else floats(pixels)
+        return Searched(np.ones(len(index), dtype=bool), kept, 0.0)
     inputs = {
         **inputs_of(stages, index),
         "threat": asdict(threat),
@@ -66,32 +77,47 @@ def searched(
     def make(folder: Path) -> None:
         with seed_scope(derive(stages.config.seed, "remaining", threat)):
             start = time.perf_counter()
-            trial = guest.call("the audit", _run, stages, threat, index, twin, forms)
-            _write(trial, time.perf_counter() - start, folder)
+            held, found = guest.call("the audit", _run, stages, threat, index, twin, forms)
+            about = {"held": held.tolist(), "seconds": time.perf_counter() - start}
+            (folder / "value.json").write_text(json.dumps(about), encoding="utf-8")
+            write_found(found, folder)
 
-    return stages.cache.fetch("remaining", inputs, make, _read)
+    return stages.cache.fetch("remaining", inputs, make, lambda folder: _read(folder, threat.grid))
 
 
 def _run(
     stages: Stages, threat: Threat, index: torch.Tensor, twin: bool, forms: tuple[str, ...]
-) -> SystemTrial:
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which images hold, and what broke the others, as it is kept; some images after the others."""
+    given, found = sources(stages), []
+    for at in parts(len(index), stages.data.shape, HELD):
+        trial = _trial(stages, threat, index[at], at.start)
+        for name, module in _modules(given, trial, twin, forms):
+            trial.strongest(f"strongest on {name}", module)
+        found.append((trial.held, kept_of(trial)))
+    held, kept = zip(*found, strict=True)
+    return torch.cat(held), torch.cat(kept)
+
+
+def _trial(stages: Stages, threat: Threat, index: torch.Tensor, start: int) -> SystemTrial:
+    """A trial of the images at `index`; those behind the first have another stream."""
     level, test = stages.config.audit.level, stages.test.take(index)
-    trial = SystemTrial(
+    return SystemTrial(
         replace(stages.system, deployed=stages.deployed),
         test.float_images(),
         test.labels,
         threat,
-        derive(stages.config.seed, "remaining", threat),
+        derive(stages.config.seed, "remaining", threat, *([start] if start else [])),
         steps=SEARCH_STEPS[level],
         thrifty=level == "quick",
     )
-    for name, module in _modules(stages, trial, twin, forms):
-        trial.strongest(f"strongest on {name}", module)
-    return trial
 
 
 def _modules(
-    stages: Stages, trial: SystemTrial, twin: bool, forms: tuple[str, ...]
+    given: Mapping[str, Callable[[], nn.Module]],
+    trial: SystemTrial,
+    twin: bool,
+    forms: tuple[str, ...],
 ) -> Iterator[tuple[str, nn.Module]]:
     """What is searched on, by name; the twin first."""
     if twin:
@@ -101,22 +127,12 @@ def _modules(
             yield twin_form(name), other
     if SMOOTHER in forms and trial.smoother is not None:
         yield SMOOTHER, trial.smoother
-    for name, make in sources(stages).items():
+    for name, make in given.items():
         if form_of(name) in forms:
             yield form_of(name), make()
 
 
-def _write(trial: SystemTrial, seconds: float, folder: Path) -> None:
-    from safetensors.torch import save_file
-
-    about = {"held": trial.held.tolist(), "seconds": seconds}
-    (folder / "value.json").write_text(json.dumps(about), encoding="utf-8")
-    save_file({"found": trial.found.contiguous()}, folder / "found.safetensors")
-
-
-def _read(folder: Path) -> Searched:
-    from safetensors.torch import load_file
-
+def _read(folder: Path, grid: bool) -> Searched:
     about = json.loads((folder / "value.json").read_text(encoding="utf-8"))
-    found = load_file(folder / "found.safetensors")["found"]
-    return Searched(np.array(about["held"], dtype=bool), found, about["seconds"])
+    held = np.array(about["held"], dtype=bool)
+    return Searched(held, read_found(folder, grid), about["seconds"])

@@ -190,7 +190,7 @@ class Stages:
     @cached_property
     def test(self) -> Split:
         """The judged test images."""
-        return self.data.test.take(self.subset)
+        return self._taken()
 
     # -- model and prepare ---------------------------------------------------------------------
 
@@ -408,7 +408,7 @@ class Stages:
     def _told(self, twin: nn.Module) -> str:
         """A digest of a twin's weights and of what it answers to a few images."""
         with seed_scope(derive(self.config.seed, "told")):
-            parts = [forward(twin, self.judged[:8]), *twin.state_dict().values()]
+            parts = [forward(twin, self.judged.float_images(8)), *twin.state_dict().values()]
         told = hashlib.sha256()
         for part in parts:
             if isinstance(part, torch.Tensor):
@@ -431,9 +431,13 @@ class Stages:
         return guest.Answers(self.system_name, self.system.deployed, classes, drawn=drawn)
 
     @cached_property
-    def judged(self) -> torch.Tensor:
+    def judged(self) -> Split:
         """The data set's own judged images, which no component ever had in hand."""
-        return self.data.test.take(self.subset).float_images()
+        return self._taken()
+
+    def _taken(self) -> Split:
+        # Through a map of its own: what was read of a file counts as memory until its map is gone.
+        return deepcopy(self.data.test).take(self.subset)
 
     @cached_property
     def system_inputs(self) -> dict[str, Any]:

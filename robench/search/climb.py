@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from robench.core.batches import ASKED, at_once
 from robench.core.threat import Threat
 from robench.search.gradient import finite, input_gradient, searching
 from robench.search.legal import Legal
@@ -26,7 +26,7 @@ RISING = 0.75
 # The first period between checkpoints, what each next one loses, and the least, of all steps.
 PERIOD, SHORTER, LEAST = 0.22, 0.03, 0.06
 # Rows, and pixels of them all, that one forward pass takes.
-ROWS, PIXELS = 512, 2**21
+ROWS, PIXELS = 512, ASKED // 2
 
 
 class Attacked:
@@ -299,7 +299,7 @@ class _Rows:
 
 def rows_at_once(images: Tensor) -> int:
     """How many rows of such images one forward pass takes."""
-    return max(min(ROWS, PIXELS // math.prod(images.shape[1:])), 1)
+    return at_once(images.shape[1:], PIXELS, ROWS)
 
 
 def best_rows(index: Tensor, values: Tensor) -> Tensor:

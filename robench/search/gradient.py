@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from robench.core.batches import ASKED, SAVED, SMALL, at_once
 from robench.search.losses import Loss, margin
+
+FIRST = 4
+"""Images that tell how much a network keeps for the backward pass of one."""
 
 
 @contextmanager
@@ -62,8 +68,53 @@ def loss_gradient(
     """Differentiate `loss` per image, averaged over `samples` evaluations of a random twin.
 
     The average over evaluations is expectation over transformation (Athalye et al., 2018). Call it
-    within `searching`. Without `differentiate` it costs one forward pass each.
+    within `searching`. Without `differentiate` it costs one forward pass each. The network meets
+    large images by as many at a time as memory is set for, by what the first few of them keep.
     """
+    ask = partial(_at_once, twin, loss=loss, samples=samples, differentiate=differentiate)
+    if math.prod(images.shape[1:]) <= SMALL or len(images) <= FIRST:
+        return ask(images, labels)
+    kept: list[int] = []
+    with _noting(kept):
+        found = [ask(images[:FIRST], labels[:FIRST])]
+    step = min(at_once(images.shape[1:], ASKED), max(SAVED * FIRST // max(sum(kept), 1), 1))
+    rest = zip(images[FIRST:].split(step), labels[FIRST:].split(step), strict=True)
+    return _joined([*found, *(ask(*part) for part in rest)])
+
+
+@contextmanager
+def _noting(kept: list[int]) -> Iterator[None]:
+    """Add to `kept` the floats of each tensor that is kept for a backward pass, but of weights."""
+    seen: set[int] = set()
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if not isinstance(tensor, nn.Parameter) and storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            kept.append(storage.nbytes() // 4)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield
+
+
+def _joined(parts: list[LossGradient]) -> LossGradient:
+    gradients = [part.gradient for part in parts if part.gradient is not None]
+    return LossGradient(
+        torch.cat([part.loss for part in parts]),
+        torch.cat([part.margin for part in parts]),
+        torch.cat(gradients) if gradients else None,
+    )
+
+
+def _at_once(
+    twin: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    loss: Loss,
+    samples: int,
+    differentiate: bool,
+) -> LossGradient:
     losses, margins, gradients = [], [], []
     for _ in range(samples):
         leaf = images.detach().requires_grad_(differentiate)

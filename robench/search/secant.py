@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from robench.base.errors import ConfigError
+from robench.core.batches import SEARCHED, at_once
 from robench.core.threat import Threat
 from robench.search.climb import rows_at_once
 from robench.search.gradient import finite, input_gradient, searching
 from robench.search.square import Scores
+
+Moves = Callable[[Tensor], Tensor]
+"""Indices of images (N,) -> what is added to each, K times: (K, N, C, H, W)."""
 
 PAIRS = 8
 """Random directions of each image, each cut into two halves."""
@@ -74,11 +79,16 @@ def secants(
     gradient = _gradient(twin, images, labels, rivals)
     reach = _reach(threat, images[0].numel())
 
-    def difference(deltas: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+    def difference(moves: Moves, which: Tensor) -> tuple[Tensor, Tensor]:
         """What the gradient predicts along K moves of each image, and what the scores say.
 
-        `deltas` are (K, N, C, H, W), both answers (K, N).
+        Both answers are (K, N); the moves of a few images are made at a time.
         """
+        few = which.split(max(at_once(images.shape[1:], SEARCHED) // (2 * PAIRS), 1))
+        foretold, found = zip(*(along(moves(part), part) for part in few), strict=True)
+        return torch.cat(foretold, 1), torch.cat(found, 1)
+
+    def along(deltas: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
         at = which.repeat(len(deltas))
         moves = deltas.flatten(0, 1)
         ahead, behind = _legal(images[at] + moves, threat), _legal(images[at] - moves, threat)
@@ -91,14 +101,19 @@ def secants(
         return foretold.view(len(deltas), -1), found.view(len(deltas), -1)
 
     wholes = reach * torch.stack([_direction(images, threat.norm, rng) for _ in range(PAIRS)])
-    masks = (torch.rand(wholes.shape, generator=rng) < 0.5).to(images)
+    masks = (torch.rand(wholes.shape, generator=rng) < 0.5).to(images.device)
+
+    def halves(which: Tensor) -> Tensor:
+        whole, mask = wholes[:, which], masks[:, which]
+        return torch.cat([whole * mask, whole * ~mask])
+
     everywhere = torch.arange(len(images), device=images.device)
-    foretold, found = difference(torch.cat([wholes * masks, wholes * (1 - masks)]), everywhere)
+    foretold, found = difference(halves, everywhere)
     predicted, additive = _cosine(foretold, found), torch.ones_like(labels, dtype=torch.float64)
     doubtful = (predicted < PREDICTED).nonzero()[:, 0]
     if len(doubtful):
         sums = (found[:PAIRS] + found[PAIRS:])[:, doubtful]
-        additive[doubtful] = _cosine(sums, difference(wholes[:, doubtful], doubtful)[1])
+        additive[doubtful] = _cosine(sums, difference(lambda which: wholes[:, which], doubtful)[1])
     return Secants(predicted.float(), additive.float())
 
 
@@ -113,9 +128,13 @@ def _gap(logits: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
 
 
 def _gradient(twin: nn.Module, images: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
+    parts = (each.split(rows_at_once(images)) for each in (images, labels, rivals))
+    found = []
     with searching(twin):
-        leaf = images.detach().clone().requires_grad_()
-        gradient = finite(input_gradient(_gap(twin(leaf), labels, rivals), leaf)).double()
+        for few, true, wrong in zip(*parts, strict=True):
+            leaf = few.detach().clone().requires_grad_()
+            found.append(finite(input_gradient(_gap(twin(leaf), true, wrong), leaf)).double())
+    gradient = torch.cat(found)
     # Only directions are compared: scaling keeps the squares of tiny gradients above underflow.
     largest = gradient.abs().flatten(1).amax(1).clamp_min(torch.finfo(torch.float64).tiny)
     return gradient / largest.view(-1, *[1] * (images.dim() - 1))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.base.seeds import generator
+from robench.core.batches import HELD, parts
+from robench.core.pixels import floats
 from robench.core.system import forward, module_device
 from robench.search import GradientSearch
 from robench.shipped.deployed import ALONE, FileDeployed
@@ -38,10 +40,9 @@ def under_attack(
 
     Beside both stands how far the file agrees with itself, run in other ways.
     """
-    images = test.float_images()
     ways = getattr(system.deployed, "variants", dict[str, "Deployed"])()
-    here = system.deployed.predict(images)
-    update: dict[str, object] = {"spread": _least(here, ways, images)}
+    here = _labels(system.deployed, test.images)
+    update: dict[str, object] = {"spread": _least(here, ways, test.images)}
     if not system.black_box:
         some = test.take(torch.arange(len(test))[:: -(-len(test) // CANDIDATES)])
         candidates = _candidates(system, some, threat, seed)
@@ -106,12 +107,18 @@ def _candidates(system: System, test: Split, threat: Threat, seed: int) -> Tenso
     return torch.cat(parts)
 
 
+def _labels(deployed: Deployed, kept: Tensor) -> Tensor:
+    """The labels of images, uint8 or float32 in [0,1]: int64 (N,)."""
+    runs = parts(len(kept), kept.shape[1:], HELD)
+    return torch.cat([deployed.predict(floats(kept[at])) for at in runs])
+
+
 def _least(labels: Tensor, ways: Mapping[str, Deployed], images: Tensor) -> float | None:
-    """The smallest share of labels that another way of running the file gives, too."""
+    """The smallest share of the images' labels that another way of running the file gives, too."""
     shares = []
     for name, way in ways.items():
         step = -(-len(images) // FEW) if name == ALONE else 1
-        shares.append(_equal(way.predict(images[::step]), labels[::step]))
+        shares.append(_equal(_labels(way, images[::step]), labels[::step]))
     return min(shares, default=None)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from robench.base.errors import UserError
+from robench.core.batches import ASKED, at_once
 from robench.core.record import FileInfo
 from robench.core.session import Port, Session
 from robench.shipped.contract import Contract, fits
@@ -41,7 +42,7 @@ class FileDeployed:
         """What the file gives, float32 (N, outputs), for float32 images in [0,1]."""
         if len(images) == 0:
             return self.answers(images.new_zeros(1, *images.shape[1:]))[:0]
-        return torch.cat([self._answer(part) for part in images.cpu().split(self.batch)])
+        return torch.cat([self._answer(part) for part in images.cpu().split(self._asked(images))])
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits, float32 (N, classes), of float32 images in [0,1]."""
@@ -73,6 +74,11 @@ class FileDeployed:
     def batch(self) -> int:
         """Images of one call."""
         return self.session.inputs[0].shape[0] or BATCH
+
+    def _asked(self, images: Tensor) -> int:
+        """Images of one call: as many as the file takes, where it does not leave that open."""
+        fixed = self.session.inputs[0].shape[0]
+        return fixed or at_once(images.shape[1:], ASKED, self.batch)
 
     def variants(self) -> Mapping[str, FileDeployed]:
         """The same file run otherwise, by name: its own spread."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.base.errors import UserError
+from robench.core.batches import ASKED, at_once
 from robench.smoothing.noise import Noise, noise_table
 from robench.smoothing.philox import keys_of
 from robench.smoothing.sampling import draw
@@ -99,7 +100,8 @@ class IntegerVotes:
     def votes(self, images: NDArray[np.int64], first_draw: int, count: int) -> NDArray[np.int64]:
         """See VoteSource."""
         counts = np.zeros((len(images), self.classes), dtype=np.int64)
-        count_votes(counts, self.noisy, self.labels, images, first_draw, count, self.batch)
+        batch = at_once(self.images.shape[1:], ASKED, self.batch)
+        count_votes(counts, self.noisy, self.labels, images, first_draw, count, batch)
         return counts
 
     def noisy(self, image: int, first_draw: int, count: int) -> NDArray[np.int16]:

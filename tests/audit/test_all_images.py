@@ -171,3 +171,21 @@ def test_a_randomised_system_is_broken_by_what_a_row_broke(zoo: Zoo, judged: Any
     assert not (table["held"] & ~(row.right & row.clean_right)).any()
     assert number(record) == (table["held"].mean(), 100)
     assert inspect(folder).unfounded == ()
+
+
+def test_the_rest_searched_in_parts_is_all_of_it(
+    judged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, whole = judged()
+    # Of the 8x8 digits: 7 images a part.
+    monkeypatch.setattr("robench.run.remaining.HELD", 7 * 64)
+    record, folder = judged(seed=1)
+    table, before = audit_table(folder), audit_table(whole)
+    assert table is not None
+    assert before is not None
+    assert list(table["position"]) == list(before["position"]) == [*range(100)]
+    holds = headline(record, read_outcomes(folder), table, "linf", EPS)
+    assert holds.mean() == number(record)[0]
+    rest = ~table["checked"]
+    assert table["rows"][rest].sum() > table["held"][rest].sum() > 0
+    inspect(folder)

@@ -4,8 +4,12 @@ import json
 import shutil
 import uuid
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -153,6 +157,31 @@ def refusal(folder: Path) -> str:
     except UserError as error:
         return str(error)
     return ""
+
+
+def fields(content: Any, *place: str | int) -> Iterator[tuple[str | int, ...]]:
+    """The place of every field; of a list those of its first element."""
+    if isinstance(content, list) and content:
+        yield from fields(content[0], *place, 0)
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            yield (*place, name)
+            yield from fields(value, *place, name)
+
+
+def test_a_record_without_a_field_is_read_or_refused_in_one_line(made: Path) -> None:
+    folder, refused = made.parent.parent / "without", set()
+    folder.mkdir()
+    whole = json.loads((made / RECORD).read_text())
+    for *above, name in fields(whole):
+        content = deepcopy(whole)
+        del reduce(lambda part, key: part[key], above, content)[name]
+        (folder / RECORD).write_text(json.dumps(content))
+        if said := refusal(folder):
+            assert "\n" not in said
+            assert str(name) in said
+            refused.add(name)
+    assert refused >= {"id", "config", "values", "rows", "data", "metric", "attack"}
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"id": NaN}', "\x00"])

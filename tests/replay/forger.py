@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from robench.base.hashing import file_hash
 from robench.core.outcomes import Outcomes, RowOutcomes, clean_score, scores, worst_cases
+from robench.core.pixels import stored
 from robench.core.record import Record
 from robench.core.threat import distance
 from robench.records.arrays import row_name
@@ -102,7 +103,7 @@ def with_examples(
             return row
         at += 1
         images = change(every_example(folder, at, clean), clean.float() / 255)
-        arrays[row_name(at)] = differences(images, clean, grid=True)
+        arrays[row_name(at)] = differences(stored(images, True), clean)
         far = {norm: distance(images, clean.float() / 255, norm).numpy() for norm in ("linf", "l2")}
         return replace(row, prediction=known.labels(images, "forged").astype(np.int16), **far)
 

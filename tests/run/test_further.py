@@ -29,7 +29,7 @@ def test_a_twin_is_apart_where_the_faithful_one_saturates_and_not_where_it_round
     ceiling = float(largest.quantile(0.7))
     either = (largest > ceiling) | (largest.roll(1, 0) > ceiling)
     others = {"open": tiny_network(), "same": clipped(ceiling, 900.0)}
-    told = apart(clipped(ceiling, 1000.0), others, images, found, seed=1, batch=7)
+    told = apart(clipped(ceiling, 1000.0), others, tiny_data().test, found, seed=1, batch=7)
     assert 0 < either.sum() < len(images)
     assert torch.equal(told["open"], either)
     assert not told["same"].any()
@@ -48,9 +48,8 @@ class Noisy(nn.Module):
 
 
 def test_twins_that_draw_are_compared_on_the_same_draws() -> None:
-    images = tiny_data().test.float_images()
-    others = {"same": Noisy(clipped(2.0, 9.0))}
-    told = apart(Noisy(clipped(2.0, 9.0)), others, images, images, seed=1, batch=100)
+    test, others = tiny_data().test, {"same": Noisy(clipped(2.0, 9.0))}
+    told = apart(Noisy(clipped(2.0, 9.0)), others, test, test.images, seed=1, batch=100)
     assert not told["same"].any()
 
 

@@ -233,6 +233,16 @@ def test_a_plan_that_is_none_is_refused(told: dict[str, Any], tmp_path: Path) ->
         standings(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["jobs", "results", "trainings", "version", *JOB])
+def test_a_plan_without_a_field_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    whole: dict[str, Any] = {"version": 1, "results": "r", "jobs": [dict(JOB)], "trainings": []}
+    del (whole if name in whole else whole["jobs"][0])[name]
+    (tmp_path / "plan.json").write_text(json.dumps(whole))
+    with pytest.raises(UserError, match="^expected a sweep's plan.*" + name) as refused:
+        standings(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
 def test_words_of_a_plan_are_one_line_and_a_record_that_is_gone_is_not_done(
     tmp_path: Path,
 ) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from robench.core.batches import ASKED, at_once
+from robench.search import gradient as gradient_of
 from robench.search import loss_gradient, margin, searching
-from robench.search.gradient import finite, unit
+from robench.search.gradient import FIRST, LossGradient, finite, unit
 
 
 def test_searching_puts_modes_gradients_and_flags_back() -> None:
@@ -80,3 +83,50 @@ def test_unit_survives_gradients_whose_squares_underflow() -> None:
     tiny = torch.tensor([[[[3e-30, 4e-30]]]])
     assert torch.allclose(unit(tiny, "l2"), torch.tensor([[[[0.6, 0.8]]]]))
     assert not unit(torch.zeros(1, 1, 1, 2), "l2").any()
+
+
+class Counted(nn.Module):
+    """A linear network that notes how many images it met at once."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(pixels, 3)
+        self.met: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.met.append(len(images))
+        logits: Tensor = self.linear(images.flatten(1).square())
+        return logits
+
+
+def asked(side: int, count: int) -> tuple[Counted, LossGradient, Tensor]:
+    torch.manual_seed(0)
+    net, images = Counted(3 * side * side), torch.rand(count, 3, side, side)
+    with searching(net):
+        here = loss_gradient(net, images, torch.zeros(count, dtype=torch.long), margin)
+    return net, here, images
+
+
+def test_small_images_are_one_batch() -> None:
+    net, _, _ = asked(32, 600)
+    assert net.met == [600]
+
+
+def test_large_images_are_asked_about_few_at_a_time_with_the_same_answers() -> None:
+    net, here, images = asked(224, 60)
+    assert max(net.met) == at_once((3, 224, 224), ASKED) < sum(net.met) == 60
+    leaf = images.requires_grad_()
+    expected = margin(net(leaf), torch.zeros(60, dtype=torch.long))
+    (gradient,) = torch.autograd.grad(expected.sum(), leaf)
+    assert here.gradient is not None
+    assert torch.allclose(here.gradient, gradient, atol=1e-6)
+    assert torch.allclose(here.loss, expected, atol=1e-5)
+
+
+def test_a_network_that_keeps_much_is_asked_about_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It keeps an image for the square, and the square for nothing: its weights are frozen.
+    monkeypatch.setattr(gradient_of, "SAVED", 9 * 3 * 224 * 224)
+    net, _, _ = asked(224, 30)
+    assert net.met[0] == FIRST
+    assert max(net.met) < 10
+    assert sum(net.met) == 30

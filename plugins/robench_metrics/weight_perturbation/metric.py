@@ -41,12 +41,12 @@ class WeightPerturbation(robench.Metric):
         """The norms of each step, then the features when there are adversarial images."""
         twin = evidence.finished.twin
         chain = {"trained": evidence.trained, "mapped": evidence.mapped, "deployed": twin}
-        sample = evidence.test.float_images()[:1]
+        sample = evidence.test.float_images(1)
         yield from _norms(chain, sample)
-        adversarial = evidence.adversarial()
+        adversarial = evidence.adversarial(self.images)
         if adversarial is not None:
-            clean = evidence.test.float_images()[: self.images]
-            yield from _features(evidence.mapped, twin, clean, adversarial[: self.images])
+            clean = evidence.test.float_images(self.images)
+            yield from _features(evidence.mapped, twin, clean, adversarial)
 
 
 STEPS = (

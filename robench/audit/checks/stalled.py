@@ -14,6 +14,7 @@ from robench.core.system import forward, module_device
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 from robench.search import searching
+from robench.search.climb import rows_at_once
 from robench.search.gradient import finite, input_gradient
 
 KEPT = 0.5
@@ -55,6 +56,12 @@ class Stalled(Check):
 
 
 def _stopped(trial: Trial, index: Tensor, candidates: Tensor) -> Tensor:
+    size = rows_at_once(candidates)
+    pairs = zip(index.split(size), candidates.split(size), strict=True)
+    return torch.cat([_stopped_of(trial, *few) for few in pairs])
+
+
+def _stopped_of(trial: Trial, index: Tensor, candidates: Tensor) -> Tensor:
     twin = trial.system.twin
     device = module_device(twin)
     images, labels = trial.images[index], trial.labels[index][:, None]
