@@ -28,6 +28,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "{share} of {n} images get another answer in another order and batch size; a model whose "
         "answers depend on the neighbours cannot be measured image by image",
     ),
+    "remembers": (
+        "on the same attacked images the system, which was asked before, has {points} {more} "
+        "accuracy than a copy that was not",
+    ),
     "zero_gradients": ("the gradient is exactly zero on {share} of {n} images ({part} of pixels)",),
     "nonfinite_gradients": (
         "the gradient holds NaN or infinity on {share} of {n} images ({part} of pixels)",
@@ -135,6 +139,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 NOTHING = {
     "bent_gradients": "finite differences add up on no image: whether a gradient bends was not "
     "tested",
+    "remembers": "the system refuses to be copied: whether what it was asked changes its answers "
+    "was not tested",
     "adaptive": "no defense of this system brings an attack of its own",
 }
 """What a check says that met no image, where it is something else."""

@@ -189,6 +189,7 @@ def _trial(
         attacks=attacks,
         adaptive=adaptive,
         known=known,
+        unasked=stages.unasked,
     )
 
 

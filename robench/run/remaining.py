@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from robench.audit.checks import SEARCH_STEPS
+from robench.audit.checks.memory import REMEMBERS
 from robench.audit.checks.smoother import SMOOTHER
 from robench.audit.checks.transfer import SURROGATE, form_of
 from robench.audit.trial import SystemTrial
@@ -46,11 +47,14 @@ def searched(
     """The strongest search on the images at `index`, int64 (M,).
 
     It runs on the `twin`, unless a row was that search, and on every module that beat the twin's
-    own gradient where the checks looked. A thrifty audit leaves a randomised model alone, since
+    own gradient where the checks looked; where it remembers what it was asked, on the twin in
+    any case, as a stranger would. A thrifty audit leaves a randomised model alone, since
     the search averages every gradient.
     """
     thrifty = stages.config.audit.level == "quick"
     forms = examined.forms
+    strange = any(f.check == REMEMBERS and f.n for f in examined.findings)
+    twin |= strange
     if len(index) == 0 or not (twin or forms) or (thrifty and examined.randomised):
         images = stages.test.float_images()[index]
         return Searched(np.ones(len(index), dtype=bool), images, 0.0)
@@ -58,6 +62,7 @@ def searched(
         **inputs_of(stages, index),
         "threat": asdict(threat),
         "twin": twin,
+        "strange": strange,
         "forms": list(forms),
         "level": stages.config.audit.level,
         "surrogate": surrogate_key(stages) if form_of(SURROGATE) in forms else "",
@@ -66,14 +71,19 @@ def searched(
     def make(folder: Path) -> None:
         with seed_scope(derive(stages.config.seed, "remaining", threat)):
             start = time.perf_counter()
-            trial = guest.call("the audit", _run, stages, threat, index, twin, forms)
+            trial = guest.call("the audit", _run, stages, threat, index, twin, forms, strange)
             _write(trial, time.perf_counter() - start, folder)
 
     return stages.cache.fetch("remaining", inputs, make, _read)
 
 
 def _run(
-    stages: Stages, threat: Threat, index: torch.Tensor, twin: bool, forms: tuple[str, ...]
+    stages: Stages,
+    threat: Threat,
+    index: torch.Tensor,
+    twin: bool,
+    forms: tuple[str, ...],
+    strange: bool,
 ) -> SystemTrial:
     level, test = stages.config.audit.level, stages.test.take(index)
     trial = SystemTrial(
@@ -84,7 +94,10 @@ def _run(
         derive(stages.config.seed, "remaining", threat),
         steps=SEARCH_STEPS[level],
         thrifty=level == "quick",
+        unasked=stages.unasked,
     )
+    if strange and trial.unasked is not None and not trial.randomised:
+        trial.start_over(trial.unasked.forgetting())
     for name, module in _modules(stages, trial, twin, forms):
         trial.strongest(f"strongest on {name}", module)
     return trial

@@ -16,6 +16,7 @@ from robench.audit.checks.examples import PlantedExamples
 from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
 from robench.audit.checks.losses import Losses
+from robench.audit.checks.memory import Memory
 from robench.audit.checks.neighbours import Neighbours
 from robench.audit.checks.noise import RandomNoise
 from robench.audit.checks.progress import Progress
@@ -39,6 +40,7 @@ SEARCH_STEPS: dict[str, int] = {"quick": 7, "full": 40}
 CHECKS: dict[str, tuple[Check, ...]] = {
     "quick": (
         Randomness(),
+        Memory(),
         Neighbours(),
         Gradients(),
         Saturation(),
@@ -60,6 +62,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     ),
     "full": (
         Randomness(),
+        Memory(),
         Neighbours(),
         Gradients(),
         Saturation(),
