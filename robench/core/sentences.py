@@ -65,6 +65,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "on {share} of {n} images the gradient predicts little of what a small step changes, so "
         "that what it fails to break says little",
     ),
+    "jumping_scores": (
+        "on {share} of {n} ways to another image the label changes where the highest score leads "
+        "as far as ever: scores do not say where errors lie",
+    ),
     "stalled": (
         "on {share} of {n} images the usual attack fails and the margin rises by less than {part} "
         "of what the gradient promises",
@@ -119,6 +123,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Square, which uses no gradient, takes {points} {more} accuracy than all that do",
         "Square, which uses no gradient, takes {signed} more accuracy than all that do",
     ),
+    "labels": (
+        "a search that asks for labels alone takes {points} {more} accuracy than all before it",
+    ),
     "together": (
         "all searches together break {share} of {n} images that the usual attack leaves right",
     ),
@@ -153,7 +160,10 @@ FORMS = (
     "the open output twin",
     "the pass through twin",
 )
-SEARCHES = ("the usual attack", "margin", "dlr", "temperature", "smoother", *FORMS[-2:])
+SEARCHES = (
+    *("the usual attack", "margin", "dlr", "temperature", "smoother", "labels"),
+    *FORMS[-2:],
+)
 SOURCES = ("float parent", "plainly trained surrogate")
 SATURATES = {True: "the output saturates", False: "no sign that the output saturates"}
 """What is said of a file, by whether its output stops the gradient."""
