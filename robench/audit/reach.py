@@ -20,7 +20,7 @@ from torch import Tensor
 
 LIBRARIES = sys.stdlib_module_names | {"torch", "numpy", "robench"}
 """Packages whose functions keep nothing about one network."""
-PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, np.generic)
+PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size}
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 """What draws goes on drawing: a copy would draw the same again."""
 CODE = (FunctionType, MethodType, BuiltinFunctionType, ModuleType, type, staticmethod, classmethod)
@@ -51,17 +51,18 @@ class Reach:
             self._look(self._left.popleft())
 
     def _look(self, thing: object) -> None:
-        if isinstance(thing, PLAIN):
-            self.marks.append((type(thing), repr(thing)))
+        kind = type(thing)
+        if kind in PLAIN:
+            self.marks.append((kind, repr(thing)))
             return
         if id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
-        if isinstance(thing, (CODE, property | partial)):
+        if isinstance(thing, (*CODE, property, partial)):
             self._left.extend(self._code(thing))
         elif isinstance(thing, GENERATORS):
             self.memo[id(thing)] = thing
-        elif isinstance(thing, Tensor | np.ndarray):
+        elif isinstance(thing, (Tensor, np.ndarray)):
             self.marks.append((thing, self._content(thing)))
         else:
             inside = _inside(thing)
@@ -69,7 +70,7 @@ class Reach:
             self._left.extend(inside)
             self._left.append(type(thing))
 
-    def _content(self, thing: Tensor | np.ndarray[Any, Any]) -> object:
+    def _content(self, thing: Any) -> object:
         """What tells whether numbers were written over, cheaply."""
         if isinstance(thing, np.ndarray):
             return thing.shape, hash(thing.tobytes()) if not thing.dtype.hasobject else None

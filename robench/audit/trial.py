@@ -96,9 +96,7 @@ class SystemTrial:
         self.unstable = first != again
         self.randomised = deployed.randomised or bool(self.unstable.any())
         self.judge = Judge(deployed, self.randomised)
-        self.clean = first == self.labels
-        if self.randomised:
-            self.clean = self.judge.right(self.images, self.labels)
+        self.clean = self.judge.right(self.images, self.labels, (first, again))
         self.held = self.clean.clone()
         self.found = self.images.clone()
 
