@@ -145,11 +145,13 @@ def _inside(thing: object) -> list[object]:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """Names that code reads or writes, that of functions inside it too."""
+    """Names that code reads or writes, some as texts, that of functions inside it too."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+        elif isinstance(constant, str) and constant.isidentifier():
+            yield constant
 
 
 def _of_library(module: str | None) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from robench.audit.reach import ABSENT, Reach
@@ -14,6 +16,9 @@ from robench.core.system import System
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+HOLDERS = (Tensor, np.ndarray, list, dict, set, deque)
 
 
 class NotCopied(Exception):
@@ -36,8 +41,6 @@ class Unasked:
             self.copied, self._values = self._copied(system, [p.get() for p in self._places])
         except Exception as error:  # foreign objects may refuse for any reason
             raise NotCopied from error
-        if any(map(_same, system.twin.modules(), self.copied.twin.modules())):
-            raise NotCopied
 
     def _copied(self, system: System, values: list[Any]) -> tuple[System, list[Any]]:
         """Copies that share with each other what the originals do."""
@@ -52,7 +55,14 @@ class Unasked:
         )
 
     def forgetting(self) -> System:
-        """The system, to which every question is the first."""
+        """The system, to which every question is the first.
+
+        Raises NotCopied where a copy holds its numbers where the system itself does.
+        """
+        own = _holders(Reach(self.system))
+        with self.anew() as system:
+            if own & _holders(Reach(system)):
+                raise NotCopied
         others = {name: _Twin(self, name) for name in self.copied.others}
         return System(_Deployed(self), _Twin(self, None), others, self.copied.black_box)
 
@@ -118,5 +128,6 @@ def _twin(system: System, name: str | None) -> nn.Module:
     return system.twin if name is None else system.others[name]
 
 
-def _same(one: nn.Module, other: nn.Module) -> bool:
-    return one is other
+def _holders(reach: Reach) -> set[int]:
+    """What a system's objects hold their numbers in: a copy has its own."""
+    return {id(thing) for thing, _ in reach.marks if isinstance(thing, HOLDERS)}

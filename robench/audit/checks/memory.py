@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from robench.audit.contest import FAIL, SUSPECT
+from robench.audit.unasked import NotCopied, Unasked
 from robench.audit.verdict import difference, share_finding
 from robench.base.seeds import generator
 from robench.core.record import Finding
@@ -20,7 +21,6 @@ from robench.plugin.trial import Trial
 
 if TYPE_CHECKING:
     from robench.audit.trial import SystemTrial
-    from robench.audit.unasked import Unasked
 
 REMEMBERS = "remembers"
 """Its name among the findings."""
@@ -44,18 +44,23 @@ class Memory(Check):
         _ = trial.reference
         # Somebody may have asked about the test images before the audit; hardly about these.
         trial.system.deployed.predict(trial.images[:NEW].flip(3))
-        if trial.unasked is None:
-            yield share_finding(REMEMBERS, 0, 0, suspect=1.0)
-        elif trial.unasked.changed():
+        if trial.unasked is not None and not trial.unasked.changed():
+            return
+        try:
             yield _compared(trial, trial.unasked)
+        except NotCopied:
+            yield share_finding(REMEMBERS, 0, 0, suspect=1.0)
 
 
-def _compared(trial: SystemTrial, unasked: Unasked) -> Finding:
+def _compared(trial: SystemTrial, unasked: Unasked | None) -> Finding:
     """What the system and the copy answer to the same candidates, one answer each.
 
     They are those of the usual attack on both, around images and mirrored ones; a randomised copy
-    draws the same again and again, so that candidates made on it would fit its draws.
+    draws the same again and again, so that candidates made on it would fit its draws. Raises
+    NotCopied.
     """
+    if unasked is None:
+        raise NotCopied
     used, strange = trial.system, unasked.forgetting()
     images = torch.cat([trial.images, trial.images.flip(3)])
     labels = torch.cat([trial.labels, strange.deployed.predict(images[len(trial) :])])
