@@ -90,7 +90,9 @@ class _Rays:
         return (self.left > 0).nonzero()[:, 0]
 
     def asked(self, index: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """The points as they are asked about, and which of them are wrong."""
+        """The points as they are asked about, and which of them are wrong; none is not asked."""
+        if len(index) == 0:
+            return points, torch.zeros_like(index, dtype=torch.bool)
         inside = points.clamp(0, 1)
         if self.threat.grid:
             inside = (inside * LEVELS).round() / LEVELS

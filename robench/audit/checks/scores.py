@@ -19,7 +19,7 @@ from robench.search import Scores
 
 JUMPING = "jumping_scores"
 """Its name among the findings."""
-ROUNDS, PARTS = 3, 4
+ROUNDS, PARTS = 4, 4
 """How often the way between two images is cut, and in how many parts: down to a level of an 8-bit
 pixel or a few."""
 FAR = 0.25
