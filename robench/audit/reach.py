@@ -22,7 +22,12 @@ LIBRARIES = sys.stdlib_module_names | {"torch", "numpy", "robench"}
 """Packages whose functions keep nothing about one network."""
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size}
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-"""What draws goes on drawing: a copy would draw the same again."""
+"""What draws goes on drawing, shared too: a copy would draw the same again."""
+OPAQUE = {
+    *("_abc", "_contextvars", "_ctypes", "_thread"),
+    *("onnxruntime", "openvino", "ai_edge_litert"),
+}
+"""Packages whose objects refuse a copy, or run a file, which keeps nothing: copies share them."""
 CODE = (FunctionType, MethodType, BuiltinFunctionType, ModuleType, type, staticmethod, classmethod)
 """What is followed to what it reaches, and no value itself."""
 ABSENT: Any = object()
@@ -58,7 +63,9 @@ class Reach:
         if id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
-        if isinstance(thing, (*CODE, property, partial)):
+        if isinstance(thing, ModuleType) or _is_opaque(kind):
+            self.memo[id(thing)] = thing
+        elif isinstance(thing, (*CODE, property, partial)):
             self._left.extend(self._code(thing))
         elif isinstance(thing, GENERATORS):
             self.memo[id(thing)] = thing
@@ -127,7 +134,7 @@ class Reach:
         value = place.get()
         if not isinstance(value, CODE):
             self.places.append(place)
-        if not isinstance(value, ModuleType) and value is not ABSENT:
+        if value is not ABSENT:
             yield value
 
 
@@ -155,8 +162,16 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _of_library(module: str | None) -> bool:
-    first = (module or "").split(".")[0]
+    first = _package(module)
     return first in LIBRARIES or first.startswith("robench_")
+
+
+def _is_opaque(kind: type) -> bool:
+    return any(_package(base.__module__) in OPAQUE for base in kind.__mro__)
+
+
+def _package(module: str | None) -> str:
+    return (module or "").split(".")[0]
 
 
 def _is_own_module(value: object) -> bool:

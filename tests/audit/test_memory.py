@@ -69,6 +69,14 @@ class InItself(Remembering):
         return self.memory
 
 
+class Locked(InItself):
+    """What a copy shares with it is no memory."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.lock, self.random = Lock(), torch.Generator()
+
+
 class InItsClass(Remembering):
     memory: list[Tensor]
 
@@ -126,7 +134,7 @@ class InABuffer(nn.Module):
 
 
 PLACES: tuple[Callable[[nn.Module], nn.Module], ...] = (
-    *(InItself, in_its_class, InAGlobal, InADefault, in_a_closure),
+    *(InItself, Locked, in_its_class, InAGlobal, InADefault, in_a_closure),
     InABuffer,
 )
 
@@ -224,26 +232,26 @@ def test_an_unchanged_network_is_not_copied_again(zoo: Zoo) -> None:
     assert list(Memory().look(made)) == []
 
 
-class Locked(Remembering):
+class Refusing(Remembering):
     """Cannot be copied."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        self.lock, self.memory = Lock(), list[Tensor]()
+        self.drawn, self.memory = (number for number in range(9)), list[Tensor]()
 
     def kept(self) -> list[Tensor]:
         return self.memory
 
 
-class Shared(Locked):
+class Shared(Refusing):
     """Says that it was copied."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Shared:
         return self
 
 
-@pytest.mark.parametrize("kind", [Locked, Shared])
-def test_what_refuses_a_copy_is_said_to(zoo: Zoo, kind: type[Locked]) -> None:
+@pytest.mark.parametrize("kind", [Refusing, Shared])
+def test_what_refuses_a_copy_is_said_to(zoo: Zoo, kind: type[Refusing]) -> None:
     (told,) = Memory().look(trial(zoo, shipped(kind(zoo.base()))))
     assert (told.value, told.verdict) == (None, "pass")
     assert "refuses to be copied" in told.sentence
@@ -262,4 +270,4 @@ def test_a_question_to_a_forgetting_system_leaves_no_trace(zoo: Zoo) -> None:
     assert torch.equal(unasked.forgetting().deployed.predict(images), first)
     assert [t.tolist() for t in KEPT["asked"]] == [t.tolist() for t in kept["asked"]]
     with pytest.raises(NotCopied):
-        Unasked(shipped(Locked(zoo.base())))
+        Unasked(shipped(Refusing(zoo.base())))
