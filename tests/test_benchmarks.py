@@ -122,6 +122,7 @@ def test_the_audits_limits_are_those_that_were_judged() -> None:
     lines = list(limits.apart())
     assert [line for line in lines if not line.startswith("since: ")] == []
     assert {line.split(":")[1] for line in lines} == {
+        *(f" robench.audit.checks.{name}" for name in ("__init__", "labels", "memory", "scores")),
         " robench.audit.checks.neighbours",
         " robench.audit.surrogates",
     }

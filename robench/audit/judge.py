@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,11 +28,16 @@ class Judge:
     deployed: Deployed
     randomised: bool
 
-    def right(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Whether clean images are classified right, by a randomised model mostly: bool (N,)."""
+    def right(self, images: Tensor, labels: Tensor, answers: Sequence[Tensor] = ()) -> Tensor:
+        """Whether clean images are classified right, by a randomised model mostly: bool (N,).
+
+        `answers` are labels (N,) that it gave already, FIRST at most.
+        """
         if not self.randomised:
-            return ~self._differ(images, labels)
-        count = self._wrong_answers(images, labels, FIRST)
+            return answers[0] == labels if answers else ~self._differ(images, labels)
+        count = self._wrong_answers(images, labels, FIRST - len(answers))
+        for answer in answers:
+            count += answer != labels
         right = count == 0
         unsure = ((count > 0) & (count < FIRST)).nonzero()[:, 0]
         right[unsure] = ~self._reaches(

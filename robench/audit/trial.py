@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from robench.audit.judge import Judge, target
 from robench.audit.straight import Straight
+from robench.audit.unasked import NotCopied, Unasked
 from robench.audit.verdict import sound
 from robench.base.seeds import generator
 from robench.core.batches import SEARCHED, at_once
@@ -57,6 +59,8 @@ class SystemTrial:
     """Attacks that the system's defenses bring against themselves, by defense."""
     known: Tensor | None = None
     """What a row found that was the strongest search on the twin, for each image; None: no row."""
+    unasked: Unasked | None = None
+    """The system before it was asked anything; None: as it is now, or where it refuses a copy."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
     found: Tensor = field(init=False)
@@ -71,15 +75,29 @@ class SystemTrial:
     """Other modules whose gradient broke what the twin's own did not, by name."""
 
     def __post_init__(self) -> None:
-        self.system = _single(self.system, self.images[:1])
+        if self.unasked is None:
+            with suppress(NotCopied):
+                self.unasked = Unasked(self.system)
+        self._ask(self.system)
+
+    def start_over(self, system: System) -> None:
+        """Begin again with another system in place of the audited one; what was found is kept."""
+        self.__dict__.pop("reference", None)
+        self.__dict__.pop("smoother", None)
+        self.known = None
+        for kept in (self.tried, self.alone, self.forms):
+            kept.clear()
+        self._ask(system)
+
+    def _ask(self, system: System) -> None:
+        """Ask about the clean images, twice."""
+        self.system = _single(system, self.images[:1])
         deployed = self.system.deployed
         first, again = (deployed.predict(self.images.clone()) for _ in range(2))
         self.unstable = first != again
         self.randomised = deployed.randomised or bool(self.unstable.any())
         self.judge = Judge(deployed, self.randomised)
-        self.clean = first == self.labels
-        if self.randomised:
-            self.clean = self.judge.right(self.images, self.labels)
+        self.clean = self.judge.right(self.images, self.labels, (first, again))
         self.held = self.clean.clone()
         self.found = self.images.clone()
 

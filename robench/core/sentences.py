@@ -28,6 +28,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "{share} of {n} images get another answer in another order and batch size; a model whose "
         "answers depend on the neighbours cannot be measured image by image",
     ),
+    "remembers": (
+        "on the same attacked images the system, which was asked before, has {points} {more} "
+        "accuracy than a copy that was not",
+    ),
     "zero_gradients": ("the gradient is exactly zero on {share} of {n} images ({part} of pixels)",),
     "nonfinite_gradients": (
         "the gradient holds NaN or infinity on {share} of {n} images ({part} of pixels)",
@@ -60,6 +64,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "no evidence there",
         "on {share} of {n} images the gradient predicts little of what a small step changes, so "
         "that what it fails to break says little",
+    ),
+    "jumping_scores": (
+        "on {share} of {n} ways to another image the label changes where the highest score leads "
+        "as far as ever: scores do not say where errors lie",
     ),
     "stalled": (
         "on {share} of {n} images the usual attack fails and the margin rises by less than {part} "
@@ -115,6 +123,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Square, which uses no gradient, takes {points} {more} accuracy than all that do",
         "Square, which uses no gradient, takes {signed} more accuracy than all that do",
     ),
+    "labels": (
+        "a search that asks for labels alone takes {points} {more} accuracy than all before it",
+    ),
     "together": (
         "all searches together break {share} of {n} images that the usual attack leaves right",
     ),
@@ -135,6 +146,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 NOTHING = {
     "bent_gradients": "finite differences add up on no image: whether a gradient bends was not "
     "tested",
+    "remembers": "the system refuses to be copied: whether what it was asked changes its answers "
+    "was not tested",
     "adaptive": "no defense of this system brings an attack of its own",
 }
 """What a check says that met no image, where it is something else."""
@@ -147,7 +160,10 @@ FORMS = (
     "the open output twin",
     "the pass through twin",
 )
-SEARCHES = ("the usual attack", "margin", "dlr", "temperature", "smoother", *FORMS[-2:])
+SEARCHES = (
+    *("the usual attack", "margin", "dlr", "temperature", "smoother", "labels"),
+    *FORMS[-2:],
+)
 SOURCES = ("float parent", "plainly trained surrogate")
 SATURATES = {True: "the output saturates", False: "no sign that the output saturates"}
 """What is said of a file, by whether its output stops the gradient."""

@@ -192,6 +192,7 @@ def _trial(
         attacks=attacks,
         adaptive=adaptive,
         known=known,
+        unasked=stages.unasked,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from robench.audit.checks import SEARCH_STEPS
+from robench.audit.checks.memory import REMEMBERS
 from robench.audit.checks.smoother import SMOOTHER
 from robench.audit.checks.transfer import SURROGATE, form_of
 from robench.audit.trial import SystemTrial
@@ -56,11 +57,14 @@ def searched(
     """The strongest search on the images at `index`, int64 (M,).
 
     It runs on the `twin`, unless a row was that search, and on every module that beat the twin's
-    own gradient where the checks looked. A thrifty audit leaves a randomised model alone, since
+    own gradient where the checks looked; where it remembers what it was asked, on the twin in
+    any case, as a stranger would. A thrifty audit leaves a randomised model alone, since
     the search averages every gradient.
     """
     thrifty = stages.config.audit.level == "quick"
     forms = examined.forms
+    strange = any(f.check == REMEMBERS and f.n for f in examined.findings)
+    twin |= strange
     if len(index) == 0 or not (twin or forms) or (thrifty and examined.randomised):
         pixels = stages.test.images[index]
         kept = pixels if threat.grid else floats(pixels)
@@ -69,6 +73,7 @@ def searched(
         **inputs_of(stages, index),
         "threat": asdict(threat),
         "twin": twin,
+        "strange": strange,
         "forms": list(forms),
         "level": stages.config.audit.level,
         "surrogate": surrogate_key(stages) if form_of(SURROGATE) in forms else "",
@@ -77,21 +82,28 @@ def searched(
     def make(folder: Path) -> None:
         with seed_scope(derive(stages.config.seed, "remaining", threat)):
             start = time.perf_counter()
-            held, found = guest.call("the audit", _run, stages, threat, index, twin, forms)
-            about = {"held": held.tolist(), "seconds": time.perf_counter() - start}
+            run = guest.call("the audit", _run, stages, threat, index, twin, forms, strange)
+            about = {"held": run[0].tolist(), "seconds": time.perf_counter() - start}
             (folder / "value.json").write_text(json.dumps(about), encoding="utf-8")
-            write_found(found, folder)
+            write_found(run[1], folder)
 
     return stages.cache.fetch("remaining", inputs, make, lambda folder: _read(folder, threat.grid))
 
 
 def _run(
-    stages: Stages, threat: Threat, index: torch.Tensor, twin: bool, forms: tuple[str, ...]
+    stages: Stages,
+    threat: Threat,
+    index: torch.Tensor,
+    twin: bool,
+    forms: tuple[str, ...],
+    strange: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Which images hold, and what broke the others, as it is kept; some images after the others."""
     given, found = sources(stages), []
     for at in parts(len(index), stages.data.shape, HELD):
         trial = _trial(stages, threat, index[at], at.start)
+        if strange and trial.unasked is not None and not trial.randomised:
+            trial.start_over(trial.unasked.forgetting())
         for name, module in _modules(given, trial, twin, forms):
             trial.strongest(f"strongest on {name}", module)
         found.append((trial.held, kept_of(trial)))
@@ -110,6 +122,7 @@ def _trial(stages: Stages, threat: Threat, index: torch.Tensor, start: int) -> S
         derive(stages.config.seed, "remaining", threat, *([start] if start else [])),
         steps=SEARCH_STEPS[level],
         thrifty=level == "quick",
+        unasked=stages.unasked,
     )
 
 

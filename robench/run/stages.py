@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from robench.audit.unasked import NotCopied, Unasked
 from robench.base.errors import DataError, PluginError, UserError
 from robench.base.hashing import digest, file_hash
 from robench.base.seeds import derive, seed_scope
@@ -372,9 +374,34 @@ class Stages:
 
     # -- deploy --------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def system(self) -> System:
         """The system that is attacked and judged."""
+        return self._shipped[0]
+
+    @property
+    def deployed(self) -> guest.Answers:
+        """The deployed model as the core asks it."""
+        return self._shipped[1]
+
+    @property
+    def unasked(self) -> Unasked | None:
+        """The system before it was asked anything, for an audit; None where it is not to be had."""
+        return self._shipped[2]
+
+    @cached_property
+    def _shipped(self) -> tuple[System, guest.Answers, Unasked | None]:
+        system = self._deployed()
+        drawn, classes = self.model.randomised, len(self.data.classes)
+        answers = guest.Answers(self.system_name, system.deployed, classes, drawn=drawn)
+        unasked = None
+        if self.config.audit.level != "off" and not system.black_box:
+            with suppress(NotCopied):
+                unasked = Unasked(replace(system, deployed=answers))
+        return system, answers, unasked
+
+    def _deployed(self) -> System:
+        """What the defenses make of the finished system."""
         system = self.finished
         seed = derive(self.config.seed, "deploy")
         for defense in self.defenses:
@@ -422,13 +449,6 @@ class Stages:
         makers: list[Component] = [self._finisher]
         makers += [d for d in self.defenses if type(d).deploy is not Defense.deploy]
         return f"the deployed model of {' and '.join(guest.name_of(maker) for maker in makers)}"
-
-    @cached_property
-    def deployed(self) -> guest.Answers:
-        """The deployed model as the core asks it."""
-        classes = len(self.data.classes)
-        drawn = self.model.randomised
-        return guest.Answers(self.system_name, self.system.deployed, classes, drawn=drawn)
 
     @cached_property
     def judged(self) -> Split:
@@ -544,7 +564,7 @@ class Stages:
         """What the trained network ends in; empty for logits."""
         network = self._own(self.trained).eval()
         with seed_scope(derive(self.config.seed, "ending")):
-            return guest.call(self.model, ending, network, self.judged[:FEW_ENDINGS])
+            return guest.call(self.model, ending, network, self.judged.float_images(FEW_ENDINGS))
 
     @property
     def made_on(self) -> MadeOn | None:

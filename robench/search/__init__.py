@@ -21,6 +21,7 @@ from robench.search.losses import (
     margin,
     probability_margin,
 )
+from robench.search.rays import RaySearch
 from robench.search.secant import Secants, secant, secants
 from robench.search.square import Scores, SquareSearch
 from robench.search.strongest import Budget, StrongestSearch
@@ -40,6 +41,7 @@ __all__ = [
     "Legal",
     "Loss",
     "LossGradient",
+    "RaySearch",
     "Scores",
     "Secants",
     "SquareSearch",

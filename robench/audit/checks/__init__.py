@@ -15,7 +15,9 @@ from robench.audit.checks.exact import Exact
 from robench.audit.checks.examples import PlantedExamples
 from robench.audit.checks.falling import Falling
 from robench.audit.checks.gradients import Gradients
+from robench.audit.checks.labels import Labels
 from robench.audit.checks.losses import Losses
+from robench.audit.checks.memory import Memory
 from robench.audit.checks.neighbours import Neighbours
 from robench.audit.checks.noise import RandomNoise
 from robench.audit.checks.progress import Progress
@@ -24,6 +26,7 @@ from robench.audit.checks.randomness import Randomness
 from robench.audit.checks.rounding import Rounding
 from robench.audit.checks.saturates import Saturates
 from robench.audit.checks.saturation import Saturation
+from robench.audit.checks.scores import JumpingScores
 from robench.audit.checks.secants import GradientSecants
 from robench.audit.checks.smoother import Smoother
 from robench.audit.checks.stalled import Stalled
@@ -39,6 +42,7 @@ SEARCH_STEPS: dict[str, int] = {"quick": 7, "full": 40}
 CHECKS: dict[str, tuple[Check, ...]] = {
     "quick": (
         Randomness(),
+        Memory(),
         Neighbours(),
         Gradients(),
         Saturation(),
@@ -47,6 +51,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Saturates(),
         RandomNoise(),
         GradientSecants(),
+        JumpingScores(),
         Stalled(),
         Unbounded(),
         Exact(),
@@ -55,11 +60,13 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         TransferIn(),
         Cascade(),
         Queries(),
+        Labels(),
         Rounding(),
         Together(),
     ),
     "full": (
         Randomness(),
+        Memory(),
         Neighbours(),
         Gradients(),
         Saturation(),
@@ -68,6 +75,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Saturates(),
         RandomNoise(),
         GradientSecants(images=50),
+        JumpingScores(images=50),
         Stalled(),
         Unbounded(images=50),
         Falling(),
@@ -82,6 +90,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Exact(),
         Cascade(),
         OtherForms(),
+        Labels(queries=125),
         Rounding(),
         Together(),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from robench.audit.contest import next_to_nothing
+from robench.audit.contest import failed, next_to_nothing
 from robench.audit.verdict import BENT, FRACTURED, share_finding
 from robench.base.seeds import generator
 from robench.core.record import Finding
@@ -38,11 +38,12 @@ class GradientSecants(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images with a bent gradient, and with any that predicts little.
 
-        A thrifty audit does not ask where the usual attack has left next to nothing.
+        A thrifty audit does not ask where the usual attack has left next to nothing, nor of what
+        has failed already.
         """
         index = trial.reference.index[: self.images]
-        few = trial.thrifty and next_to_nothing(trial)
-        if trial.randomised or few or len(index) == 0:
+        idle = trial.thrifty and (next_to_nothing(trial) or failed(trial))
+        if trial.randomised or idle or len(index) == 0:
             return
         logits = getattr(trial.system.deployed, "logits", None)
         scores: Scores = logits or (lambda images: forward(trial.system.twin, images))

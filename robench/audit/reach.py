@@ -1,0 +1,204 @@
+"""Everything that the code of some objects can reach and change: its objects, and places outside.
+
+Outside lie the globals and class attributes that its functions name, closures and default
+arguments. Code of libraries is not looked through.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import partial
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LIBRARIES = sys.stdlib_module_names | {"torch", "numpy", "robench"}
+"""Packages whose functions keep nothing about one network."""
+PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size}
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+"""What draws goes on drawing, shared too: a copy would draw the same again."""
+OPAQUE = {
+    *("_abc", "_contextvars", "_ctypes", "_thread"),
+    *("onnxruntime", "openvino", "ai_edge_litert"),
+}
+"""Packages whose objects refuse a copy, or run a file, which keeps nothing: copies share them."""
+CODE = (FunctionType, MethodType, BuiltinFunctionType, ModuleType, type, staticmethod, classmethod)
+"""What is followed to what it reaches, and no value itself."""
+ABSENT: Any = object()
+"""In a place that holds nothing."""
+
+
+class Place(NamedTuple):
+    """Something outside the objects that their code may change."""
+
+    get: Callable[[], Any]
+    put: Callable[[Any], None]
+
+
+class Reach:
+    """What some objects reach at this moment; `marks` of two moments differ where it changed."""
+
+    def __init__(self, root: object) -> None:
+        self.marks: list[tuple[object, object]] = []
+        """Each thing met and what is in it; things are held, so that none takes another's id."""
+        self.places: list[Place] = []
+        self.memo: dict[int, Any] = {}
+        """For `deepcopy`: what is shared, and what cannot be copied as it is."""
+        self._seen: dict[int, object] = {}
+        self._left: deque[object] = deque([root])
+        while self._left:
+            self._look(self._left.popleft())
+
+    def _look(self, thing: object) -> None:
+        kind = type(thing)
+        if kind in PLAIN:
+            self.marks.append((kind, repr(thing)))
+            return
+        if id(thing) in self._seen:
+            return
+        self._seen[id(thing)] = thing
+        if isinstance(thing, ModuleType) or _is_opaque(kind):
+            self.memo[id(thing)] = thing
+        elif isinstance(thing, (*CODE, property, partial)):
+            self._left.extend(self._code(thing))
+        elif isinstance(thing, GENERATORS):
+            self.memo[id(thing)] = thing
+        elif isinstance(thing, (Tensor, np.ndarray)):
+            self.marks.append((thing, self._content(thing)))
+        else:
+            inside = _inside(thing)
+            self.marks.append((thing, len(inside)))
+            self._left.extend(inside)
+            self._left.append(type(thing))
+
+    def _content(self, thing: Any) -> object:
+        """What tells whether numbers were written over, cheaply."""
+        if isinstance(thing, np.ndarray):
+            return thing.shape, hash(thing.tobytes()) if not thing.dtype.hasobject else None
+        if not thing.is_leaf:
+            self.memo[id(thing)] = thing.detach().clone()
+        version = 0 if thing.is_inference() else thing._version
+        dense = thing.layout == torch.strided and not thing.is_quantized and not thing.is_complex()
+        return thing.shape, version, str(thing.detach().double().sum().item()) if dense else None
+
+    # -- code --------------------------------------------------------------------------------------
+
+    def _code(self, thing: object) -> Iterator[object]:
+        """What code may read and write, and further code; its places are noted."""
+        if isinstance(thing, MethodType):
+            yield from (thing.__self__, thing.__func__)
+        elif isinstance(thing, staticmethod | classmethod):
+            yield thing.__func__
+        elif isinstance(thing, property):
+            yield from filter(None, (thing.fget, thing.fset))
+        elif isinstance(thing, partial):
+            yield from (thing.func, *thing.args, *thing.keywords.values())
+        elif isinstance(thing, type):
+            for base in thing.__mro__:
+                if not _of_library(base.__module__):
+                    yield from self._class(base)
+        elif isinstance(thing, FunctionType) and not _of_library(thing.__module__):
+            yield from self._function(thing)
+
+    def _class(self, cls: type) -> Iterator[object]:
+        for name, value in list(vars(cls).items()):
+            if isinstance(value, (CODE, property)):
+                # It was called before anything could be asked.
+                if name != "__init__":
+                    yield value
+            elif not name.startswith("__") and not hasattr(type(value), "__get__"):
+                yield from self._place(_attribute(cls, name))
+
+    def _function(self, function: FunctionType) -> Iterator[object]:
+        names = set(_names(function.__code__))
+        for cell in function.__closure__ or ():
+            yield from self._place(_attribute(cell, "cell_contents"))
+        for own in ("__defaults__", "__kwdefaults__"):
+            yield from self._place(_attribute(function, own))
+        for name in list(vars(function)):
+            yield from self._place(_item(vars(function), name))
+        kept = function.__globals__
+        spaces = [kept, *(vars(kept[n]) for n in names if _is_own_module(kept.get(n)))]
+        for space in spaces:
+            for name in sorted(names):
+                yield from self._place(_item(space, name))
+
+    def _place(self, place: Place) -> Iterator[object]:
+        """Note a place, unless it holds code; what it holds is looked at."""
+        value = place.get()
+        if not isinstance(value, CODE):
+            self.places.append(place)
+        if value is not ABSENT:
+            yield value
+
+
+def _inside(thing: object) -> list[object]:
+    """What an object holds."""
+    if isinstance(thing, Mapping):
+        held: list[object] = [*thing.keys(), *thing.values()]
+    elif isinstance(thing, list | tuple | set | frozenset | deque):
+        held = list(thing)
+    else:
+        held = []
+    named = getattr(thing, "__dict__", {})
+    # Searching holds a module in eval mode, and puts that back.
+    return held + [value for name, value in named.items() if name != "training"]
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Names that code reads or writes, some as texts, that of functions inside it too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+        elif isinstance(constant, str) and constant.isidentifier():
+            yield constant
+
+
+def _of_library(module: str | None) -> bool:
+    first = _package(module)
+    return first in LIBRARIES or first.startswith("robench_")
+
+
+def _is_opaque(kind: type) -> bool:
+    return any(_package(base.__module__) in OPAQUE for base in kind.__mro__)
+
+
+def _package(module: str | None) -> str:
+    return (module or "").split(".")[0]
+
+
+def _is_own_module(value: object) -> bool:
+    return isinstance(value, ModuleType) and not _of_library(value.__name__)
+
+
+def _item(space: MutableMapping[str, Any], name: str) -> Place:
+    def put(value: Any) -> None:
+        if value is ABSENT:
+            space.pop(name, None)
+        else:
+            space[name] = value
+
+    return Place(lambda: space.get(name, ABSENT), put)
+
+
+def _attribute(owner: Any, name: str) -> Place:
+    def get() -> Any:
+        try:
+            return getattr(owner, name) if not isinstance(owner, type) else vars(owner)[name]
+        except (AttributeError, KeyError, ValueError):  # an empty cell raises ValueError
+            return ABSENT
+
+    def put(value: Any) -> None:
+        if value is not ABSENT:
+            setattr(owner, name, value)
+        elif get() is not ABSENT:
+            delattr(owner, name)
+
+    return Place(get, put)
