@@ -109,7 +109,7 @@ def _no_examples() -> bytes:
     import io
 
     file = io.BytesIO()
-    np.savez(file, images=np.zeros(1, np.uint8))
+    np.savez(file, row0=np.zeros(1, np.uint8))
     return file.getvalue()
 
 
