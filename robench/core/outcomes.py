@@ -74,8 +74,10 @@ class RowOutcomes:
 
     def __post_init__(self) -> None:
         for name in PER_IMAGE:
-            column = np.array(getattr(self, name), _TYPES[name])
-            object.__setattr__(self, name, fixed(column))
+            column = np.asarray(getattr(self, name), _TYPES[name])
+            # What nobody may write to, as what is read from a table, need not be copied.
+            shared = fixed(column.copy()) if column.flags.writeable else column
+            object.__setattr__(self, name, shared)
 
     def __len__(self) -> int:
         return len(self.label)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -50,8 +49,7 @@ def _columns(path: Path, about: tuple[int, ...]) -> dict[str, NDArray[Any]]:
     import pyarrow as pa
 
     try:
-        with _opened(path, MAX_ROWS) as file:
-            table = file.read(use_threads=False)
+        table = _opened(path, MAX_ROWS).read(use_threads=False)
         found = {name: _numpy(table[name]) for name in table.column_names}
         for column in found.values():
             column.flags.writeable = False
@@ -82,10 +80,10 @@ def read_outcomes_file(path: Path, rows: int = MAX_ROWS) -> Outcomes:
     import pyarrow as pa
 
     try:
-        with _opened(path, rows, read_dictionary=list(WORDS)) as file:
-            if missing := set(COLUMNS) - set(file.schema_arrow.names):
-                raise UserError(f"expected columns {', '.join(sorted(missing))} in {path.name}")
-            table = file.read(list(COLUMNS), use_threads=False)
+        file = _opened(path, rows, read_dictionary=list(WORDS))
+        if missing := set(COLUMNS) - set(file.schema_arrow.names):
+            raise UserError(f"expected columns {', '.join(sorted(missing))} in {path.name}")
+        table = file.read(list(COLUMNS), use_threads=False)
         words = {name: _coded(table[name]) for name in WORDS}
         numbers = {name: _numpy(table[name], kind) for name, kind in NUMBERS.items()}
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
@@ -103,28 +101,27 @@ def _names(table: Table) -> list[str]:
     return [str(name) for name in table]
 
 
-@contextmanager
-def _opened(path: Path, rows: int, **options: Any) -> Iterator[Any]:
+def _opened(path: Path, rows: int, **options: Any) -> Any:
     """The file, once its own account of itself says that it fits into memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     # Arrow asks a Python file for every piece of it, which takes longer than reading it once.
     data = pa.BufferReader(read_plain(path, MAX_BYTES))
-    with pq.ParquetFile(data, pre_buffer=False, **options) as file:
-        about = file.metadata
-        groups = (about.row_group(i) for i in range(about.num_row_groups))
-        expanded = sum(abs(group.total_byte_size) for group in groups)
-        sizes = {
-            "rows": (about.num_rows, rows),
-            "columns": (about.num_columns, MAX_COLUMNS),
-            "groups of rows": (about.num_row_groups, max(rows, 1)),
-            "bytes, expanded,": (expanded, MAX_EXPANDED),
-        }
-        for what, (found, most) in sizes.items():
-            if found > most:
-                raise UserError(f"expected at most {most} {what} in {path.name}, got {found}")
-        yield file
+    file = pq.ParquetFile(data, pre_buffer=False, **options)
+    about = file.metadata
+    groups = (about.row_group(i) for i in range(about.num_row_groups))
+    expanded = sum(abs(group.total_byte_size) for group in groups)
+    sizes = {
+        "rows": (about.num_rows, rows),
+        "columns": (about.num_columns, MAX_COLUMNS),
+        "groups of rows": (about.num_row_groups, max(rows, 1)),
+        "bytes, expanded,": (expanded, MAX_EXPANDED),
+    }
+    for what, (found, most) in sizes.items():
+        if found > most:
+            raise UserError(f"expected at most {most} {what} in {path.name}, got {found}")
+    return file
 
 
 def _blocks(codes: list[NDArray[Any]], eps: NDArray[np.float64]) -> Iterator[slice]:
