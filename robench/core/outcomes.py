@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from robench.base.errors import UserError
-from robench.base.stats import wilson
+from robench.base.stats import count, wilson
 from robench.core.threat import TOLERANCE
 
 if TYPE_CHECKING:
@@ -174,12 +174,12 @@ class Score:
     @property
     def value(self) -> float:
         """Share of images that count as right."""
-        return float(self.right.mean())
+        return count(self.right) / len(self.right)
 
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson 95 % interval."""
-        return wilson(int(self.right.sum()), len(self.right))
+        return wilson(count(self.right), len(self.right))
 
     @property
     def axes(self) -> dict[str, Axis]:

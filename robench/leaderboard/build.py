@@ -48,7 +48,7 @@ from robench.studies.study import Study
 
 SITE, VALUES = "data/site.js", "data/values.parquet"
 """The first is also by what a folder is known as a page that may be replaced."""
-AT_ONCE = 5_000
+AT_ONCE = 2_500
 """Rows whose documents are in memory at once."""
 
 
