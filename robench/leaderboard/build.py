@@ -6,6 +6,7 @@ together to one, and all rows of a protocol to the files of their table.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -73,7 +74,9 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
     found, refusals = find_records(roots), find_refusals(roots)
     collection = Collection.of(roots)
     page = Changed(out, collection.folder / f"page-{digest(str(out))}")
-    with collection.held(), uncollected(), workers(len(found)) as draw:
+    # A browser's engine that this process began does not work in one that is forked from it.
+    count = len(found) if "vl_convert" not in sys.modules else 0
+    with collection.held(), uncollected(), workers(count) as draw:
         seen = read_contents(collection.recall(one for _, one in found))
         named = list(zip((name for name, _ in found), seen, strict=True))
         gathered = gather(collection, named, attestations)
