@@ -190,6 +190,7 @@ def test_several_processes_make_the_page_of_one(root: Path, tmp_path: Path) -> N
     code = """
 import os, sys
 from pathlib import Path
+from robench.base import parallel
 parallel.FEW = 1
 os.sched_getaffinity = lambda _: {0, 1}
 from robench.leaderboard.build import build
