@@ -1,7 +1,7 @@
 """Made-up records for the benchmarks: published ones with other outcomes, seeds and choices.
 
-Each keeps what its own says, so that all of them are taken in as consistent: the tables hold other
-answers, and every number of the record follows from them.
+Each keeps what its own says, so that all of them are taken in: the tables hold other answers, and
+every number of the record follows from them.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _no_examples() -> bytes:
     import io
 
     file = io.BytesIO()
-    np.savez(file, images=np.zeros(1, np.uint8))
+    np.savez(file, row0=np.zeros(1, np.uint8))
     return file.getvalue()
 
 

@@ -36,7 +36,7 @@ def open_plain(path: Path, most: int) -> BinaryIO:
     Raises UserError for a folder, a pipe, a device or a larger file, before reading from it;
     OSError when there is none.
     """
-    _require_file(path.stat().st_mode, path)
+    _require_file(os.stat(path).st_mode, path)
     # What was a file may be a pipe by now, which would wait for a writer.
     file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
     about = os.fstat(file.fileno())
@@ -49,12 +49,13 @@ def open_plain(path: Path, most: int) -> BinaryIO:
 def read_plain(path: Path, most: int) -> bytes:
     """The bytes of a plain file; raises like `open_plain`."""
     with open_plain(path, most) as file:
-        return file.read(most + 1)
+        # Room for all that may come takes longer to find than what is there to read.
+        return file.read(os.fstat(file.fileno()).st_size + 1)
 
 
-def require_plain(path: Path) -> None:
+def require_plain(path: Path | os.DirEntry[str]) -> None:
     """Raise UserError for what is no plain file, links included; OSError for nothing."""
-    _require_file(path.lstat().st_mode, path)
+    _require_file(os.lstat(path).st_mode, path)
 
 
 def require_short(path: Path, option: str) -> None:
@@ -102,7 +103,7 @@ def _makes_no_folder(near: Path) -> str:
     return ""
 
 
-def _require_file(mode: int, path: Path) -> None:
+def _require_file(mode: int, path: Path | os.DirEntry[str]) -> None:
     if not stat.S_ISREG(mode):
         raise UserError(f"expected plain files, got the {_kind(mode)} {path.name!r}")
 

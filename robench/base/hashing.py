@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
@@ -49,13 +50,16 @@ def plain(value: Any) -> Any:
     return [plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def file_hash(path: Path) -> str:
+def file_hash(path: Path | str) -> str:
     """SHA-256 of a file, 64 hexadecimal digits."""
     # `hashlib.file_digest` clears a quarter of a megabyte first, longer than most files take.
     found = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while data := file.read(PIECE):
+    file = os.open(path, os.O_RDONLY)
+    try:
+        while data := os.read(file, PIECE):
             found.update(data)
+    finally:
+        os.close(file)
     return found.hexdigest()
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robench.base.arrow import array, column
 from robench.base.errors import UserError
 from robench.collection.known import scan
 from robench.collection.shards import KEY
-from robench.collection.store import Collection, fill_values
+from robench.collection.store import Collection, fill_values, read_digests
 from robench.collection.values import ABOUT, COLUMNS, ENDS, NUMBERS, Forms, Words, words_of
 from robench.records import store
 from robench.records.shown import ShownRecord, shown
@@ -48,7 +49,7 @@ def load(root: str | Path) -> pd.DataFrame:
         )
     collection = Collection.of([Path(root)])
     with collection.held():
-        seen = collection.recall(found)
+        seen = read_digests(collection.recall(found))
         left = fill_values(collection, seen)
         collection.know(seen)
         if left:
@@ -76,7 +77,7 @@ def read_rows(collection: Collection, digests: Sequence[str]) -> Any:
     every = [table for _, table in collection.values.tables(ASKED)]
     table = pa.concat_tables(every).unify_dictionaries()
     places = {key: place for place, key in enumerate(table[KEY].to_pylist())}
-    return table.take(pa.array([places[one] for one in digests], pa.int64()))
+    return table.take(column([places[one] for one in digests], pa.int64()))
 
 
 def read_configs(collection: Collection) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def value_columns(table: Any, forms: Forms) -> tuple[dict[str, Any], NDArray[np.
     found: dict[str, Any] = {}
     for name in ABOUT:
         if name in WHOLE:
-            found[name] = np.repeat(table[name].to_numpy(), counts)
+            found[name] = np.repeat(array(table[name]), counts)
         elif name in table.column_names:
             found[name] = words_of(table[name].to_pylist(), counts)
     of = forms.columns(np.concatenate(codes) if codes else np.empty(0, np.int32))
@@ -109,16 +110,16 @@ def value_columns(table: Any, forms: Forms) -> tuple[dict[str, Any], NDArray[np.
 
 def form_codes(column: Any, forms: Forms) -> list[NDArray[np.int32]]:
     """Of each row what its values are; the few different texts are long, so each is read once."""
-    array = column.combine_chunks()
-    at = array.indices.to_pylist()
-    known = {place: forms.codes(array.dictionary[place].as_py()) for place in dict.fromkeys(at)}
+    coded = column.combine_chunks()
+    at = coded.indices.to_pylist()
+    known = {place: forms.codes(coded.dictionary[place].as_py()) for place in dict.fromkeys(at)}
     return [known[place] for place in at]
 
 
 def _flat(column: Any) -> Any:
-    """Lists one after the other."""
-    array = column.combine_chunks().flatten()
-    return array.to_numpy(zero_copy_only=False)
+    """Lists one after the other; numbers of which some are missing are no whole ones."""
+    flat = column.combine_chunks().flatten()
+    return array(flat.cast("float64") if flat.null_count else flat)
 
 
 def _series(column: Any) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from robench.base.arrow import column
 from robench.base.errors import CacheError
 from robench.base.files import write_whole
 
@@ -94,9 +95,14 @@ class Shards:
         import pyarrow.parquet as pq
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        table = pa.Table.from_pylist(rows, schema=self._schema())
+        schema = self._schema()
+        columns = [column([row.get(one.name) for row in rows], one.type) for one in schema]
+        table = pa.Table.from_arrays(columns, schema=schema)
+        # What is binary is deflated: no two values are alike, nor does it get shorter.
+        plain = [one.name for one in schema if "binary" not in str(one.type)]
+        packed = {name: "zstd" if name in plain else "none" for name in schema.names}
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
+        pq.write_table(table, sink, compression=packed, use_dictionary=plain)
         data = sink.getvalue()
         path = self.folder / f"{self.name}-{number:02d}-{_digest(data)}.parquet"
         write_whole(path, data)
@@ -126,10 +132,10 @@ class Shards:
                 path, number = self.folder / entry, rest[:2]
                 if name == self.name and number.isdigit() and path.suffix == ".parquet":
                     found.setdefault(int(number), []).append(path)
-        return {
-            number: sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
-            for number, paths in found.items()
-        }
+        for paths in found.values():
+            if len(paths) > 1:
+                paths.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        return found
 
     def _is_sound(self, path: Path) -> bool:
         if path in self._sound:

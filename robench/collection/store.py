@@ -70,11 +70,9 @@ class Collection:
         return self.table(VALUES, COLUMNS)
 
     def recall(self, found: Iterable[Seen]) -> list[Seen]:
-        """Folders with what is known of those that still are as they were; the digest of each
-        record.json is, where it can be read."""
+        """Folders with what is known of those that still are as they were."""
         known = read_known(self.folder / "known")
-        seen = [with_known(one, known) for one in found]
-        return [one if one.digest else replace(one, digest=_digest(one.folder)) for one in seen]
+        return [with_known(one, known) for one in found]
 
     def know(self, seen: Iterable[Seen]) -> None:
         """Remember folders, and forget all others and what older versions wrote."""
@@ -118,6 +116,11 @@ def fill(
             for name, table in (*tables.items(), *also.items()):
                 table.write(number, rows[name])
     return left
+
+
+def read_digests(seen: Iterable[Seen]) -> list[Seen]:
+    """Folders with the digest of each record.json, where it can be read."""
+    return [one if one.digest else replace(one, digest=_digest(one.folder)) for one in seen]
 
 
 def fill_values(collection: Collection, seen: Sequence[Seen]) -> dict[Path, str]:

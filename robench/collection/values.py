@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robench.base.errors import UserError
 from robench.core.record import SYSTEM_KINDS, Record, Value
 
 if TYPE_CHECKING:
@@ -31,13 +32,20 @@ COLUMNS = {
     "n": "list int64",
 }
 """What the store keeps of a record; `form` says of what its values are, as JSON."""
+LARGEST = 2**63 - 1
+"""Whole numbers of a column are no larger, whatever their sign."""
 FORM = ("metric", "unit", "better")
 Form = tuple[str, str, str, Mapping[str, Any]]
 """Metric, unit, direction and axes of a value."""
 
 
 def stored(record: Record) -> dict[str, Any]:
-    """A record's row."""
+    """A record's row; raises UserError for whole numbers that no column of the store holds."""
+    numbers = [("seed", record.seed), ("images", record.data.images)]
+    numbers += [(f"n of {value.metric}", value.n or 0) for value in record.values]
+    for name, number in numbers:
+        if abs(number) > LARGEST:
+            raise UserError(f"expected {name} of at most {LARGEST}, got {number}")
     return {
         "record": record.id,
         "status": record.status,

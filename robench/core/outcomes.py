@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from robench.base.errors import UserError
-from robench.base.stats import wilson
+from robench.base.stats import count, wilson
 from robench.core.threat import TOLERANCE
 
 if TYPE_CHECKING:
@@ -74,8 +74,10 @@ class RowOutcomes:
 
     def __post_init__(self) -> None:
         for name in PER_IMAGE:
-            column = np.array(getattr(self, name), _TYPES[name])
-            object.__setattr__(self, name, fixed(column))
+            column = np.asarray(getattr(self, name), _TYPES[name])
+            # What nobody may write to, as what is read from a table, need not be copied.
+            shared = fixed(column.copy()) if column.flags.writeable else column
+            object.__setattr__(self, name, shared)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -172,12 +174,12 @@ class Score:
     @property
     def value(self) -> float:
         """Share of images that count as right."""
-        return float(self.right.mean())
+        return count(self.right) / len(self.right)
 
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson 95 % interval."""
-        return wilson(int(self.right.sum()), len(self.right))
+        return wilson(count(self.right), len(self.right))
 
     @property
     def axes(self) -> dict[str, Axis]:

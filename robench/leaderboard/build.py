@@ -6,6 +6,7 @@ together to one, and all rows of a protocol to the files of their table.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -14,7 +15,7 @@ from pathlib import Path
 from robench.base.errors import UserError
 from robench.base.files import require_writable
 from robench.base.hashing import digest
-from robench.base.parallel import uncollected
+from robench.base.parallel import Each, uncollected, workers
 from robench.base.paths import shipped
 from robench.collection.known import Seen
 from robench.collection.shards import KEY
@@ -23,6 +24,7 @@ from robench.leaderboard.read.intake import find_records
 from robench.leaderboard.read.refusals import Refusal, find_refusals
 from robench.leaderboard.table.site import Site, make_site
 from robench.leaderboard.write.changed import Changed
+from robench.leaderboard.write.charts import CHARTS
 from robench.leaderboard.write.gather import (
     DRAWN,
     Gathered,
@@ -47,7 +49,7 @@ from robench.studies.study import Study
 
 SITE, VALUES = "data/site.js", "data/values.parquet"
 """The first is also by what a folder is known as a page that may be replaced."""
-AT_ONCE = 5_000
+AT_ONCE = 2_500
 """Rows whose documents are in memory at once."""
 
 
@@ -72,7 +74,9 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
     found, refusals = find_records(roots), find_refusals(roots)
     collection = Collection.of(roots)
     page = Changed(out, collection.folder / f"page-{digest(str(out))}")
-    with collection.held(), uncollected():
+    # A browser's engine that this process began does not work in one that is forked from it.
+    count = len(found) if "vl_convert" not in sys.modules else 0
+    with collection.held(), uncollected(), workers(count) as draw:
         seen = read_contents(collection.recall(one for _, one in found))
         named = list(zip((name for name, _ in found), seen, strict=True))
         gathered = gather(collection, named, attestations)
@@ -82,7 +86,7 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
         collection.know(seen)
         site = _site(gathered, refusals)
         try:
-            _write(site, gathered, collection, seen, page)
+            _write(site, gathered, collection, seen, page, draw)
             page.finish()
         finally:
             page.close()
@@ -98,17 +102,27 @@ def _site(gathered: Gathered, refusals: Sequence[Refusal]) -> Site:
 
 
 def _write(
-    site: Site, gathered: Gathered, collection: Collection, seen: Sequence[Seen], page: Changed
+    site: Site,
+    gathered: Gathered,
+    collection: Collection,
+    seen: Sequence[Seen],
+    page: Changed,
+    draw: Each,
 ) -> None:
-    """Hand the page every part that is not there as it should be."""
+    """Hand the page every part that is not there as it should be.
+
+    `draw` draws pictures, of many records in another process: a browser's engine does it, which
+    takes as much memory as ten thousand rows.
+    """
     keys, shards = gathered.keys, row_shards(len(site.rows))
     every = [[row.id, keys[row.id]] for row in site.rows]
-    for part, make in (("assets", _assets), ("charts", chart_files)):
-        if page.stands(part, 0) is None:
-            page.put(part, 0, make())
+    if page.stands("assets", 0) is None:
+        page.put("assets", 0, _assets())
+    if page.stands("charts", 0) is None:
+        page.put("charts", 0, *draw(chart_files, [CHARTS]))
     points = first_points(site)
     if page.stands("stills", points) is None:
-        page.put("stills", points, still_files(points))
+        page.put("stills", points, *draw(still_files, [points]))
     shown = _studies(site, keys, page)
     about = [every, [[one.name, one.reason] for one in site.refused], [one.name for one in shown]]
     about.append([[one.asked, one.reason] for one in site.refusals])

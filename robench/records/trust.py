@@ -98,13 +98,13 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
     A record beside which something else lies is no copy of the one without, nor named as such.
     """
-    within = {name: _hash(folder / name) for name in os.listdir(folder)}
+    within = {name: _hash(os.path.join(folder, name)) for name in os.listdir(folder)}
     beside = {name: _hash(path) for name, path in shared_files(folder)}
     return dict(sorted((beside | within).items()))
 
 
-def _hash(path: Path) -> str:
-    about = path.lstat()
+def _hash(path: Path | str) -> str:
+    about = os.lstat(path)
     if not stat.S_ISREG(about.st_mode):
         return f"mode {stat.S_IFMT(about.st_mode):o}"
     return file_hash(path) if about.st_size <= MAX_FILE else f"size {about.st_size}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from robench.base.stats import paired
+from robench.base.stats import count, paired
 from robench.core.outcomes import Outcomes, RowOutcomes
 from robench.core.record import AttackRow, Weaker
 
@@ -31,7 +31,7 @@ def weaker(
     if all(other.gradients is None for other in rows):
         return None
     found = [
-        (int((theirs.right & theirs.clean_right).sum()), other.attack, theirs)
+        (count(theirs.robust), other.attack, theirs)
         for other in rows
         if other.attack != row.attack and (other.norm, other.eps) == (row.norm, row.eps)
         if (theirs := _ball(other, outcomes)) is not None
@@ -39,7 +39,7 @@ def weaker(
     if not found:
         return None
     _, name, best = min(found, key=lambda one: one[:2])
-    pair = paired(mine.right & mine.clean_right, best.right & best.clean_right)
+    pair = paired(mine.robust, best.robust)
     if pair.low <= 0:
         return None
     return Weaker(than=name, points=pair.difference, low=pair.low, high=pair.high)

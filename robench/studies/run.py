@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from robench.collection.known import look
 from robench.collection.results import read_configs
-from robench.collection.store import Collection, fill_values
+from robench.collection.store import Collection, fill_values, read_digests
 from robench.core.outcomes import Outcomes, Score, clean_score, scores
 from robench.core.record import Record
 from robench.records.headline import audit_table, headline
@@ -93,7 +93,7 @@ class Records:
             return
         collection = Collection.of([self._root])
         with collection.held():
-            seen = collection.recall(look(self._runs))
+            seen = read_digests(collection.recall(look(self._runs)))
             left = fill_values(collection, seen)
             collection.know(seen)
             configs = read_configs(collection)

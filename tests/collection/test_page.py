@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,3 +172,32 @@ def test_the_store_lies_in_the_cache_and_not_beside_the_records(root: Path, tmp_
     build([root], tmp_path / "page")
     assert files(root) == before
     assert set(folders(root)) == {root / name for name in SOME}
+
+
+def test_two_builds_at_once_leave_the_page_of_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "page"
+    with ThreadPoolExecutor(2) as both:
+        sites = list(both.map(lambda _: build([root], out), range(2)))
+    assert [len(site.rows) for site in sites] == [len(SOME)] * 2
+    assert files(out) == from_nothing(root, tmp_path, monkeypatch)
+
+
+def test_several_processes_make_the_page_of_one(root: Path, tmp_path: Path) -> None:
+    """Also its pictures, which another process draws where there are many records."""
+    build([root], tmp_path / "alone")
+    code = """
+import os, sys
+from pathlib import Path
+from robench.base import parallel
+parallel.FEW = 1
+os.sched_getaffinity = lambda _: {0, 1}
+from robench.leaderboard.build import build
+build([Path(sys.argv[1])], Path(sys.argv[2]))
+sys.exit("vl_convert" in sys.modules)
+"""
+    several = tmp_path / "several"
+    settings = {**os.environ, "ROBENCH_CACHE": str(tmp_path / "another")}
+    subprocess.run([sys.executable, "-c", code, root, several], env=settings, check=True)
+    assert files(several) == files(tmp_path / "alone")

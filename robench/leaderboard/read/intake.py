@@ -142,7 +142,7 @@ def _check_files(folder: Path) -> None:
     with os.scandir(folder) as found:
         for number, entry in enumerate(found):
             _check_name(entry.name)
-            require_plain(folder / entry.name)
+            require_plain(entry)
             if number >= MAX_FILES:
                 raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
             if entry.name.endswith(".npz"):

@@ -8,7 +8,7 @@ from what it stored moves none that does. No clock, no name of a folder and no o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
@@ -102,12 +102,12 @@ def _named(rows: Iterable[Settled], aside: Sequence[tuple[Claim, Aside]]) -> lis
     ]
 
 
-def _repeats(claim: Claim, every: Iterable[Claim]) -> str:
+def _repeats(claim: Claim, every: Collection[Claim]) -> str:
     """Why a record under a protocol adds nothing to another of its network, which takes its place.
 
     Nothing where it does, and of open runs, which have no rank to take.
     """
-    if claim.protocol is None:
+    if claim.protocol is None or len(every) == 1:
         return ""
     same = [one for one in every if _maybe_same(claim, one)]
     sound = [one for one in same if one.level != "reported"]

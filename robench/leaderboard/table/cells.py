@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from robench.base.stats import wilson
+from robench.base.stats import count, wilson
 from robench.core.outcomes import Outcomes, scores
 from robench.core.record import Axis, Record, Value
 from robench.leaderboard.read.threat import Threat
@@ -132,8 +132,8 @@ def _file_cells(record: Record) -> dict[Column, Cell]:
 
 
 def _share(right: NDArray[np.bool_]) -> Cell:
-    low, high = wilson(int(right.sum()), len(right))
-    return Cell(float(right.mean()), low, high)
+    hits = count(right)
+    return Cell(hits / len(right), *wilson(hits, len(right)))
 
 
 def _cost(record: Record, threat: Threat) -> Cell:

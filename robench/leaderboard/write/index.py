@@ -8,7 +8,7 @@ from typing import Any
 from robench.leaderboard.table.answers import answers
 from robench.leaderboard.table.labels import OPEN_RUNS, heading
 from robench.leaderboard.table.site import Group, Site
-from robench.leaderboard.write.charts import CHARTS
+from robench.leaderboard.write.charts import CHARTS, Chart
 from robench.leaderboard.write.pages import compact, packed, page
 from robench.leaderboard.write.points import Point
 from robench.leaderboard.write.points import points as points_of
@@ -29,16 +29,18 @@ def site_files(site: Site, shards: int, studies: Sequence[Study]) -> Iterator[tu
     yield "row.html", page("row.html")
 
 
-def chart_files() -> Iterator[tuple[str, str]]:
+def chart_files(charts: Sequence[Chart]) -> list[tuple[str, str]]:
     """Path and text of the pictures' descriptions."""
-    yield packed("charts", compact({chart.name: compiled(chart) for chart in CHARTS}))
+    return [packed("charts", compact({chart.name: compiled(chart) for chart in charts}))]
 
 
-def still_files(points: Mapping[str, list[Point]]) -> Iterator[tuple[str, str]]:
+def still_files(points: Mapping[str, list[Point]]) -> list[tuple[str, str]]:
     """Paths and texts of the pictures that stand without scripts, of `first_points`."""
-    for chart in CHARTS:
-        if points[chart.name]:
-            yield f"charts/{chart.name}.svg", still(chart, points[chart.name])
+    return [
+        (f"charts/{chart.name}.svg", still(chart, points[chart.name]))
+        for chart in CHARTS
+        if points[chart.name]
+    ]
 
 
 def first_points(site: Site) -> dict[str, list[Point]]:

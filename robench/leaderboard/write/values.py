@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from robench.base.arrow import column, numbers
 from robench.collection.results import ASKED, form_codes, value_columns
 from robench.collection.shards import KEY
 from robench.collection.store import Collection
@@ -70,37 +71,38 @@ def _blocks(
     import pyarrow as pa
 
     waiting: list[Any] = []
-    schema = None
+    schema: Any = None
     for _, table in collection.values.tables(columns):
         keys = table[KEY].to_pylist()
         wanted = [(place, one) for place, key in enumerate(keys) for one in levels.get(key, ())]
-        some = table.take(pa.array([place for place, _ in wanted], pa.int64())).drop([KEY])
-        its = pa.array([one for _, one in wanted], pa.string())
+        some = table.take(column([place for place, _ in wanted], pa.int64())).drop([KEY])
+        its = column([one for _, one in wanted], pa.string())
         waiting.append(some.append_column(LEVEL, its))
         schema = waiting[-1].schema
         if sum(map(len, waiting)) >= BLOCK:
             yield pa.concat_tables(waiting).unify_dictionaries()
             waiting = []
     if moved:
-        waiting.append(pa.Table.from_pylist(moved, schema=schema))
+        its = [column([one.get(field.name) for one in moved], field.type) for field in schema]
+        waiting.append(pa.Table.from_arrays(its, schema=schema))
     if waiting:
         yield pa.concat_tables(waiting).unify_dictionaries()
 
 
-def _arrow(name: str, column: Any) -> Any:
+def _arrow(name: str, found: Any) -> Any:
     """A column as Arrow has it; what is missing is null, and so is an empty text."""
     import pyarrow as pa
 
-    if not isinstance(column, Words):
-        if column.dtype.kind != "f":
-            return pa.array(column)
-        missing: Any = np.isnan(column)
-        whole = np.where(missing, 0, column).astype("int64") if name == "n" else column
-        return pa.array(whole, mask=missing)
-    kinds = {type(word) for word in column.words}
-    empty = [place for place, word in enumerate(column.words) if word == ""]
-    codes = pa.array(column.codes, mask=np.isin(column.codes, [-1, *empty]))
+    if not isinstance(found, Words):
+        if found.dtype.kind != "f":
+            return numbers(found)
+        missing: Any = np.isnan(found)
+        whole = np.where(missing, 0, found).astype("int64") if name == "n" else found
+        return numbers(whole, missing)
+    kinds = {type(word) for word in found.words}
+    empty = [place for place, word in enumerate(found.words) if word == ""]
+    codes = numbers(found.codes, np.isin(found.codes, [-1, *empty]))
     if kinds and kinds <= {int, float}:
-        return pa.array(column.words, pa.int64() if kinds == {int} else pa.float64()).take(codes)
-    words = pa.array([str(word) for word in column.words], pa.string())
+        return column(found.words, pa.int64() if kinds == {int} else pa.float64()).take(codes)
+    words = column([str(word) for word in found.words], pa.string())
     return pa.DictionaryArray.from_arrays(codes, words)

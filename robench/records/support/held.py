@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench.base.errors import UserError
-from robench.base.stats import Paired, paired
+from robench.base.stats import Paired, count, paired
 from robench.core.outcomes import Outcomes, Score
 from robench.core.record import Audit, Axis, Record, Value, share
 from robench.core.threat import eps_text
@@ -189,7 +189,7 @@ class Held:
     def audited(self) -> Value:
         """The audited accuracy."""
         held = self.table["held"]
-        return audited_value(self.audit, int(held.sum()), len(held))
+        return audited_value(self.audit, count(held), len(held))
 
     def gained(self) -> list[Value]:
         """What each row gained, as the table has it.

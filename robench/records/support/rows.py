@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,15 @@ import numpy as np
 
 from robench.base.errors import UserError
 from robench.base.hashing import digest
-from robench.core.outcomes import ABSTAIN, CLEAN, PER_IMAGE, Outcomes, RowOutcomes, clean_score
+from robench.core.outcomes import (
+    ABSTAIN,
+    CLEAN,
+    COLUMNS,
+    PER_IMAGE,
+    Outcomes,
+    RowOutcomes,
+    clean_score,
+)
 from robench.core.record import AttackRow, Record, Weaker
 from robench.core.threat import EPS_LEVELS, TOLERANCE, eps_text, parse_eps
 from robench.plugin.registry import registry
@@ -207,13 +216,23 @@ def check_outcomes(record: Record, outcomes: Outcomes) -> None:
 
 
 def _check_images(record: Record, clean: RowOutcomes) -> None:
-    image = clean.image.tolist()
-    if digest(image) != record.data.subset:
+    subset, apart = _images(clean.image.tobytes())
+    if subset != record.data.subset:
         raise UserError("expected outcomes of the images the record names, got other images")
-    if len(set(image)) != len(image) or min(image) < 0:
+    if not apart:
         raise UserError("expected each judged image once, by its number in the test set")
     if clean.label.min() < 0:
         raise UserError("expected labels of at least 0 in the outcomes")
+
+
+@lru_cache(16)
+def _images(numbers: bytes) -> tuple[str, bool]:
+    """Of the images' numbers, as bytes, their digest, and whether each is one and stands once.
+
+    Most records of a collection were judged on few different sets of images.
+    """
+    image = np.frombuffer(numbers, COLUMNS["image"]).tolist()
+    return digest(image), len(set(image)) == len(image) and min(image) >= 0
 
 
 def _check_clean(clean: RowOutcomes) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from robench.base.errors import UserError
+from robench.base.stats import count
 from robench.core.outcomes import (
     ABSTAIN,
     Outcomes,
@@ -90,17 +91,17 @@ def _unbroken(outcomes: Outcomes, record: Record) -> Iterator[Value]:
 
 
 def _value(metric: str, score: Score, axes: dict[str, Axis]) -> Value:
-    return share(metric, score.right.sum(), len(score.right), axes)
+    return share(metric, count(score.right), len(score.right), axes)
 
 
 def _abstentions(outcomes: Outcomes) -> Iterator[Value]:
     """Of each attack and access, all its rows together."""
     for attack, access in dict.fromkeys((row.attack, row.access) for row in outcomes.rows):
         rows = [row for row in outcomes.rows if (row.attack, row.access) == (attack, access)]
-        count = sum(int((row.prediction == ABSTAIN).sum()) for row in rows)
-        if count:
+        hits = sum(count(row.prediction == ABSTAIN) for row in rows)
+        if hits:
             axes: dict[str, Axis] = {"attack": attack, "access": access}
-            yield share("abstention", count, sum(map(len, rows)), axes, better="lower")
+            yield share("abstention", hits, sum(map(len, rows)), axes, better="lower")
 
 
 def _check_budgets(record: Record, outcomes: Outcomes) -> None:
