@@ -165,7 +165,8 @@ def test_a_twin_of_another_function(zoo: Zoo) -> None:
 
 
 def test_unbounded_eps(zoo: Zoo) -> None:
-    assert only(Unbounded(), trial(zoo, zoo.base()), "unbounded_eps").value == 0
+    assert only(Unbounded(), trial(zoo, zoo.base(), thrifty=False), "unbounded_eps").value == 0
+    assert not list(Unbounded().look(trial(zoo, zoo.base())))
     masked = zoo.build("scaled_logits").system.twin
     assert only(Unbounded(), trial(zoo, masked), "unbounded_eps").verdict == "suspect"
 
