@@ -51,6 +51,19 @@ def fixed(array: NDArray[S]) -> NDArray[S]:
     return array
 
 
+def _sealed(column: NDArray[Any]) -> bool:
+    """Whether nobody can ever write to an array, as one read from a table: it need not be copied.
+
+    An array that is merely marked so can be marked otherwise, by whoever it is handed to.
+    """
+    if column.flags.writeable:
+        return False
+    root: Any = column
+    while isinstance(root, np.ndarray):
+        root = root.base
+    return root is not None and memoryview(root).readonly
+
+
 @dataclass(frozen=True, eq=False)
 class RowOutcomes:
     """The outcomes of one row of a run; arrays have shape (images,) and the types of COLUMNS."""
@@ -75,8 +88,7 @@ class RowOutcomes:
     def __post_init__(self) -> None:
         for name in PER_IMAGE:
             column = np.asarray(getattr(self, name), _TYPES[name])
-            # What nobody may write to, as what is read from a table, need not be copied.
-            shared = fixed(column.copy()) if column.flags.writeable else column
+            shared = column if _sealed(column) else fixed(column.copy())
             object.__setattr__(self, name, shared)
 
     def __len__(self) -> int:

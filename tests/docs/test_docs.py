@@ -122,9 +122,10 @@ def _alternatives(arguments: list[str]) -> list[list[str]]:
 def test_a_quoted_run_composes(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`--dry-run` builds every component it names; of a preset's many jobs Hydra composes one.
 
-    Data that the reader has, and this machine may lack, are left alone.
+    Data and packages that the reader has, and this machine may lack, are left alone.
     """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("robench.run.plan._is_there", lambda package: True)
     monkeypatch.setattr("robench.run.stages.Stages.outline", lambda steps: steps.data_at_hand)
     kept, arguments = sys.argv, shlex.split(text)
     many = any(word.startswith(("experiment=", "sweep=")) for word in arguments)

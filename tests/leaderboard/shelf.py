@@ -15,6 +15,7 @@ from robench.leaderboard.table.cells import Cell, column_of, robust_column
 from robench.leaderboard.table.proof import Proof
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site
+from robench.leaderboard.write.charts import CHARTS
 from robench.leaderboard.write.index import (
     chart_files,
     first_points,
@@ -133,7 +134,7 @@ def write_site(site: Site, out: Path, template: Path) -> None:
     tabs = (file for number in range(len(site.tabs)) for file in tab_files(site, number))
     shared: Iterable[tuple[str, str]] = (
         *site_files(site, 1, []),
-        *chart_files(),
+        *chart_files(CHARTS),
         *still_files(first_points(site)),
     )
     for name, text in [*shared, *tabs]:

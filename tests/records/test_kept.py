@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from robench.base.errors import UserError
 from robench.core.outcomes import Outcomes, RowOutcomes
+from robench.core.pixels import stored
 from robench.records.examples import header, load_kept, save_examples, shown
 
 IMAGES = 6
@@ -70,7 +71,7 @@ def test_noise_and_nearest_errors_show_nothing_of_balls(search: str, eps: float 
 
 @dataclass
 class Examples:
-    images: torch.Tensor
+    stored: torch.Tensor
 
 
 def evidence(
@@ -80,7 +81,7 @@ def evidence(
     clean = torch.arange(IMAGES * 4, dtype=torch.uint8).reshape(IMAGES, 1, 2, 2)
     return SimpleNamespace(
         outcomes=Outcomes(tuple(rows)),
-        examples=tuple((threat, Examples(one)) for one in images),
+        examples=tuple((threat, Examples(stored(one, grid))) for one in images),
         test=SimpleNamespace(images=clean),
         system=SimpleNamespace(deployed=SimpleNamespace(randomised=randomised)),
     )
