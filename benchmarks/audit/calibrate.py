@@ -9,8 +9,9 @@ prints the digest of the audit's limits (`limits.py`), and where they are not as
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -45,7 +46,8 @@ class Case:
 
     name: str
     data: str
-    exhibit: Exhibit
+    build: Callable[[], Exhibit]
+    """Makes the network anew: one that remembers has met no audit then."""
     lesson: Lesson
     built: str
     """masks, or no trick."""
@@ -128,12 +130,14 @@ def seen(options: argparse.Namespace) -> Iterator[Case]:
         truth = measured(exhibit, attacked)
         built = "masks" if one in MASKED else "no trick"
         naive, adaptive = (float(held.float().mean()) for held in (truth.naive, truth.adaptive))
-        yield Case(one, name, exhibit, attacked, built, truth.name(built), naive, adaptive)
+        yield Case(
+            one, name, partial(zoo.build, one), attacked, built, truth.name(built), naive, adaptive
+        )
 
 
 def audit(case: Case, level: str, seed: int) -> Told:
     """Audit a network as a run whose row is PGD with 40 steps would."""
-    result = examined(case.exhibit, case.lesson, level, seed)
+    result = examined(case.build(), case.lesson, level, seed)
     held = result.trial.held & _row(case, result, seed)
     checked = (result.trial.clean & ~by_checks(result.trial)).numpy()
     alone = {name: right.numpy() for name, right in result.trial.alone.items()}

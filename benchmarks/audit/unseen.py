@@ -12,6 +12,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,6 @@ def unseen(folder: Path, options: Namespace) -> Iterator[Case]:
     recipes = _module("recipes").RECIPES
     truths = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     wanted = set(options.models.split(",")) if options.models else set(recipes)
-    made: dict[tuple[str, str], Any] = {}
     data: dict[str, Any] = {}
     for truth in truths:
         name, where = truth["name"], truth["data"]
@@ -43,14 +43,16 @@ def unseen(folder: Path, options: Namespace) -> Iterator[Case]:
             continue
         if where not in data:
             data[where] = load(where)
-        if (name, where) not in made:
-            made[name, where] = recipes[name].make(data[where])
-        one = made[name, where]
-        exhibit = Exhibit(name, shipped(one.module, one.randomised), one.module)
+        build = partial(_exhibit, name, recipes[name], data[where])
         test = split(data[where], "test", options.images)
         lesson = Lesson(test, test, Threat(truth["norm"], truth["eps"]), epochs=0, width=0)
         numbers = share(truth["naive"]), share(truth["adaptive"])
-        yield Case(name, where, exhibit, lesson, truth["built"], truth["label"], *numbers)
+        yield Case(name, where, build, lesson, truth["built"], truth["label"], *numbers)
+
+
+def _exhibit(name: str, recipe: Any, data: Any) -> Exhibit:
+    one = recipe.make(data)
+    return Exhibit(name, shipped(one.module, one.randomised), one.module)
 
 
 def load(name: str) -> Any:
