@@ -171,8 +171,9 @@ def evaluate(
     Your own network is trained no further, unless `fit` is true: then training goes on from its
     weights, with the defense and compressor that were chosen. Without `places`, an own network's
     results and cache go to a temporary folder, and nothing is kept. `randomised` says that your own
-    network answers the same images differently: then many answers decide what breaks an image, and
-    attacks average over them. Returns the record, which prints and draws itself; raises UserError.
+    network answers the same images differently: then the audit and the attacks that ask it believe
+    many answers, and `strongest` averages its gradients over draws; a row still counts one answer
+    an example. Returns the record, which prints and draws itself; raises UserError.
     """
     from robench.records.shown import shown
     from robench.run.pipeline import run
