@@ -102,7 +102,7 @@ class ShownRecord(Record):
         return f"{row.attack} {row.norm}{eps}", drawn(strip)
 
     def get(self, metric: str, /, **axes: Axis) -> Value | None:
-        """As `find`, but None where a known metric has no such value; raises UserError for others."""
+        """As `find`, but None where a known metric has no value; raises UserError of others."""
         measured = any(value.metric == metric for value in self.values)
         if not (measured or metric in OWN or metric in _of_plugins()):
             return self.find(metric, **axes)
