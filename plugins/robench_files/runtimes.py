@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import robench
 
@@ -31,6 +31,11 @@ class Runtimes(robench.Metric):
     `runtime_accuracy` that of images with the right one, under attack of those right clean, too.
     The examples were searched for the judging runtime: in another one they are transferred.
     """
+
+    measures: ClassVar[tuple[str, ...]] = (
+        "runtime_agreement",
+        "runtime_accuracy",
+    )
 
     def identity(self) -> str:
         """The versions of the runtimes' packages, which decide what they answer."""

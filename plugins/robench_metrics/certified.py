@@ -28,6 +28,15 @@ class Certified(robench.Metric):
 
     reads: ClassVar[Literal["outcomes", "deployed", "models"]] = "deployed"
     votes: ClassVar[bool] = True
+    measures: ClassVar[tuple[str, ...]] = (
+        "certified_accuracy",
+        "certified_percentage_at",
+        "certified_accuracy_eq10",
+        "certified_percentage",
+        "certificate_abstention",
+        "average_certified_radius",
+        "draws_per_image",
+    )
 
     version: ClassVar[str] = "2"
 

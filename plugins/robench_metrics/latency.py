@@ -19,6 +19,11 @@ class Latency(robench.Metric):
     """
 
     timed: ClassVar[bool] = True
+    measures: ClassVar[tuple[str, ...]] = (
+        "latency",
+        "latency_p95",
+        "throughput",
+    )
 
     batch: int = 1
     """Images per call."""

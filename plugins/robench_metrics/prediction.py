@@ -17,6 +17,11 @@ class SmoothedPrediction(robench.Metric):
 
     timed: ClassVar[bool] = True
     votes: ClassVar[bool] = True
+    measures: ClassVar[tuple[str, ...]] = (
+        "prediction_accuracy",
+        "prediction_abstention",
+        "prediction_seconds",
+    )
 
     draws: list[int] = field(default_factory=lambda: [100, 1000, 10_000])
     """Votes behind each prediction; the larger numbers include the votes of the smaller ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import robench
 from robench_metrics.runtimes import check_runtimes, runtimes
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Size(robench.Metric):
     """Bytes of the deployed model as it ships, its parameters and operations per image."""
+
+    measures: ClassVar[tuple[str, ...]] = (
+        "size",
+        "parameters",
+        "macs",
+    )
 
     beside: list[str] = field(default_factory=list)
     """Other runtimes' bytes: eager (the float network), onnxruntime, openvino (the ONNX file)."""

@@ -252,21 +252,27 @@ def check_output(
     """Build a model, on the CPU, that is asked and answers in float32, whatever its numbers are.
 
     It is asked once on `device` (default the CPU), as autocast may act on one device alone. Raises
-    PluginError unless it gives finite floating logits (N, classes).
+    PluginError unless it gives finite floating logits (N, classes) and leaves its images alone.
     """
     device = device or torch.device("cpu")
     model = _asked_in_float32(build())
     was_training = model.training
     model.eval()
     images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    given = images.to(device, copy=True)
     try:
         with torch.no_grad():
-            logits = model.to(device)(images.to(device))
+            logits = model.to(device)(given)
     except Exception as error:  # a foreign network may raise anything
         raise PluginError(
             f"expected a model for images of shape {tuple(shape)}, got {reason(error)[:200]}"
         ) from error
     model.to("cpu").train(was_training)
+    if not torch.equal(given.cpu(), images):
+        raise PluginError(
+            "expected a model that leaves its images alone, got one that changes them in place; "
+            "compute on a copy, such as x = x * 0.5 in place of x.mul_(0.5)"
+        )
     dense = isinstance(logits, torch.Tensor) and logits.layout == torch.strided
     if not dense:
         got = logits.layout if isinstance(logits, torch.Tensor) else type(logits).__name__

@@ -327,6 +327,10 @@ class Metric(Component):
     votes: ClassVar[bool] = False
     """Whether it needs a system that answers by votes, as a defense that smooths makes one."""
 
+    measures: ClassVar[tuple[str, ...]] = ()
+    """Metrics of its values, by which a record tells one that was not measured from a misspelt one;
+    its choice's name is known anyway."""
+
     def identity(self) -> str:
         """What besides the options decides the values: versions of foreign packages, for one."""
         return ""

@@ -52,6 +52,10 @@ def _packages(value: Any) -> bool:
     return texts and all(one.isidentifier() for one in value)
 
 
+def _names(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+
+
 def _sources(value: Any) -> bool:
     """An address becomes a link on a page, so that it may lead to a site and nowhere else."""
     return isinstance(value, Mapping) and all(
@@ -79,6 +83,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "reads": _one_of(READS),
         "timed": (_truth, "True or False"),
         "votes": (_truth, "True or False"),
+        "measures": (_names, 'a tuple of metrics, such as ("latency",)'),
     },
     "check": {"levels": _some_of(LEVELS, 0)},
     "runtime": {

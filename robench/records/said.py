@@ -18,7 +18,7 @@ from robench.core.threat import eps_text
 from robench.records.headline import headlines
 from robench.records.support.held import CHECKED
 from robench.records.support.values import TIES
-from robench.records.words import Word, called, unled, word_of_row
+from robench.records.words import Word, called, no_claim, unled, word_of_row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,7 +113,7 @@ def _beside(equal: float, spread: float | None) -> str:
     return f"{equal:.2%}" + ("" if spread is None else f" (the file with itself {spread:.2%})")
 
 
-def warnings(record: Record) -> list[str]:
+def warnings(record: Record, outcomes: Outcomes | None = None) -> list[str]:
     """Everything a reader must know before believing the numbers."""
     found = [
         f"{row.attack} ({row.access}) is invalid, not robust: {row.message}"
@@ -123,7 +123,8 @@ def warnings(record: Record) -> list[str]:
     if record.certificates and record.certificates.broken:
         found.append(record.certificates.sentence)
     if record.status == "at_chance":
-        found.append("the model is at chance: nothing about its robustness can be claimed")
+        why = "the model is at chance" if outcomes is None else no_claim(outcomes.clean.label)
+        found.append(f"{why}: nothing about its robustness can be claimed")
     if (ending := record.notes.get(ENDING)) in ENDINGS:
         found.append(
             f"expected a network that gives logits, got one that ends in a {ending}: its gradients "

@@ -90,7 +90,7 @@ def below(
     yield from measures(others, width)
     for name, note in record.notes.items():
         yield from _note(name, note, width)
-    yield from folded((Line(warning, "yellow") for warning in warnings(record)), width)
+    yield from folded((Line(warning, "yellow") for warning in warnings(record, outcomes)), width)
 
 
 def _words(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from html import escape
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ from pydantic import PrivateAttr
 
 from robench.core.record import Record
 from robench.core.threat import eps_text
+from robench.plugin.registry import registry
 from robench.records.figure import figure
 from robench.records.headline import audit_table
 from robench.records.preview import drawn, picture, save_png, strips
 from robench.records.sheet import attack_table, below, sheet, title
 from robench.records.store import read_outcomes, value_rows
+from robench.records.support.values import OWN
 from robench.records.tabular import of_record
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from robench.core.outcomes import Outcomes
+    from robench.core.record import Axis, Value
     from robench.records.headline import Table
     from robench.records.tabular import Tabular
 
@@ -97,6 +101,13 @@ class ShownRecord(Record):
         strip = list(strips(self._preview, len(rows)))[number]
         return f"{row.attack} {row.norm}{eps}", drawn(strip)
 
+    def get(self, metric: str, /, **axes: Axis) -> Value | None:
+        """As `find`, but None where a known metric has no value; raises UserError of others."""
+        measured = any(value.metric == metric for value in self.values)
+        if not (measured or metric in OWN or metric in _of_plugins()):
+            return self.find(metric, **axes)
+        return super().get(metric, **axes)
+
     def to_frame(self) -> pd.DataFrame:
         """All values: a row per value, its axes as columns."""
         import pandas as pd
@@ -129,6 +140,13 @@ def shown(record: Record, folder: Path, *, kept: bool = True) -> ShownRecord:
     made._outcomes, made._audited = read_outcomes(folder), audit_table(folder)
     made._preview = picture(folder)
     return made
+
+
+def _of_plugins() -> set[str]:
+    """Metrics that any installed plugin measures."""
+    choices = registry().choices["metric"]
+    measured = (getattr(choice.cls, "measures", ()) for choice in choices.values())
+    return {*choices, *chain.from_iterable(measured)}
 
 
 def _html_table(table: Tabular) -> str:

@@ -99,7 +99,7 @@ def _of_what_worked(
     record: Record, labels: NDArray[np.integer], norm: str, eps: float, holds: NDArray[np.bool_]
 ) -> Said:
     if record.status == "at_chance":
-        return Said("at_chance", "the model is at chance: nothing about it can be claimed")
+        return Said("at_chance", f"{no_claim(labels)}: nothing about it can be claimed")
     if why := unled(record):
         nothing = no_better(labels, holds)
         return Said("broken", nothing) if nothing else Said("upper_bound", why)
@@ -132,6 +132,16 @@ def unled(record: Record) -> str:
             "transfer bound the file from above"
         )
     return ""
+
+
+def no_claim(labels: NDArray[np.integer]) -> str:
+    """Why nothing is claimed of a model at chance on images of these `labels`: (N,)."""
+    commonest, n = _commonest(labels), len(labels)
+    if commonest == 1 and n > 1:
+        return "all images are of one class"
+    if wilson(n, n)[0] <= commonest:
+        return f"too few images ({n}) to tell the model from chance"
+    return "the model is at chance"
 
 
 def no_better(labels: NDArray[np.integer], holds: NDArray[np.bool_]) -> str:

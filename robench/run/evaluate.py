@@ -47,6 +47,16 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+
+
+class _Usual:
+    """Stands for data that were not said, as None may be a loader that returned nothing."""
+
+    def __repr__(self) -> str:
+        return "the usual ones"
+
+
+USUAL_DATA = _Usual()
 AS_GIVEN = "as given, not trained in this run"
 Choices = str | Component | Iterable[str | Component] | Mapping[str, Component | Mapping[str, Any]]
 
@@ -123,7 +133,7 @@ def _named_options(function: Callable[P, R]) -> Callable[P, R]:
 @_named_options
 def evaluate(
     model: nn.Module | str | Path | Model,
-    data: Data | str | Dataset | Any = None,
+    data: Data | str | Dataset | Any = USUAL_DATA,
     *,
     attack: Choices | None = None,
     defense: Choices = "none",
@@ -148,31 +158,34 @@ def evaluate(
     Data are a data set's name, a `robench.Data`, or your own: `(images, labels)` as arrays, tensors
     or lists, a Dataset or DataLoader of torch, a split of Hugging Face datasets, or
     {"train": ..., "test": ...} of these; images are uint8, or float in [0,1], channels first or
-    last. What trains or calibrates needs a train split.
+    last. A loader that shuffles is read in the order of its data set. What trains or calibrates
+    needs a train split.
 
     Components are given by name, as instances, several of them, or as names with their options:
     {"pgd": {"steps": 50}}. Not given, the data are "digits", the attacks "fgsm" and "strongest",
     the metric "accuracy", the access "white_box" and the audit "quick"; with `protocol`, all that
-    it fixes is what it says. The threat is `robench.Threat("linf", 8/255)`, or `eps="8/255"` in the
-    data's usual norm; for your own data the usual one is Linf 8/255.
+    it fixes is what it says. None means not given, but for the data, where it is refused. The
+    threat is `robench.Threat("linf", 8/255)`, or `eps="8/255"` in the data's usual norm; for your
+    own data the usual one is Linf 8/255.
 
     Your own network is trained no further, unless `fit` is true: then training goes on from its
     weights, with the defense and compressor that were chosen. Without `places`, an own network's
     results and cache go to a temporary folder, and nothing is kept. `randomised` says that your own
-    network answers the same images differently: then many answers decide what breaks an image, and
-    attacks average over them. Returns the record, which prints and draws itself; raises UserError.
+    network answers the same images differently: then the audit and the attacks that ask it believe
+    many answers, and `strongest` averages its gradients over draws; a row still counts one answer
+    an example. Returns the record, which prints and draws itself; raises UserError.
     """
     from robench.records.shown import shown
     from robench.run.pipeline import run
 
     parts = _usual() if protocol is None else fixed_parts(protocols.get(str(protocol)))
-    if protocol is not None and data is not None and not isinstance(data, str):
+    if protocol is not None and not isinstance(data, (str, _Usual)):
         raise ConfigError(
             f"expected no data of your own under protocol {protocol}, got {_named(data)}: it is "
             f"judged on {', '.join(parts['dataset'])}; leave data out, or leave protocol out"
         )
     given: dict[str, Any] = {
-        "dataset": None if data is None else _given_data(data, model),
+        "dataset": None if data is USUAL_DATA else _given_data(data, model),
         "attack": None if attack is None else _chosen("attack", attack),
         "metric": None if metric is None else _chosen("metric", metric),
         "threat": _given_threat(threat, eps),
@@ -296,6 +309,8 @@ def _given_data(data: Any, model: Any) -> dict[str, Any]:
     from robench.core.data import Data, NoImages, Split
     from robench.run.own_data import is_own_data, own_data
 
+    if data is None:
+        raise ConfigError('expected data, got None; leave data out for "digits", or give your own')
     if not isinstance(data, Data) and is_own_data(data):
         data = own_data(data, model if isinstance(model, nn.Module) else None)
     if isinstance(data, Data):
@@ -313,6 +328,11 @@ def _given_model(model: Any, randomised: bool, fit: bool) -> dict[str, Any]:
     if isinstance(model, (list, tuple)):
         raise ConfigError(
             f"expected one model, got a {type(model).__name__} of {len(model)}; evaluate each"
+        )
+    if isinstance(model, Mapping) and any(hasattr(part, "shape") for part in model.values()):
+        raise ConfigError(
+            "expected a network, got its weights alone; load them into one: "
+            "network.load_state_dict(weights)"
         )
     if isinstance(model, nn.Module):
         made = GivenRandomised if randomised else GivenModel

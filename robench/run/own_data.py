@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,10 @@ USUAL = UsualThreat(
 """What attackers are allowed where nobody says: the same as on CIFAR-10."""
 CHANNELS = (1, 3, 4)
 """Numbers of channels by which an image's axes are told apart."""
+MOST_CLASSES = 100_000
+"""Classes of own data at most: each label below the highest has a name."""
+MOST_WHOLE = 2**62
+"""What a label may be before its classes are counted: int64 holds it."""
 IMAGE_NAMES = ("image", "img", "pixel_values", "images")
 LABEL_NAMES = ("label", "labels", "fine_label", "target")
 
@@ -47,32 +51,33 @@ def own_data(given: Any, network: nn.Module | None = None) -> Data:
     if isinstance(given, Mapping) and not _is_batch(given):
         if "test" not in given or set(given) - {"train", "test"}:
             raise DataError(
-                "expected a mapping of test, or train and test, to images and labels, got "
-                f"{one_line(', '.join(map(str, given)))[:80] or 'an empty one'}"
+                "expected a mapping with the keys train and test, or test alone, to images and "
+                f"labels, got {one_line(', '.join(map(str, given)))[:80] or 'an empty one'}"
             )
         named = {name: _split(part, name) for name, part in given.items()}
         names = _class_names(given["test"])
     else:
         named, names = {"test": _split(given, "test")}, _class_names(given)
     test = named["test"]
-    count = max(len(names), *(1 + int(split.labels.max()) for split in named.values()))
-    if network is not None:
-        outputs = _outputs(network, test)
-        _require_from_zero(named, outputs)
-        count = max(count, outputs)
+    outputs = 0 if network is None else _outputs(network, test)
+    _require_few(named, outputs)
+    highest = max(int(split.labels.max()) for split in named.values())
+    count = max(len(names), 1 + highest, outputs)
     more = tuple(str(label) for label in range(len(names), count))
     return Data(named.get("train", NoImages()), test, (*names, *more), USUAL)
 
 
 def is_own_data(given: Any) -> bool:
     """Whether these are images and labels, or what holds them, rather than a data set's choice."""
-    if isinstance(given, (Split, torch.utils.data.Dataset, torch.utils.data.DataLoader)):
+    if isinstance(given, (Split, torch.utils.data.Dataset, torch.utils.data.DataLoader, Iterator)):
         return True
     if _is_table(given) or hasattr(given, "shape"):
         return True
     if isinstance(given, Mapping):
-        parts = list(given.values())
-        return bool({"train", "test"} & set(given)) or any(hasattr(p, "shape") for p in parts)
+        # The parts of a choice are components, or mappings of options.
+        parts = [part for part in given.values() if not isinstance(part, Mapping)]
+        named = bool({"train", "test"} & set(given)) or any(map(_is_batch, given.values()))
+        return named or any(map(is_own_data, parts))
     return isinstance(given, (tuple, list)) and bool(given) and not _are_choices(given)
 
 
@@ -106,10 +111,19 @@ def _pair(given: Any) -> tuple[Any, Any]:
     if _is_table(given):
         image, label = _names_of(given.column_names, given.features)
         return list(given[image]), list(given[label])
-    if isinstance(given, (tuple, list)) and len(given) == 2 and _is_whole(given):
-        return given[0], given[1]
+    if isinstance(given, (tuple, list)) and len(given) == 2:
+        if _is_whole(given):
+            return given[0], given[1]
+        if _array_dim(given[0]) == 1 and _array_dim(given[1]) > 1:
+            raise DataError("expected (images, labels), got the labels first; swap the two")
+    if isinstance(given, Iterator):
+        raise DataError(
+            f"expected {FORMS}; got a {type(given).__name__}, which can be read once: give a list "
+            "of pairs of an image and its label"
+        )
     if isinstance(given, torch.utils.data.DataLoader):
-        batches = [_columns(batch) if isinstance(batch, Mapping) else batch for batch in given]
+        loader = _unshuffled(given)
+        batches = [_columns(batch) if isinstance(batch, Mapping) else batch for batch in loader]
         _require_pairs(batches)
         return (
             np.concatenate([_array(batch[0]) for batch in batches]),
@@ -123,6 +137,19 @@ def _pair(given: Any) -> tuple[Any, Any]:
         pairs = []
     _require_pairs(pairs)
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def _unshuffled(loader: torch.utils.data.DataLoader[Any]) -> torch.utils.data.DataLoader[Any]:
+    """A loader that shuffles, in its data set's order: the same data are the same at every call."""
+    if isinstance(loader.sampler, torch.utils.data.RandomSampler):
+        order: Sequence[int] = range(len(loader.dataset))  # type: ignore[arg-type]
+    elif isinstance(loader.sampler, torch.utils.data.SubsetRandomSampler):
+        order = loader.sampler.indices
+    else:
+        return loader
+    return torch.utils.data.DataLoader(
+        loader.dataset, loader.batch_size, sampler=order, collate_fn=loader.collate_fn
+    )
 
 
 def _require_pairs(pairs: Sequence[Any]) -> None:
@@ -261,24 +288,37 @@ def _labels(labels: NDArray[Any], count: int, name: str) -> torch.Tensor:
     whole = labels.dtype.kind in "ui" or (
         labels.dtype.kind == "f" and bool((labels == labels.round()).all())
     )
-    if labels.shape != (count,) or not whole or labels.min() < 0:
-        lowest = f" from {labels.min()}" if labels.dtype.kind in "iuf" and labels.size else ""
+    if labels.shape != (count,) or not whole or labels.min() < 0 or labels.max() > MOST_WHOLE:
+        numbers = labels.dtype.kind in "iuf" and labels.size > 0
+        ends = f" from {labels.min()} to {labels.max()}" if numbers else ""
         raise DataError(
             f"expected {count} {name} labels, whole numbers from 0, got {labels.dtype} of shape "
-            f"{labels.shape}{lowest}"
-            + ("; one-hot labels: give labels.argmax(1)" if labels.ndim == 2 else "")
+            f"{labels.shape}{ends}" + _flat(labels)
         )
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _require_from_zero(named: Mapping[str, Split], outputs: int) -> None:
-    """Raise DataError for labels that count the network's outputs from 1."""
+def _flat(labels: NDArray[Any]) -> str:
+    """How labels of two axes are made ones of one, as advice; nothing for others."""
+    if labels.ndim != 2:
+        return ""
+    if labels.shape[1] == 1:
+        return "; a column of labels: give labels[:, 0]"
+    return "; one-hot labels: give labels.argmax(1)"
+
+
+def _require_few(named: Mapping[str, Split], outputs: int) -> None:
+    """Raise DataError for labels that have no output, or of too many classes; 0: not known."""
     labels = torch.cat([split.labels for split in named.values()])
-    if outputs and int(labels.min()) == 1 and int(labels.max()) == outputs:
+    low, high = int(labels.min()), int(labels.max())
+    if outputs and high >= outputs:
+        from_one = (low, high) == (1, outputs)
         raise DataError(
             f"expected labels from 0 to {outputs - 1}, one for each output of the network, got "
-            f"1 to {outputs}: give labels - 1"
+            f"{low} to {high}" + (": give labels - 1" if from_one else "")
         )
+    if high >= MOST_CLASSES:
+        raise DataError(f"expected labels below {MOST_CLASSES:,}, got {low} to {high}")
 
 
 def _outputs(network: nn.Module, test: Split) -> int:

@@ -8,6 +8,7 @@ import pytest
 
 from robench.core.record import Value
 from robench.plugin.components import Metric
+from robench.records.support.values import OWN
 from robench.run.evaluate import evaluate
 from robench.testing.component import ComponentContract
 from robench.testing.tiny import tiny_data, tiny_network
@@ -28,12 +29,14 @@ class MetricContract(ComponentContract):
         return evaluate(tiny_network(), tiny_data(), **given)
 
     def test_values_lie_in_their_intervals(self) -> None:
-        """And there is at least one."""
+        """And there is at least one, of a metric that the component says it measures."""
         record = self._record()
         assert record.values, "expected at least one value, got none"
         for value in record.values:
             ends = [v for v in (value.low, value.value, value.high) if v is not None]
             assert ends == sorted(ends), f"expected low <= value <= high, got {value}"
+            known = self.component.measures or (value.metric,)
+            assert value.metric in (*known, *OWN), f"expected a metric of `measures`, got {value}"
 
     def test_values_repeat(self) -> None:
         """Unless they are timings."""

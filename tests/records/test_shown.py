@@ -180,6 +180,16 @@ def test_eps_is_found_as_it_is_typed(kept: ShownRecord) -> None:
     assert kept.get("robust_accuracy", attack="pdg") is None
 
 
+def test_a_metric_that_was_not_measured_is_none_and_one_that_is_none_is_refused(
+    kept: ShownRecord,
+) -> None:
+    for known in ("audited_accuracy", "certified_accuracy", "latency_p95", "macs"):
+        assert not kept.find_all(known)
+        assert kept.get(known) is None
+    with pytest.raises(UserError, match="acuracy; did you mean 'worst_case_accuracy'"):
+        kept.get("worst_case_acuracy")
+
+
 def test_the_package_lists_its_names_alone() -> None:
     names = dir(robench)
     assert {"evaluate", "results", "search", "__version__"} <= set(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from robench.core.outcomes import Outcomes, Score
 from robench.core.record import AttackRow, Audit, Value, WeakAttack
+from robench.records.said import warnings
 from robench.records.sheet import sheet
 from robench.records.words import word_of, word_of_row
 from tests.records.test_headline import BALL, record_of, row
@@ -70,6 +72,25 @@ def test_chance_and_failed_attacks() -> None:
     assert said is not None
     assert (said.word, "nan" in said.sentence) == ("invalid", True)
     assert word_of(record_under(status="at_chance"), LABELS, *BALL, holding(20)).word == "at_chance"
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        (LABELS, "the model is at chance"),
+        (np.zeros(40, dtype=np.int64), "all images are of one class"),
+        (np.arange(3) % 2, "too few images (3) to tell the model from chance"),
+        (np.zeros(1, dtype=np.int64), "too few images (1) to tell the model from chance"),
+    ],
+)
+def test_what_no_model_could_pass_is_not_said_of_the_model(labels: Any, why: str) -> None:
+    record = record_under(status="at_chance", config={"defense": {}, "compressor": {}})
+    said = word_of(record, labels, *BALL, np.ones(len(labels), dtype=bool))
+    assert said.sentence == f"{why}: nothing about it can be claimed"
+    yes, ball = [True] * len(labels), ("", None)
+    clean = replace(row("clean", yes, yes, ball, "clean", "none"), label=labels)
+    told = warnings(record, Outcomes((clean,)))
+    assert f"{why}: nothing about its robustness can be claimed" in told
 
 
 @pytest.mark.parametrize(

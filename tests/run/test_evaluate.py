@@ -58,6 +58,11 @@ ACCURACY = robench.registry().get("metric", "accuracy").make()
         ),
         ({"model": [tiny_net(), tiny_net()]}, "expected one model, got a list of 2; evaluate each"),
         ({"model": lambda images: images}, "or let the forward of an nn.Module call it"),
+        (
+            {"model": tiny_net().state_dict()},
+            "load them into one: network.load_state_dict(weights)",
+        ),
+        ({"data": None}, 'expected data, got None; leave data out for "digits", or give your own'),
         ({"data": 3}, "expected dataset to be a robench.Data, a choice's name or a robench.D"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, SubsetRandomSampler, TensorDataset
 
 import robench
 from robench.base.errors import ConfigError, DataError
@@ -21,7 +21,7 @@ from robench.core.threat import UsualThreat
 from robench.run.config import Places
 from robench.run.data_cache import read_data, write_data
 from robench.run.examination import sources
-from robench.run.own_data import own_data
+from robench.run.own_data import is_own_data, own_data
 from tests.conftest import tiny_net
 
 RNG = torch.Generator().manual_seed(0)
@@ -73,6 +73,8 @@ class Table:
         list(zip(PICTURES, LABELS, strict=True)),
         TensorDataset(FLOATS, LABELS),
         DataLoader(TensorDataset(FLOATS, LABELS), 5),
+        DataLoader(TensorDataset(FLOATS, LABELS), 5, shuffle=True),
+        DataLoader(TensorDataset(FLOATS, LABELS), 5, sampler=SubsetRandomSampler(range(12))),
         Pairs(),
         Table(),
         {"image": IMAGES, "label": LABELS},
@@ -123,6 +125,10 @@ def test_labels_that_count_from_one_are_told_by_the_networks_outputs() -> None:
     assert sorted(LABELS.unique().tolist()) == [0, 1, 2]
     with pytest.raises(DataError, match=r"labels from 0 to 2, .* got 1 to 3: give labels - 1"):
         own_data((IMAGES, LABELS + 1), Narrow())
+    far = LABELS.clone()
+    far[0] = 10**9
+    with pytest.raises(DataError, match=r"labels from 0 to 2, one for .* got 0 to 1000000000$"):
+        own_data((IMAGES, far), Narrow())
     some = LABELS.clone().clamp_min(1)
     assert len(own_data((IMAGES, some), Narrow()).classes) == 3
 
@@ -134,6 +140,15 @@ def test_labels_that_count_from_one_are_told_by_the_networks_outputs() -> None:
         ((), r"expected \(images, labels\) as arrays"),
         ((IMAGES, LABELS[:5]), "expected 12 test labels, whole numbers from 0, got int64"),
         ((IMAGES, nn.functional.one_hot(LABELS)), r"give labels\.argmax\(1\)"),
+        ((IMAGES, LABELS[:, None]), r"a column of labels: give labels\[:, 0\]"),
+        ((LABELS, IMAGES), "got the labels first; swap the two"),
+        ((LABELS.tolist(), list(IMAGES)), "got the labels first; swap the two"),
+        (zip(IMAGES, LABELS, strict=True), "got a zip, which can be read once: give a list of pai"),
+        ((IMAGES, LABELS * 10**9), r"expected labels below 100,000, got 0 to 2000000000"),
+        (
+            (IMAGES, LABELS.double() * 1e300),
+            r"whole numbers from 0, got float64 .* from 0.0 to 2e\+300",
+        ),
         ((IMAGES, LABELS - 1), "whole numbers from 0, got int64 .* from -1"),
         ((IMAGES, ["cat"] * 12), "expected 12 test labels, whole numbers from 0, got <U3"),
         ((FLOATS * 255, LABELS), "divide by 255"),
@@ -146,11 +161,13 @@ def test_labels_that_count_from_one_are_told_by_the_networks_outputs() -> None:
         ((IMAGES[None], LABELS), r"of shape \(N, C, H, W\)"),
         ((torch.zeros(0, 3, 6, 6), LABELS[:0]), "expected at least one test image"),
         ([(IMAGES[0], 0), (IMAGES[0, :, :3], 1), (IMAGES[0], 2)], "test images of one size"),
-        ({"train": (IMAGES, LABELS)}, "expected a mapping of test, or train and test"),
+        ({"train": (IMAGES, LABELS)}, "with the keys train and test, or test alone"),
+        ({"testing": (IMAGES, LABELS)}, "with the keys train and test, .* got testing"),
         ({"test": (IMAGES, LABELS), "valid": 3}, "got test, valid"),
     ],
 )
 def test_what_is_no_data_is_one_line(given: Any, words: str) -> None:
+    assert is_own_data(given) or not given
     with pytest.raises(DataError, match=words) as refused:
         own_data(given)
     assert "\n" not in str(refused.value)

@@ -91,6 +91,18 @@ def test_a_float32_network_stays_itself_and_others_answer_in_float32() -> None:
     assert mixed(torch.zeros(2, *shape)).dtype == torch.float32
 
 
+class Scaling(Strict):
+    """Halves its images where they lie."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.mul_(0.5))
+
+
+def test_a_network_that_changes_its_images_is_refused() -> None:
+    with pytest.raises(PluginError, match="leaves its images alone, got one that changes them in"):
+        robench.evaluate(Scaling(), tiny_data(), audit="off")
+
+
 def test_integer_answers_are_refused() -> None:
     with pytest.raises(PluginError, match=r"expected floating logits .*, got torch\.int64; return"):
         robench.evaluate(Mixed("int64"), tiny_data(), audit="off")

@@ -30,6 +30,12 @@ class WeightPerturbation(robench.Metric):
     """
 
     version: ClassVar[str] = "2"
+    measures: ClassVar[tuple[str, ...]] = (
+        "weight_perturbation",
+        "feature_distance",
+        "error_term",
+        "signal_to_noise",
+    )
 
     images: int = 200
     """Adversarial images whose features are compared, at most."""
