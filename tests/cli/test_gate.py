@@ -100,7 +100,7 @@ def test_a_record_edited_by_hand_meets_nothing(
     assert "edited contradicts itself: expected " in err
     assert "clean_accuracy" in err
     status, out, shown = command(["show", str(folder)], capsys)
-    assert (status, shown) == (0, err)
+    assert (status, shown) == (2, err)
     assert "99.9" in out, "what it says is shown, too"
     assert command(["show", str(PUBLISHED)], capsys)[2] == ""
 
