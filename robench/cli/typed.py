@@ -257,6 +257,10 @@ def _check_choices(name: str, typed: str, read: Override) -> None:
             raise ConfigError(
                 f"expected {name}=CHOICE, got {shortened(long)!r}; robench run --help lists them"
             )
+        if foreign := next((text for text in names if "${" in text), None):
+            raise ConfigError(
+                f"expected {name}=CHOICE, got {foreign!r}: choices are named, not read"
+            )
         if isinstance(one, list) and any(isinstance(text, list | dict) for text in one):
             raise ConfigError(f"expected {name}=CHOICE or {name}=[CHOICE,CHOICE], got {typed!r}")
         if len(set(names)) < len(names):

@@ -123,10 +123,6 @@ def runtime_of(path: Path, given: str | Runtime | None) -> tuple[str, Runtime]:
 
 def _content(path: Path) -> bytes:
     try:
-        if path.is_dir():
-            raise UserError(
-                f"expected a file at {one_line(path)}, got a folder; set model.file.path"
-            )
         _require_no_text(path)
         return whole(path)
     except OSError as error:
