@@ -156,8 +156,7 @@ def _names(first: Record, second: Record) -> tuple[str, str]:
     choices = [key for key in left if "." not in key and left[key] != right.get(key)]
     options = [key for key in {**left, **right} if left.get(key) != right.get(key)]
     training = [key for key in options if key.startswith("train.")]
-    shown = [*choices, *training] if choices else [*training, *options][:MOST]
-    shown = list(dict.fromkeys(shown))
+    shown = dict.fromkeys([*choices, *training] if choices else [*training, *options][:MOST])
 
     def name(record: Record, own: Mapping[str, str]) -> str:
         texts = [f"{key}={own[key]}" for key in shown if key in own]
