@@ -106,6 +106,10 @@ class File(robench.Model):
 def _digest(path: str) -> str:
     from robench.graph import whole
 
+    if Path(path).expanduser().is_dir():
+        raise robench.UserError(
+            f"expected a file, got the folder {path}; set model.file.path to a file in it"
+        )
     try:
         return hashlib.sha256(whole(Path(path).expanduser())).hexdigest()
     except OSError as error:

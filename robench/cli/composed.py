@@ -14,6 +14,10 @@ from robench.cli.typed import ASKED, FOLDERS
 from robench.run.compose import norm_of, origin_of_preset, run_config
 from robench.run.config import Places, RunConfig
 
+STEP = re.compile(r"(attack\.\w+\.step)=([0-9]+)")
+"""The size of an attack's steps as it is typed."""
+LARGE_STEP = 10
+"""From here on a size of steps, typed without their number, is taken for that number."""
 REFERENCE = re.compile(r"(?:Interpolation key|Error resolving interpolation) '([^']*)'")
 VARIABLE = re.compile(r"Environment variable '([^']*)' not found")
 """How errors of OmegaConf begin that are said in our words."""
@@ -32,6 +36,7 @@ def checked_run(composed: DictConfig, overrides: Sequence[str]) -> tuple[RunConf
         raise ConfigError(in_our_words(error)) from error
     _refuse_foreign_code(config, overrides)
     _refuse_foreign_sizes(config, overrides)
+    _refuse_large_steps(overrides)
     return config, places
 
 
@@ -86,4 +91,15 @@ def _refuse_foreign_sizes(config: RunConfig, overrides: Sequence[str]) -> None:
             raise ConfigError(
                 f"expected threat.eps with threat.norm={config.threat.norm}, got none: "
                 f"defense={name} brings sizes in {norm}; add threat=usual for the data set's"
+            )
+
+
+def _refuse_large_steps(overrides: Sequence[str]) -> None:
+    """A size of steps that is large for the usual number of them was to be that number."""
+    for found in filter(None, map(STEP.fullmatch, overrides)):
+        name, size = found[1], int(found[2])
+        if size >= LARGE_STEP and not any(one.startswith(f"{name}s=") for one in overrides):
+            raise ConfigError(
+                f"expected {name}s with {name}={size}, a size in units of eps / steps, got none; "
+                f"did you mean {name}s={size}?"
             )

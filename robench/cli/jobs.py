@@ -5,21 +5,24 @@ Hydra reads the module of its sweepers anew when it looks for plugins: import th
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, open_dict
 
-from robench.base.errors import UserError
+from robench.base.errors import ConfigError, UserError
 from robench.base.files import require_writable
 from robench.base.hashing import file_hash
 from robench.base.locks import require_shared_locks
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 
 TRIES = 3
 """Starts of a job whose worker dies, at most: it may be the one that kills it."""
+
+MAX_JOBS = 10_000
+"""Jobs of a sweep at most: each is composed and checked before the first begins."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,7 @@ class Jobs(BasicSweeper):
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         asked = parser.parse_overrides([*self._parse_config(), *arguments])
+        _require_few(asked)
         (batch,) = self.split_arguments(asked, None)
         return self.without_strangers(batch)
 
@@ -203,6 +210,34 @@ class Jobs(BasicSweeper):
             composed = loader.load_sweep_config(self.config, list(choices))
             known[choices] = {(kind, str(n)) for kind in SEVERAL for n in composed.get(kind) or ()}
         return known[choices]
+
+
+def _require_few(asked: Iterable[Override]) -> None:
+    """Raise ConfigError for more jobs than a sweep may have, counted before any is made."""
+    counts = {override.get_key_element(): _values_of(override) for override in asked}
+    if (jobs := math.prod(counts.values())) > MAX_JOBS:
+        most = max(counts, key=lambda name: counts[name])
+        raise ConfigError(
+            f"expected a sweep of at most {MAX_JOBS:,} jobs, got {jobs:,}: {most} alone has "
+            f"{counts[most]:,} values"
+        )
+
+
+def _values_of(override: Override) -> int:
+    """How many values an override has; those of a range are not gone through."""
+    if not override.is_discrete_sweep():
+        return 1
+    value = override.value()
+    if not isinstance(value, RangeSweep):
+        return sum(1 for _ in override.sweep_iterator())
+    ends = value.start or 0, value.stop or 0, value.step
+    if not value.step or not all(map(math.isfinite, ends)):
+        raise ConfigError(
+            f"expected range(START,STOP,STEP) of finite numbers and steps that are not 0 for "
+            f"{override.get_key_element()}, got {override.input_line}"
+        )
+    start, stop, step = (Fraction(str(end)) for end in ends)
+    return max(0, math.ceil((stop - start) / step))
 
 
 def _option_of(override: str) -> tuple[str, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from robench.cli.formats import add_formats, print_json, print_plain
 
@@ -12,12 +13,16 @@ LATEST = 20
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
+    parser.add_argument(
+        "records", nargs="?", type=Path, help="folder that holds records (default: results)"
+    )
     parser.add_argument("--all", action="store_true", help=f"all, not the latest {LATEST}")
     add_formats(parser, "json", "csv")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a line a record."""
+    from robench.base.errors import UserError
     from robench.base.grid import grid
     from robench.base.text import counted
     from robench.cli.standings import ROBUST
@@ -25,7 +30,9 @@ def run(options: argparse.Namespace) -> int:
     from robench.records.overview import latest, lines
     from robench.run.config import Places
 
-    results = Places.from_environment().results
+    results = options.records or Places.from_environment().results
+    if options.records and not results.is_dir():
+        raise UserError(f"expected a folder of records, got {str(results)!r}")
     found = latest(results, None if options.all else LATEST)
     table = lines(found.records)
     if options.json:

@@ -50,6 +50,9 @@ ERRORS = {
     r"argument (?P<name>\S+): expected at least one argument": (
         "expected a value after {name}, got nothing"
     ),
+    r"argument (?P<name>\S+): not allowed with argument (?P<got>\S+)": (
+        "expected {got} or {name}, got both"
+    ),
     r"unrecognized arguments: (?P<got>.*)": "expected no further arguments, got {got}",
 }
 """What argparse says, as a pattern, and our words for it."""

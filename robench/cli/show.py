@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from robench.cli.formats import add_formats, print_plain
 
@@ -22,13 +23,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a record, and the command that runs it again."""
-    from robench.base.errors import UserError
-    from robench.base.text import one_line
+    """Print a record, and the command that runs it again; 2 for one that contradicts itself."""
     from robench.cli.main import complain
     from robench.cli.record_table import print_record
     from robench.cli.terminal import print_line
-    from robench.records.consistent import inspect
     from robench.records.headline import audit_table
     from robench.records.shared import SHARED, missing
     from robench.records.sheet import attack_table, title
@@ -45,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
             f"{', '.join(gone)}, which the record names: neither in {folder} nor among the shared "
             f"{folder.parent / SHARED}"
         )
+    sound = bool(gone) or _is_sound(folder)
     if options.csv:
         print_plain(of_record(record).csv())
     elif options.latex:
@@ -55,9 +54,21 @@ def run(options: argparse.Namespace) -> int:
     if not (options.json or options.csv or options.latex):
         found = again(record)
         print_line(f"again: {found.command or f'no command, {found.reason}'}")
-    if not gone:
-        try:
-            inspect(folder)
-        except UserError as error:
-            complain(f"{one_line(folder)} contradicts itself: {error}")
-    return 0
+    return 0 if sound else 2
+
+
+def _is_sound(folder: Path) -> bool:
+    """Whether a record stands by what lies beside it; says how it does not, before its numbers."""
+    from robench.base.errors import UserError
+    from robench.base.text import one_line
+    from robench.cli.main import complain
+    from robench.records.consistent import inspect
+    from robench.records.store import read_outcomes
+
+    read_outcomes(folder)
+    try:
+        inspect(folder)
+    except UserError as error:
+        complain(f"{one_line(folder)} contradicts itself: {error}")
+        return False
+    return True

@@ -20,7 +20,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the study's report."""
     from robench.base.errors import UserError
-    from robench.base.text import true_minus, visible
+    from robench.base.text import one_line, true_minus, visible
+    from robench.cli.terminal import print_line
     from robench.run.config import Places
     from robench.studies.catalogue import find
     from robench.studies.report import report
@@ -42,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
         for caption, table in for_paper(study, runs):
             print_plain(table.latex(caption))
     elif not list(runs):
+        for name, why in records.aside.items():
+            print_line(one_line(f"left out {name}: {why}"))
         print(visible(f"none of its {len(study.variants)} systems is in {folder}; make them with"))
         print(visible(f"  {study.command}"))
     else:

@@ -50,6 +50,7 @@ CLOSING = {"[": "]", "{": "}", "(": ")"}
 def for_hydra(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra takes them, flags first; raises ConfigError for what is no setting."""
     read = list(_read(list(arguments)))
+    _require_once(arguments)
     flags = [one for is_flag, one in read if is_flag]
     settings = [one for is_flag, one in read if not is_flag]
     if {"-m", "--multirun"} & set(flags):
@@ -88,6 +89,32 @@ def _read(arguments: list[str]) -> Iterator[tuple[bool, str]]:
             raise ConfigError(_no_setting(arguments, place))
         else:
             yield False, _setting(arguments, place)
+
+
+def _require_once(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for a group that is chosen twice: Hydra would take the last alone."""
+    given: dict[str, list[str]] = {}
+    for name, _, value in (argument.partition("=") for argument in arguments):
+        if name in (*SEVERAL, *SETTINGS, "protocol"):
+            given.setdefault(name, []).append(value)
+    for name, values in given.items():
+        choices = dict.fromkeys(one for value in values for one in value.strip("[]").split(","))
+        if len(values) < 2 or len(choices) < 2:
+            continue
+        listed = ",".join(choices)
+        flags = [] if {"-m", "--multirun"} & set(arguments) else ["-m"]
+        each = command([*flags, *_instead(arguments, name, listed)])
+        text = f"expected {name}= once, got {' and '.join(values)}; a run each: {each}"
+        if name in SEVERAL and name not in ALONE:
+            whole = [one for one in arguments if one not in ("-m", "--multirun")]
+            text += f", one run of all: {command(_instead(whole, name, f'[{listed}]'))}"
+        raise ConfigError(text)
+
+
+def _instead(arguments: Sequence[str], name: str, value: str) -> list[str]:
+    """The arguments with one value of a setting, in the place of the first."""
+    told = [f"{name}={value}" if one.partition("=")[0] == name else one for one in arguments]
+    return list(dict.fromkeys(told))
 
 
 def _of_each_job(setting: str) -> str:
@@ -229,6 +256,10 @@ def _check_choices(name: str, typed: str, read: Override) -> None:
         if long := next((text for text in names if len(text) > MAX_NAME), None):
             raise ConfigError(
                 f"expected {name}=CHOICE, got {shortened(long)!r}; robench run --help lists them"
+            )
+        if foreign := next((text for text in names if "${" in text), None):
+            raise ConfigError(
+                f"expected {name}=CHOICE, got {foreign!r}: choices are named, not read"
             )
         if isinstance(one, list) and any(isinstance(text, list | dict) for text in one):
             raise ConfigError(f"expected {name}=CHOICE or {name}=[CHOICE,CHOICE], got {typed!r}")

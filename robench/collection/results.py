@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from robench.base.arrow import array, column
 from robench.base.errors import UserError
+from robench.base.text import one_line
 from robench.collection.known import scan
 from robench.collection.shards import KEY
 from robench.collection.store import Collection, fill_values, read_digests
@@ -35,8 +37,8 @@ def load(root: str | Path) -> pd.DataFrame:
     """All values of all records below a folder: a row per value, its axes and run as columns.
 
     Text stands in categorical columns. Each record is read once: what it says is kept in the cache.
-    An axis whose name is taken gets `axis_` before it. Raises UserError for a damaged record, and
-    for a folder without any.
+    An axis whose name is taken gets `axis_` before it. A record that is damaged, or whose numbers
+    no column holds, is left out and named in a warning. Raises UserError where none is left.
     """
     import pandas as pd
 
@@ -52,7 +54,10 @@ def load(root: str | Path) -> pd.DataFrame:
         seen = read_digests(collection.recall(found))
         left = fill_values(collection, seen)
         collection.know(seen)
-        if left:
+        for folder, why in sorted(left.items()):
+            warnings.warn(f"left out {folder}: {one_line(why)}", stacklevel=2)
+        seen = [one for one in seen if one.folder not in left]
+        if not seen:
             raise UserError(left[min(left)])
         table = read_rows(collection, [one.digest for one in seen])
     columns, counts = value_columns(table, Forms())

@@ -63,6 +63,8 @@ def check_least(demand: Least, values: tuple[Value, ...]) -> Met:
             hint = suggestion(demand.metric, metrics) or f"; it has {', '.join(metrics)}"
         else:
             hint = f"; it has {'; '.join(dict.fromkeys(map(_axes, named)))}"
+            if any(" " in axis for axis in demand.axes):
+                hint += f"; commas part the axes: {said.replace(' ', ',')}"
         raise UserError(f"expected a value {said} in the record, got none{hint}")
     if any(v.unit == "share" for v in found) and demand.least > 1:
         raise UserError(

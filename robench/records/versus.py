@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WORST, HEADLINE, CERTIFIED = "worst case", "headline", "certified"
+MOST = 4
+"""Options by which two systems of the same choices are told apart."""
 EXACT = 9
 """Decimals to which two eps are the same."""
 Key = tuple[str, str, float | None]
@@ -149,11 +151,12 @@ def _certified(first: Record, second: Record) -> Iterator[Row]:
 
 
 def _names(first: Record, second: Record) -> tuple[str, str]:
-    """What each is called: the choices, options and seed in which they differ, and its id."""
+    """What each is called: the choices, training, options and seed that differ, and its id."""
     left, right = _settings(first), _settings(second)
     choices = [key for key in left if "." not in key and left[key] != right.get(key)]
     options = [key for key in {**left, **right} if left.get(key) != right.get(key)]
-    shown = choices or options[:4]
+    training = [key for key in options if key.startswith("train.")]
+    shown = dict.fromkeys([*choices, *training] if choices else [*training, *options][:MOST])
 
     def name(record: Record, own: Mapping[str, str]) -> str:
         texts = [f"{key}={own[key]}" for key in shown if key in own]
@@ -174,7 +177,7 @@ def _settings(record: Record) -> dict[str, str]:
 
 def _flatten(where: str, value: Any, found: dict[str, str]) -> None:
     if not isinstance(value, Mapping):
-        found[where] = str(value)
+        found[where] = "null" if value is None else str(value)
         return
     for name, one in value.items():
         _flatten(f"{where}.{name}", one, found)

@@ -15,7 +15,7 @@ from robench.base.files import work_beside
 from robench.base.hashing import file_hash
 from robench.core.outcomes import worst_cases
 from robench.core.pixels import stored
-from robench.core.threat import Threat, distance
+from robench.core.threat import Threat, distance, eps_text
 from robench.records.challenges import (
     MAX_EXAMPLES,
     Challenge,
@@ -104,8 +104,8 @@ def _held(subject: Subject, norm: str, eps: float) -> tuple[Threat, np.ndarray]:
             known[score.norm, score.eps] = score.right
     found = [place for place in known if place[0] == norm and abs(place[1] - eps) <= SLACK]
     if not found:
-        threats = ", ".join(f"{n} {e:.6g}" for n, e in sorted(known)) or "none"
-        raise UserError(f"expected a threat of the record ({threats}), got {norm} {eps:.6g}")
+        threats = ", ".join(f"{n} {eps_text(e)}" for n, e in sorted(known)) or "none"
+        raise UserError(f"expected a threat of the record ({threats}), got {norm} {eps_text(eps)}")
     place = found[0]
     held = known[place].copy()
     if (subject.folder / f"{AUDIT_TABLE}.parquet").is_file():
@@ -134,6 +134,11 @@ def _index(path: Path, judged: int) -> torch.Tensor:
 
 def _candidates(path: Path, clean: torch.Tensor) -> torch.Tensor:
     """The file's images: float32 in [0,1], shape of `clean`."""
+    if header(path, "images") is None:
+        raise UserError(
+            f"expected the array images, of shape {tuple(clean.shape)}, and index for some of the "
+            f"judged images, in {path}, got none of that name"
+        )
     images = torch.from_numpy(read_array(path, "images", tuple(clean.shape), ("uint8", "float32")))
     return images.float() / 255 if images.dtype == torch.uint8 else images
 

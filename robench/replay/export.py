@@ -44,8 +44,9 @@ def export(folder: Path, form: str, out: Path, places: Places) -> Exported:
     base = deployed.base if isinstance(deployed, SmoothedDeployed) else deployed
     if not isinstance(base, IntegerDeployed):
         raise UserError(
-            f"expected an integer program to export, got {type(base).__name__}; "
-            "run with compressor=qat_int8 or ptq_int8"
+            f"expected a record of an integer program to export as {form}, got "
+            f"compressor={'+'.join(rebuilt.record.config['compressor'])}, whose network computes "
+            "otherwise; compressor=ptq_int8 and compressor=qat_int8 make one"
         )
     program = base.program
     out.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,9 @@ from robench.training.recipe import Recipe, TrainConfig
 C = TypeVar("C")
 DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:[0-9]{1,2})?")
 MAX_THREADS = 4_096
+SEEDS = 2**53
+"""Seeds lie below: every draw hashes the seed, so that generators take any, but spreadsheets and
+browsers, which read records, know larger numbers only roughly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +175,7 @@ class RunConfig:
             _check_finished(self)
         if not self.access:
             raise ConfigError("expected access to be white_box, transfer or both, got none")
-        _check_whole("seed", self.seed, least=0)
+        _check_whole("seed", self.seed, least=0, most=SEEDS - 1)
         if self.images is not None:
             _check_whole("images", self.images, least=1)
 
@@ -253,10 +256,11 @@ def only(kind: str, chosen: Mapping[str, C]) -> C:
     return next(iter(chosen.values()))
 
 
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if type(value) is not int or value < least:
+def _check_whole(name: str, value: Any, least: int, most: int | None = None) -> None:
+    if type(value) is not int or value < least or (most is not None and value > most):
+        which = f">= {least}" if most is None else f"from {least} to {most}"
         raise ConfigError(
-            f"expected {name} to be a whole number >= {least}, got {one_line(repr(value)):.80}"
+            f"expected {name} to be a whole number {which}, got {one_line(repr(value)):.80}"
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from robench.base.errors import ConfigError
 from robench.plugin.components import Model
 from robench.plugin.registry import Registry, registry
-from robench.run.config import RunConfig, Transfer, names_of
+from robench.run.config import SEEDS, RunConfig, Transfer, names_of
 
 SEED_STEP = 1_000
 """The seed of a transfer attack's surrogate is the run's own plus this, unless it is given."""
@@ -22,7 +22,7 @@ def source(config: RunConfig, transfer: Transfer) -> RunConfig:
     name.
     """
     chosen: dict[str, Any] = {"defense": "none", "compressor": "none", **transfer.source}
-    seed = chosen.pop("seed", config.seed + SEED_STEP)
+    seed = chosen.pop("seed", (config.seed + SEED_STEP) % SEEDS)
     if "python" in names_of(chosen.get("model")):
         raise ConfigError("expected a registered model as source: model=python is not allowed")
     changed: dict[str, Any] = {

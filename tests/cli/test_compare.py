@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,18 @@ def test_two_records_paired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert table[0] == "row,norm,eps,first,second,difference,low,high,p"
     assert len(table) == 1 + len(rows)
     assert r"\begin{tabular}{lrrrrr}" in command(["compare", first, second, "--latex"], capsys)[1]
+
+
+PUBLISHED = Path(__file__).parents[2] / "leaderboard/records/12a2c677ed80dc9b"
+
+
+def test_training_that_differs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = shutil.copytree(PUBLISHED, tmp_path / "other")
+    record = json.loads((other / "record.json").read_text())
+    record["config"]["seed"] = record["seed"] = record["seed"] + 1
+    record["config"]["train"]["precision"] = None
+    (other / "record.json").write_text(json.dumps(record))
+    status, out, _ = command(["compare", str(PUBLISHED), str(other)], capsys)
+    assert status == 0
+    assert re.search(r"first: seed=\d+ train.precision=bf16", out)
+    assert re.search(r"second: seed=\d+ train.precision=null", out)

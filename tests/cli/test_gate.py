@@ -49,6 +49,7 @@ def test_the_smallest_value_of_the_axes_decides(
     [
         ("clean_acuracy=0.9", "did you mean 'clean_accuracy'"),
         ("robust_accuracy[l2]=0.9", "it has pgd,8/255,white_box"),
+        ("robust_accuracy[linf 8/255]=0.4", r"commas part the axes: robust_accuracy\[linf,8/255\]"),
         ("clean_accuracy=90", "did you mean 0.9"),
         ("clean_accuracy", "expected METRIC"),
         ("clean_accuracy=high", "expected METRIC"),
@@ -100,7 +101,7 @@ def test_a_record_edited_by_hand_meets_nothing(
     assert "edited contradicts itself: expected " in err
     assert "clean_accuracy" in err
     status, out, shown = command(["show", str(folder)], capsys)
-    assert (status, shown) == (0, err)
+    assert (status, shown) == (2, err)
     assert "99.9" in out, "what it says is shown, too"
     assert command(["show", str(PUBLISHED)], capsys)[2] == ""
 

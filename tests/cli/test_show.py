@@ -31,6 +31,9 @@ def test_a_record_by_the_beginning_of_its_id_or_its_folder(
     listed = json.loads(command(["list", "--json"], capsys)[1])
     assert [one["record"] for one in listed] == [path.parent.name[:8]]
     assert path.parent.name[:8] in command(["list"], capsys)[1]
+    moved = path.parent.parent.rename(tmp_path / "elsewhere")
+    assert path.parent.name[:8] in command(["list", str(moved)], capsys)[1]
+    assert path.parent.name[:8] not in command(["list"], capsys)[1]
 
 
 def test_the_table_fits_the_terminal(

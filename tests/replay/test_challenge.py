@@ -128,6 +128,11 @@ def test_examples_that_are_not_there_are_one_line(
     (tmp_path / "x.npz").write_text("no archive")
     with pytest.raises(UserError, match="expected an archive of arrays"):
         challenge(weak, tmp_path / "x.npz", "linf", 0.2, "me", places)
+    np.savez(tmp_path / "x.npz", examples=np.zeros(3))
+    with pytest.raises(UserError, match=r"expected the array images, of shape \(120, .* and index"):
+        challenge(weak, tmp_path / "x.npz", "linf", 0.2, "me", places)
+    with pytest.raises(UserError, match=r"expected a threat of .* got linf 8/255$"):
+        challenge(weak, tmp_path / "x.npz", "linf", 8 / 255, "me", places)
 
 
 @pytest.mark.parametrize("index", [[0, 0], [1, 0], [-1, 0], [0, 120], []])

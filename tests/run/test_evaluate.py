@@ -20,8 +20,8 @@ ACCURACY = robench.registry().get("metric", "accuracy").make()
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"seed": "x"}, "expected seed to be a whole number >= 0, got 'x'"),
-        ({"seed": -1}, "expected seed to be a whole number >= 0, got -1"),
+        ({"seed": "x"}, "expected seed to be a whole number from 0 to 9007199254740991, got 'x'"),
+        ({"seed": -1}, "expected seed to be a whole number from 0 to 9007199254740991, got -1"),
         ({"images": "12"}, "expected images to be a whole number >= 1, got '12'"),
         ({"images": 2.5}, "expected images to be a whole number >= 1, got 2.5"),
         ({"threat": "linf"}, "expected threat to be a robench.Threat, got 'linf'; make one"),

@@ -286,9 +286,9 @@ def test_training_that_diverges_is_said(places: Places) -> None:
         ({"images": 0}, "expected images to be a whole number >= 1, got 0"),
         ({"images": "12"}, "expected images to be a whole number >= 1, got '12'"),
         ({"images": 2.5}, "expected images to be a whole number >= 1, got 2.5"),
-        ({"seed": "x"}, "expected seed to be a whole number >= 0, got 'x'"),
-        ({"seed": -1}, "expected seed to be a whole number >= 0, got -1"),
-        ({"seed": True}, "expected seed to be a whole number >= 0, got True"),
+        ({"seed": "x"}, "expected seed to be a whole number from 0 to 9007199254740991, got 'x'"),
+        ({"seed": -1}, "expected seed to be a whole number from 0 to 9007199254740991, got -1"),
+        ({"seed": True}, "expected seed to be a whole number from 0 to 9007199254740991, got True"),
         ({"access": {}}, "expected access"),
     ],
 )

@@ -205,7 +205,7 @@ CHARTS = (
     Chart(
         "bits",
         "Accuracy against bits",
-        "What compression costs: clean and robust accuracy, mean over the rows of a defense.",
+        "Clean and robust accuracy, mean over the rows of a defense; judged files are left out.",
         {"layer": _bits_layers()},
     ),
     Chart(

@@ -107,6 +107,9 @@ def _radius(row: BoardRow) -> Iterable[Point]:
 
 
 def _bits(row: BoardRow) -> Iterable[Point]:
+    """A judged file is left out: how its network was trained is not known, so no defense's mean."""
+    if row.file:
+        return
     shared = {"bits": row.bits, "defense": row.names("defense")}
     for kind, cell in (("clean", _single(row, "clean_accuracy")), ("robust", _headline(row))):
         if cell:

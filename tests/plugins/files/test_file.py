@@ -133,6 +133,7 @@ def test_identity_is_the_bytes_of_file_and_parent(tmp_path: Path) -> None:
         ("model.file.path=", "expected a file, got none"),
         ("model.file.layout=HWC", "expected model.file.layout"),
         ("model.file.mean=[0.5]", "as many std"),
+        ("model.file.path=/usr", "expected a file, got the folder /usr; set model.file.path"),
         ("model.file.path=/nothing/net.onnx", "/nothing/net.onnx"),
     ],
 )
