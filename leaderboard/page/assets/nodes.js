@@ -33,7 +33,7 @@
 
   // [value, low, high, word, sentence], the last ones where something is to be said.
   function cell(data, unit) {
-    if (!data) return [el("span", { class: "none" }, "·")];
+    if (!data) return [el("span", { class: "none", title: "not measured" }, "·")];
     const [value, low, high, word = "", sentence = ""] = data;
     // A number that a better search refutes, or that has no interval, is explained below it.
     const small = word === "weak" || (!word && sentence) ? sentence : robench.interval(low, high, unit);

@@ -12,7 +12,7 @@
   const OPEN = "open";
   const ALL = "all";
   const OPEN_RUNS = site.open_runs;
-  const none = () => el("span", { class: "none" }, "·");
+  const none = (why) => el("span", { class: "none", title: why }, "·");
   const text = (name) => (line) => String(rows.field(line.at, name));
   const COLUMNS = [
     { key: "pick", title: "choose for comparison", kind: "pick", fixed: true, show: pick },
@@ -75,7 +75,7 @@
   function headline(line) {
     const column = rows.headline(line.at);
     const found = column === null ? null : cellOf(line, column);
-    return found ? share(wordAt(line).word, found) : none();
+    return found ? share(wordAt(line).word, found) : none("not measured");
   }
 
   function mark(line) {
@@ -85,7 +85,7 @@
 
   function loss(line) {
     const found = chosen.loss(line);
-    return found ? difference(found) : none();
+    return found ? difference(found) : none("no float parent here");
   }
 
   function network(line, role) {
