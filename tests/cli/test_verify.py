@@ -122,7 +122,7 @@ def test_a_challenge_is_kept(
     given = ["challenge", str(made), str(tmp_path / "x.npz"), "--norm", "linf", "--source", "me"]
     status, _, err = command([*given, "--eps", "1/255"], capsys)
     assert status == 2
-    assert "expected a threat of the record (linf 0.2), got linf 0.0039" in err
+    assert "expected a threat of the record (linf 0.2), got linf 1/255" in err
     status, _, err = command([*given, "--eps", "strong"], capsys)
     assert status == 2
     assert "expected a number for --eps" in err

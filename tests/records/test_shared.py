@@ -87,7 +87,7 @@ def test_a_record_stays_the_same_when_its_model_is_shared(
     assert trust.content(tmp_path / "a") != before
     with pytest.raises(UserError, match=f"expected {WEIGHTS} as the record names it"):
         inspect(tmp_path / "a")
-    assert main(["show", "--json", str(tmp_path / "a")]) == 0
+    assert main(["show", "--json", str(tmp_path / "a")]) == 2
     assert f"contradicts itself: expected {WEIGHTS} as" in capsys.readouterr().err
     kept.unlink()
     assert main(["show", "--json", str(tmp_path / "a")]) == 0
