@@ -65,6 +65,8 @@ def _is_there(package: str) -> bool:
     """Whether a package is installed, without importing it."""
     try:
         return find_spec(package) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
     except ValueError:  # imported by code that gave it no specification
         return True
 

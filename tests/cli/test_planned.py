@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from robench.run.plan import _is_there
 from tests.cli.command import command
 
 QUICK = (
@@ -222,3 +223,9 @@ def test_a_plan_reads_no_more_than_the_first_picture_of_each_part(
     assert (status, err) == (0, "")
     assert "on 8 test images" in out
     assert len(opened) == 2
+
+
+def test_a_package_inside_one_that_is_missing_is_missing() -> None:
+    assert [_is_there(name) for name in ("torch.nn", "no_such.inside", "no_such")] == [
+        *(True, False, False)
+    ]
