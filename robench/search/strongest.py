@@ -87,8 +87,8 @@ SATURATED = 15.0
 # they do not: queries then come before the dear climbs.
 SECANT_IMAGES = 32
 SOUND, BENT = 0.9, 0.3
-# A search that most networks make dear is tried on a few images first: while more than this share
-# of them is broken, on so many times more, the whole of it in the end.
+# A search that most networks do not need is tried on a few images, or in small: while more than
+# this share of them is broken, on so many times more, the whole of it in the end.
 WIN, GROWTH = 1 / 32, 4
 
 
@@ -100,7 +100,8 @@ Search = Callable[[Target, Tensor, Tensor, Threat, torch.Generator, Tensor | Non
 class Probe:
     """Images that a search is tried on at first, and its efforts one after the other."""
 
-    size: int
+    size: int | None
+    """None: all that hold."""
     efforts: tuple[Search, ...]
 
 
@@ -114,7 +115,7 @@ def _square(*queries: int) -> tuple[Search, ...]:
 
 
 # Boundaries are looked for in L2 alone: in Linf the targeted climbs leave them nothing.
-BOUNDARIES = Probe(16, (FabSearch(steps=50, targets=3).run, FabSearch(steps=100, targets=9).run))
+BOUNDARIES = Probe(None, (FabSearch(steps=50, targets=3).run, FabSearch(steps=100, targets=9).run))
 # By whether gradients are sound.
 QUERIES = {True: Probe(16, _square(320, 1280, 5000)), False: Probe(32, _square(1250, 5000))}
 # Where gradients tell nothing, while any is: few of the probed may be near enough to fall.
@@ -127,11 +128,10 @@ class StrongestSearch:
 
     The climbs are APGD's (Croce & Hein, 2020); `STAGES` lists them. An image that holds to the end
     costs 40 gradients, the nearest 40 % 220 and the nearest 15 % 1,220, each with one query: about
-    260 on average, more where fewer than 160 hold. In L2 FAB (Croce & Hein, 2020b) is tried on 16
-    images, for 150 to 300 gradients; where it wins, 900 to 2,100 of every image. A probe costs 16
-    images 320 queries, or 32 images 1,250 where gradients bend or FAB won; where queries win, every
-    image 6,600 at most. A randomised twin costs `samples` times all this, and has no FAB. Raises
-    ConfigError for an unknown budget.
+    260 on average, more where fewer than 160 hold. In L2 FAB (Croce & Hein, 2020b) adds 150 to 300,
+    and where it wins 900 to 1,800. A probe costs 16 images 320 queries, or 32 images 1,250 where
+    gradients bend or FAB won; where queries win, every image 6,600 at most. A randomised twin costs
+    `samples` times all this, and has no FAB. Raises ConfigError for an unknown budget.
     """
 
     budget: Budget = "whole"
@@ -231,7 +231,8 @@ def _try(attacked: Attacked, probe: Probe, win: float, rng: torch.Generator) -> 
 
     It wins where more than the share `win` of those it was tried on is broken.
     """
-    size, done, won = probe.size, torch.zeros_like(attacked.holds), False
+    size = probe.size or len(attacked.holds)
+    done, won = torch.zeros_like(attacked.holds), False
     for effort in chain(probe.efforts, repeat(probe.efforts[-1])):
         index = _nearest(attacked)
         index = index[~done[index]]
