@@ -104,6 +104,14 @@ _TRAININGS: dict[str, Training] = {
         images=20_000,
         seed=5,
     ),
+    "mnist_mlp_adv": Training(
+        data="mnist",
+        build=mlp,
+        defense=AdversarialTraining(eps=0.2, steps=7),
+        recipe={"epochs": 6, "batch": 128, "lr": 0.002, "warmup": 1.0},
+        images=30_000,
+        seed=8,
+    ),
     "cifar_resnet14_adv": Training(
         data="cifar10",
         build=resnet14,
@@ -149,6 +157,7 @@ HELD_OUT: tuple[Network, ...] = (
     _held("digits_wide_trades", "digits_wide_trades", 0.12),
     _held("mnist_strided_adv", "mnist_strided_adv", 0.3),
     _held("mnist_tanh_4bit", "mnist_tanh", 0.06, PTQ(bits=4, scale="mse")),
+    _held("mnist_mlp_adv", "mnist_mlp_adv", 0.2),
     _held("cifar_resnet14_adv", "cifar_resnet14_adv", 4 / 255),
     _held("cifar_strided_adv", "cifar_strided_adv", 8 / 255),
     _held("cifar_strided_adv_3bit", "cifar_strided_adv", 4 / 255, PTQ(bits=3)),

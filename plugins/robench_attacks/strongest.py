@@ -25,7 +25,7 @@ class Strongest(JudgedAttack):
     `robench.search.StrongestSearch` has the stages and what they spend on an image.
     """
 
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     batch: ClassVar[int] = 1000
 
     budget: Literal["quick", "whole"] = "whole"
@@ -37,6 +37,10 @@ class Strongest(JudgedAttack):
             self.budget in BUDGETS,
             f"expected budget to be one of {', '.join(BUDGETS)}, got {self.budget!r}",
         )
+
+    def version_in(self, norm: str | None) -> str:
+        """In Linf still 2: FAB, which came with 3, is tried in L2 alone."""
+        return "2" if norm == "linf" else self.version
 
     def candidates(
         self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator

@@ -216,7 +216,10 @@ def component_versions(config: RunConfig) -> dict[str, str]:
         for name, component in getattr(config, kind).items():
             choice = known[kind].get(name)
             origin = f"{choice.distribution} {choice.version}" if choice else "given in Python 0"
-            result[f"{kind}.{name}"] = f"{origin} / {component.version}"
+            own = component.version
+            if isinstance(component, Attack):
+                own = component.version_in(component.norm or config.threat.norm)
+            result[f"{kind}.{name}"] = f"{origin} / {own}"
     return result
 
 

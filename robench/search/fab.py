@@ -42,26 +42,35 @@ class FabSearch:
                 raise ConfigError(f"expected {name} > 0, got {getattr(self, name)}")
 
     def run(
-        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+        self,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        rng: torch.Generator,
+        radii: Tensor | None = None,
     ) -> Tensor:
         """Search the nearest candidates that the target gets wrong; else the clean images.
 
         Images are float32 in [0,1], shape (N, C, H, W), on the twin's device; `rng` is a CPU
         generator, used by restarts alone. Within a ball an image leaves at its first error inside;
-        without eps its nearest error is sought to the last step. Candidates are judged on the 8-bit
-        grid if the threat says so.
+        without eps its nearest error is sought to the last step. `radii` (N, 1, 1, 1) give each
+        image an eps of its own, at most the threat's. Candidates are judged on the 8-bit grid if
+        the threat says so.
         """
         if self.restarts > 1 and threat.eps is None:
             raise ConfigError("expected a threat with eps for restarts, got none; give it one")
         images = images.contiguous(memory_format=torch.channels_last)
-        nearest = _Nearest(target, images, labels, threat)
+        nearest = _Nearest(target, images, labels, threat, radii)
         with searching(target.twin):
             for aim in self._aims(target.twin, images, labels):
                 for restart in range(self.restarts):
                     index = nearest.sought()
                     if len(index):
                         start = images[index]
-                        x = _halfway(start, threat, rng) if restart else start.clone()
+                        x = start.clone()
+                        if restart:
+                            x = _halfway(start, threat.norm, nearest.radius(index), rng)
                         self._descend(nearest, index, x, None if aim is None else aim[index])
         return nearest.best.contiguous()
 
@@ -103,8 +112,16 @@ class FabSearch:
 class _Nearest:
     """What is attacked, and for each image the nearest confirmed error so far."""
 
-    def __init__(self, target: Target, images: Tensor, labels: Tensor, threat: Threat) -> None:
+    def __init__(
+        self,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        radii: Tensor | None = None,
+    ) -> None:
         self.target, self.images, self.labels, self.threat = target, images, labels, threat
+        self.radii = radii
         self.best = images.clone()
         self.distance = torch.full((len(images),), torch.inf, device=images.device)
 
@@ -119,15 +136,23 @@ class _Nearest:
             return torch.ones_like(index, dtype=torch.bool)
         return self.distance[index].isinf()
 
+    def radius(self, index: Tensor) -> Tensor:
+        """Eps of these images, inf without one: (M, 1, 1, 1), or (1,) where all have the same."""
+        if self.radii is not None:
+            return self.radii[index]
+        eps = torch.inf if self.threat.eps is None else self.threat.eps
+        return torch.tensor([eps], device=self.images.device)
+
     def offer(self, index: Tensor, points: Tensor, wrong: Tensor) -> None:
         """Keep what the twin gets wrong, lies nearer and inside, and the target gets wrong too."""
         clean = self.images[index]
         away = distance(points, clean, self.threat.norm)
-        limit = torch.inf if self.threat.eps is None else self.threat.eps + TOLERANCE
-        new = (wrong & (away < self.distance[index]) & (away <= limit)).nonzero()[:, 0]
+        inside = away <= self.radius(index).flatten() + TOLERANCE
+        new = (wrong & (away < self.distance[index]) & inside).nonzero()[:, 0]
         if not len(new):
             return
-        candidates = self.threat.project(points[new], clean[new])
+        radii = None if self.radii is None else self.radii[index[new]]
+        candidates = self.threat.project(points[new], clean[new], radii)
         new = new[sure := self.target.wrong(candidates, self.labels[index[new]])]
         self.best[index[new]], self.distance[index[new]] = candidates[sure], away[new]
 
@@ -248,15 +273,14 @@ def _rounded(x: Tensor, clean: Tensor, threat: Threat) -> Tensor:
     return (up.where(x >= clean, down) / 255).clamp_(0, 1)
 
 
-def _halfway(images: Tensor, threat: Threat, rng: torch.Generator) -> Tensor:
+def _halfway(images: Tensor, norm: str, radius: Tensor, rng: torch.Generator) -> Tensor:
     """Points at half of eps from each image, in a random direction."""
-    if threat.norm == "linf":
+    if norm == "linf":
         delta = torch.rand(images.shape, generator=rng) * 2 - 1
         delta = delta / delta.flatten(1).abs().amax(1).clamp_min(1e-12).view(-1, 1, 1, 1)
     else:
         delta = unit(torch.randn(images.shape, generator=rng), "l2")
-    assert threat.eps is not None
-    return (images + threat.eps / 2 * delta.to(images.device)).clamp_(0, 1)
+    return (images + radius / 2 * delta.to(images.device)).clamp_(0, 1)
 
 
 def _length(delta: Tensor, norm: str) -> Tensor:

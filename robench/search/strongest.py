@@ -1,9 +1,10 @@
-"""The strongest search: cheap climbs for all, dear ones for what is nearly broken, then queries."""
+"""The strongest search: cheap climbs, dear ones for what is nearly broken, then other searches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from robench.base.errors import ConfigError
 from robench.core.threat import Threat
 from robench.search.climb import Attacked, climb, rows_at_once
+from robench.search.fab import FabSearch
 from robench.search.gradient import searching
 from robench.search.legal import Legal
 from robench.search.losses import TargetedLoss, margin, probability_margin
@@ -85,10 +87,37 @@ SATURATED = 15.0
 # they do not: queries then come before the dear climbs.
 SECANT_IMAGES = 32
 SOUND, BENT = 0.9, 0.3
-# Images and queries that tell whether queries win, where gradients are sound and where not.
-PROBE = {True: (16, 320), False: (32, 1250)}
-# Both grow, up to these queries of each image, while more than this share of a group is broken.
-QUERIES, GROWTH, WIN = 5000, 4, 1 / 32
+# A search that most networks do not need is tried on a few images, or in small: while more than
+# this share of them is broken, on so many times more, the whole of it in the end.
+WIN, GROWTH = 1 / 32, 4
+
+
+Search = Callable[[Target, Tensor, Tensor, Threat, torch.Generator, Tensor | None], Tensor]
+"""As `FabSearch.run`: target, images, labels, threat, generator and radii -> candidates."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Images that a search is tried on at first, and its efforts one after the other."""
+
+    size: int | None
+    """None: all that hold."""
+    efforts: tuple[Search, ...]
+
+
+def _square(*queries: int) -> tuple[Search, ...]:
+    """The Square attack on the scores of a target, by its queries."""
+
+    def effort(search: SquareSearch) -> Search:
+        return lambda target, *rest: search.run(target.scores, *rest)
+
+    return tuple(effort(SquareSearch(queries=each, ties=True)) for each in queries)
+
+
+# Boundaries are looked for in L2 alone: in Linf the targeted climbs leave them nothing.
+BOUNDARIES = Probe(None, (FabSearch(steps=50, targets=3).run, FabSearch(steps=100, targets=9).run))
+# By whether gradients are sound.
+QUERIES = {True: Probe(16, _square(320, 1280, 5000)), False: Probe(32, _square(1250, 5000))}
 # Where gradients tell nothing, while any is: few of the probed may be near enough to fall.
 ANY = 0.0
 
@@ -99,9 +128,10 @@ class StrongestSearch:
 
     The climbs are APGD's (Croce & Hein, 2020); `STAGES` lists them. An image that holds to the end
     costs 40 gradients, the nearest 40 % 220 and the nearest 15 % 1,220, each with one query: about
-    260 on average, more where fewer than 160 hold. A probe costs 16 images 320 queries, or 32
-    images 1,250 where gradients bend; where queries win, every image 6,600 at most. A randomised
-    twin costs `samples` times all this. Raises ConfigError for an unknown budget.
+    260 on average, more where fewer than 160 hold. In L2 FAB (Croce & Hein, 2020b) adds 150 to 300,
+    and where it wins 900 to 1,800. A probe costs 16 images 320 queries, or 32 images 1,250 where
+    gradients bend or FAB won; where queries win, every image 6,600 at most. A randomised twin costs
+    `samples` times all this, and has no FAB. Raises ConfigError for an unknown budget.
     """
 
     budget: Budget = "whole"
@@ -138,12 +168,15 @@ class StrongestSearch:
             asks = self.budget == "whole" and not target.queried
             trust = _trust(attacked, rng) if asks else 1.0
             if trust < BENT:
-                _queries(attacked, sound=False, win=ANY, rng=rng)
+                _try(attacked, QUERIES[False], ANY, rng)
             for stage in rest:
                 _climbs(attacked, stage, rng)
             attacked.judge_nearest()
+            sound = trust >= SOUND
+            if self.budget == "whole" and threat.norm == "l2" and not target.randomised:
+                sound &= not _try(attacked, BOUNDARIES, WIN, rng)
             if asks and trust >= BENT:
-                _queries(attacked, sound=trust >= SOUND, win=WIN, rng=rng)
+                _try(attacked, QUERIES[sound], WIN, rng)
         return attacked.points.contiguous()
 
 
@@ -193,45 +226,47 @@ def _trust(attacked: Attacked, rng: torch.Generator) -> float:
     return float(sound.median())
 
 
-def _queries(attacked: Attacked, *, sound: bool, win: float, rng: torch.Generator) -> None:
-    """Ask for scores alone: a few images first; while that wins more of them, and more each.
+def _try(attacked: Attacked, probe: Probe, win: float, rng: torch.Generator) -> bool:
+    """Try a search on a few images; while it wins more of them, and more of it. Whether it won.
 
-    It wins where more than the share `win` of those asked about is broken.
+    It wins where more than the share `win` of those it was tried on is broken.
     """
-    size, queries = PROBE[sound]
-    done = torch.zeros_like(attacked.holds)
-    while True:
+    size = probe.size or len(attacked.holds)
+    done, won = torch.zeros_like(attacked.holds), False
+    for effort in chain(probe.efforts, repeat(probe.efforts[-1])):
         index = _nearest(attacked)
         index = index[~done[index]]
         half = (size + 1) // 2
         others = index[half:][torch.randperm(len(index[half:]), generator=rng).to(index.device)]
         group = torch.cat([index[:half], others[: size - half]])
         if len(group) == 0:
-            return
-        _square(attacked, group, queries, rng)
+            break
+        _search(attacked, effort, group, rng)
         broken = len(group) - int(attacked.holds[group].sum())
         if broken <= win * len(group):
-            return
-        done[group] = queries == QUERIES
-        size, queries = GROWTH * size, min(GROWTH * queries, QUERIES)
+            break
+        won = True
+        done[group] = effort is probe.efforts[-1]
+        size *= GROWTH
+    return won
 
 
-def _square(attacked: Attacked, index: Tensor, queries: int, rng: torch.Generator) -> None:
-    """The Square attack on the scores of the target, means over answers of a randomised one."""
-    target, samples = attacked.target, attacked.samples
+def _search(attacked: Attacked, search: Search, index: Tensor, rng: torch.Generator) -> None:
+    """Run a search on these images; of a randomised target it reads means over answers."""
+    target = attacked.target
 
     def scores(images: Tensor) -> Tensor:
         total = target.scores(images).float()
-        for _ in range(samples - 1):
+        for _ in range(attacked.samples - 1):
             total = total + target.scores(images)
-        return total / samples
+        return total / attacked.samples
 
+    asked = replace(target, scores=scores)
     images, labels = attacked.images[index], attacked.labels[index]
     radii = None if attacked.radii is None else attacked.radii[index]
-    search = SquareSearch(queries=queries, ties=True)
     parts = [
-        search.run(
-            scores,
+        search(
+            asked,
             images[part],
             labels[part],
             attacked.threat,

@@ -17,6 +17,7 @@ from robench.base.errors import ConfigError, DataError, UserError
 from robench.base.paths import shipped
 from robench.cli.main import main
 from robench.core.record import DataInfo, Provenance, Record, TwinAgreement, run_id
+from robench.core.threat import ThreatConfig
 from robench.plugin.registry import registry
 from robench.records import protocols
 from robench.records.consistent import check_config, inspect
@@ -114,6 +115,22 @@ def test_a_shipped_protocol_is_installed_and_kept_by_a_run_under_it(name: str) -
     assert protocol_of(record) is protocol
     assert from_plain(config.plain()) == config
     assert list(protocol.changed(config.plain(), component_versions(config))) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "own", "version"),
+    [(None, None, "3"), ("linf", None, "2"), ("l2", None, "3"), ("l2", "linf", "2")],
+)
+def test_an_attack_may_have_changed_in_one_norm_alone(
+    where: str | None, own: str | None, version: str
+) -> None:
+    attack = registry().get("attack", "strongest").make(norm=own)
+    config = replace(
+        config_of(protocols.get("digits_l2")),
+        threat=ThreatConfig(norm=where),
+        attack={"strongest": attack},
+    )
+    assert component_versions(config)["attack.strongest"].endswith(f" / {version}")
 
 
 @pytest.mark.parametrize("name", NAMES)

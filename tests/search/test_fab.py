@@ -143,6 +143,23 @@ def test_inside_a_ball_errors_outside_do_not_count(norm: str, grid: bool) -> Non
     assert wrong[limit < 0.8 * float(limit.median())].all()
 
 
+@pytest.mark.parametrize("grid", [False, True])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_each_image_may_have_a_ball_of_its_own(norm: str, grid: bool) -> None:
+    images, labels = middle()
+    limit = nearest(images, labels, norm)
+    radii = torch.where(torch.arange(len(images)) % 2 == 0, 0.7 * limit, 1.5 * limit)
+    threat = Threat(norm, float(radii.max()), grid)
+    search = FabSearch(steps=30, targets=9, restarts=2)
+    wide = radii.view(-1, 1, 1, 1)
+    found = search.run(Target.of(Linear()), images, labels, threat, rng(), wide)
+    wrong = Linear()(found).argmax(1) != labels
+    assert not wrong[radii < limit].any()
+    assert grid or wrong[radii > limit].all()
+    assert wrong.any()
+    assert (distance(found, images, norm) <= radii + 1e-6).all()
+
+
 def test_only_what_the_deployed_model_gets_wrong_is_returned() -> None:
     images, labels = middle()
     twin = Target.of(Linear())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given as cases
@@ -9,8 +11,10 @@ from torch import Tensor, nn
 
 from robench.base.errors import ConfigError
 from robench.core.threat import Threat
+from robench.plugin.spent import Spent
 from robench.search import Budget, StrongestSearch, Target
-from robench.search.strongest import STAGES
+from robench.search.losses import probability_margin
+from robench.search.strongest import STAGES, Stage
 from tests.search.linear import Linear, linear
 
 
@@ -92,6 +96,60 @@ def test_queries_break_what_gradients_do_not(mask: type[nn.Module]) -> None:
     masked = Linear(given.net, given.images, labels)
     found = search(masked, Threat("linf", 24 / 255), net)
     assert (net(found).argmax(1) == labels).sum() == 0
+
+
+@pytest.fixture
+def short_climbs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Climbs of one step from the clean image, which break next to nothing."""
+    short = Stage(loss=probability_margin, steps=1, start=STAGES["whole"][0].start)
+    monkeypatch.setitem(STAGES, "whole", (short,))
+
+
+def unasked(net: nn.Module) -> Target:
+    """A target whose scores are not asked for by searches without gradients."""
+    return replace(Target.of(net), queried=True)
+
+
+@pytest.mark.usefixtures("short_climbs")
+def test_boundaries_in_l2_break_what_climbs_leave() -> None:
+    given = linear(100)
+    threat = Threat("l2", given.eps("l2"), grid=False)
+    found = StrongestSearch().run(unasked(given.net), given.images, given.labels, threat, rng())
+    assert (given.net(found).argmax(1) != given.labels).equal(given.broken("l2", threat.eps or 0))
+    assert threat.contains(found, given.images).all()
+
+
+@pytest.mark.usefixtures("short_climbs")
+def test_boundaries_keep_to_each_images_own_ball() -> None:
+    given = linear(40)
+    eps = given.eps("l2")
+    radii = torch.where(torch.arange(40) % 2 == 0, eps, eps / 2)
+    threat = Threat("l2", eps, grid=False)
+    target = unasked(given.net)
+    found = StrongestSearch().run(target, given.images, given.labels, threat, rng(), radii)
+    broken = given.broken("l2", eps).where(radii == eps, given.broken("l2", eps / 2))
+    assert (given.net(found).argmax(1) != given.labels).equal(broken)
+
+
+@pytest.mark.usefixtures("short_climbs")
+@pytest.mark.parametrize(("norm", "randomised"), [("linf", False), ("l2", True)])
+def test_boundaries_are_left_out_elsewhere(norm: str, randomised: bool) -> None:
+    given = linear(40)
+    spent = Spent()
+    target = replace(unasked(spent.watch(given.net)), randomised=randomised)
+    threat = Threat(norm, given.eps(norm))
+    StrongestSearch(samples=1).run(target, given.images, given.labels, threat, rng())
+    assert spent.gradients <= 40
+
+
+@pytest.mark.usefixtures("short_climbs")
+def test_boundaries_that_win_nothing_are_tried_in_small() -> None:
+    given = linear(100)
+    spent = Spent()
+    threat = Threat("l2", 1e-4, grid=False)
+    target = unasked(spent.watch(given.net))
+    StrongestSearch().run(target, given.images, given.labels, threat, rng())
+    assert spent.gradients <= 100 + 100 * 300
 
 
 def test_large_logits_hide_nothing() -> None:
