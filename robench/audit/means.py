@@ -151,8 +151,9 @@ class Draws:
         asked, plain, again = torch.stack(self._plain).transpose(0, 1)
         size = plain.abs().mean(0)
         drawn_again = (again - plain).abs().mean(0) <= SAME * size
-        other: Tensor = (asked - plain).abs().mean(0) > OTHER * size
-        return drawn_again & other
+        other = (asked - plain).abs().mean(0) > OTHER * size
+        watched: Tensor = drawn_again & other
+        return watched
 
 
 def _corrected(cosine: Tensor, kept: Tensor) -> Tensor:
