@@ -142,7 +142,9 @@ def audit(case: Case, level: str, seed: int) -> Told:
     checked = (result.trial.clean & ~by_checks(result.trial)).numpy()
     alone = {name: right.numpy() for name, right in result.trial.alone.items()}
     row = {"pgd": _row(case, result, seed).numpy()}
-    findings = settled((*result.findings, *best_row(row, alone, checked, level)))
+    findings = settled(
+        (*result.findings, *best_row(row, alone, checked, level)), thrifty=level == "quick"
+    )
     return Told(case, level, seed, findings, float(held.float().mean()))
 
 

@@ -23,8 +23,8 @@ LITERAL = (
     *(ast.Constant, ast.Tuple, ast.List, ast.Load, ast.Name, ast.IfExp, ast.Attribute),
     *(ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop),
 )
-SHAPES = ("dim", "dims", "keepdim")
-"""Names of arguments that say where, not how much."""
+SHAPES = ("dim", "dims", "keepdim", "check")
+"""Names of arguments that say where or what, not how much."""
 
 
 def limits(root: Path = ROOT) -> dict[str, str]:

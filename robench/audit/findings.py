@@ -27,7 +27,7 @@ def findings_of(trial: SystemTrial, checks: Iterable[Check]) -> tuple[Finding, .
         for check in group:
             known = {finding.check for finding in trial.findings}
             trial.findings += guarded.look(check, trial, known)
-    return settled(trial.findings)
+    return settled(trial.findings, thrifty=trial.thrifty)
 
 
 def _look(trial: SystemTrial, checks: Iterable[Check]) -> None:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robench.audit.surrogates import Replaced, through
+from robench.base.seeds import seed_scope
 from robench.core.system import module_device
 
 
@@ -47,11 +48,14 @@ class Straight(nn.Module):
         """How much can be replaced so that the twin still runs and its answer is its own; whether
         that is anything.
         """
+        # Under one seed a random twin draws the same again, unless its draws are out of reach.
         with torch.no_grad():
-            wanted, again = self.twin(images), self.twin(images)
-        random = not torch.equal(wanted, again)
+            with seed_scope(0):
+                wanted = self.twin(images)
+            with seed_scope(0):
+                random = not torch.equal(wanted, self.twin(images))
         for boldness in (2, 1):
-            with torch.enable_grad():
+            with torch.enable_grad(), seed_scope(0):
                 try:
                     leaf = images.detach().clone().requires_grad_()
                     found, changed = self._replaced(leaf, boldness)

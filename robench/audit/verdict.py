@@ -9,10 +9,12 @@ from torch import Tensor
 
 from robench.base.stats import Paired, paired, wilson
 from robench.core.record import Finding, Verdict
-from robench.core.sentences import ACQUITTED, sentence
+from robench.core.sentences import ACQUITTED, RANDOM, sentence
 
 BENT, FRACTURED = "bent_gradients", "fractured_gradients"
 """Checks of a gradient against the differences of what is deployed."""
+AVERAGED, WATCHED = "mean_gradients", "watched"
+"""The same of a randomised system, on means; and of scores while a gradient is asked for."""
 STALLED = "stalled"
 """The check of searches that end just short of an error."""
 SIGNS = frozenset(
@@ -21,7 +23,7 @@ SIGNS = frozenset(
         *("loss_not_rising", "twin_disagrees", BENT, STALLED, "noise", "unbounded_eps"),
         *("rises_with_eps", "planted", "random_prediction", "smoother_gradient", "transfer"),
         *("square", "black_box", "depends_on_batch", "saturates", "remembers"),
-        *("jumping_scores", "labels"),
+        *("jumping_scores", "labels", AVERAGED, WATCHED),
     )
 )
 """Checks that show gradients to mislead: they fail, or what does not use them does better."""
@@ -32,6 +34,10 @@ WEAK = frozenset(
     )
 )
 """Checks in which an attack beats another by the same gradients: another loss, more effort."""
+NOISY = WEAK | {"loss_not_rising"}
+"""Checks that randomness alone may trip: one draw's loss goes up and down."""
+MISSED = 0.2
+"""Part of a mean answer's differences (1 minus their correlation) that a mean gradient may miss."""
 MOSTLY = 0.25
 """Share of images whose gradients predict little up to which gradients are sound."""
 
@@ -52,16 +58,37 @@ def sound(findings: Iterable[Finding]) -> bool:
     return predicting(known) and all(finding.verdict == "pass" for finding in signs)
 
 
-def settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def settled(findings: Iterable[Finding], *, thrifty: bool = True) -> tuple[Finding, ...]:
     """The findings, those acquitted that speak against an attack where the gradients are sound.
 
     An attack that loses to another one by the same gradients is weak; a system is masked only where
-    gradients mislead.
+    gradients mislead. A randomised system is judged by the mean of its gradients: unless that or
+    another sign shows gradients to mislead, such a finding convicts nobody, and where the mean is
+    shown to predict, a thrifty audit drops a suspicion.
     """
     known = tuple(findings)
-    if not sound(known):
+    if sound(known):
+        return tuple(_acquitted(finding) for finding in known)
+    missed = [finding for finding in known if finding.check == AVERAGED]
+    signs = (f for f in known if f.check in SIGNS - NOISY - {AVERAGED, "random_prediction"})
+    misled = bool(missed) and (missed[0].low or 0.0) > MISSED
+    if not missed or misled or any(finding.verdict != "pass" for finding in signs):
         return known
-    return tuple(_acquitted(finding) for finding in known)
+    predicts = missed[0].high is not None and missed[0].high <= MISSED
+    return tuple(_lowered(finding, predicts, thrifty) for finding in known)
+
+
+def _lowered(finding: Finding, predicts: bool, thrifty: bool) -> Finding:
+    """A finding that randomness may trip, a level lower; `predicts`: the mean gradient does."""
+    if finding.check not in NOISY or finding.sentence.endswith(RANDOM):
+        return finding
+    drops = predicts and (thrifty or finding.check not in WEAK)
+    told: dict[str, object] = {"sentence": finding.sentence + RANDOM}
+    if finding.verdict == "fail" and (finding.check in WEAK or not drops):
+        return finding.model_copy(update={**told, "verdict": "suspect"})
+    if finding.verdict == "pass" or not drops:
+        return finding
+    return finding.model_copy(update={**told, "verdict": "pass", "threshold": 1.0})
 
 
 def _acquitted(finding: Finding) -> Finding:

@@ -19,6 +19,8 @@ PLANTED = "planted"
 """The check of the usual attack; a row's own is `planted_` and the attack's name."""
 ACQUITTED = "; the gradients are sound: a weak attack, not masked"
 """What is added where another attack by the same gradients wins."""
+RANDOM = "; of random answers that convicts nobody whose mean gradient is not shown to mislead"
+"""What is added where a finding against a randomised system weighs less than it would."""
 
 SENTENCES: dict[str, tuple[str, ...]] = {
     "random_prediction": (
@@ -65,6 +67,11 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "on {share} of {n} images the gradient predicts little of what a small step changes, so "
         "that what it fails to break says little",
     ),
+    "mean_gradients": (
+        "of {n} images the mean of {number} gradients predicts what the mean answer does at "
+        "random (correlation {second})",
+    ),
+    "watched": ("on {share} of {n} images the scores are others while a gradient is asked for",),
     "jumping_scores": (
         "on {share} of {n} ways to another image the label changes where the highest score leads "
         "as far as ever: scores do not say where errors lie",
@@ -146,6 +153,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 NOTHING = {
     "bent_gradients": "finite differences add up on no image: whether a gradient bends was not "
     "tested",
+    "mean_gradients": "the answers are too random: whether the mean gradient predicts the mean "
+    "answer was not tested",
     "remembers": "the system refuses to be copied: whether what it was asked changes its answers "
     "was not tested",
     "adaptive": "no defense of this system brings an attack of its own",
@@ -200,7 +209,7 @@ def follows(finding: Finding, rows: Collection[str], defenses: Collection[str]) 
     """
     return _follows(
         finding.check,
-        finding.sentence.removesuffix(ACQUITTED),
+        finding.sentence.removesuffix(ACQUITTED).removesuffix(RANDOM),
         repr(finding.value),
         finding.n or 0,
         frozenset(rows),

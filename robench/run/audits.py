@@ -68,7 +68,8 @@ def _one(audited: _Audited, number: int) -> tuple[Audit, list[Value]]:
             *examined.findings,
             *best_row(named, examined.alone, examined.checked, level),
             *_above_clean(audited.evidence, threat),
-        )
+        ),
+        thrifty=level == "quick",
     )
     audit = Audit(
         norm=threat.norm,

@@ -75,9 +75,9 @@ def secants(
     if len(images) == 0:
         return Secants(images.new_zeros(0), images.new_zeros(0))
     with torch.no_grad():
-        rivals = _rivals(scores(images), labels)
+        rivals = nearest_rivals(scores(images), labels)
     gradient = _gradient(twin, images, labels, rivals)
-    reach = _reach(threat, images[0].numel())
+    reach = reach_of(threat, images[0].numel())
 
     def difference(moves: Moves, which: Tensor) -> tuple[Tensor, Tensor]:
         """What the gradient predicts along K moves of each image, and what the scores say.
@@ -91,16 +91,16 @@ def secants(
     def along(deltas: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
         at = which.repeat(len(deltas))
         moves = deltas.flatten(0, 1)
-        ahead, behind = _legal(images[at] + moves, threat), _legal(images[at] - moves, threat)
+        ahead, behind = legal(images[at] + moves, threat), legal(images[at] - moves, threat)
         foretold = (gradient[at] * (ahead.double() - behind.double())).flatten(1).sum(1)
         points, own = torch.cat([ahead, behind]), at.repeat(2)
         with torch.no_grad():
             answers = torch.cat([scores(part) for part in points.split(rows_at_once(images))])
-        margins = _gap(answers, labels[own], rivals[own]).double()
+        margins = gap(answers, labels[own], rivals[own]).double()
         found = margins[: len(at)] - margins[len(at) :]
         return foretold.view(len(deltas), -1), found.view(len(deltas), -1)
 
-    wholes = reach * torch.stack([_direction(images, threat.norm, rng) for _ in range(PAIRS)])
+    wholes = reach * torch.stack([direction(images, threat.norm, rng) for _ in range(PAIRS)])
     masks = (torch.rand(wholes.shape, generator=rng) < 0.5).to(images.device)
 
     def halves(which: Tensor) -> Tensor:
@@ -117,12 +117,13 @@ def secants(
     return Secants(predicted.float(), additive.float())
 
 
-def _rivals(logits: Tensor, labels: Tensor) -> Tensor:
+def nearest_rivals(logits: Tensor, labels: Tensor) -> Tensor:
     """The wrong class nearest to winning: int64 (N,)."""
     return logits.scatter(1, labels[:, None], float("-inf")).argmax(1)
 
 
-def _gap(logits: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
+def gap(logits: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
+    """The rival's logit minus the label's: (N,)."""
     difference = logits.gather(1, rivals[:, None]) - logits.gather(1, labels[:, None])
     return difference[:, 0]
 
@@ -133,20 +134,22 @@ def _gradient(twin: nn.Module, images: Tensor, labels: Tensor, rivals: Tensor) -
     with searching(twin):
         for few, true, wrong in zip(*parts, strict=True):
             leaf = few.detach().clone().requires_grad_()
-            found.append(finite(input_gradient(_gap(twin(leaf), true, wrong), leaf)).double())
+            found.append(finite(input_gradient(gap(twin(leaf), true, wrong), leaf)).double())
     gradient = torch.cat(found)
     # Only directions are compared: scaling keeps the squares of tiny gradients above underflow.
     largest = gradient.abs().flatten(1).amax(1).clamp_min(torch.finfo(torch.float64).tiny)
     return gradient / largest.view(-1, *[1] * (images.dim() - 1))
 
 
-def _reach(threat: Threat, pixels: int) -> float:
+def reach_of(threat: Threat, pixels: int) -> float:
+    """How far a secant reaches to either side, in [0,1] pixels or in L2."""
     # Less than a level of an 8-bit pixel would be rounded away, by us or by the model itself.
     least = (1.0 if threat.norm == "linf" else math.sqrt(pixels)) / 255 if threat.grid else 0.0
     return max(PART * (threat.eps or 0.0), least)
 
 
-def _direction(images: Tensor, norm: str, rng: torch.Generator) -> Tensor:
+def direction(images: Tensor, norm: str, rng: torch.Generator) -> Tensor:
+    """Random signs (Linf), or Gaussian of length 1 (L2): the shape of `images`."""
     noise = torch.randn(images.shape, generator=rng)
     if norm == "linf":
         noise = noise.sign()
@@ -155,7 +158,8 @@ def _direction(images: Tensor, norm: str, rng: torch.Generator) -> Tensor:
     return noise.to(device=images.device, dtype=images.dtype)
 
 
-def _legal(images: Tensor, threat: Threat) -> Tensor:
+def legal(images: Tensor, threat: Threat) -> Tensor:
+    """Images brought back to legal pixel values, under a grid to its levels."""
     inside = images.clamp(0, 1)
     return (inside * 255).round() / 255 if threat.grid else inside
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from robench.audit.checks.adaptive import Adaptive
 from robench.audit.checks.agreement import Agreement
+from robench.audit.checks.averages import MeanGradients
 from robench.audit.checks.black_box import BlackBox
 from robench.audit.checks.cascade import Cascade, OtherForms
 from robench.audit.checks.effort import Effort
@@ -51,6 +52,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Saturates(),
         RandomNoise(),
         GradientSecants(),
+        MeanGradients(),
         JumpingScores(),
         Stalled(),
         Unbounded(),
@@ -75,6 +77,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Saturates(),
         RandomNoise(),
         GradientSecants(images=50),
+        MeanGradients(images=20),
         JumpingScores(images=50),
         Stalled(),
         Unbounded(images=50),
