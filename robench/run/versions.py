@@ -18,7 +18,7 @@ STEPS: Mapping[str, int] = {
     "attack": 2,
     "judge": 1,
     "rejudge": 1,
-    "audit": 5,
+    "audit": 6,
     "remaining": 2,
     "measure": 1,
     "certificates": 1,
