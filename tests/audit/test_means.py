@@ -103,20 +103,32 @@ def test_noise_alone_is_said_to_be_noise() -> None:
     assert not means(Guess()).told
 
 
+class Own(Plane):
+    """Draws by a generator of its own: no two points share a draw."""
+
+    def __init__(self, noise: float) -> None:
+        super().__init__(noise)
+        self.rng = torch.Generator().manual_seed(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with seed_scope(int(torch.randint(2**31, (), generator=self.rng))):
+            return super().forward(x)
+
+
 def test_draws_out_of_reach_make_the_means_noisier_and_no_worse() -> None:
-    class Own(Plane):
-        def __init__(self) -> None:
-            super().__init__(0.02)
-            self.rng = torch.Generator().manual_seed(0)
-
-        def forward(self, x: Tensor) -> Tensor:
-            with seed_scope(int(torch.randint(2**31, (), generator=self.rng))):
-                return super().forward(x)
-
-    told = means(Own(), 64)
+    told = means(Own(0.02), 64)
     assert told.told
     assert told.predicted[0] > 0.9
     assert not told.watched.any()
+
+
+def test_what_noise_takes_from_a_sum_is_given_back() -> None:
+    """Of four draws a third of each square is noise, which both halves of the draws do not share."""
+    assert means(Own(0.05), 4).additive == pytest.approx(1.0, abs=0.1)
+
+
+def test_who_draws_anew_is_not_said_to_watch() -> None:
+    assert not means(Unseeded()).watched.any()
 
 
 class Bumps(nn.Module):
