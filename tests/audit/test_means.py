@@ -17,6 +17,7 @@ from robench.audit.verdict import (
     MISSED,
     NOISY,
     SIGNS,
+    WATCHED,
     WEAK,
     settled,
 )
@@ -123,7 +124,7 @@ def test_draws_out_of_reach_make_the_means_noisier_and_no_worse() -> None:
 
 
 def test_what_noise_takes_from_a_sum_is_given_back() -> None:
-    """Of four draws a third of each square is noise, which both halves of the draws do not share."""
+    """Of four draws part of each square is noise, which the two halves of the draws do not share."""
     assert means(Own(0.05), 4).additive == pytest.approx(1.0, abs=0.1)
 
 
@@ -144,12 +145,15 @@ def test_differences_that_do_not_add_up_are_told_from_those_that_do() -> None:
     assert means(Plane(0.3)).additive == pytest.approx(1.0, abs=0.05)
 
 
-def test_scores_that_notice_a_gradient_are_seen() -> None:
-    class Watching(Plane):
-        def forward(self, x: Tensor) -> Tensor:
-            scores = super().forward(x)
-            return -scores if torch.is_grad_enabled() else scores
+class Watching(Plane):
+    """The opposite while a gradient is asked for."""
 
+    def forward(self, x: Tensor) -> Tensor:
+        scores = super().forward(x)
+        return -scores if torch.is_grad_enabled() else scores
+
+
+def test_scores_that_notice_a_gradient_are_seen() -> None:
     assert means(Watching(0.3)).watched.all()
     assert not means(Plane(0.3)).watched.any()
 
@@ -177,6 +181,41 @@ def test_draws_double_until_they_tell() -> None:
     assert bent.verdict == "suspect"
     assert bent.low is not None
     assert bent.threshold == MISSED < bent.low
+
+
+def test_what_is_said_is_what_the_mean_gradient_misses() -> None:
+    sound = looked(Plane(0.1))[AVERAGED]
+    assert sound.value is not None
+    assert (sound.verdict, sound.threshold) == ("pass", MISSED)
+    assert -0.01 <= sound.value < 0.05
+    assert f"(correlation {1 - sound.value:.2f})" in sound.sentence
+    # Noise in the gradient alone: the estimate lies above the limit, and not yet its lower end.
+    few = means(Plane(0.1, 1.0, scatter=1.0), FIRST).predicted
+    assert few[1] < 1 - MISSED < few[2]
+    assert (
+        f"mean of {FIRST} gradients" not in looked(Plane(0.1, 1.0, scatter=1.0))[AVERAGED].sentence
+    )
+
+
+def test_scores_that_notice_a_gradient_make_suspect() -> None:
+    told = looked(Watching(0.3))[WATCHED]
+    assert (told.verdict, told.value) == ("suspect", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("check", "verdict", "thrifty", "asked"),
+    [
+        *(("zero_gradients", "fail", True, False), ("zero_gradients", "fail", False, True)),
+        *(("zero_gradients", "suspect", True, True), ("loss_not_rising", "fail", True, True)),
+    ],
+)
+def test_a_thrifty_audit_asks_unless_a_sign_has_failed_the_system(
+    check: str, verdict: Verdict, thrifty: bool, asked: bool
+) -> None:
+    made = trial(Plane(0.1))
+    made.thrifty = thrifty
+    made.findings = [finding(check, verdict)]
+    assert bool(list(MeanGradients().look(made))) == asked
 
 
 def test_a_system_that_always_answers_alike_is_not_asked() -> None:
