@@ -124,7 +124,7 @@ def test_draws_out_of_reach_make_the_means_noisier_and_no_worse() -> None:
 
 
 def test_what_noise_takes_from_a_sum_is_given_back() -> None:
-    """Of four draws part of each square is noise, which the two halves of the draws do not share."""
+    """Of four draws part of each square is noise, which the two halves do not share."""
     assert means(Own(0.05), 4).additive == pytest.approx(1.0, abs=0.1)
 
 
@@ -285,8 +285,9 @@ def test_a_mean_gradient_that_misleads_convicts(check: str) -> None:
 
 @pytest.mark.parametrize("check", sorted(SIGNS - NOISY - {AVERAGED, "random_prediction"}))
 def test_so_does_any_other_sign(check: str) -> None:
-    findings = (PREDICTS, finding(check, "suspect", 0.5), finding("margin_loss", "fail", 0.5))
-    assert settled(findings) == findings
+    for verdict in ("suspect", "fail"):
+        findings = (PREDICTS, finding(check, verdict, 0.5), finding("margin_loss", "fail", 0.5))
+        assert settled(findings) == findings
 
 
 def test_to_be_random_undeclared_is_no_sign_that_gradients_mislead() -> None:
