@@ -37,7 +37,17 @@ ROOT = Path(__file__).parents[1]
 SAMPLE, SEED = 300, 13
 BYTES = 16 * 2**30
 TESTS = {
-    "robench.audit.verdict": ("audit/test_verdict.py", "audit/test_best_row.py"),
+    "robench.audit.verdict": (
+        *("audit/test_verdict.py", "audit/test_best_row.py", "audit/test_means.py"),
+    ),
+    "robench.audit.means": ("audit/test_means.py",),
+    "robench.audit.checks.averages": ("audit/test_means.py",),
+    "robench.audit.checks.scores": ("audit/test_labels.py",),
+    "robench.audit.checks.labels": ("audit/test_labels.py",),
+    "robench.audit.checks.memory": ("audit/test_memory.py",),
+    "robench.audit.reach": ("audit/test_memory.py",),
+    "robench.audit.unasked": ("audit/test_memory.py",),
+    "robench.search.rays": ("search/test_rays.py",),
     "robench.audit.contest": ("audit/test_contest.py",),
     "robench.base.stats": ("base/test_stats.py",),
     "robench.core.threat": ("core/test_threat.py",),

@@ -68,8 +68,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "that what it fails to break says little",
     ),
     "mean_gradients": (
-        "of {n} images the mean of {number} gradients predicts what the mean answer does at "
-        "random (correlation {second})",
+        "of {n} images the mean of {second} gradients predicts what the mean of as many random "
+        "answers does (correlation {number})",
     ),
     "watched": ("on {share} of {n} images the scores are others while a gradient is asked for",),
     "jumping_scores": (

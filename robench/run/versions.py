@@ -19,7 +19,7 @@ STEPS: Mapping[str, int] = {
     "judge": 1,
     "rejudge": 1,
     "audit": 6,
-    "remaining": 2,
+    "remaining": 3,
     "measure": 1,
     "certificates": 1,
     "record": 1,

@@ -94,6 +94,6 @@ def _missed(means: Means, images: int, untested: Verdict) -> Finding:
         threshold=limit,
         verdict="suspect" if low > limit else "pass",
         sentence=sentence(
-            AVERAGED, value, images, number=means.draws, second=f"{means.predicted[0]:.2f}"
+            AVERAGED, value, images, second=means.draws, number=f"{means.predicted[0]:.2f}"
         ),
     )

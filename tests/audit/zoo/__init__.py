@@ -48,7 +48,15 @@ from tests.audit.zoo.exhibit import Exhibit
 from tests.audit.zoo.lessons import Lesson
 from tests.audit.zoo.networks import adversarial_loss, network, plain_loss, train
 from tests.audit.zoo.plainly import adversarial, badly_scaled, plain, tanh, tiny_input
-from tests.audit.zoo.randomised import random_input, random_pruning, smoothed
+from tests.audit.zoo.randomised import (
+    random_crop,
+    random_decoys,
+    random_input,
+    random_pruning,
+    smoothed,
+    strong_noise,
+    watched_noise,
+)
 from tests.audit.zoo.saturated import (
     distilled,
     extra_softmax,
@@ -89,6 +97,8 @@ MASKED = _named(
     distilled,
     random_pruning,
     random_input,
+    random_decoys,
+    watched_noise,
     backward_flipped,
     backward_blurred,
     backward_masked,
@@ -116,6 +126,8 @@ HONEST = _named(
     tiny_input,
     tanh,
     smoothed,
+    random_crop,
+    strong_noise,
     linear,
     large_margin_linear,
     lipschitz_maxmin,

@@ -1,4 +1,4 @@
-"""Models whose answers are random: two that mask, and an honest smoothed one."""
+"""Models whose answers are random: some mask, some do not."""
 
 from __future__ import annotations
 
@@ -87,3 +87,67 @@ def smoothed(zoo: Zoo) -> Exhibit:
     base = train(network(zoo.lesson), zoo.lesson, noisy)
     system = System(Randomised(Smoothed(base, 0.25, 32).eval()), Smoothed(base, 0.25).eval())
     return Exhibit("smoothed", system, system.twin, base)
+
+
+class Crop(nn.Module):
+    """A random window of each image, another for each answer."""
+
+    def __init__(self, less: int) -> None:
+        super().__init__()
+        self.less = less
+
+    def forward(self, x: Tensor) -> Tensor:
+        side = x.shape[-1] - self.less
+        top, left = (torch.randint(0, self.less + 1, (len(x), 1)) for _ in range(2))
+        rows, columns = top + torch.arange(side), left + torch.arange(side)
+        image = torch.arange(len(x))[:, None, None]
+        windows = x[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        return F.pad(windows, (0, self.less, 0, self.less))
+
+
+class Noise(nn.Module):
+    """Gaussian noise on the input, more of it while a gradient is asked for."""
+
+    def __init__(self, noise: float, asked: float) -> None:
+        super().__init__()
+        self.noise, self.asked = noise, asked
+
+    def forward(self, x: Tensor) -> Tensor:
+        noise = self.asked if torch.is_grad_enabled() else self.noise
+        return x + noise * torch.randn_like(x)
+
+
+class Decoys(nn.Module):
+    """Answers with one network; the gradient is that of another, drawn for each batch."""
+
+    def __init__(self, model: nn.Module, decoys: list[nn.Module]) -> None:
+        super().__init__()
+        self.model, self.decoys = model, nn.ModuleList(decoys)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + 0.1 * torch.randn_like(x)
+        decoy = self.decoys[int(torch.randint(len(self.decoys), ()))](x)
+        own: Tensor = self.model(x).detach()
+        return own + decoy - decoy.detach()
+
+
+def random_crop(zoo: Zoo) -> Exhibit:
+    model = train(nn.Sequential(Crop(1), *network(zoo.lesson)), zoo.lesson)
+    return Exhibit("random_crop", shipped(model, True), model, None, 8)
+
+
+def strong_noise(zoo: Zoo) -> Exhibit:
+    model = train(nn.Sequential(Noise(0.5, 0.5), *network(zoo.lesson)), zoo.lesson)
+    return Exhibit("strong_noise", shipped(model, True), model, None, 8)
+
+
+def watched_noise(zoo: Zoo) -> Exhibit:
+    base = train(nn.Sequential(Noise(0.05, 0.05), *network(zoo.lesson)), zoo.lesson)
+    model = nn.Sequential(Noise(0.05, 1.5), *list(base)[1:])
+    return Exhibit("watched_noise", shipped(model, True), base, None, 8)
+
+
+def random_decoys(zoo: Zoo) -> Exhibit:
+    base = train(nn.Sequential(Noise(0.1, 0.1), *network(zoo.lesson)), zoo.lesson)
+    model = Decoys(nn.Sequential(*list(base)[1:]), [network(zoo.lesson) for _ in range(3)])
+    return Exhibit("random_decoys", shipped(model, True), base, None, 8)
