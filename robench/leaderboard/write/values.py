@@ -48,7 +48,8 @@ def values_file(
     axes = sorted(forms.axes())
     writer = None
     for table in _blocks(collection, levels, moved, ASKED):
-        found, _ = value_columns(table, forms)
+        columns, _ = value_columns(table.column, ABOUT, forms)
+        found = dict(columns)
         made = pa.table({name: _arrow(name, found[name]) for name in (*ABOUT, *NUMBERS, *axes)})
         if writer is None:
             # Without Arrow's own schema text is read as text.
