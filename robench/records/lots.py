@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench.base.arrow import array, is_word
+from robench.base.files import About, about_file
 from robench.core.outcomes import WORDS, Outcomes, fixed
 from robench.records.store import OUTCOMES
 from robench.records.support.held import AUDIT_TABLE
@@ -22,8 +23,6 @@ from robench.records.tables import (
     EARLY_COLUMNS,
     EARLY_OUTCOMES,
     NUMBERS,
-    About,
-    about_file,
     arrow_columns,
     arrow_outcomes,
     coded,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -13,7 +12,7 @@ import numpy as np
 
 from robench.base.arrow import array, column, is_word, numbers
 from robench.base.errors import UserError
-from robench.base.files import read_plain
+from robench.base.files import About, about_file, read_plain
 from robench.base.stats import count
 from robench.core.outcomes import COLUMNS, PER_IMAGE, WORDS, Outcomes, RowOutcomes, fixed
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     Words = Mapping[str, tuple[NDArray[Any], list[str]]]
     """By column its places among words, and these."""
 
-About = tuple[int, ...]
 MAX_BYTES = 256 * 2**20
 MAX_EXPANDED = 2**30
 """Bytes of a table's columns at most, expanded as the file says."""
@@ -47,12 +45,6 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
         return dict(_columns(path, about) if early is None else early)
     except OSError as error:
         raise UserError(f"expected a table at {path}, got: {error}") from error
-
-
-def about_file(path: Path) -> About:
-    """What the disk says of a file, another one after every change; raises OSError for none."""
-    about = os.stat(path)
-    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
 @lru_cache(2)
