@@ -111,7 +111,9 @@ def array(column: Any, kind: str = "") -> NDArray[Any]:
     if whole.null_count:
         if dtype.kind != "f":
             raise ValueError(f"missing values among {stored}")
-        result = np.where(_truths(present, end)[whole.offset :], result, np.nan).astype(dtype)
+        result = np.where(_truths(present, end)[whole.offset :], result, np.nan).astype(
+            dtype, copy=False
+        )
     return result
 
 

@@ -33,6 +33,8 @@ WHOLE = ("seed", "images")
 """Columns of whole numbers."""
 ABOUT_RECORDS = [name for name in ABOUT if name in COLUMNS]
 """What a record says of each of its values."""
+BLOCK = 10_000
+"""Records whose lists of numbers are brought into their order at once."""
 Reader = Callable[[str], Any]
 """Gives a column of the store by its name, as Arrow has it."""
 
@@ -48,16 +50,18 @@ def load(root: str | Path) -> pd.DataFrame:
 
     collection = Collection.of([Path(root)])
     with collection.held():
-        paths, digests = _known(collection, Path(root))
+        paths, read = _known(collection, Path(root))
         # One column at a time: a hundred thousand records have two million values.
-        columns, counts = value_columns(row_reader(collection, digests), ABOUT_RECORDS, Forms())
+        columns, counts = value_columns(read, ABOUT_RECORDS, Forms())
         made = {name: _series(column) for name, column in columns}
     made["path"] = _series(repeated(range(len(paths)), paths, counts))
     return pd.DataFrame(made, copy=False)
 
 
-def _known(collection: Collection, root: Path) -> tuple[list[str], list[str]]:
-    """Folders of the records below a root, sorted, and the digests of the values kept of them."""
+def _known(collection: Collection, root: Path) -> tuple[pd.Index[str], Reader]:
+    """Folders of the records below a root, sorted, and what reads the columns kept of them."""
+    import pandas as pd
+
     every = scan(root, sys.maxsize) if root.is_dir() else ()
     found = sorted(every, key=lambda one: one.folder.parts)
     if not found:
@@ -73,7 +77,8 @@ def _known(collection: Collection, root: Path) -> tuple[list[str], list[str]]:
     kept = [one for one in seen if one.folder not in left]
     if not kept:
         raise UserError(left[min(left)])
-    return [str(one.folder) for one in kept], [one.digest for one in kept]
+    paths = pd.Index([str(one.folder) for one in kept])
+    return paths, _reader(collection, [one.digest for one in kept])
 
 
 def read(name: str | Path, results: str | Path = "results") -> ShownRecord:
@@ -85,17 +90,19 @@ def read(name: str | Path, results: str | Path = "results") -> ShownRecord:
     return shown(store.read(folder), folder)
 
 
-def row_reader(collection: Collection, digests: Sequence[str]) -> Reader:
+def _reader(collection: Collection, digests: Sequence[str]) -> Reader:
     """Reads columns of the store: of the rows of these digests, in their order."""
     import pyarrow as pa
 
     keys = (key for _, table in collection.values.tables(()) for key in table[KEY].to_pylist())
     places = {key: place for place, key in enumerate(keys)}
-    order = column([places[one] for one in digests], pa.int64())
+    order = [places[one] for one in digests]
+    blocks = [column(order[at : at + BLOCK], pa.int64()) for at in range(0, len(order), BLOCK)]
 
     def read(name: str) -> Any:
-        tables = [table.select([name]) for _, table in collection.values.tables([name])]
-        return pa.concat_tables(tables).unify_dictionaries()[name].take(order)
+        tables = (table.select([name]) for _, table in collection.values.tables([name]))
+        whole = pa.concat_tables(tables).unify_dictionaries()[name].combine_chunks()
+        return pa.chunked_array([whole.take(block) for block in blocks])
 
     return read
 
@@ -128,6 +135,8 @@ def _columns(
     read: Reader, about: Iterable[str], counts: NDArray[np.int64], of: dict[str, Words]
 ) -> Iterator[tuple[str, Any]]:
     """`of` says what the values are of."""
+    import pyarrow as pa
+
     for name in about:
         if name in WHOLE:
             yield name, np.repeat(array(read(name)), counts)
@@ -135,6 +144,7 @@ def _columns(
             yield name, words_of(read(name).to_pylist(), counts)
     for name in NUMBERS:
         yield name, of.pop(name) if name in of else _flat(read(name))
+        pa.default_memory_pool().release_unused()
     yield from of.items()
 
 
@@ -148,8 +158,9 @@ def form_codes(column: Any, forms: Forms) -> list[NDArray[np.int32]]:
 
 def _flat(column: Any) -> Any:
     """Lists one after the other; numbers of which some are missing are no whole ones."""
-    flat = column.combine_chunks().flatten()
-    return array(flat.cast("float64") if flat.null_count else flat)
+    parts = [one.flatten() for one in column.chunks]
+    missing = any(one.null_count for one in parts)
+    return np.concatenate([array(one.cast("float64") if missing else one) for one in parts])
 
 
 def _series(column: Any) -> Any:

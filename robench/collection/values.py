@@ -13,6 +13,7 @@ from robench.base.errors import UserError
 from robench.core.record import SYSTEM_KINDS, Record, Value
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
 ABOUT = ("record", "level", "status", "seed", "images", "protocol", *SYSTEM_KINDS)
@@ -79,7 +80,7 @@ class Words:
     """A column of few different words (or numbers), as places among these; -1 where none stands."""
 
     codes: NDArray[np.signedinteger]
-    words: list[Any]
+    words: Sequence[Any] | pd.Index[str]
 
 
 class Forms:
@@ -142,7 +143,9 @@ def words_of(texts: Iterable[str], counts: NDArray[np.int64]) -> Words:
     return repeated(at, list(places), counts)
 
 
-def repeated(at: Sequence[int], words: list[str], counts: NDArray[np.int64]) -> Words:
+def repeated(
+    at: Sequence[int], words: Sequence[str] | pd.Index[str], counts: NDArray[np.int64]
+) -> Words:
     """A column of words at a place a record, as many times as it has values."""
     return Words(np.repeat(_codes(at, len(words)), counts), words)
 

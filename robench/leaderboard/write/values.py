@@ -104,6 +104,6 @@ def _arrow(name: str, found: Any) -> Any:
     empty = [place for place, word in enumerate(found.words) if word == ""]
     codes = numbers(found.codes, np.isin(found.codes, [-1, *empty]))
     if kinds and kinds <= {int, float}:
-        return column(found.words, pa.int64() if kinds == {int} else pa.float64()).take(codes)
+        return column(list(found.words), pa.int64() if kinds == {int} else pa.float64()).take(codes)
     words = column([str(word) for word in found.words], pa.string())
     return pa.DictionaryArray.from_arrays(codes, words)
