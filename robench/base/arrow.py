@@ -111,9 +111,8 @@ def array(column: Any, kind: str = "") -> NDArray[Any]:
     if whole.null_count:
         if dtype.kind != "f":
             raise ValueError(f"missing values among {stored}")
-        result = np.where(_truths(present, end)[whole.offset :], result, np.nan).astype(
-            dtype, copy=False
-        )
+        known = _truths(present, end)[whole.offset :]
+        result = np.where(known, result, np.nan).astype(dtype, copy=False)
     return result
 
 
