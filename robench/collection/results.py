@@ -158,9 +158,15 @@ def form_codes(column: Any, forms: Forms) -> list[NDArray[np.int32]]:
 
 def _flat(column: Any) -> Any:
     """Lists one after the other; numbers of which some are missing are no whole ones."""
+    import pyarrow as pa
+
     parts = [one.flatten() for one in column.chunks]
-    missing = any(one.null_count for one in parts)
-    return np.concatenate([array(one.cast("float64") if missing else one) for one in parts])
+    kind = pa.float64() if any(one.null_count for one in parts) else column.type.value_type
+    found, end = np.empty(sum(map(len, parts)), kind.to_pandas_dtype()), 0
+    for one in parts:
+        found[end : end + len(one)] = array(one.cast(kind))
+        end += len(one)
+    return found
 
 
 def _series(column: Any) -> Any:
