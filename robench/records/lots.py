@@ -114,6 +114,8 @@ def _words(columns: Iterable[Any]) -> tuple[NDArray[Any], list[str]]:
     codes, words = [], list[str]()
     for one in columns:
         places, its = coded(one.combine_chunks())
+        if not 0 <= places.min() <= places.max() < len(its):
+            raise ValueError("places of no word")  # it would be another table's
         codes.append(places + len(words))
         words += its
     return np.concatenate(codes), words
