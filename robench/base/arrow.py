@@ -6,7 +6,7 @@ Arrow's own conversions import pandas, which takes longer, and more memory, than
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+SIZE = 8
+"""Bytes in which `pressed` says how many there were."""
 
 
 def numbers(array: NDArray[Any], missing: NDArray[np.bool_] | None = None) -> Any:
@@ -69,6 +72,19 @@ def _bits(truths: NDArray[np.bool_]) -> Any:
     return pa.py_buffer(np.packbits(truths, bitorder="little"))
 
 
+def pressed(data: bytes) -> bytes:
+    """Bytes made fewer by Zstandard at its quickest, which takes a third of the time of zlib."""
+    found: bytes = _zstandard().compress(data, asbytes=True)
+    return len(data).to_bytes(SIZE) + found
+
+
+@cache
+def _zstandard() -> Any:
+    import pyarrow as pa
+
+    return pa.Codec("zstd", 1)
+
+
 # -- back ------------------------------------------------------------------------------------------
 
 
@@ -95,8 +111,16 @@ def array(column: Any, kind: str = "") -> NDArray[Any]:
     if whole.null_count:
         if dtype.kind != "f":
             raise ValueError(f"missing values among {stored}")
-        result = np.where(_truths(present, end)[whole.offset :], result, np.nan).astype(dtype)
+        known = _truths(present, end)[whole.offset :]
+        result = np.where(known, result, np.nan).astype(dtype, copy=False)
     return result
+
+
+def unpressed(data: bytes) -> bytes:
+    """What `pressed` was given."""
+    size = int.from_bytes(data[:SIZE])
+    found: bytes = _zstandard().decompress(data[SIZE:], decompressed_size=size, asbytes=True)
+    return found
 
 
 def _texts(column: Any) -> NDArray[Any]:

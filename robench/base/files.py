@@ -9,6 +9,7 @@ import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +28,7 @@ MAX_PIXELS = 2**26
 """Pixels of a picture at most."""
 PARTIAL, OLD = ".partial", ".old"
 """How the names end of what a writer has not finished with, and of what it replaced."""
+About = tuple[int, ...]
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -51,6 +53,12 @@ def read_plain(path: Path, most: int) -> bytes:
     with open_plain(path, most) as file:
         # Room for all that may come takes longer to find than what is there to read.
         return file.read(os.fstat(file.fileno()).st_size + 1)
+
+
+def about_file(path: Path) -> About:
+    """What the disk says of a file, another one after every change; raises OSError for none."""
+    about = os.stat(path)
+    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
 def require_plain(path: Path | os.DirEntry[str]) -> None:
@@ -157,6 +165,12 @@ def array_names(path: Path) -> set[str]:
 
     Raises UserError when they would expand to more than MAX_EXPANDED bytes, or it is no archive.
     """
+    return set(_array_names(path, about_file(path)))
+
+
+@lru_cache(2)
+def _array_names(path: Path, about: About) -> set[str]:
+    """A record's form and its rows ask for the same names, one after the other."""
     with open_plain(path, MAX_ARCHIVE) as file:
         found = _members(file, path)
     names = [one.filename for one in found]

@@ -23,7 +23,7 @@ def digest(value: Any) -> str:
 def canonical(value: Any) -> str:
     """The one JSON text of a value; raises TypeError for what JSON cannot hold, NaN included."""
     try:
-        return json.dumps(value, sort_keys=True, default=_plain, allow_nan=False)
+        return _JSON.encode(value)
     except ValueError as error:
         raise TypeError(f"expected finite numbers, got {value!r}") from error
 
@@ -69,3 +69,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"expected a plain value, got {type(value).__name__}")
+
+
+_JSON = json.JSONEncoder(sort_keys=True, default=_plain, allow_nan=False)
+"""Made once: thirty digests a record ask for it."""

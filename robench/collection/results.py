@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from robench.base.text import one_line
 from robench.collection.known import scan
 from robench.collection.shards import KEY
 from robench.collection.store import Collection, fill_values, read_digests
-from robench.collection.values import ABOUT, COLUMNS, ENDS, NUMBERS, Forms, Words, words_of
+from robench.collection.values import ABOUT, COLUMNS, NUMBERS, Forms, Words, repeated, words_of
 from robench.records import store
 from robench.records.shown import ShownRecord, shown
 from robench.records.store import find, folders, read_outcomes, read_table
@@ -31,6 +31,12 @@ ASKED = [name for name in COLUMNS if name != "config"]
 """Columns of the store that say something of values."""
 WHOLE = ("seed", "images")
 """Columns of whole numbers."""
+ABOUT_RECORDS = [name for name in ABOUT if name in COLUMNS]
+"""What a record says of each of its values."""
+BLOCK = 10_000
+"""Records whose lists of numbers are brought into their order at once."""
+Reader = Callable[[str], Any]
+"""Gives a column of the store by its name, as Arrow has it."""
 
 
 def load(root: str | Path) -> pd.DataFrame:
@@ -42,28 +48,37 @@ def load(root: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    every = scan(Path(root), sys.maxsize) if Path(root).is_dir() else ()
+    collection = Collection.of([Path(root)])
+    with collection.held():
+        paths, read = _known(collection, Path(root))
+        # One column at a time: a hundred thousand records have two million values.
+        columns, counts = value_columns(read, ABOUT_RECORDS, Forms())
+        made = {name: _series(column) for name, column in columns}
+    made["path"] = _series(repeated(range(len(paths)), paths, counts))
+    return pd.DataFrame(made, copy=False)
+
+
+def _known(collection: Collection, root: Path) -> tuple[pd.Index[str], Reader]:
+    """Folders of the records below a root, sorted, and what reads the columns kept of them."""
+    import pandas as pd
+
+    every = scan(root, sys.maxsize) if root.is_dir() else ()
     found = sorted(every, key=lambda one: one.folder.parts)
     if not found:
         raise UserError(
             f"expected records below {str(root)!r}, got none; evaluate keeps its record there "
             f"with places=robench.Places(results={str(root)!r})"
         )
-    collection = Collection.of([Path(root)])
-    with collection.held():
-        seen = read_digests(collection.recall(found))
-        left = fill_values(collection, seen)
-        collection.know(seen)
-        for folder, why in sorted(left.items()):
-            warnings.warn(f"left out {folder}: {one_line(why)}", stacklevel=2)
-        seen = [one for one in seen if one.folder not in left]
-        if not seen:
-            raise UserError(left[min(left)])
-        table = read_rows(collection, [one.digest for one in seen])
-    columns, counts = value_columns(table, Forms())
-    places = np.repeat(np.arange(len(seen), dtype=np.int32), counts)
-    columns["path"] = Words(places, [str(one.folder) for one in seen])
-    return pd.DataFrame({name: _series(column) for name, column in columns.items()}, copy=False)
+    seen = read_digests(collection.recall(found))
+    left = fill_values(collection, seen)
+    collection.know(seen)
+    for folder, why in sorted(left.items()):
+        warnings.warn(f"left out {folder}: {one_line(why)}", stacklevel=3)
+    kept = [one for one in seen if one.folder not in left]
+    if not kept:
+        raise UserError(left[min(left)])
+    paths = pd.Index([str(one.folder) for one in kept])
+    return paths, _reader(collection, [one.digest for one in kept])
 
 
 def read(name: str | Path, results: str | Path = "results") -> ShownRecord:
@@ -75,14 +90,21 @@ def read(name: str | Path, results: str | Path = "results") -> ShownRecord:
     return shown(store.read(folder), folder)
 
 
-def read_rows(collection: Collection, digests: Sequence[str]) -> Any:
-    """Rows of the store, an Arrow table: those of the digests, in their order."""
+def _reader(collection: Collection, digests: Sequence[str]) -> Reader:
+    """Reads columns of the store: of the rows of these digests, in their order."""
     import pyarrow as pa
 
-    every = [table for _, table in collection.values.tables(ASKED)]
-    table = pa.concat_tables(every).unify_dictionaries()
-    places = {key: place for place, key in enumerate(table[KEY].to_pylist())}
-    return table.take(column([places[one] for one in digests], pa.int64()))
+    keys = (key for _, table in collection.values.tables(()) for key in table[KEY].to_pylist())
+    places = {key: place for place, key in enumerate(keys)}
+    order = [places[one] for one in digests]
+    blocks = [column(order[at : at + BLOCK], pa.int64()) for at in range(0, len(order), BLOCK)]
+
+    def read(name: str) -> Any:
+        tables = (table.select([name]) for _, table in collection.values.tables([name]))
+        whole = pa.concat_tables(tables).unify_dictionaries()[name].combine_chunks()
+        return pa.chunked_array([whole.take(block) for block in blocks])
+
+    return read
 
 
 def read_configs(collection: Collection) -> dict[str, Any]:
@@ -94,23 +116,36 @@ def read_configs(collection: Collection) -> dict[str, Any]:
     }
 
 
-def value_columns(table: Any, forms: Forms) -> tuple[dict[str, Any], NDArray[np.int64]]:
-    """The columns of all values of some rows of the store, and how many values each row has.
+def value_columns(
+    read: Reader, about: Iterable[str], forms: Forms
+) -> tuple[Iterator[tuple[str, Any]], NDArray[np.int64]]:
+    """The columns of all values of some rows of the store, one after the other, and how many values
+    each row has.
 
-    Numbers are arrays, NaN where one is missing; all else are `Words`.
+    `about` names those that say something of the record. Numbers are arrays, NaN where one is
+    missing; all else are `Words`.
     """
-    codes = form_codes(table["form"], forms)
+    codes = form_codes(read("form"), forms)
     counts = np.array([len(one) for one in codes], np.int64)
-    found: dict[str, Any] = {}
-    for name in ABOUT:
-        if name in WHOLE:
-            found[name] = np.repeat(array(table[name]), counts)
-        elif name in table.column_names:
-            found[name] = words_of(table[name].to_pylist(), counts)
     of = forms.columns(np.concatenate(codes) if codes else np.empty(0, np.int32))
-    numbers = {name: _flat(table[name]) for name in (*ENDS, "n")}
-    found |= {name: numbers[name] if name in numbers else of.pop(name) for name in NUMBERS}
-    return found | of, counts
+    return _columns(read, about, counts, of), counts
+
+
+def _columns(
+    read: Reader, about: Iterable[str], counts: NDArray[np.int64], of: dict[str, Words]
+) -> Iterator[tuple[str, Any]]:
+    """`of` says what the values are of."""
+    import pyarrow as pa
+
+    for name in about:
+        if name in WHOLE:
+            yield name, np.repeat(array(read(name)), counts)
+        else:
+            yield name, words_of(read(name).to_pylist(), counts)
+    for name in NUMBERS:
+        yield name, of.pop(name) if name in of else _flat(read(name))
+        pa.default_memory_pool().release_unused()
+    yield from of.items()
 
 
 def form_codes(column: Any, forms: Forms) -> list[NDArray[np.int32]]:
@@ -123,8 +158,15 @@ def form_codes(column: Any, forms: Forms) -> list[NDArray[np.int32]]:
 
 def _flat(column: Any) -> Any:
     """Lists one after the other; numbers of which some are missing are no whole ones."""
-    flat = column.combine_chunks().flatten()
-    return array(flat.cast("float64") if flat.null_count else flat)
+    import pyarrow as pa
+
+    parts = [one.flatten() for one in column.chunks]
+    kind = pa.float64() if any(one.null_count for one in parts) else column.type.value_type
+    found, end = np.empty(sum(map(len, parts)), kind.to_pandas_dtype()), 0
+    for one in parts:
+        found[end : end + len(one)] = array(one.cast(kind))
+        end += len(one)
+    return found
 
 
 def _series(column: Any) -> Any:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ from robench.records.store import RECORD, parse, read_json
 
 FOLDER, VALUES = "collection", "values"
 DAY = 86_400.0
+LOT = 50
+"""Records that are read together."""
+Made = Mapping[str, Mapping[str, Row]] | str
+"""By table and key the rows made of a record, or why there are none."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +95,22 @@ def fill(
     tables: Mapping[str, Shards],
     wanted: Mapping[str, Any],
     places: Mapping[str, int],
-    make: Callable[[Any], Mapping[str, Mapping[str, Row]] | str],
+    make: Callable[[Sequence[Any]], Sequence[Made]],
     also: Mapping[str, Shards] = {},
 ) -> dict[str, str]:
     """Make the rows that tables lack, shard by shard.
 
-    `wanted` says by key of what its rows are made, which come by table and key; `places` in which
-    shard they stand. Tables in `also` take rows that are made besides, under keys of their own.
+    `wanted` says by key of what its rows are made, LOT keys at a time; `places` in which shard they
+    stand. Tables in `also` take rows that are made besides, under keys of their own.
     Returns, by key, why a row was not made; another time it may be.
     """
     there = set.intersection(*(set(table.keys()) for table in tables.values()))
     missing = sorted((places[key], key) for key in wanted if key not in there)
     left: dict[str, str] = {}
-    with workers(len(missing)) as each:
-        made = zip(missing, each(make, [wanted[key] for _, key in missing]), strict=True)
+    every = [wanted[key] for _, key in missing]
+    lots = [every[at : at + LOT] for at in range(0, len(every), LOT)]
+    with workers(len(missing), chunk=1) as each:
+        made = zip(missing, chain.from_iterable(each(make, lots)), strict=True)
         for number, some in groupby(made, key=lambda one: one[0][0]):
             rows: dict[str, dict[str, Row]] = {name: {} for name in (*tables, *also)}
             for (_, key), row in some:
@@ -132,8 +138,12 @@ def fill_values(collection: Collection, seen: Sequence[Seen]) -> dict[Path, str]
     return unread | {wanted[key][0]: why for key, why in left.items()}
 
 
-def _stored(at: tuple[Path, str]) -> dict[str, dict[str, Row]] | str:
-    path, wanted = at[0] / RECORD, at[1]
+def _stored(lot: Sequence[tuple[Path, str]]) -> list[Made]:
+    return [_stored_one(*at) for at in lot]
+
+
+def _stored_one(folder: Path, wanted: str) -> Made:
+    path = folder / RECORD
     try:
         with bad_input(f"expected a record that can be read in {path}"):
             data = read_json(path)

@@ -13,6 +13,7 @@ from robench.base.errors import UserError
 from robench.core.record import SYSTEM_KINDS, Record, Value
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
 ABOUT = ("record", "level", "status", "seed", "images", "protocol", *SYSTEM_KINDS)
@@ -78,8 +79,8 @@ def stored_values(values: Sequence[Value]) -> dict[str, Any]:
 class Words:
     """A column of few different words (or numbers), as places among these; -1 where none stands."""
 
-    codes: NDArray[np.int32]
-    words: list[Any]
+    codes: NDArray[np.signedinteger]
+    words: Sequence[Any] | pd.Index[str]
 
 
 class Forms:
@@ -122,8 +123,8 @@ class Forms:
     def _words(self, codes: NDArray[np.int32], each: Sequence[Any]) -> Words:
         """`each` has the word of every form, None where it has none."""
         words: dict[Any, int] = {}
-        table = np.array([_place(words, word) for word in each], np.int32)
-        return Words(table[codes], [word for _, word in words])
+        table = [_place(words, word) for word in each]
+        return Words(_codes(table, len(words))[codes], [word for _, word in words])
 
 
 def _axis(axes: Mapping[str, Any], column: str) -> Any:
@@ -138,8 +139,20 @@ def _place(words: dict[Any, int], word: Any) -> int:
 def words_of(texts: Iterable[str], counts: NDArray[np.int64]) -> Words:
     """A column of a text a record, as many times as it has values."""
     places: dict[str, int] = {}
-    codes = np.array([places.setdefault(one, len(places)) for one in texts], np.int32)
-    return Words(np.repeat(codes, counts), list(places))
+    at = [places.setdefault(one, len(places)) for one in texts]
+    return repeated(at, list(places), counts)
+
+
+def repeated(
+    at: Sequence[int], words: Sequence[str] | pd.Index[str], counts: NDArray[np.int64]
+) -> Words:
+    """A column of words at a place a record, as many times as it has values."""
+    return Words(np.repeat(_codes(at, len(words)), counts), words)
+
+
+def _codes(places: Sequence[int], words: int) -> NDArray[np.signedinteger]:
+    """Places among so many words: of millions of values few bytes each."""
+    return np.array(places, np.min_scalar_type(-max(words, 1)))
 
 
 def axis_column(name: str) -> str:

@@ -7,11 +7,11 @@ together to one, and all rows of a protocol to the files of their table.
 from __future__ import annotations
 
 import sys
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from robench.base.arrow import unpressed
 from robench.base.errors import UserError
 from robench.base.files import require_writable
 from robench.base.hashing import digest
@@ -201,7 +201,7 @@ def _drawn(gathered: Gathered, keys: set[str]) -> dict[str, tuple[bytes, bytes |
 def _row_files(
     shard: int, its: Sequence[list[str]], drawn: dict[str, tuple[bytes, bytes | None]]
 ) -> Iterator[tuple[str, str]]:
-    documents = {row_id: zlib.decompress(drawn[key][0]).decode("ascii") for row_id, key in its}
+    documents = {row_id: unpressed(drawn[key][0]).decode("ascii") for row_id, key in its}
     yield rows_script(shard, documents)
     if sprites := {row_id: sprite for row_id, key in its if (sprite := drawn[key][1])}:
         yield pictures_script(shard, sprites)

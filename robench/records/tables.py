@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -13,14 +12,18 @@ import numpy as np
 
 from robench.base.arrow import array, column, is_word, numbers
 from robench.base.errors import UserError
-from robench.base.files import read_plain
-from robench.core.outcomes import COLUMNS, PER_IMAGE, WORDS, Outcomes, RowOutcomes
+from robench.base.files import About, about_file, read_plain
+from robench.base.stats import count
+from robench.core.outcomes import COLUMNS, PER_IMAGE, WORDS, Outcomes, RowOutcomes, fixed
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
     Table = Mapping[str, Any] | pd.DataFrame
+    Columns = dict[str, NDArray[Any]]
+    Words = Mapping[str, tuple[NDArray[Any], list[str]]]
+    """By column its places among words, and these."""
 
 MAX_BYTES = 256 * 2**20
 MAX_EXPANDED = 2**30
@@ -29,34 +32,36 @@ MAX_ROWS = 20_000_000
 MAX_COLUMNS = 200
 NUMBERS = {name: COLUMNS[name] for name in (*PER_IMAGE, "eps", "valid")}
 """The types of the outcomes table's columns that are no words."""
+EARLY_COLUMNS: dict[tuple[Path, About], Columns] = {}
+EARLY_OUTCOMES: dict[tuple[Path, About], Outcomes] = {}
+"""What `lots.read_together` read, by file and what the disk said of it."""
 
 
 def read_columns(path: Path) -> dict[str, NDArray[Any]]:
     """A table's columns; raises UserError when the file is missing, too large or damaged."""
     try:
-        return dict(_columns(path, _about(path)))
+        about = about_file(path)
+        early = EARLY_COLUMNS.get((path, about))
+        return dict(_columns(path, about) if early is None else early)
     except OSError as error:
         raise UserError(f"expected a table at {path}, got: {error}") from error
 
 
-def _about(path: Path) -> tuple[int, ...]:
-    about = os.stat(path)
-    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
-
-
 @lru_cache(2)
-def _columns(path: Path, about: tuple[int, ...]) -> dict[str, NDArray[Any]]:
+def _columns(path: Path, about: About) -> dict[str, NDArray[Any]]:
     """The columns, read-only: a record's checks and its row read the same table, one by one."""
     import pyarrow as pa
 
     try:
-        table = _opened(path, MAX_ROWS).read(use_threads=False)
-        found = {name: array(table[name]) for name in table.column_names}
-        for column in found.values():
-            column.flags.writeable = False
-        return found
+        table = arrow_columns(path, MAX_ROWS)
+        return {name: fixed(array(table[name])) for name in table.column_names}
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"expected a table at {path}, got: {error}") from error
+
+
+def arrow_columns(path: Path, rows: int) -> Any:
+    """A table of at most so many rows as Arrow has it; raises whatever is wrong with it."""
+    return _opened(path, rows).read(use_threads=False)
 
 
 def write_columns(table: Table, path: Path) -> None:
@@ -81,16 +86,23 @@ def read_outcomes_file(path: Path, rows: int = MAX_ROWS) -> Outcomes:
     import pyarrow as pa
 
     try:
-        file = _opened(path, rows, read_dictionary=list(WORDS))
-        if missing := set(COLUMNS) - set(file.schema_arrow.names):
-            raise UserError(f"expected columns {', '.join(sorted(missing))} in {path.name}")
-        table = file.read(list(COLUMNS), use_threads=False)
-        words = {name: _coded(table[name]) for name in WORDS}
+        early = EARLY_OUTCOMES.get((path, about_file(path)))
+        if early is not None and sum(map(len, early.rows)) <= rows:
+            return early
+        table = arrow_outcomes(path, rows)
+        words = {name: coded(table[name].combine_chunks()) for name in WORDS}
         numbers = {name: array(table[name], kind) for name, kind in NUMBERS.items()}
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"expected an outcomes table in {path.name}, got: {error}") from error
-    codes = [code for code, _ in words.values()]
-    return Outcomes(tuple(_row(words, numbers, at) for at in _blocks(codes, numbers["eps"])))
+    return Outcomes(tuple(run_rows(words, numbers)))
+
+
+def arrow_outcomes(path: Path, rows: int) -> Any:
+    """The same as Arrow has it, words as places in a dictionary; raises whatever is wrong."""
+    file = _opened(path, rows, read_dictionary=list(WORDS))
+    if missing := set(COLUMNS) - set(file.schema_arrow.names):
+        raise UserError(f"expected columns {', '.join(sorted(missing))} in {path.name}")
+    return file.read(list(COLUMNS), use_threads=False)
 
 
 def write_outcomes_file(outcomes: Outcomes, path: Path) -> None:
@@ -125,40 +137,41 @@ def _opened(path: Path, rows: int, **options: Any) -> Any:
     return file
 
 
-def _blocks(codes: list[NDArray[Any]], eps: NDArray[np.float64]) -> Iterator[slice]:
-    """Where each row of the run begins and ends; robench writes them one after the other."""
+def run_rows(words: Words, numbers: Mapping[str, NDArray[Any]]) -> Iterator[RowOutcomes]:
+    """The rows of the run, which robench writes one after the other, of the columns of its table.
+
+    Raises UserError for an empty table, and for a row that is valid for some images alone.
+    """
+    eps = numbers["eps"]
     if len(eps) == 0:
         raise UserError("expected outcomes, got an empty table")
     starts = (eps[1:] != eps[:-1]) & ~(np.isnan(eps[1:]) & np.isnan(eps[:-1]))
-    for each in codes:
-        starts |= each[1:] != each[:-1]
+    for codes, _ in words.values():
+        starts |= codes[1:] != codes[:-1]
     edges = [0, *(np.flatnonzero(starts) + 1).tolist(), len(eps)]
-    return (slice(a, b) for a, b in pairwise(edges))
+    return (_row(words, numbers, slice(a, b)) for a, b in pairwise(edges))
 
 
-def _row(
-    words: Mapping[str, tuple[NDArray[Any], list[str]]],
-    numbers: Mapping[str, NDArray[Any]],
-    at: slice,
-) -> RowOutcomes:
+def _row(words: Words, numbers: Mapping[str, NDArray[Any]], at: slice) -> RowOutcomes:
     named: dict[str, Any] = {name: names[codes[at.start]] for name, (codes, names) in words.items()}
     eps = float(numbers["eps"][at.start])
     each: dict[str, Any] = {name: numbers[name][at] for name in PER_IMAGE}
-    valid = numbers["valid"][at]
-    if valid.any() != valid.all():
+    valid = count(numbers["valid"][at])
+    if valid not in (0, at.stop - at.start):
         raise UserError(f"expected {named['attack']} to be valid for all images or for none")
-    eps_or_none = None if np.isnan(eps) else eps
-    return RowOutcomes(**named, eps=eps_or_none, **each, valid=bool(valid.all()))
+    return RowOutcomes(**named, eps=None if np.isnan(eps) else eps, **each, valid=valid > 0)
 
 
 # -- pyarrow's own conversions from and to numpy import pandas, so these go through its buffers ----
 
 
-def _coded(column: Any) -> tuple[NDArray[Any], list[str]]:
-    """Words as numbers, and the words that these stand for."""
-    words = column.combine_chunks()
+def coded(words: Any) -> tuple[NDArray[Any], list[str]]:
+    """An Arrow array of words as numbers, and the words that these stand for.
+
+    Raises ValueError where none stand.
+    """
     if not hasattr(words, "dictionary") or not is_word(words.type.value_type):
-        raise ValueError(f"{column.type} where words should stand")
+        raise ValueError(f"{words.type} where words should stand")
     return array(words.indices), [str(word) for word in words.dictionary.to_pylist()]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A record with its tables, each read when first asked for, and kept."""
+    """A record with its tables, each read when first asked for, and kept until it is forgotten."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,6 +31,10 @@ class Run:
     def record(self) -> Record:
         """The record; raises UserError for a damaged one."""
         return read(self.folder)
+
+    def forget(self) -> None:
+        """Let go of the record, which is read again when it is asked for."""
+        vars(self).pop("record", None)
 
     def table(self, name: str) -> Any:
         """A table that a metric or the audit added, as a data frame, or None."""
@@ -63,9 +67,13 @@ class Run:
 
 
 class Records:
-    """The records below a folder, or in given ones."""
+    """The records below a folder, or in given ones.
 
-    def __init__(self, places: Path | Iterable[Path]) -> None:
+    Without `keep` those that a study looks at are let go of: another study reads them again.
+    """
+
+    def __init__(self, places: Path | Iterable[Path], *, keep: bool = True) -> None:
+        self.keep = keep
         self._root = places if isinstance(places, Path) else None
         found = folders(places) if isinstance(places, Path) else places
         self._runs = {folder: Run(folder) for folder in found}

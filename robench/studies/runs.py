@@ -64,22 +64,16 @@ class Runs:
     ) -> None:
         self.records = records
         matching = [
-            (variant, run)
+            one
             for run in _possible(records, variants, folders)
-            for variant in variants
-            if variant.matches(run.record)
+            for one in _matches(run, variants, measures, records.keep)
         ]
         chosen = _commonest(matching)
-        self.ignored = len({run.folder for _, run in matching}) - len(
-            {run.folder for _, run in chosen}
+        self.ignored = len({one.run.folder for one in matching}) - len(
+            {one.run.folder for one in chosen}
         )
-
-        def rank(pair: tuple[Variant, Run]) -> tuple[int, float]:
-            record = pair[1].record
-            covered = sum(measure.stands_in(record) for measure in measures)
-            return covered, record.timings.get("finished", 0.0)
-
-        self._runs = {variant.label: run for variant, run in sorted(chosen, key=rank)}
+        ordered = sorted(chosen, key=lambda one: (one.covered, one.finished))
+        self._runs = {one.variant.label: one.run for one in ordered}
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs.values())
@@ -120,16 +114,46 @@ def _possible(
     return records.possible([variant.chosen for variant in variants])
 
 
-def _commonest(matching: list[tuple[Variant, Run]]) -> list[tuple[Variant, Run]]:
-    def protocol(run: Run) -> tuple[str, str, int]:
-        return run.record.data.hash, run.record.data.subset, run.record.seed
+@dataclass(frozen=True)
+class _Match:
+    """A record that is one of a variant, and what decides whether it is the one that counts."""
 
-    groups: dict[tuple[str, str, int], list[tuple[Variant, Run]]] = {}
-    for variant, run in matching:
-        groups.setdefault(protocol(run), []).append((variant, run))
+    variant: Variant
+    run: Run
+    judged: tuple[str, str, int]
+    """Its data, test images and seed."""
+    images: int
+    covered: int
+    """How many of the measures it has."""
+    finished: float
+
+
+def _matches(
+    run: Run, variants: Iterable[Variant], measures: Collection[Measure], keep: bool
+) -> Iterator[_Match]:
+    """The variants that a record is one of."""
+    record = run.record
+    for variant in variants:
+        if variant.matches(record):
+            yield _Match(
+                variant,
+                run,
+                (record.data.hash, record.data.subset, record.seed),
+                record.data.images,
+                sum(measure.stands_in(record) for measure in measures),
+                record.timings.get("finished", 0.0),
+            )
+    if not keep:
+        run.forget()
+
+
+def _commonest(matching: Iterable[_Match]) -> list[_Match]:
+    groups: dict[tuple[str, str, int], list[_Match]] = {}
+    for one in matching:
+        groups.setdefault(one.judged, []).append(one)
     if not groups:
         return []
     return max(
         groups.values(),
-        key=lambda group: (len({v.label for v, _ in group}), group[0][1].record.data.images),
+        key=lambda group: (len({one.variant.label for one in group}), group[0].images),
     )

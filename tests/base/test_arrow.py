@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from robench.base.arrow import array, column, numbers
+from robench.base.arrow import array, column, numbers, pressed, unpressed
 
 WORDS = pa.dictionary(pa.int32(), pa.string())
 
@@ -73,3 +73,9 @@ array(table["a"]), array(table["b"]), table.take(column([1], pa.int64()))
 sys.exit("pandas" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"ab" * 40_000, bytes(range(256))])
+def test_bytes_that_are_pressed_come_back(data: bytes) -> None:
+    assert unpressed(pressed(data)) == data
+    assert len(pressed(data)) < max(len(data) / 100, 300)

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +140,8 @@ def test_only_what_is_missing_is_made(table: Shards) -> None:
     assert left == {"c": "not nine"}
 
 
-def _made(given: tuple[str, int]) -> Any:
-    key, value = given
-    return "not nine" if value == 9 else {"t": {key: {"value": value}}}
+def _made(lot: Sequence[tuple[str, int]]) -> list[Any]:
+    return ["not nine" if value == 9 else {"t": {key: {"value": value}}} for key, value in lot]
 
 
 def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:

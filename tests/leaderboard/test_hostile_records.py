@@ -912,6 +912,7 @@ def test_what_a_terminal_is_not_shown_no_page_shows(text: str) -> None:
 def test_names_of_this_machine_are_seen(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    take(forged(good, tmp_path / "elsewhere", Lie(raw("notes", {"x": "annabel"}), "")))
     monkeypatch.setattr("getpass.getuser", lambda: "annabel")
     monkeypatch.setattr("socket.gethostname", lambda: "gauss.example.org")
     private._own.cache_clear()
@@ -919,6 +920,8 @@ def test_names_of_this_machine_are_seen(
         for name in ("annabel", "Gauss"):
             lie = Lie(raw("notes", {"x": f"made by {name} at night"}), f"{name}")
             judged(forged(good, tmp_path / name, lie), lie)
+        lie = Lie(raw("notes", {"x": "annabel"}), "annabel")  # which was no name before
+        judged(forged(good, tmp_path / "here", lie), lie)
         assert take(good).unfounded == ()
     finally:
         monkeypatch.undo()

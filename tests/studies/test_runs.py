@@ -44,3 +44,17 @@ def test_a_record_is_known_by_its_id(tmp_path: Path) -> None:
     assert records.get("29210e00") is None
     (tmp_path / "another").symlink_to(PUBLISHED / "29210e00a27551e9")
     assert Records([tmp_path / "another"]).get("another") is None
+
+
+def test_records_that_are_not_kept_give_the_same_runs() -> None:
+    places = [*Records(PUBLISHED)]
+    folders = [run.folder for run in places]
+    for name in ("intrs_table2", "intrs_fig5"):
+        study = studies()[name]
+        found = []
+        for keep in (True, False):
+            records = Records(folders, keep=keep)
+            runs = Runs(records, study.variants, study.measures, folders)
+            found.append(([run.folder for run in runs], runs.ignored))
+            assert any("record" in vars(run) for run in records) is keep
+        assert found[0] == found[1] != ([], 0)

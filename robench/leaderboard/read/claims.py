@@ -81,8 +81,8 @@ def read_claim(folder: Path, attestations: Attestations) -> Claim:
     challenges = tuple(read_challenges(folder))
     for one in challenges:
         check_text(one.source, "the source of a challenge")
-    why = why_open(taken.record)
-    protocol = None if why else protocol_of(taken.record)
+    protocol = protocol_of(taken.record)
+    why = "" if protocol else why_open(taken.record)
     weights = _weights(taken)
     return Claim(taken, its, weights, attestations.get(its), challenges, protocol, why)
 

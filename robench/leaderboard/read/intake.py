@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -125,14 +125,15 @@ def check_form(folder: Path) -> Record:
 def _form(folder: Path) -> Record:
     _check_files(folder)
     data = read_plain(folder / RECORD, MAX_RECORD_BYTES)
-    _check_json(data)
+    pieces = _pieces(data)
+    _check_json(pieces)
     record = parse(data, folder / RECORD)
     if record.schema_version != SCHEMA_VERSION:
         raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
     _check_names(record)
     check_config(record)
     _check_values(record)
-    check_private(record, data)
+    check_private(record, () if b"\\" in data else pieces[1::2])
     return record
 
 
@@ -155,11 +156,15 @@ def _check_name(name: str) -> None:
         raise UserError(f"expected a name of visible characters, got {visible(name)!r}")
 
 
-def _check_json(data: bytes) -> None:
-    """No text is long enough to swamp a page, and no more values and brackets than records have."""
+def _pieces(data: bytes) -> list[bytes]:
+    """JSON cut at its quotes: what is no text, and texts, in turn; escaped quotes are left out."""
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    pieces = data.split(b'"')
+    return data.split(b'"')
+
+
+def _check_json(pieces: Sequence[bytes]) -> None:
+    """No text is long enough to swamp a page, and no more values and brackets than records have."""
     marks = b"".join(pieces[::2])
     numbers = marks.translate(NUMBERS).split()
     if _longest(pieces[1::2]) > MAX_TEXT or _longest(numbers) >= MAX_NUMBER:

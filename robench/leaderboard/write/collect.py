@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from robench.base.arrow import pressed
 from robench.collection.values import stored
 from robench.core.record import Record
 from robench.leaderboard.read.twins import Settled
@@ -45,7 +45,7 @@ def collect(settled: Settled, row_id: str) -> Made:
     text = document(row, record, raw, outcomes)
     return Made(
         row,
-        zlib.compress(text.encode("ascii"), 1),
+        pressed(text.encode("ascii")),
         sprite(pictures) if pictures else None,
         _told(row, record, raw),
     )

@@ -23,6 +23,7 @@ from robench.collection.code import all_code
 from robench.collection.known import Seen
 from robench.collection.shards import KEY, Later, Shards, shard_of
 from robench.collection.store import VALUES, Collection, fill
+from robench.collection.store import Made as Rows
 from robench.collection.values import stored
 from robench.leaderboard.read.claims import Attestations, Claim, read_claim
 from robench.leaderboard.read.intake import Refused, why
@@ -33,6 +34,7 @@ from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.stored import COLUMNS, LONG, Decoder, Long, encode
 from robench.leaderboard.write.collect import Made, collect
 from robench.records import protocols
+from robench.records.lots import read_together
 from robench.records.store import RECORD
 from robench.records.trust import Attestation, content_of, file_hashes
 
@@ -128,10 +130,16 @@ def _key(its: str, attestation: Attestation | None) -> str:
     return hashlib.sha256(canonical([its, attestation.model_dump()]).encode()).hexdigest()
 
 
-def _take(at: tuple[str, str, Item]) -> dict[str, Kept] | str:
+def _take(lot: Sequence[tuple[str, str, Item]]) -> list[Rows]:
+    """What the store keeps of some records."""
+    with read_together(folder for _, _, (folder, *_) in lot):
+        return [_take_one(*at) for at in lot]
+
+
+def _take_one(key: str, digest: str, item: Item) -> Rows:
     """The row of one record and its values, or why there is none; in words alone what may be
     otherwise next time: the record changes meanwhile, or nobody foresaw it."""
-    key, digest, (folder, expected, attestation) = at
+    folder, expected, attestation = item
     try:
         claim = read_claim(folder, {expected: attestation} if attestation else {})
         if claim.content != expected:

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import zlib
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import jinja2
@@ -74,4 +74,9 @@ def compact(value: Any) -> str:
 
 def in_ascii(text: str) -> str:
     """The same JSON with every character beyond ASCII escaped."""
-    return BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return BEYOND_ASCII.sub(lambda found: _escaped(found[0]), text)
+
+
+@lru_cache(4096)
+def _escaped(text: str) -> str:
+    return json.dumps(text)[1:-1]

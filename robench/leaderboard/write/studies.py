@@ -78,7 +78,8 @@ def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardR
     """The text of a study's page; None where no record of the possible rows is the study's."""
     folders = [folder for row in possible for folder in row.folders]
     others = [folder for row in read for folder in row.folders]
-    records = Records(dict.fromkeys([*folders, *others]))
+    # Thousands may match a study that shows ten.
+    records = Records(dict.fromkeys([*folders, *others]), keep=False)
     runs = Runs(records, study.variants, study.measures, folders)
     if not any(runs.get(variant) for variant in study.variants):
         return None

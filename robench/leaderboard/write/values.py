@@ -48,7 +48,8 @@ def values_file(
     axes = sorted(forms.axes())
     writer = None
     for table in _blocks(collection, levels, moved, ASKED):
-        found, _ = value_columns(table, forms)
+        columns, _ = value_columns(table.column, ABOUT, forms)
+        found = dict(columns)
         made = pa.table({name: _arrow(name, found[name]) for name in (*ABOUT, *NUMBERS, *axes)})
         if writer is None:
             # Without Arrow's own schema text is read as text.
@@ -103,6 +104,6 @@ def _arrow(name: str, found: Any) -> Any:
     empty = [place for place, word in enumerate(found.words) if word == ""]
     codes = numbers(found.codes, np.isin(found.codes, [-1, *empty]))
     if kinds and kinds <= {int, float}:
-        return column(found.words, pa.int64() if kinds == {int} else pa.float64()).take(codes)
+        return column(list(found.words), pa.int64() if kinds == {int} else pa.float64()).take(codes)
     words = column([str(word) for word in found.words], pa.string())
     return pa.DictionaryArray.from_arrays(codes, words)
