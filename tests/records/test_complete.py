@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
+from robench.core.record import Record
 from robench.records.consistent import inspect
+from robench.records.support.complete import _wanted
+from robench.records.support.held import AUDIT_TABLE, read_tables
 from tests.published import copy_of
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard" / "records"
 LINF, CERTIFIED = "e248eb66ccefb78f", "c2857396000a4316"
 """Published under digits_linf and digits_certified_l2."""
+BROKEN = "ff3d11814088a602"
+"""Under digits_l2: a quick audit did not ask of the larger ball what could not matter any more."""
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -31,7 +36,21 @@ def no_digests(record: dict[str, Any]) -> None:
     record["files"] = {}
 
 
-@pytest.mark.parametrize("name", [LINF, CERTIFIED])
+def test_a_quick_audit_asks_no_more_of_what_failed() -> None:
+    folder = PUBLISHED / LINF
+    record = Record.model_validate_json((folder / "record.json").read_text(encoding="utf-8"))
+    audit, table = record.audit[0], read_tables(folder / f"{AUDIT_TABLE}.parquet", record)[0]
+    first, *rest = audit.findings
+    failed = audit.model_copy(
+        update={"findings": (first.model_copy(update={"verdict": "fail"}), *rest)}
+    )
+    assert set(_wanted(audit, table)) - set(_wanted(failed, table)) == {
+        "bent_gradients",
+        "fractured_gradients",
+    }
+
+
+@pytest.mark.parametrize("name", [LINF, CERTIFIED, BROKEN])
 def test_a_published_one_is_whole(name: str) -> None:
     assert list(inspect(PUBLISHED / name).unfounded) == []
 

@@ -35,7 +35,7 @@ FINDINGS: Mapping[str, str] = {
     "bent_gradients": SOMETHING_LEFT,
     "fractured_gradients": SOMETHING_LEFT,
     "stalled": "where gradients predict small steps",
-    "unbounded_eps": ALWAYS,
+    "unbounded_eps": "full",
     "rises_with_eps": "full, with an image right clean",
     "planted": "full, where enough was planted",
     "margin_loss": "full",
@@ -57,7 +57,8 @@ FINDINGS: Mapping[str, str] = {
     "above_clean": "with a white-box row",
 }
 """By finding of robench's own, when an audit has it: always, at a level, of a model that answers
-once and for all, of such a one where something is left, or, in words, what no record tells."""
+once and for all, of such a one where something is left (a quick audit asks no more of what failed),
+or, in words, what no record tells."""
 LEFT = 0.1
 """Share of the checked images above which something is left, so that gradients are compared."""
 
@@ -93,6 +94,7 @@ def _wanted(audit: Audit, table: Table | None) -> list[str]:
         when.add(ONE_ANSWER)
         looked = with_checked(table)
         held = (looked["held"] & looked["checked"]).sum()
-        if held > LEFT * looked["checked"].sum():
+        idle = audit.level == "quick" and any(one.verdict == "fail" for one in audit.findings)
+        if held > LEFT * looked["checked"].sum() and not idle:
             when.add(SOMETHING_LEFT)
     return [name for name, its in FINDINGS.items() if its in when]
