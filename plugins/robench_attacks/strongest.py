@@ -20,7 +20,7 @@ BUDGETS = ("quick", "whole")
 
 @dataclass(frozen=True, kw_only=True)
 class Strongest(JudgedAttack):
-    """A cascade as strong as AutoAttack in a fraction of its time, judged on the deployed model.
+    """A cascade as strong as AutoAttack in Linf, nearly so in L2, judged on the deployed model.
 
     `robench.search.StrongestSearch` has the stages and what they spend on an image.
     """
