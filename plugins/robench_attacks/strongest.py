@@ -25,7 +25,7 @@ class Strongest(JudgedAttack):
     `robench.search.StrongestSearch` has the stages and what they spend on an image.
     """
 
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     batch: ClassVar[int] = 1000
 
     budget: Literal["quick", "whole"] = "whole"
@@ -39,7 +39,7 @@ class Strongest(JudgedAttack):
         )
 
     def version_in(self, norm: str | None) -> str:
-        """In Linf still 2: FAB, which came with 3, is tried in L2 alone."""
+        """In Linf still 2: FAB and the ratio, which came with 3 and 4, are tried in L2 alone."""
         return "2" if norm == "linf" else self.version
 
     def candidates(

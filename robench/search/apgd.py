@@ -40,15 +40,22 @@ class ApgdSearch:
                 raise ConfigError(f"expected {name} > 0, got {getattr(self, name)}")
 
     def run(
-        self, target: Target, images: Tensor, labels: Tensor, threat: Threat, rng: torch.Generator
+        self,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        threat: Threat,
+        rng: torch.Generator,
+        radii: Tensor | None = None,
     ) -> Tensor:
         """Search candidates for float32 images in [0,1], shape (N, C, H, W), on their device.
 
-        `rng` is a CPU generator. Candidates are legal under the threat, its grid included, so what
+        `rng` is a CPU generator; `radii` (N,) give each image an eps of its own, at most the
+        threat's. Candidates are legal under the threat, its grid included, so what
         is returned is what was judged. An image stops at its first candidate that the target gets
         wrong; of one that holds, the candidate of the highest margin is returned.
         """
-        attacked = Attacked(target, images, labels, threat, self.samples)
+        attacked = Attacked(target, images, labels, threat, self.samples, radii)
         ranked = attacked.gaps.argsort(1, descending=True)[:, :-1]
         # Class by class: an image that falls to the first spares the others theirs.
         aims = ranked[:, : self.targets].unbind(1) if self.targets else [None]

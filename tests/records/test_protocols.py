@@ -119,7 +119,7 @@ def test_a_shipped_protocol_is_installed_and_kept_by_a_run_under_it(name: str) -
 
 @pytest.mark.parametrize(
     ("where", "own", "version"),
-    [(None, None, "3"), ("linf", None, "2"), ("l2", None, "3"), ("l2", "linf", "2")],
+    [(None, None, "4"), ("linf", None, "2"), ("l2", None, "4"), ("l2", "linf", "2")],
 )
 def test_an_attack_may_have_changed_in_one_norm_alone(
     where: str | None, own: str | None, version: str

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from robench.base.errors import ConfigError
 from robench.core.threat import Threat
 from robench.plugin.spent import Spent
-from robench.search import Budget, StrongestSearch, Target
+from robench.search import Budget, StrongestSearch, Target, strongest
 from robench.search.losses import probability_margin
-from robench.search.strongest import STAGES, Stage
+from robench.search.strongest import BOUNDARIES, RATIOS, STAGES, Stage
 from tests.search.linear import Linear, linear
 
 
@@ -105,13 +105,19 @@ def short_climbs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STAGES, "whole", (short,))
 
 
+@pytest.fixture(params=[RATIOS, BOUNDARIES], ids=["ratios", "boundaries"])
+def one_of_l2(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the searches that L2 alone has, without the other."""
+    monkeypatch.setattr(strongest, "L2", (request.param,))
+
+
 def unasked(net: nn.Module) -> Target:
     """A target whose scores are not asked for by searches without gradients."""
     return replace(Target.of(net), queried=True)
 
 
-@pytest.mark.usefixtures("short_climbs")
-def test_boundaries_in_l2_break_what_climbs_leave() -> None:
+@pytest.mark.usefixtures("short_climbs", "one_of_l2")
+def test_each_search_of_l2_breaks_what_climbs_leave() -> None:
     given = linear(100)
     threat = Threat("l2", given.eps("l2"), grid=False)
     found = StrongestSearch().run(unasked(given.net), given.images, given.labels, threat, rng())
@@ -119,8 +125,8 @@ def test_boundaries_in_l2_break_what_climbs_leave() -> None:
     assert threat.contains(found, given.images).all()
 
 
-@pytest.mark.usefixtures("short_climbs")
-def test_boundaries_keep_to_each_images_own_ball() -> None:
+@pytest.mark.usefixtures("short_climbs", "one_of_l2")
+def test_the_searches_of_l2_keep_to_each_images_own_ball() -> None:
     given = linear(40)
     eps = given.eps("l2")
     radii = torch.where(torch.arange(40) % 2 == 0, eps, eps / 2)
@@ -133,7 +139,7 @@ def test_boundaries_keep_to_each_images_own_ball() -> None:
 
 @pytest.mark.usefixtures("short_climbs")
 @pytest.mark.parametrize(("norm", "randomised"), [("linf", False), ("l2", True)])
-def test_boundaries_are_left_out_elsewhere(norm: str, randomised: bool) -> None:
+def test_the_searches_of_l2_are_left_out_elsewhere(norm: str, randomised: bool) -> None:
     given = linear(40)
     spent = Spent()
     target = replace(unasked(spent.watch(given.net)), randomised=randomised)
@@ -143,13 +149,13 @@ def test_boundaries_are_left_out_elsewhere(norm: str, randomised: bool) -> None:
 
 
 @pytest.mark.usefixtures("short_climbs")
-def test_boundaries_that_win_nothing_are_tried_in_small() -> None:
+def test_what_wins_nothing_in_l2_is_tried_in_small() -> None:
     given = linear(100)
     spent = Spent()
     threat = Threat("l2", 1e-4, grid=False)
     target = unasked(spent.watch(given.net))
     StrongestSearch().run(target, given.images, given.labels, threat, rng())
-    assert spent.gradients <= 100 + 100 * 300
+    assert spent.gradients <= 100 + 64 * 300 + 100 * 300
 
 
 def test_large_logits_hide_nothing() -> None:
