@@ -290,7 +290,20 @@ def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
         apart.setdefault(row.key, []).append(row)
     for same in apart.values():
         for family in families((row, _keys(row)) for row in same):
-            yield from groups((row, row.meaning) for row in family)
+            for group in groups((row, row.meaning) for row in family):
+                yield from _strangers(group) or [group]
+
+
+def _strangers(group: Sequence[BoardRow]) -> list[list[BoardRow]]:
+    """The records of a group by network, where no network touches another's row: all weights are
+    known, no id stands for two of them, and nothing verifies. Nothing where one may."""
+    networks: dict[str, list[BoardRow]] = {}
+    for row in group:
+        networks.setdefault(row.weights, []).append(row)
+    ids = [{row.id for row in its} for its in networks.values()]
+    alone = len(set[str]().union(*ids)) == sum(map(len, ids))
+    proven = any(row.proof.level == "verified" for row in group)
+    return list(networks.values()) if alone and not proven and "" not in networks else []
 
 
 def _keys(row: BoardRow) -> list[str]:
