@@ -19,6 +19,7 @@ from typing import Any
 from robench.base.errors import UserError
 from robench.base.hashing import canonical, digest
 from robench.base.parallel import workers
+from robench.base.turns import Steps, at_once, in_turn
 from robench.collection.code import all_code
 from robench.collection.known import Seen
 from robench.collection.shards import KEY, Later, Shards, shard_of
@@ -132,19 +133,27 @@ def _key(its: str, attestation: Attestation | None) -> str:
 
 def _take(lot: Sequence[tuple[str, str, Item]]) -> list[Rows]:
     """What the store keeps of some records."""
-    with read_together(folder for _, _, (folder, *_) in lot):
-        return [_take_one(*at) for at in lot]
+    with read_together(folder for _, _, (folder, *_) in lot) as small:
+        few = [at for at in lot if at[2][0] in small]
+        made = dict(
+            zip((key for key, *_ in few), in_turn(_take_one(*at) for at in few), strict=True)
+        )
+        return [made.get(at[0]) or at_once(_take_one(*at)) for at in lot]
 
 
-def _take_one(key: str, digest: str, item: Item) -> Rows:
+def _take_one(key: str, digest: str, item: Item) -> Steps[Rows]:
     """The row of one record and its values, or why there is none; in words alone what may be
     otherwise next time: the record changes meanwhile, or nobody foresaw it."""
     folder, expected, attestation = item
     try:
-        claim = read_claim(folder, {expected: attestation} if attestation else {})
+        claim = yield from read_claim(folder, {expected: attestation} if attestation else {})
         if claim.content != expected:
             return CHANGED
-        kept = _kept(collect(settle([claim])[0], claim.id))
+        yield
+        made = yield from collect(settle([claim])[0], claim.id)
+        yield
+        kept = _kept(made)
+        yield
         values = {digest: stored(claim.record)}
     except UserError as error:
         kept, values = {**NOTHING, ROWS: {**NOTHING[ROWS], "refused": why(error)}}, {}
@@ -316,7 +325,7 @@ def _claim(at: Item) -> Claim | None:
     """A record taken in again, to stand with others; None of one that changes meanwhile."""
     folder, expected, attestation = at
     try:
-        claim = read_claim(folder, {expected: attestation} if attestation else {})
+        claim = at_once(read_claim(folder, {expected: attestation} if attestation else {}))
     except Exception as error:
         why(error)  # raised when debugging
         return None
@@ -352,7 +361,7 @@ def _rows(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left]:
     for one in every:
         row_id = _free(one, every, taken)
         taken.add(row_id)
-        made.append(collect(one, row_id))
+        made.append(at_once(collect(one, row_id)))
     return made, {
         aside.content: f"set aside: {aside.reason}" for one in every for aside in one.aside
     }
