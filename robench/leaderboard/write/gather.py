@@ -300,10 +300,10 @@ def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
     for same in apart.values():
         for family in families((row, _keys(row)) for row in same):
             for group in groups((row, row.meaning) for row in family):
-                yield from _strangers(group) or [group]
+                yield from strangers(group) or [group]
 
 
-def _strangers(group: Sequence[BoardRow]) -> list[list[BoardRow]]:
+def strangers(group: Sequence[BoardRow]) -> list[list[BoardRow]]:
     """The records of a group by network, where no network touches another's row: all weights are
     known, no id stands for two of them, and nothing verifies. Nothing where one may."""
     networks: dict[str, list[BoardRow]] = {}
