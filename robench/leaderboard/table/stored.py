@@ -48,6 +48,8 @@ CODED = (
 """Columns of JSON."""
 ALIKE = ("protocol", "chosen", "train", "threat", "proof", "meaning", "columns")
 """Those in which few texts are different."""
+OWN = ("members", "contents")
+"""Those that no two rows have alike, so that none is remembered."""
 LONG = ("cells", "shown")
 """Columns of long texts, pressed, which are read when they are asked for."""
 COLUMNS = {
@@ -173,6 +175,8 @@ class Decoder:
         )
 
     def _value(self, name: str, text: str) -> Any:
+        if name in OWN:
+            return tuple(from_json(text))
         if (found := self._known.get((name, text))) is None:
             found = READERS.get(name, tuple)(from_json(text))
             self._known[name, text] = found
