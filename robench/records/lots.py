@@ -62,7 +62,7 @@ def read_together(folders: Iterable[Path]) -> Iterator[set[Path]]:
 
 def _is_small(path: Path) -> bool:
     with suppress(OSError):
-        return about_file(path)[1] <= MAX_BYTES
+        return path.stat().st_size <= MAX_BYTES
     return False
 
 

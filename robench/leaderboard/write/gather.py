@@ -49,6 +49,8 @@ NOTHING = {name: dict.fromkeys(columns) for name, columns in TABLES.items()}
 CHANGED = "expected a record that stays as it is while it is read; build the page again"
 Item = tuple[Path, str, Attestation | None]
 """A record's folder, the digest of its files, and who verified them."""
+Asked = tuple[str, str, Item]
+"""What a record's row is known by, the digest of its record.json, and the record."""
 Left = dict[str, str]
 """Why a record feeds no row, by the digest of its files."""
 Kept = dict[str, dict[str, Any]]
@@ -80,7 +82,7 @@ def gather(
     """The rows of the records, by name and folder, whose contents are known."""
     tables = {name: collection.table(name, its, _installed()) for name, its in TABLES.items()}
     wanted, places, names = dict[str, Item](), dict[str, int](), dict[str, str]()
-    asked: dict[str, tuple[str, str, Item]] = {}
+    asked: dict[str, Asked] = {}
     gathered = Gathered(tables)
     for name, seen in found:
         attestation = attestations.get(seen.content)
@@ -131,14 +133,16 @@ def _key(its: str, attestation: Attestation | None) -> str:
     return hashlib.sha256(canonical([its, attestation.model_dump()]).encode()).hexdigest()
 
 
-def _take(lot: Sequence[tuple[str, str, Item]]) -> list[Rows]:
+def _take(lot: Sequence[Asked]) -> list[Rows]:
     """What the store keeps of some records."""
-    with read_together(folder for _, _, (folder, *_) in lot) as small:
-        few = [at for at in lot if at[2][0] in small]
-        made = dict(
-            zip((key for key, *_ in few), in_turn(_take_one(*at) for at in few), strict=True)
-        )
+    with read_together(map(_folder, lot)) as small:
+        few = {at[0]: _take_one(*at) for at in lot if _folder(at) in small}
+        made = dict(zip(few, in_turn(few.values()), strict=True))
         return [made.get(at[0]) or at_once(_take_one(*at)) for at in lot]
+
+
+def _folder(asked: Asked) -> Path:
+    return asked[2][0]
 
 
 def _take_one(key: str, digest: str, item: Item) -> Steps[Rows]:
