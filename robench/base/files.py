@@ -55,6 +55,11 @@ def read_plain(path: Path, most: int) -> bytes:
         return file.read(os.fstat(file.fileno()).st_size + 1)
 
 
+def has_file(folder: Path, name: str) -> bool:
+    """Whether a folder holds a file of this name, or a link to one; quicker than a path's own."""
+    return os.path.isfile(os.path.join(folder, name))
+
+
 def about_file(path: Path) -> About:
     """What the disk says of a file, another one after every change; raises OSError for none."""
     about = os.stat(path)
@@ -168,7 +173,7 @@ def array_names(path: Path) -> set[str]:
     return set(_array_names(path, about_file(path)))
 
 
-@lru_cache(2)
+@lru_cache(64)
 def _array_names(path: Path, about: About) -> set[str]:
     """A record's form and its rows ask for the same names, one after the other."""
     with open_plain(path, MAX_ARCHIVE) as file:

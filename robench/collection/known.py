@@ -22,7 +22,7 @@ SETTLED = 2.0
 tick of the disk's clock a file may change twice."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A record's folder as the disk describes it, and what is known of such a folder."""
 

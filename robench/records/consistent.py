@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from robench.base.errors import UserError, bad_input
 from robench.base.files import require_plain
 from robench.base.hashing import file_hash
+from robench.base.turns import Steps, at_once
 from robench.core.outcomes import Outcomes
 from robench.core.record import (
     AGREEMENT_EXPECTED,
@@ -70,42 +71,49 @@ def inspect(folder: Path) -> Inspected:
     """Read a record and hold it against its files; raises UserError for a contradiction."""
     record = read(folder)
     check_config(record)
-    return hold(record, folder)
+    return at_once(hold(record, folder))
 
 
-def hold(record: Record, folder: Path) -> Inspected:
+def hold(record: Record, folder: Path) -> Steps[Inspected]:
     """Hold a record, its configuration checked, against its files; raises like `inspect`."""
     # Options and tables may hold anything; what a check stumbles over is malformed.
     with bad_input("expected a record that can be checked"):
-        return _held(record, folder)
+        return (yield from _held(record, folder))
 
 
-def _held(record: Record, folder: Path) -> Inspected:
+def _held(record: Record, folder: Path) -> Steps[Inspected]:
     _check_identity(record)
+    yield
     check_files(record, folder)
+    yield
     _check_named_protocol(record)
+    yield
     most = record.data.images * (len(record.rows) + 1)
     outcomes = read_outcomes_file(folder / OUTCOMES, rows=most)
     check_outcomes(record, outcomes)
+    yield
     check_asked(record, outcomes)
     check_queries_only(record)
+    yield
     _check_protocol(record)
+    yield
     _check_agreement(record)
     check_accuracies(record, outcomes)
+    yield
     check_spent(record, outcomes)
-    unfounded = tuple(_unfounded(record, outcomes, folder))
-    check_arrays(record, folder / EXAMPLES)
-    return Inspected(record, outcomes, unfounded)
-
-
-def _unfounded(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str]:
-    yield from check_audits(record, outcomes, folder)
-    yield from check_file(record, outcomes, folder)
-    yield from check_certificates(record, outcomes, folder)
-    yield from check_attacked(record, folder)
-    yield from check_predictions(record, outcomes, folder)
+    yield
+    unfounded = [*check_audits(record, outcomes, folder)]
+    yield
+    unfounded += check_file(record, outcomes, folder)
+    unfounded += check_certificates(record, outcomes, folder)
+    unfounded += check_attacked(record, folder)
+    unfounded += check_predictions(record, outcomes, folder)
+    yield
     if record.config.get(GROUP):
-        yield from check_complete(record, folder)
+        unfounded += check_complete(record, folder)
+        yield
+    check_arrays(record, folder / EXAMPLES)
+    return Inspected(record, outcomes, tuple(unfounded))
 
 
 def check_config(record: Record) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robench.base.errors import UserError
+from robench.base.files import has_file
 from robench.core.outcomes import clean_score, scores_by_threat, worst_cases
 from robench.records.support.held import AUDIT_TABLE, require_columns, with_checked
 from robench.records.tables import read_columns
@@ -61,9 +62,9 @@ def audit_table(folder: Path) -> Table | None:
 
     Raises UserError for a damaged one.
     """
-    path = folder / f"{AUDIT_TABLE}.parquet"
-    if not path.is_file():
+    if not has_file(folder, f"{AUDIT_TABLE}.parquet"):
         return None
+    path = folder / f"{AUDIT_TABLE}.parquet"
     table = read_columns(path)
     require_columns(table, path)
     return with_checked(table)

@@ -7,7 +7,7 @@ changes, is left to whoever asks for it, who says what is wrong with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import numpy as np
 from robench.base.arrow import array, is_word
 from robench.base.files import About, about_file
 from robench.core.outcomes import WORDS, Outcomes, fixed
-from robench.records.store import OUTCOMES
+from robench.records.store import OUTCOMES, RECORD
 from robench.records.support.held import AUDIT_TABLE
 from robench.records.tables import (
     EARLY_COLUMNS,
@@ -41,9 +41,12 @@ File = tuple[Path, About]
 
 
 @contextmanager
-def read_together(folders: Iterable[Path]) -> Iterator[None]:
+def read_together(folders: Iterable[Path]) -> Iterator[set[Path]]:
     """Read the tables of some records at once; `read_columns` and `read_outcomes_file` have them
-    until the end, as long as their files do not change."""
+    until the end, as long as their files do not change.
+
+    Gives those of the records that are small, so that all of these may be in memory at once.
+    """
     every = list(folders)
     try:
         for same in _alike(_tables([one / OUTCOMES for one in every], arrow_outcomes)):
@@ -51,10 +54,16 @@ def read_together(folders: Iterable[Path]) -> Iterator[None]:
         audits = [one / f"{AUDIT_TABLE}.parquet" for one in every]
         for same in _alike(_tables(audits, arrow_columns)):
             _try(_columns, same, EARLY_COLUMNS)
-        yield
+        yield {path.parent for path, _ in EARLY_OUTCOMES if _is_small(path.parent / RECORD)}
     finally:
         EARLY_OUTCOMES.clear()
         EARLY_COLUMNS.clear()
+
+
+def _is_small(path: Path) -> bool:
+    with suppress(OSError):
+        return path.stat().st_size <= MAX_BYTES
+    return False
 
 
 def _tables(paths: Iterable[Path], read: Callable[[Path, int], Any]) -> Iterator[tuple[File, Any]]:

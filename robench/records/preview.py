@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from robench.base.errors import UserError, bad_input
-from robench.base.files import read_picture
+from robench.base.files import has_file, read_picture
 from robench.core.pixels import stored
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def picture(folder: Path) -> bytes:
     Raises UserError for what is no picture of at most MAX_BYTES.
     """
     for name in (PREVIEW, OLD):
-        if (folder / name).is_file():
+        if has_file(folder, name):
             return read_picture(folder / name, MAX_BYTES)
     return b""
 

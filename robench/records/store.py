@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from robench.base.errors import CacheError, UserError, debugging, refusal_of
-from robench.base.files import OLD, read_plain, settle, work_beside
+from robench.base.files import OLD, has_file, read_plain, settle, work_beside
 from robench.base.hashing import file_hash
 from robench.base.leftovers import sweep_leftovers
 from robench.base.locks import locked
@@ -112,9 +112,10 @@ def artefact(folder: Path) -> Path | None:
 
     It may lie among the shared ones of the record's collection.
     """
-    names = (PROGRAM, *sorted(_names(folder, f"{FILE}.")), WEIGHTS)
-    found = next((path for name in names if (path := folder / name).is_file()), None)
-    return found or next((path for _, path in shared_files(folder)), None)
+    here = _names(folder, "")
+    known = PROGRAM, *sorted(name for name in here if name.startswith(f"{FILE}.")), WEIGHTS
+    found = next((name for name in known if name in here and has_file(folder, name)), None)
+    return folder / found if found else next((path for _, path in shared_files(folder)), None)
 
 
 def shared_files(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -77,7 +77,7 @@ def again(record: Record) -> Again:
         found = _found(_without_seed(record.config), json.dumps(origins))
         if isinstance(found, str) or record.id != run_id(record.config):
             return Again(reason=found if isinstance(found, str) else CHANGED)
-    except (UserError, HydraException, OmegaConfBaseException, RecursionError) as error:
+    except RecursionError as error:
         return Again(reason=one_line(error))
     words = [f"seed={record.config['seed']}" if word == "seed=0" else word for word in found]
     threads = record.provenance.threads
@@ -100,7 +100,14 @@ def _without_seed(config: Mapping[str, Any]) -> str:
 @lru_cache(4096)
 def _found(asked: str, origins: str) -> tuple[str, ...] | str:
     """The words that compose a configuration, or why there are none."""
-    plain = json.loads(asked)
+    try:
+        return _composing(json.loads(asked), origins)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        return one_line(error)
+
+
+def _composing(plain: dict[str, Any], origins: str) -> tuple[str, ...] | str:
+    """The same; raises whatever stands in the way."""
     if needs := _needs(plain, json.loads(origins)):
         return needs
     now = current(plain)

@@ -17,6 +17,7 @@ import pytest
 from robench.base.errors import UserError
 from robench.base.hashing import file_hash
 from robench.base.text import HIDDEN
+from robench.base.turns import at_once
 from robench.cli.main import main
 from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
@@ -282,7 +283,7 @@ def test_a_source_that_a_record_may_not_hold_is_refused(copy: Path, source: str)
     examples.rename(examples_file(folder, one))
     write_challenge(one, folder)
     with pytest.raises(UserError, match="source"):
-        claims.read_claim(folder, {})
+        at_once(claims.read_claim(folder, {}))
 
 
 def test_an_attestation_is_shown_in_visible_lines(copy: Path, tmp_path: Path) -> None:

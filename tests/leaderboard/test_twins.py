@@ -17,6 +17,7 @@ from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.proof import prove
 from robench.leaderboard.table.row import BoardRow, make_row
 from robench.leaderboard.table.site import make_site
+from robench.leaderboard.write.gather import strangers
 from tests.leaderboard.made import claim, protocol
 
 N = 40
@@ -280,3 +281,29 @@ def test_a_replicate_moves_no_row_of_another_network(
     before, after = numbers(settle(known)), numbers(settle([*known, replicate]))
     assert all(row in after for row in before)
     assert [one for one in after if one not in before] == numbers(settle([replicate]))
+
+
+def apart(one: Claim, weights: str) -> Claim:
+    record = one.record.model_copy(update={"id": weights * 8})
+    return replace(of(one, weights), taken=replace(one.taken, record=record))
+
+
+@settings(deadline=None, max_examples=40)
+@given(claims(verified=False), claims(verified=False))
+def test_networks_that_stand_apart_settle_as_they_do_together(
+    first: list[Claim], second: list[Claim]
+) -> None:
+    group = [*(apart(one, "a") for one in first), *(apart(one, "b") for one in second)]
+    known = {one.content: one for one in group}
+    parts = strangers([rows([one])[0] for one in known.values()])
+    assert len(parts) == 2
+    each = [settle([known[row.contents[0]] for row in part]) for part in parts]
+    assert shown([one for its in each for one in its]) == shown(settle(group))
+
+
+def test_networks_that_share_an_id_or_have_one_that_verifies_do_not_stand_apart() -> None:
+    a, b = apart(plain(), "a"), apart(plain(), "b")
+    proven = replace(b, attestation=plain(verified=True).attestation)
+    unknown = replace(b, weights=None)
+    for other in (replace(b, taken=a.taken), proven, unknown):
+        assert strangers([rows([one])[0] for one in (a, other)]) == []

@@ -15,6 +15,7 @@ import pytest
 from robench.base.errors import UserError
 from robench.core.outcomes import PER_IMAGE, Outcomes
 from robench.records import lots
+from robench.records.store import RECORD
 from robench.records.support.held import AUDIT_TABLE
 from robench.records.tables import (
     EARLY_COLUMNS,
@@ -165,3 +166,11 @@ def test_what_is_torn_or_no_table_costs_itself_alone(tmp_path: Path) -> None:
     with lots.read_together(folders):
         assert len(EARLY_OUTCOMES) == 3
         assert len(EARLY_COLUMNS) == 3
+
+
+def test_records_that_fit_into_memory_together_are_told(tmp_path: Path) -> None:
+    folders = [_written(tmp_path / str(n), OUTCOMES.to_pandas(), AUDIT) for n in range(4)]
+    for folder, size in zip(folders, (1, lots.MAX_BYTES, lots.MAX_BYTES + 1), strict=False):
+        (folder / RECORD).write_bytes(b" " * size)
+    with lots.read_together(folders) as small:
+        assert small == set(folders[:2])

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.base.hashing import file_hash
+from robench.base.turns import Steps
 from robench.core.outcomes import Outcomes
 from robench.core.record import Record
-from robench.leaderboard.read.intake import Taken, take
+from robench.leaderboard.read.intake import Taken, taking
 from robench.leaderboard.read.private import check_text
 from robench.records.challenges import Challenge, read_challenges
 from robench.records.protocols import Protocol, protocol_of, why_open
@@ -75,9 +76,12 @@ class Claim:
         return self.attestation is not None and self.attestation.passed(CHALLENGES)
 
 
-def read_claim(folder: Path, attestations: Attestations) -> Claim:
+def read_claim(folder: Path, attestations: Attestations) -> Steps[Claim]:
     """Take a record in; raises UserError for one that cannot stand on a page."""
-    taken, its = take(folder), content(folder)
+    taken = yield from taking(folder)
+    yield
+    its = content(folder)
+    yield
     challenges = tuple(read_challenges(folder))
     for one in challenges:
         check_text(one.source, "the source of a challenge")

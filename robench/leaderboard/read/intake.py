@@ -12,6 +12,7 @@ from pathlib import Path
 from robench.base.errors import UserError, bad_input, debugging
 from robench.base.files import array_names, read_plain, require_plain
 from robench.base.text import one_line, reason, visible
+from robench.base.turns import Steps, at_once
 from robench.collection.known import Seen, scan
 from robench.core.outcomes import Outcomes
 from robench.core.record import SCHEMA_VERSION, Record
@@ -104,12 +105,19 @@ def take(folder: Path) -> Taken:
 
     Raises UserError, whatever is wrong: a bad record costs itself alone.
     """
-    return hold_taken(check_form(folder), folder)
+    return at_once(taking(folder))
+
+
+def taking(folder: Path) -> Steps[Taken]:
+    """The same in steps."""
+    record = yield from _formed(folder)
+    found = yield from hold(record, folder)
+    return Taken(found.record, found.outcomes, found.unfounded, folder)
 
 
 def hold_taken(record: Record, folder: Path) -> Taken:
     """Hold a record of sound form against its files; raises UserError for a contradiction."""
-    found = hold(record, folder)
+    found = at_once(hold(record, folder))
     return Taken(found.record, found.outcomes, found.unfounded, folder)
 
 
@@ -118,21 +126,31 @@ def check_form(folder: Path) -> Record:
 
     Raises UserError, whatever a hostile file makes a reader raise.
     """
+    return at_once(_formed(folder))
+
+
+def _formed(folder: Path) -> Steps[Record]:
     with bad_input("expected a record that can be read"):
-        return _form(folder)
+        return (yield from _form(folder))
 
 
-def _form(folder: Path) -> Record:
+def _form(folder: Path) -> Steps[Record]:
     _check_files(folder)
+    yield
     data = read_plain(folder / RECORD, MAX_RECORD_BYTES)
     pieces = _pieces(data)
     _check_json(pieces)
+    yield
     record = parse(data, folder / RECORD)
     if record.schema_version != SCHEMA_VERSION:
         raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
+    yield
     _check_names(record)
+    yield
     check_config(record)
+    yield
     _check_values(record)
+    yield
     check_private(record, () if b"\\" in data else pieces[1::2])
     return record
 
@@ -165,8 +183,9 @@ def _pieces(data: bytes) -> list[bytes]:
 
 def _check_json(pieces: Sequence[bytes]) -> None:
     """No text is long enough to swamp a page, and no more values and brackets than records have."""
-    marks = b"".join(pieces[::2])
-    numbers = marks.translate(NUMBERS).split()
+    marks = b"".join(between := pieces[::2])
+    # A number is no longer than what stands between two texts.
+    numbers = marks.translate(NUMBERS).split() if _longest(between) >= MAX_NUMBER else ()
     if _longest(pieces[1::2]) > MAX_TEXT or _longest(numbers) >= MAX_NUMBER:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
     if marks.count(b",") > MAX_COMMAS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from robench.base.files import has_file
 from robench.base.text import one_line
 from robench.core.record import CertificateAudit, Value
 from robench.leaderboard.read.challenged import Break, breaks
@@ -59,7 +60,7 @@ def prove(settled: Settled) -> Proof:
     """What a row's records prove together."""
     claims = settled.claims
     table = f"{AUDIT_TABLE}.parquet"
-    missing = [one for one in claims if one.record.audit and not (one.folder / table).is_file()]
+    missing = [one for one in claims if one.record.audit and not has_file(one.folder, table)]
     return Proof(
         level=settled.level,
         unfounded=tuple(dict.fromkeys(text for one in claims for text in one.taken.unfounded)),

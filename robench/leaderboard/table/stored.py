@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from robench.base.arrow import pressed, unpressed
 from robench.core.record import FileInfo
 from robench.leaderboard.read.challenged import Break
 from robench.leaderboard.read.threat import Threat
@@ -48,8 +48,10 @@ CODED = (
 """Columns of JSON."""
 ALIKE = ("protocol", "chosen", "train", "threat", "proof", "meaning", "columns")
 """Those in which few texts are different."""
+OWN = ("members", "contents")
+"""Those that no two rows have alike, so that none is remembered."""
 LONG = ("cells", "shown")
-"""Columns of long texts, deflated, which are read when they are asked for."""
+"""Columns of long texts, pressed, which are read when they are asked for."""
 COLUMNS = {
     **PLAIN,
     **dict.fromkeys(CODED, "string"),
@@ -59,7 +61,7 @@ COLUMNS = {
 MAX_ROWS = 128
 """Rows whose cells are kept once they were read: as many as a group's pictures show, and more."""
 Long = Callable[[str], bytes]
-"""Gives the text of one of LONG, deflated."""
+"""Gives the text of one of LONG, pressed."""
 
 
 class StoredCells(Mapping[Column, Cell]):
@@ -73,7 +75,7 @@ class StoredCells(Mapping[Column, Cell]):
     @property
     def shown(self) -> str:
         """As `shown` has them."""
-        return zlib.decompress(self._long("shown")).decode()
+        return unpressed(self._long("shown")).decode()
 
     def __getitem__(self, column: Column) -> Cell:
         return self._cells()[self._columns[column]]
@@ -110,8 +112,8 @@ def shown_cell(cell: Cell, unit: str) -> list[Any]:
 
 
 @lru_cache(MAX_ROWS)
-def _cells(deflated: bytes) -> list[Cell]:
-    return [Cell(*one) for one in from_json(zlib.decompress(deflated))]
+def _cells(text: bytes) -> list[Cell]:
+    return [Cell(*one) for one in from_json(unpressed(text))]
 
 
 def encode(row: BoardRow) -> dict[str, Any]:
@@ -135,7 +137,7 @@ def encode(row: BoardRow) -> dict[str, Any]:
         **{name: getattr(row, name) for name in PLAIN},
         **{name: to_json(value).decode() for name, value in coded.items()},
         "columns": _columns_text(tuple(row.cells)),
-        **{name: zlib.compress(text, 1) for name, text in long.items()},
+        **{name: pressed(text) for name, text in long.items()},
     }
 
 
@@ -173,6 +175,8 @@ class Decoder:
         )
 
     def _value(self, name: str, text: str) -> Any:
+        if name in OWN:
+            return tuple(from_json(text))
         if (found := self._known.get((name, text))) is None:
             found = READERS.get(name, tuple)(from_json(text))
             self._known[name, text] = found

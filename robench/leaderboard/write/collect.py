@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from robench.base.arrow import pressed
+from robench.base.turns import Steps
 from robench.collection.values import stored
 from robench.core.record import Record
 from robench.leaderboard.read.twins import Settled
@@ -31,7 +32,7 @@ class Made:
     """Its values as rows of the store, as JSON, where they are not those of its records."""
 
 
-def collect(settled: Settled, row_id: str) -> Made:
+def collect(settled: Settled, row_id: str) -> Steps[Made]:
     """Make a row and what its page shows; raises UserError."""
     drawn: list[Strip] = []
     pictures = []
@@ -41,8 +42,10 @@ def collect(settled: Settled, row_id: str) -> Made:
             pictures.append((data, len(its)))
             drawn += its
     row, record, outcomes = make_row(row_id, settled, drawn)
+    yield
     raw = [claim.record for claim in settled.claims]
     text = document(row, record, raw, outcomes)
+    yield
     return Made(
         row,
         pressed(text.encode("ascii")),

@@ -19,6 +19,7 @@ from typing import Any
 from robench.base.errors import UserError
 from robench.base.hashing import canonical, digest
 from robench.base.parallel import workers
+from robench.base.turns import Steps, at_once, in_turn
 from robench.collection.code import all_code
 from robench.collection.known import Seen
 from robench.collection.shards import KEY, Later, Shards, shard_of
@@ -48,6 +49,8 @@ NOTHING = {name: dict.fromkeys(columns) for name, columns in TABLES.items()}
 CHANGED = "expected a record that stays as it is while it is read; build the page again"
 Item = tuple[Path, str, Attestation | None]
 """A record's folder, the digest of its files, and who verified them."""
+Asked = tuple[str, str, Item]
+"""What a record's row is known by, the digest of its record.json, and the record."""
 Left = dict[str, str]
 """Why a record feeds no row, by the digest of its files."""
 Kept = dict[str, dict[str, Any]]
@@ -79,7 +82,7 @@ def gather(
     """The rows of the records, by name and folder, whose contents are known."""
     tables = {name: collection.table(name, its, _installed()) for name, its in TABLES.items()}
     wanted, places, names = dict[str, Item](), dict[str, int](), dict[str, str]()
-    asked: dict[str, tuple[str, str, Item]] = {}
+    asked: dict[str, Asked] = {}
     gathered = Gathered(tables)
     for name, seen in found:
         attestation = attestations.get(seen.content)
@@ -130,21 +133,31 @@ def _key(its: str, attestation: Attestation | None) -> str:
     return hashlib.sha256(canonical([its, attestation.model_dump()]).encode()).hexdigest()
 
 
-def _take(lot: Sequence[tuple[str, str, Item]]) -> list[Rows]:
+def _take(lot: Sequence[Asked]) -> list[Rows]:
     """What the store keeps of some records."""
-    with read_together(folder for _, _, (folder, *_) in lot):
-        return [_take_one(*at) for at in lot]
+    with read_together(map(_folder, lot)) as small:
+        few = {at[0]: _take_one(*at) for at in lot if _folder(at) in small}
+        made = dict(zip(few, in_turn(few.values()), strict=True))
+        return [made.get(at[0]) or at_once(_take_one(*at)) for at in lot]
 
 
-def _take_one(key: str, digest: str, item: Item) -> Rows:
+def _folder(asked: Asked) -> Path:
+    return asked[2][0]
+
+
+def _take_one(key: str, digest: str, item: Item) -> Steps[Rows]:
     """The row of one record and its values, or why there is none; in words alone what may be
     otherwise next time: the record changes meanwhile, or nobody foresaw it."""
     folder, expected, attestation = item
     try:
-        claim = read_claim(folder, {expected: attestation} if attestation else {})
+        claim = yield from read_claim(folder, {expected: attestation} if attestation else {})
         if claim.content != expected:
             return CHANGED
-        kept = _kept(collect(settle([claim])[0], claim.id))
+        yield
+        made = yield from collect(settle([claim])[0], claim.id)
+        yield
+        kept = _kept(made)
+        yield
         values = {digest: stored(claim.record)}
     except UserError as error:
         kept, values = {**NOTHING, ROWS: {**NOTHING[ROWS], "refused": why(error)}}, {}
@@ -290,7 +303,20 @@ def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
         apart.setdefault(row.key, []).append(row)
     for same in apart.values():
         for family in families((row, _keys(row)) for row in same):
-            yield from groups((row, row.meaning) for row in family)
+            for group in groups((row, row.meaning) for row in family):
+                yield from strangers(group) or [group]
+
+
+def strangers(group: Sequence[BoardRow]) -> list[list[BoardRow]]:
+    """The records of a group by network, where no network touches another's row: all weights are
+    known, no id stands for two of them, and nothing verifies. Nothing where one may."""
+    networks: dict[str, list[BoardRow]] = {}
+    for row in group:
+        networks.setdefault(row.weights, []).append(row)
+    ids = [{row.id for row in its} for its in networks.values()]
+    alone = len(set[str]().union(*ids)) == sum(map(len, ids))
+    proven = any(row.proof.level == "verified" for row in group)
+    return list(networks.values()) if alone and not proven and "" not in networks else []
 
 
 def _keys(row: BoardRow) -> list[str]:
@@ -303,7 +329,7 @@ def _claim(at: Item) -> Claim | None:
     """A record taken in again, to stand with others; None of one that changes meanwhile."""
     folder, expected, attestation = at
     try:
-        claim = read_claim(folder, {expected: attestation} if attestation else {})
+        claim = at_once(read_claim(folder, {expected: attestation} if attestation else {}))
     except Exception as error:
         why(error)  # raised when debugging
         return None
@@ -339,7 +365,7 @@ def _rows(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left]:
     for one in every:
         row_id = _free(one, every, taken)
         taken.add(row_id)
-        made.append(collect(one, row_id))
+        made.append(at_once(collect(one, row_id)))
     return made, {
         aside.content: f"set aside: {aside.reason}" for one in every for aside in one.aside
     }

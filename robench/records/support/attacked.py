@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from robench.base.errors import UserError
+from robench.base.files import has_file
 from robench.base.stats import explained
 from robench.core.record import BrokenCertificate, CertificateAudit, Record
 from robench.records.arrays import BROKEN
@@ -49,7 +50,7 @@ def sentence(
 
 def check_attacked(record: Record, folder: Path) -> Iterator[str]:
     """Yield what nothing stored supports; raises UserError for an audit that cannot be."""
-    audit, table_there = record.certificates, (folder / f"{CERTIFICATES}.parquet").is_file()
+    audit, table_there = record.certificates, has_file(folder, f"{CERTIFICATES}.parquet")
     if table_there:
         _check_kept(audit.broken if audit else (), folder / EXAMPLES)
     if audit is None:

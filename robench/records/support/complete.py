@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench.base.files import has_file
 from robench.core.record import Audit, Record
 from robench.core.threat import eps_text
 from robench.records.store import EXAMPLES, artefact
@@ -69,10 +70,10 @@ def check_complete(record: Record, folder: Path) -> Iterator[str]:
         yield "files: no digests"
     if artefact(folder) is None:
         yield "model: none is kept"
-    if any(row.status != "invalid" for row in record.rows) and not (folder / EXAMPLES).is_file():
+    if any(row.status != "invalid" for row in record.rows) and not has_file(folder, EXAMPLES):
         yield "rows: no examples"
     level = record.config["audit"].get("level")
-    certifies = (folder / f"{CERTIFICATES}.parquet").is_file()
+    certifies = has_file(folder, f"{CERTIFICATES}.parquet")
     if certifies and level in ATTACKED and record.certificates is None:
         yield "certificates: they were not attacked"
     yield from _incomplete(record, folder / f"{AUDIT_TABLE}.parquet")
