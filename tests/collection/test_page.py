@@ -26,7 +26,7 @@ from tests.leaderboard.test_build import files
 from tests.published import copy_of
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard/records"
-SOME = ("beeedeb09fcd6c79", "1595fb9b4ddcb1e7", "443f05888e952b37", "11263b4f28da4287")
+SOME = ("beeedeb09fcd6c79", "1595fb9b4ddcb1e7", "1aadc02207c7fac9", "11263b4f28da4287")
 
 
 @pytest.fixture(autouse=True)
