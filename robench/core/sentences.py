@@ -34,6 +34,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "on the same attacked images the system, which was asked before, has {points} {more} "
         "accuracy than a copy that was not",
     ),
+    "tires": (
+        "on a copy that was asked nothing examples made on the system, which was asked before, "
+        "leave {points} {more} accuracy than examples made on a copy",
+    ),
     "zero_gradients": ("the gradient is exactly zero on {share} of {n} images ({part} of pixels)",),
     "nonfinite_gradients": (
         "the gradient holds NaN or infinity on {share} of {n} images ({part} of pixels)",
