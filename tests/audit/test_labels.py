@@ -15,6 +15,7 @@ from robench.core.record import worst
 from robench.core.system import FloatDeployed, System
 from robench.search import RaySearch
 from tests.audit.zoo import Zoo
+from tests.audit.zoo.exhibit import Randomised
 
 
 class Swapped(nn.Module):
@@ -113,3 +114,56 @@ def test_a_cheap_audit_asks_no_labels_where_scores_lead(
     assert worst(one.verdict for one in findings_of(trial(zoo, zoo.base()), CHECKS["quick"])) == (
         "pass"
     )
+
+
+class Roulette(nn.Module):
+    """The labels of a network, the scores of one of two drawn at random."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.decoys = 5 * torch.randn(2, 64, 10, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        label = self.model(x).argmax(1, keepdim=True)
+        drawn = self.decoys[int(torch.randint(2, ()))]
+        scores = x.flatten(1) @ drawn
+        return scores.scatter(1, label, scores.amax(1, keepdim=True) + 1)
+
+
+def random_trial(zoo: Zoo, network: nn.Module, thrifty: bool = True) -> SystemTrial:
+    lesson = zoo.lesson
+    images, labels = lesson.test.float_images()[:20], lesson.test.labels[:20]
+    return SystemTrial(
+        System(Randomised(network.eval()), network),
+        images,
+        labels,
+        lesson.threat,
+        0,
+        thrifty=thrifty,
+    )
+
+
+def test_random_scores_of_true_labels_are_asked_about_too(zoo: Zoo) -> None:
+    made = random_trial(zoo, Roulette(zoo.base()))
+    (jumps,) = JumpingScores().look(made)
+    made.findings.append(jumps)
+    (told,) = Labels().look(made)
+    assert (jumps.verdict, told.verdict) == ("suspect", "fail")
+
+
+class Wavering(nn.Module):
+    """Honest scores with noise on each."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.model(x)
+        return logits + 2 * torch.randn_like(logits)
+
+
+def test_noise_on_scores_is_no_jump(zoo: Zoo) -> None:
+    (told,) = JumpingScores(images=50).look(random_trial(zoo, Wavering(zoo.base()), False))
+    assert told.verdict == "pass"

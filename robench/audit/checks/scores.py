@@ -59,7 +59,7 @@ class JumpingScores(Check):
         for draws in DRAWS if trial.randomised else (1,):
             asked = _mean(scores, draws, rng) if trial.randomised else scores
             jumps, changed = _jumps(asked, trial.images[index], trial.images[ends])
-            finding = share_finding(JUMPING, jumps & changed, int(changed.sum()), suspect=0.5)
+            finding = share_finding(JUMPING, jumps & changed, int(changed.sum()), suspect=0.25)
             if finding.verdict == "pass":
                 break
         yield finding
