@@ -61,6 +61,8 @@ class SystemTrial:
     """What a row found that was the strongest search on the twin, for each image; None: no row."""
     unasked: Unasked | None = None
     """The system before it was asked anything; None: as it is now, or where it refuses a copy."""
+    scores: Tensor | None = field(init=False, default=None)
+    """Logits of the clean images before any attack was asked; None where there are none."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
     found: Tensor = field(init=False)
@@ -94,6 +96,8 @@ class SystemTrial:
         self.system = _single(system, self.images[:1])
         deployed = self.system.deployed
         first, again = (deployed.predict(self.images.clone()) for _ in range(2))
+        logits = getattr(deployed, "logits", None)
+        self.scores = None if logits is None else logits(self.images.clone()).float()
         self.unstable = first != again
         self.randomised = deployed.randomised or bool(self.unstable.any())
         self.judge = Judge(deployed, self.randomised)

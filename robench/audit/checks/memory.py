@@ -22,8 +22,11 @@ from robench.plugin.trial import Trial
 if TYPE_CHECKING:
     from robench.audit.trial import SystemTrial
 
-REMEMBERS, TIRES = "remembers", "tires"
-"""Names among the findings: of answers that questions change, and of what searches read."""
+REMEMBERS, TIRES, CHANGING = "remembers", "tires", "changing_scores"
+"""Names among the findings: of answers that questions change, of what searches read, of scores."""
+MOVED, CHANGING_LIMIT = 0.1, 0.25
+"""Parts of the highest score's lead by which a score is another one; share of images with such, at
+the lower end of its interval."""
 NEW = 20
 """Mirrored images that are asked to see whether the system takes in what is new to it."""
 
@@ -42,18 +45,30 @@ class Memory(Check):
 
         And on the copy, the accuracy that a search on the system leaves minus that of one on a
         copy: labels may stay while scores tire of questions, and mislead whoever asked before.
+        Before all that, how many images have other scores than before the usual attack, which
+        shows a memory that no copy reaches, in a file say.
         """
         # One of the audit's own: nobody else may begin a trial again.
         trial = cast("SystemTrial", trial)
         _ = trial.reference
         # Somebody may have asked about the test images before the audit; hardly about these.
         trial.system.deployed.predict(trial.images[:NEW].flip(3))
+        if trial.scores is not None and not trial.randomised:
+            yield _changing(trial, trial.scores)
         if trial.unasked is not None and not trial.unasked.changed():
             return
         try:
             yield from _compared(trial, trial.unasked)
         except NotCopied:
             yield share_finding(REMEMBERS, 0, 0, suspect=1.0)
+
+
+def _changing(trial: SystemTrial, before: Tensor) -> Finding:
+    """Clean images whose scores are others once an attack was asked, wherever that is kept."""
+    after = trial.system.deployed.logits(trial.images.clone()).float()  # type: ignore[attr-defined]
+    top = before.topk(2, dim=1).values
+    moved = (after - before).abs().amax(1) > MOVED * (top[:, 0] - top[:, 1])
+    return share_finding(CHANGING, moved, len(trial), suspect=CHANGING_LIMIT)
 
 
 def _compared(trial: SystemTrial, unasked: Unasked | None) -> Iterator[Finding]:
