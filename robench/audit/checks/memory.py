@@ -53,7 +53,7 @@ class Memory(Check):
         _ = trial.reference
         # Somebody may have asked about the test images before the audit; hardly about these.
         trial.system.deployed.predict(trial.images[:NEW].flip(3))
-        if trial.scores is not None and not trial.randomised:
+        if trial.scores is not None:
             yield _changing(trial, trial.scores)
         if trial.unasked is not None and not trial.unasked.changed():
             return
