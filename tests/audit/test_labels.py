@@ -66,11 +66,18 @@ def swapped(zoo: Zoo, name: str) -> nn.Module:
     return TowardSelf(zoo.base(), train.float_images(), train.labels).eval()
 
 
-def trial(zoo: Zoo, network: nn.Module, thrifty: bool = True) -> SystemTrial:
+def trial(
+    zoo: Zoo,
+    network: nn.Module,
+    thrifty: bool = True,
+    *,
+    images: int = 60,
+    kind: type[FloatDeployed] = FloatDeployed,
+) -> SystemTrial:
     lesson = zoo.lesson
-    images, labels = lesson.test.float_images()[:60], lesson.test.labels[:60]
-    system = System(FloatDeployed(network), network)
-    return SystemTrial(system, images, labels, lesson.threat, 0, thrifty=thrifty)
+    test = lesson.test.take(torch.arange(images))
+    system = System(kind(network.eval()), network)
+    return SystemTrial(system, test.float_images(), test.labels, lesson.threat, 0, thrifty=thrifty)
 
 
 @pytest.mark.parametrize("name", ["brightness", "likeness"])
@@ -83,14 +90,22 @@ def test_a_label_without_its_scores_fails_a_quick_audit(zoo: Zoo, name: str) -> 
 
 
 def test_a_full_budget_comes_near_the_truth(zoo: Zoo) -> None:
-    made, known = trial(zoo, swapped(zoo, "brightness"), False), trial(zoo, zoo.base())
+    made = trial(zoo, swapped(zoo, "brightness"), False, images=20)
+    known = trial(zoo, zoo.base(), images=20)
     (told,) = Labels(queries=125).look(made)
     known.strongest("strongest on the twin", known.system.twin)
     assert told.verdict == "fail"
     assert float(made.held.float().mean()) < float(known.held.float().mean()) + 0.15
 
 
-@pytest.mark.parametrize("name", ["plain", "adversarial", "adversarial_ptq4", "maxout"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("plain", "ptq4", "large_margin_linear"),
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("adversarial", "maxout")),
+        pytest.param("adversarial_ptq4", marks=pytest.mark.slow),
+    ],
+)
 def test_scores_meet_where_an_honest_label_changes(zoo: Zoo, name: str) -> None:
     made = trial(zoo, zoo.build(name).system.twin, False)
     (told,) = JumpingScores(images=50).look(made)
@@ -98,7 +113,7 @@ def test_scores_meet_where_an_honest_label_changes(zoo: Zoo, name: str) -> None:
 
 
 def test_labels_convict_nobody_whom_scores_lead_as_far(zoo: Zoo) -> None:
-    made = trial(zoo, zoo.build("adversarial").system.twin, False)
+    made = trial(zoo, zoo.build("large_margin_linear").system.twin, False)
     made.strongest("strongest on the twin", made.system.twin)
     (told,) = Labels().look(made)
     assert worst([told.verdict]) == "pass"
@@ -131,21 +146,8 @@ class Roulette(nn.Module):
         return scores.scatter(1, label, scores.amax(1, keepdim=True) + 1)
 
 
-def random_trial(zoo: Zoo, network: nn.Module, thrifty: bool = True) -> SystemTrial:
-    lesson = zoo.lesson
-    images, labels = lesson.test.float_images()[:20], lesson.test.labels[:20]
-    return SystemTrial(
-        System(Randomised(network.eval()), network),
-        images,
-        labels,
-        lesson.threat,
-        0,
-        thrifty=thrifty,
-    )
-
-
 def test_random_scores_of_true_labels_are_asked_about_too(zoo: Zoo) -> None:
-    made = random_trial(zoo, Roulette(zoo.base()))
+    made = trial(zoo, Roulette(zoo.base()), images=20, kind=Randomised)
     (jumps,) = JumpingScores().look(made)
     made.findings.append(jumps)
     (told,) = Labels().look(made)
@@ -165,5 +167,6 @@ class Wavering(nn.Module):
 
 
 def test_noise_on_scores_is_no_jump(zoo: Zoo) -> None:
-    (told,) = JumpingScores(images=50).look(random_trial(zoo, Wavering(zoo.base()), False))
+    made = trial(zoo, Wavering(zoo.base()), False, kind=Randomised)
+    (told,) = JumpingScores(images=50).look(made)
     assert told.verdict == "pass"
