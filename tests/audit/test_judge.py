@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.audit.judge import BEHIND, LEAD, MOST, Judge, target
+from robench.audit.judge import BEHIND, DRAWS, FIRST, LEAD, MOST, Judge, target
 from robench.plugin.guest import Answers, Fault
 
 
@@ -83,6 +83,50 @@ def test_chances_of_the_walk(share: float, chance: float) -> None:
 def test_clean_images_count_when_mostly_right() -> None:
     assert Judge(Coin(0.9), randomised=True).right(IMAGES, LABELS).float().mean() > 0.97
     assert Judge(Coin(0.2), randomised=True).right(IMAGES, LABELS).float().mean() < 0.05
+
+
+class Listed(Coin):
+    """Right or wrong as a list says, of all images alike."""
+
+    def __init__(self, wrong: list[int]) -> None:
+        super().__init__(0.5)
+        self.wrong = wrong
+
+    def predict(self, images: Tensor) -> Tensor:
+        self.asked += 1
+        return torch.full((len(images),), self.wrong[self.asked - 1])
+
+
+@pytest.mark.parametrize(
+    ("given", "answers", "right"),
+    [
+        ([], [0] * FIRST, True),
+        ([], [1] * FIRST, False),
+        ([0, 0], [0] * (FIRST - 2), True),
+        ([-1, 1], [1] * (FIRST - 2), False),
+        ([0, -1], [1, 1] + [0] * 5 + [1] * 3, True),
+        ([0, 1], [1, 1] + [0] * 4 + [1] * 4, False),
+    ],
+)
+def test_a_clean_image_is_asked_about_until_it_is_decided(
+    given: list[int], answers: list[int], right: bool
+) -> None:
+    """Half of all DRAWS may be wrong; answers that were given already count."""
+    listed = Listed(answers)
+    known = [torch.full((3,), label) for label in given]
+    assert (
+        Judge(listed, randomised=True).right(IMAGES[:3], LABELS[:3], known).tolist() == [right] * 3
+    )
+    assert listed.asked == len(answers)
+    assert len(given) + len(answers) in (FIRST, DRAWS)
+
+
+def test_nothing_is_asked_about_no_image() -> None:
+    coin = Coin(0.5)
+    for randomised in (True, False):
+        judge = Judge(coin, randomised)
+        assert judge.wrong(IMAGES[:0], LABELS[:0]).tolist() == []
+        assert judge.right(IMAGES[:0], LABELS[:0]).tolist() == []
 
 
 def test_a_deterministic_model_is_asked_once() -> None:
