@@ -43,7 +43,7 @@ TESTS = {
     "robench.audit.means": ("audit/test_means.py",),
     "robench.audit.checks.averages": ("audit/test_means.py",),
     "robench.audit.checks.scores": ("audit/test_jumps.py",),
-    "robench.audit.checks.labels": ("audit/test_labels.py",),
+    "robench.audit.checks.labels": ("audit/test_asked.py",),
     "robench.audit.checks.memory": ("audit/test_memory.py",),
     "robench.audit.reach": ("audit/test_reach.py",),
     "robench.audit.judge": ("audit/test_judge.py",),

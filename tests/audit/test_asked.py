@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.audit.checks.labels import Labels
+from robench.audit.checks.labels import LONGER, Labels
 from robench.audit.checks.losses import Losses
+from robench.audit.checks.memory import _changing
 from robench.audit.checks.scores import JUMPING, JumpingScores
 from robench.audit.checks.smoother import Smoother
 from robench.audit.checks.transfer import TransferIn
@@ -17,6 +18,7 @@ from robench.core.record import Finding, Verdict
 from robench.core.system import FloatDeployed, System
 from robench.core.threat import Threat
 from robench.plugin.components import Check
+from robench.search import RaySearch
 
 
 class Rounded(nn.Module):
@@ -74,3 +76,41 @@ def test_labels_where_scores_jump_or_the_usual_attack_breaks_next_to_nothing() -
         wrong[:] = torch.arange(len(wrong)) < len(wrong) // 10 + more
         made.findings = [found(JUMPING, jumps)]  # type: ignore[arg-type]
         assert bool(list(Labels().look(made))) == (more == 0 or jumps == "suspect")
+
+
+@pytest.mark.parametrize(
+    ("thrifty", "falling", "calls"),
+    [
+        (True, 0, [(100, 10)]),
+        (True, 1, [(100, 10), (100, 20), (100, 10), (100, 18)]),
+        (False, 0, [(100, 10)]),
+        (False, 1, [(100, 10), (100, 48), (LONGER * 100, 56)]),
+    ],
+)
+def test_labels_are_asked_of_a_few_images_first_and_longer_of_what_then_holds(
+    thrifty: bool, falling: int, calls: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 58 images that are right clean, 30 or all at once; one of each call falls or none."""
+    asked: list[tuple[int, int]] = []
+
+    def run(self: RaySearch, _: object, images: Tensor, *__: object) -> Tensor:
+        asked.append((self.queries, len(images)))
+        found = images.clone()
+        found[:falling] = 1 - found[:falling]
+        return found
+
+    monkeypatch.setattr(RaySearch, "run", run)
+    made = trial(thrifty=thrifty)
+    made.reference.wrong[:] = False
+    list(Labels().look(made))
+    assert asked == calls
+
+
+@pytest.mark.parametrize(("more", "others"), [(0.24, False), (0.26, True), (-0.16, False)])
+def test_a_score_is_another_from_a_tenth_of_the_lead_on(more: float, others: bool) -> None:
+    """The two scores are opposite numbers: one tenth of the lead is a fifth of each."""
+    made = trial(thrifty=True)
+    logits = Rounded()(made.images)
+    told = _changing(made, (1 + more) * logits)
+    sure = float((logits[:, 0] != 0).float().mean())
+    assert told.value == (pytest.approx(sure) if others else 0.0)
