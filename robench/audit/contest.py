@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robench.audit.verdict import difference
+from robench.audit.verdict import NOISY, difference
 from robench.base.seeds import generator
 from robench.base.stats import wilson
 from robench.core.record import Finding, worst
@@ -39,19 +39,25 @@ def failed(trial: Trial) -> bool:
     return worst(finding.verdict for finding in trial.findings) == "fail"
 
 
+def doubted(trial: Trial) -> bool:
+    """Whether any finding so far speaks against the system, but for what randomness may trip."""
+    return any(one.verdict != "pass" and one.check not in NOISY for one in trial.findings)
+
+
 def contest(trial: Trial, check: str, name: str, search: CandidateSearch, **free: Any) -> Finding:
     """Run a search on the images that still hold, and compare it with all that came before.
 
     Two attempts together always break more than one of them, so a gain alone says little: where it
     is material, the search also attacks the images that fell before, and both sides stand alone.
     The finding is the paired difference of accuracies; its sentence takes `free`. In a thrifty
-    audit a search that breaks next to nothing stops after PROBE images.
+    audit a search that breaks next to nothing stops after PROBE images, unless something speaks
+    against the system already: then it is likely to break more.
     """
     before = trial.held.clone()
     fallen = (trial.clean & ~before).nonzero()[:, 0]
     rng = generator(trial.seed, "audit", "probe", name)
     left = trial.left[torch.randperm(len(trial.left), generator=rng)]
-    size = PROBE if trial.thrifty else len(left)
+    size = PROBE if trial.thrifty and not doubted(trial) else len(left)
     first, rest = left[:size], left[size:]
 
     def attempt(index: Tensor) -> int:

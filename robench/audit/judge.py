@@ -12,13 +12,13 @@ from robench.core.system import Deployed
 from robench.plugin import guest
 from robench.search.target import Target
 
-FIRST, LIKELY = 4, 3
-"""First answers of a randomised model about one image; wrong ones from which more are drawn."""
-DRAWS, SURELY_WRONG = 12, 9
-"""Answers that decide where the first ones differ, and wrong ones among them that break an image:
-were the model right half of the time, an image would be broken by chance in 9.9 % of the cases."""
-FRESH = 6
-"""Further answers, most of which must be wrong too: of many candidates some pass by chance."""
+FIRST, DRAWS = 4, 12
+"""First answers of a randomised model about a clean image, and answers where those differ."""
+LEAD, BEHIND, MOST = 6, 2, 24
+"""By how many answers the wrong ones lead where an image counts as broken, and the right ones where
+it does not, as in a sequential test (Wald, 1945); undecided after MOST answers it is not broken.
+A candidate that is answered wrong with probability 0.3, 0.4, 0.5, 0.6, 0.7 and 0.8 breaks its image
+in 0.5, 4, 19, 48, 77 and 93 % of the cases."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Judge:
 
     deployed: Deployed
     randomised: bool
+    lead: int = LEAD
+    """By how many answers wrong ones lead where a candidate counts as broken."""
 
     def right(self, images: Tensor, labels: Tensor, answers: Sequence[Tensor] = ()) -> Tensor:
         """Whether clean images are classified right, by a randomised model mostly: bool (N,).
@@ -40,24 +42,23 @@ class Judge:
             count += answer != labels
         right = count == 0
         unsure = ((count > 0) & (count < FIRST)).nonzero()[:, 0]
-        right[unsure] = ~self._reaches(
-            images[unsure], labels[unsure], DRAWS // 2 + 1, count[unsure]
-        )
+        count[unsure] += self._wrong_answers(images[unsure], labels[unsure], DRAWS - FIRST)
+        right[unsure] = 2 * count[unsure] <= DRAWS
         return right
 
     def wrong(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Whether candidates are surely classified wrong, never by one lucky draw: bool (N,)."""
+        """Whether most answers to candidates are surely wrong, never one lucky draw: bool (N,)."""
         if not self.randomised:
             return self._differ(images, labels)
-        count = self._wrong_answers(images, labels, FIRST, least=LIKELY)
-        wrong = count == FIRST
-        unsure = (count == LIKELY).nonzero()[:, 0]
-        wrong[unsure] = self._reaches(images[unsure], labels[unsure], SURELY_WRONG, count[unsure])
-        sure = wrong.nonzero()[:, 0]
-        most = FRESH // 2 + 1
-        fresh = self._wrong_answers(images[sure], labels[sure], FRESH, least=most, enough=most)
-        wrong[sure] = fresh >= most
-        return wrong
+        lead, asked = torch.zeros_like(labels), torch.arange(len(labels))
+        for _ in range(MOST):
+            if len(asked) == 0:
+                break
+            wrong = self.deployed.predict(images[asked]) != labels[asked]
+            lead[asked] += 2 * wrong.long() - 1
+            asked = asked[(lead[asked] < self.lead) & (lead[asked] > -BEHIND)]
+        broken: Tensor = lead >= self.lead
+        return broken
 
     def _differ(self, images: Tensor, labels: Tensor) -> Tensor:
         """Which images one answer each says other labels of; no model is asked about none."""
@@ -65,29 +66,11 @@ class Judge:
             return torch.zeros(0, dtype=torch.bool)
         return self.deployed.predict(images.clone()) != labels
 
-    def _reaches(self, images: Tensor, labels: Tensor, least: int, count: Tensor) -> Tensor:
-        """Whether that many of DRAWS answers are wrong; `count` of the first are: bool (N,)."""
-        need = least - count
-        again = self._wrong_answers(images, labels, DRAWS - FIRST, least=need, enough=need)
-        return again >= need
-
-    def _wrong_answers(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        draws: int,
-        *,
-        least: Tensor | int = 0,
-        enough: Tensor | int = DRAWS,
-    ) -> Tensor:
-        """Wrong ones among so many answers, counted while `least` is in reach and `enough` not."""
+    def _wrong_answers(self, images: Tensor, labels: Tensor, draws: int) -> Tensor:
+        """How many of so many answers are wrong: int64 (N,)."""
         count = torch.zeros_like(labels)
-        for left in range(draws, 0, -1):
-            asked = ((count < enough) & (count + left >= least)).nonzero()[:, 0]
-            if len(asked) == 0:
-                break
-            answers = self.deployed.predict(images[asked])
-            count[asked] += answers != labels[asked]
+        for _ in range(draws if len(images) else 0):
+            count += self.deployed.predict(images.clone()) != labels
         return count
 
 

@@ -43,9 +43,6 @@ class Means:
     predicted: tuple[float, float, float]
     """How well the mean of the gradients predicts the differences of the mean scores: a cosine in
     [-1, 1], the differences' noise accounted for, and its 95 % interval over images."""
-    additive: float
-    """How well the differences along two halves of a direction add up to the whole one's, noise
-    accounted for; nan where noise leaves nothing."""
     watched: Tensor
     """Images with other scores while a gradient is asked for, by the same draws: bool (N,)."""
 
@@ -71,9 +68,10 @@ class Draws:
         reach = reach_of(threat, images[0].numel())
         wholes = reach * torch.stack([direction(images, threat.norm, rng) for _ in range(PAIRS)])
         masks = torch.rand(wholes.shape, generator=rng) < 0.5
-        moves = torch.cat([wholes * masks, wholes * ~masks, wholes])
-        self._ahead, self._behind = legal(images + moves, threat), legal(images - moves, threat)
+        self._halves = _ends(images, torch.cat([wholes * masks, wholes * ~masks]), threat)
+        self._wholes = _ends(images, wholes, threat)
         self._rivals = self._nearest(2 * PAIRS)
+        self._seeds: list[int] = []
         self._foretold: list[Tensor] = []
         self._found: list[Tensor] = []
         self._plain: list[Tensor] = []
@@ -92,15 +90,19 @@ class Draws:
     def add(self, count: int) -> None:
         """Draw as many more answers at every point, and gradients."""
         for _ in range(count):
-            seed = self._seed()
-            ahead, behind = (self._margin(points, seed) for points in (self._ahead, self._behind))
-            self._found.append(ahead - behind)
+            self._seeds.append(self._seed())
+            self._found.append(self._difference(self._halves, self._seeds[-1]))
             seed = self._seed()
             margins, gradient = self._gradient(seed)
-            moved = self._ahead.double() - self._behind.double()
+            moved = self._halves[0].double() - self._halves[1].double()
             self._foretold.append((gradient * moved).flatten(2).sum(2))
             plain = [self._margin(self._images[None], seed, self._twin)[0] for _ in range(2)]
             self._plain.append(torch.stack([margins, *plain]))
+
+    def _difference(self, ends: tuple[Tensor, Tensor], seed: int) -> Tensor:
+        """What one draw's margins differ by at the two ends of K moves of each image: (K, N)."""
+        ahead, behind = (self._margin(points, seed) for points in ends)
+        return ahead - behind
 
     def _margin(self, points: Tensor, seed: int, scores: Scores | None = None) -> Tensor:
         """One random margin to the rival at K points of each image, (K, N, C, H, W): (K, N)."""
@@ -129,10 +131,10 @@ class Draws:
 
     def means(self) -> Means:
         """What all draws so far say; an even number of them."""
-        found, halves = torch.stack(self._found), slice(0, 2 * PAIRS)
+        found = torch.stack(self._found)
         one, other = found[0::2].mean(0), found[1::2].mean(0)
-        kept = _ratio((one * other)[halves].sum(0), found.mean(0)[halves].square().sum(0))
-        cosine = _cosine(torch.stack(self._foretold).mean(0)[halves], found.mean(0)[halves])
+        kept = _ratio((one * other).sum(0), found.mean(0).square().sum(0))
+        cosine = _cosine(torch.stack(self._foretold).mean(0), found.mean(0))
         drawn = torch.randint(len(kept), (RESAMPLED, len(kept)), generator=self._rng)
         told = float(kept[drawn].mean(1).quantile(0.025)) > TELLING
         corrected = [
@@ -140,12 +142,18 @@ class Draws:
         ]
         low, high = corrected[1].quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
         return Means(
-            len(found),
-            told,
-            (float(corrected[0]), float(low), float(high)),
-            _additive(one, other),
-            self._watched(),
+            len(found), told, (float(corrected[0]), float(low), float(high)), self._watched()
         )
+
+    def additive(self) -> float:
+        """How well the differences along two halves of a direction add up to the whole one's.
+
+        By all draws so far, drawn again; noise is accounted for: nan where it leaves nothing.
+        """
+        found = torch.stack(self._found)
+        wholes = torch.stack([self._difference(self._wholes, seed) for seed in self._seeds])
+        both = torch.cat([found, wholes], 1)
+        return _additive(both[0::2].mean(0), both[1::2].mean(0))
 
     def _watched(self) -> Tensor:
         asked, plain, again = torch.stack(self._plain).transpose(0, 1)
@@ -154,6 +162,11 @@ class Draws:
         other = (asked - plain).abs().mean(0) > OTHER * size
         watched: Tensor = drawn_again & other
         return watched
+
+
+def _ends(images: Tensor, moves: Tensor, threat: Threat) -> tuple[Tensor, Tensor]:
+    """The legal points to either side of each image, (K, N, C, H, W) each."""
+    return legal(images + moves, threat), legal(images - moves, threat)
 
 
 def _corrected(cosine: Tensor, kept: Tensor) -> Tensor:

@@ -61,6 +61,9 @@ class SystemTrial:
     """What a row found that was the strongest search on the twin, for each image; None: no row."""
     unasked: Unasked | None = None
     """The system before it was asked anything; None: as it is now, or where it refuses a copy."""
+    scores: Tensor | None = field(init=False, default=None)
+    """Logits of the clean images before any attack was asked; None where there are none, or
+    random ones."""
     held: Tensor = field(init=False)
     """Right clean and after everything tried so far: bool (N,)."""
     found: Tensor = field(init=False)
@@ -96,6 +99,8 @@ class SystemTrial:
         first, again = (deployed.predict(self.images.clone()) for _ in range(2))
         self.unstable = first != again
         self.randomised = deployed.randomised or bool(self.unstable.any())
+        logits = None if self.randomised else getattr(deployed, "logits", None)
+        self.scores = None if logits is None else logits(self.images.clone()).float()
         self.judge = Judge(deployed, self.randomised)
         self.clean = self.judge.right(self.images, self.labels, (first, again))
         self.held = self.clean.clone()

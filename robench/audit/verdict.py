@@ -22,7 +22,8 @@ SIGNS = frozenset(
         *("zero_gradients", "nonfinite_gradients", "saturated_logits", "saturated_gradients"),
         *("loss_not_rising", "twin_disagrees", BENT, STALLED, "noise", "unbounded_eps"),
         *("rises_with_eps", "planted", "random_prediction", "smoother_gradient", "transfer"),
-        *("square", "black_box", "depends_on_batch", "saturates", "remembers"),
+        *("square", "black_box", "depends_on_batch", "saturates", "remembers", "tires"),
+        "changing_scores",
         *("jumping_scores", "labels", AVERAGED, WATCHED),
     )
 )

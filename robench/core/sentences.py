@@ -34,6 +34,13 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "on the same attacked images the system, which was asked before, has {points} {more} "
         "accuracy than a copy that was not",
     ),
+    "tires": (
+        "on a copy that was asked nothing examples made on the system, which was asked before, "
+        "leave {points} {more} accuracy than examples made on a copy",
+    ),
+    "changing_scores": (
+        "on {share} of {n} images the scores are others after an attack was asked than before",
+    ),
     "zero_gradients": ("the gradient is exactly zero on {share} of {n} images ({part} of pixels)",),
     "nonfinite_gradients": (
         "the gradient holds NaN or infinity on {share} of {n} images ({part} of pixels)",

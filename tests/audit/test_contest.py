@@ -84,6 +84,26 @@ def test_a_full_audit_asks_of_all_at_once() -> None:
     assert sizes(asked) == [100]
 
 
+@pytest.mark.parametrize(
+    ("check", "verdict", "at_once"),
+    [
+        ("zero_gradients", "suspect", True),
+        ("zero_gradients", "fail", True),
+        ("zero_gradients", "pass", False),
+        ("loss_not_rising", "fail", False),
+    ],
+)
+def test_all_are_asked_at_once_where_something_speaks_against_the_system(
+    check: str, verdict: Verdict, at_once: bool
+) -> None:
+    made = trial()
+    made.findings = [
+        Finding(check=check, value=1.0, n=1, threshold=0.5, verdict=verdict, sentence="")
+    ]
+    _, asked = tried(made, 1)
+    assert sizes(asked) == [100 if at_once else 30]
+
+
 @pytest.mark.parametrize(("first", "calls"), [(11, [30, 70, FALLEN]), (12, [30, 70 + FALLEN])])
 def test_what_fell_before_comes_with_the_others_where_the_probe_settled_it(
     first: int, calls: list[int]

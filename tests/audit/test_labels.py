@@ -15,6 +15,7 @@ from robench.core.record import worst
 from robench.core.system import FloatDeployed, System
 from robench.search import RaySearch
 from tests.audit.zoo import Zoo
+from tests.audit.zoo.exhibit import Randomised
 
 
 class Swapped(nn.Module):
@@ -65,11 +66,18 @@ def swapped(zoo: Zoo, name: str) -> nn.Module:
     return TowardSelf(zoo.base(), train.float_images(), train.labels).eval()
 
 
-def trial(zoo: Zoo, network: nn.Module, thrifty: bool = True) -> SystemTrial:
+def trial(
+    zoo: Zoo,
+    network: nn.Module,
+    thrifty: bool = True,
+    *,
+    images: int = 60,
+    kind: type[FloatDeployed] = FloatDeployed,
+) -> SystemTrial:
     lesson = zoo.lesson
-    images, labels = lesson.test.float_images()[:60], lesson.test.labels[:60]
-    system = System(FloatDeployed(network), network)
-    return SystemTrial(system, images, labels, lesson.threat, 0, thrifty=thrifty)
+    test = lesson.test.take(torch.arange(images))
+    system = System(kind(network.eval()), network)
+    return SystemTrial(system, test.float_images(), test.labels, lesson.threat, 0, thrifty=thrifty)
 
 
 @pytest.mark.parametrize("name", ["brightness", "likeness"])
@@ -82,14 +90,22 @@ def test_a_label_without_its_scores_fails_a_quick_audit(zoo: Zoo, name: str) -> 
 
 
 def test_a_full_budget_comes_near_the_truth(zoo: Zoo) -> None:
-    made, known = trial(zoo, swapped(zoo, "brightness"), False), trial(zoo, zoo.base())
+    made = trial(zoo, swapped(zoo, "brightness"), False, images=20)
+    known = trial(zoo, zoo.base(), images=20)
     (told,) = Labels(queries=125).look(made)
     known.strongest("strongest on the twin", known.system.twin)
     assert told.verdict == "fail"
     assert float(made.held.float().mean()) < float(known.held.float().mean()) + 0.15
 
 
-@pytest.mark.parametrize("name", ["plain", "adversarial", "adversarial_ptq4", "maxout"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("plain", "ptq4", "large_margin_linear"),
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("adversarial", "maxout")),
+        pytest.param("adversarial_ptq4", marks=pytest.mark.slow),
+    ],
+)
 def test_scores_meet_where_an_honest_label_changes(zoo: Zoo, name: str) -> None:
     made = trial(zoo, zoo.build(name).system.twin, False)
     (told,) = JumpingScores(images=50).look(made)
@@ -97,7 +113,7 @@ def test_scores_meet_where_an_honest_label_changes(zoo: Zoo, name: str) -> None:
 
 
 def test_labels_convict_nobody_whom_scores_lead_as_far(zoo: Zoo) -> None:
-    made = trial(zoo, zoo.build("adversarial").system.twin, False)
+    made = trial(zoo, zoo.build("large_margin_linear").system.twin, False)
     made.strongest("strongest on the twin", made.system.twin)
     (told,) = Labels().look(made)
     assert worst([told.verdict]) == "pass"
@@ -113,3 +129,44 @@ def test_a_cheap_audit_asks_no_labels_where_scores_lead(
     assert worst(one.verdict for one in findings_of(trial(zoo, zoo.base()), CHECKS["quick"])) == (
         "pass"
     )
+
+
+class Roulette(nn.Module):
+    """The labels of a network, the scores of one of two drawn at random."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.decoys = 5 * torch.randn(2, 64, 10, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        label = self.model(x).argmax(1, keepdim=True)
+        drawn = self.decoys[int(torch.randint(2, ()))]
+        scores = x.flatten(1) @ drawn
+        return scores.scatter(1, label, scores.amax(1, keepdim=True) + 1)
+
+
+def test_random_scores_of_true_labels_are_asked_about_too(zoo: Zoo) -> None:
+    made = trial(zoo, Roulette(zoo.base()), images=20, kind=Randomised)
+    (jumps,) = JumpingScores().look(made)
+    made.findings.append(jumps)
+    (told,) = Labels().look(made)
+    assert (jumps.verdict, told.verdict) == ("suspect", "fail")
+
+
+class Wavering(nn.Module):
+    """Honest scores with noise on each."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.model(x)
+        return logits + 2 * torch.randn_like(logits)
+
+
+def test_noise_on_scores_is_no_jump(zoo: Zoo) -> None:
+    made = trial(zoo, Wavering(zoo.base()), False, kind=Randomised)
+    (told,) = JumpingScores(images=50).look(made)
+    assert told.verdict == "pass"

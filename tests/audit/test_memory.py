@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -146,16 +147,72 @@ def test_a_network_that_remembers_fails_and_is_audited_as_a_stranger_meets_it(
     KEPT.clear()
     made = trial(zoo, shipped(place(zoo.base())))
     assert not made.reference.wrong.any()
-    (told,) = Memory().look(made)
-    assert (told.check, told.verdict) == ("remembers", "fail")
+    told = {one.check: one for one in Memory().look(made)}
+    assert told["remembers"].verdict == "fail"
     assert made.reference.wrong.float().mean() > 0.5
 
 
 def test_earlier_questions_about_the_test_images_hide_nothing(zoo: Zoo) -> None:
     network = InItself(zoo.base())
     network(zoo.lesson.test.float_images())
-    (told,) = Memory().look(trial(zoo, shipped(network)))
-    assert told.verdict == "fail"
+    told = {one.check: one for one in Memory().look(trial(zoo, shipped(network)))}
+    assert told["remembers"].verdict == "fail"
+
+
+class Tiring(nn.Module):
+    """True labels, whose scores, or whose gradients alone, fade with every question."""
+
+    def __init__(self, model: nn.Module, alone: bool) -> None:
+        super().__init__()
+        self.model, self.alone, self.calls = model, alone, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        logits: Tensor = self.model(x)
+        fresh = 0.5 ** min(self.calls - 1, 60)
+        if self.alone:
+            misleading = x.flatten(1).mean(1, keepdim=True) * logits.detach()
+            faded = logits.detach() + misleading - misleading.detach()
+            return fresh * (logits - logits.detach()) + faded
+        top = 1 + x.flatten(1).mean(1, keepdim=True)
+        faded = torch.zeros_like(logits).scatter(1, logits.argmax(1, keepdim=True), top)
+        return fresh * logits + (1 - fresh) * 9 * faded
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("randomised", [False, True])
+def test_labels_that_stay_do_not_excuse_what_tires(zoo: Zoo, alone: bool, randomised: bool) -> None:
+    network = Tiring(zoo.base(), alone).eval()
+    made = trial(zoo, System((Randomised if randomised else FloatDeployed)(network), network))
+    findings = {told.check: told for told in Memory().look(made)}
+    assert findings["remembers"].verdict == "pass"
+    assert findings["tires"].verdict == "fail"
+    assert ("changing_scores" in findings) == (not randomised)
+    if not randomised:
+        assert (findings["changing_scores"].verdict == "suspect") == (not alone)
+        assert made.reference.wrong.float().mean() > 0.8
+
+
+class InAFile(nn.Module):
+    """Counts its calls where no copy reaches, and its scores tire by that."""
+
+    def __init__(self, model: nn.Module, path: Path) -> None:
+        super().__init__()
+        self.tiring, self.path = Tiring(model, alone=False), str(path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with open(self.path, "a+", encoding="ascii") as file:
+            file.write("1")
+            self.tiring.calls = file.tell() - 1
+        logits: Tensor = self.tiring(x)
+        self.tiring.calls = 0
+        return logits
+
+
+def test_scores_that_change_show_a_memory_out_of_reach(zoo: Zoo, tmp_path: Path) -> None:
+    made = trial(zoo, shipped(InAFile(zoo.base(), tmp_path / "calls")))
+    (told,) = Memory().look(made)
+    assert (told.check, told.verdict) == ("changing_scores", "suspect")
 
 
 class Counting(nn.Module):
@@ -198,7 +255,7 @@ def test_what_changes_no_answer_is_not_slandered(
 ) -> None:
     plain, kept = trial(zoo, shipped(zoo.base())), trial(zoo, shipped(kind(zoo.base())))
     findings = findings_of(kept, CHECKS["quick"])
-    assert [one.value for one in findings if one.check == "remembers"] == [0.0]
+    assert [one.value for one in findings if one.check in ("remembers", "tires")] == [0.0, 0.0]
     assert worst(one.verdict for one in findings) == "pass"
     assert torch.equal(plain.reference.wrong, kept.reference.wrong)
 
@@ -222,14 +279,13 @@ def test_draws_are_no_memory(zoo: Zoo) -> None:
     network = Noisy(zoo.base()).eval()
     system = System(Randomised(network), network)
     made = trial(zoo, system)
-    (told,) = Memory().look(made)
-    assert told.verdict == "pass"
+    assert [told.verdict for told in Memory().look(made)] == ["pass", "pass"]
     assert made.system is system
 
 
 def test_an_unchanged_network_is_not_copied_again(zoo: Zoo) -> None:
     made = trial(zoo, shipped(zoo.base()))
-    assert list(Memory().look(made)) == []
+    assert [told.value for told in Memory().look(made)] == [0.0]
 
 
 class Refusing(Remembering):
@@ -252,7 +308,7 @@ class Shared(Refusing):
 
 @pytest.mark.parametrize("kind", [Refusing, Shared])
 def test_what_refuses_a_copy_is_said_to(zoo: Zoo, kind: type[Refusing]) -> None:
-    (told,) = Memory().look(trial(zoo, shipped(kind(zoo.base()))))
+    *_, told = Memory().look(trial(zoo, shipped(kind(zoo.base()))))
     assert (told.value, told.verdict) == (None, "pass")
     assert "refuses to be copied" in told.sentence
 

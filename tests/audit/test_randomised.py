@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 
 from robench.audit.verdict import AVERAGED, WATCHED
-from robench.core.sentences import RANDOM
 from tests.audit.zoo import Zoo
 from tests.audit.zoo.audited import examined
 
 
 def test_a_random_crop_is_no_mask(zoo: Zoo) -> None:
-    """Its loss of one crop is a weak guide: the margin takes 12 points more."""
-    result = examined(zoo.build("random_crop"), zoo.lesson)
-    assert result.verdict == "pass"
-    assert any(
-        told.check == "margin_loss" and told.sentence.endswith(RANDOM) for told in result.findings
-    )
+    assert examined(zoo.build("random_crop"), zoo.lesson).verdict == "pass"
 
 
 def test_noise_while_a_gradient_is_asked_for_is_one(zoo: Zoo) -> None:

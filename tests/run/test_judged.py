@@ -121,13 +121,13 @@ def test_a_search_cannot_harm_the_judge() -> None:
 
 
 class Draws(FloatDeployed):
-    """Right half of the time, whatever it is asked."""
+    """Right three times of four, whatever it is asked."""
 
     randomised = True
 
     def predict(self, images: Tensor) -> Tensor:
         own = super().predict(images)
-        return torch.where(torch.rand(len(images)) < 0.5, own, (own + 1) % 3)
+        return torch.where(torch.rand(len(images)) < 0.75, own, (own + 1) % 3)
 
 
 def test_one_wrong_draw_of_many_is_no_success() -> None:
@@ -153,7 +153,7 @@ def test_one_wrong_draw_of_many_is_no_success() -> None:
     found = search(Asks(), system)
     assert torch.equal(found.images, images)
     assert told[0] < 0.15
-    assert found.queries > 4
+    assert found.queries > 2
 
 
 @pytest.mark.parametrize(

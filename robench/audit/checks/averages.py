@@ -16,7 +16,7 @@ from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 from robench.search import Scores
 
-FIRST, MOST = 4, 16
+FIRST, MOST = 2, 16
 """Draws looked at first; they double until the interval decides, up to MOST."""
 ADDITIVE = 0.8
 """How well mean differences add up from which on some gradient would predict them."""
@@ -59,7 +59,7 @@ class MeanGradients(Check):
             generator(trial.seed, "audit", AVERAGED),
         )
         means = _decided(draws)
-        yield _missed(means, len(index), "pass" if next_to_nothing(trial) else "suspect")
+        yield _missed(draws, means, len(index), "pass" if next_to_nothing(trial) else "suspect")
         yield share_finding(WATCHED, means.watched, len(index), suspect=WATCHED_LIMIT)
 
 
@@ -80,11 +80,13 @@ def _clear(means: Means) -> bool:
     return means.told and means.predicted[1] >= 1 - MISSED
 
 
-def _missed(means: Means, images: int, untested: Verdict) -> Finding:
+def _missed(draws: Draws, means: Means, images: int, untested: Verdict) -> Finding:
     if not means.told:
         return share_finding(AVERAGED, 0, 0, suspect=1.0).model_copy(update={"verdict": untested})
     value, high, low = (1 - one for one in means.predicted)
-    limit = MISSED if means.additive >= ADDITIVE else 1.0
+    # Differences that do not add up no gradient predicts; one that points backwards misleads.
+    crooked = low > MISSED and not draws.additive() >= ADDITIVE
+    limit = 1.0 if crooked else MISSED
     return Finding(
         check=AVERAGED,
         value=value,

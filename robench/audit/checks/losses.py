@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from robench.audit.contest import contest
+from robench.audit.verdict import BENT
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -27,9 +28,11 @@ class Losses(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """The accuracy that cross-entropy leaves minus each other loss's.
 
-        A thrifty audit leaves sound gradients to the strongest search, which has another loss too.
+        A thrifty audit leaves sound gradients to the strongest search, which has another loss too,
+        and asks no other loss of a gradient that is another function's.
         """
-        if trial.thrifty and trial.sound:
+        bent = any(f.check == BENT and f.verdict != "pass" for f in trial.findings)
+        if trial.thrifty and (bent or trial.sound):
             return
         for loss in self.losses:
             search = partial(trial.search, f"{loss} loss", trial.system.twin, trial.ascent(loss))

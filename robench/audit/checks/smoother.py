@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from robench.audit.checks.losses import tried_loss
-from robench.audit.contest import contest, remember
+from robench.audit.contest import contest, next_to_nothing, remember
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
@@ -21,7 +21,12 @@ class Smoother(Check):
     """The gradient led through rounding, saturation and cut graphs (BPDA)."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
-        """The accuracy that the twin's own gradient leaves minus the smoother one's."""
+        """The accuracy that the twin's own gradient leaves minus the smoother one's.
+
+        A thrifty audit does not ask where next to nothing is left.
+        """
+        if trial.thrifty and next_to_nothing(trial):
+            return
         twin = trial.smoother
         if twin is None:
             return

@@ -26,11 +26,14 @@ class TransferIn(Check):
     """Examples made on other models, such as the float parent, judged on this system."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
-        """For each source the accuracy that white-box attacks leave minus the transfer's."""
+        """For each source the accuracy that white-box attacks leave minus the transfer's.
+
+        A thrifty audit does not ask where next to nothing is left.
+        """
         for name, make in trial.sources.items():
             # Where the twin's own gradients are sound, a network of other weights adds nothing.
-            idle = next_to_nothing(trial) or trial.sound
-            if name == SURROGATE and trial.thrifty and idle:
+            idle = next_to_nothing(trial) or (name == SURROGATE and trial.sound)
+            if trial.thrifty and idle:
                 continue
             source, before = make(), trial.held.clone()
             yield contest(
