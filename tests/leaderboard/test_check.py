@@ -56,6 +56,8 @@ def test_progress_names_the_record_that_is_checked(
     one: Path, places: Places, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    # A sweep's job that another test ran in this process is quiet for good.
+    monkeypatch.setattr(progress, "_QUIET", [])
 
     def steps(*_: object) -> Iterator[Step]:
         with progress.progress("pgd (white_box)", 4) as advance:

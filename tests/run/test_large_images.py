@@ -46,7 +46,8 @@ def test_a_network_meets_few_large_images_at_once(tmp_path: Path) -> None:
     record = robench.evaluate(
         Watched(),
         pictures(),
-        eps="16/255",
+        # Breaks about half: where next to nothing breaks, a search by labels takes half a minute.
+        eps="34/255",
         attack={"fgsm": {}, "pgd": {"steps": 3}},
         places=Places(results=tmp_path / "results", cache=tmp_path / "cache"),
     )

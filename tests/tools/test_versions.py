@@ -213,5 +213,5 @@ def test_another_content_of_a_protocol_needs_another_version(tmp_path: Path) -> 
     assert versions._same_version(now, before, ["all"]) == [name]
     assert versions._same_version(now, before, [name]) == [name]
     assert versions._same_version(now, before, ["attack.pgd"]) == []
-    edit(tmp_path, path, lambda t: t.replace("version: 2", "version: 3"))
+    edit(tmp_path, path, lambda t: t.replace("version: 3", "version: 4"))
     assert versions._same_version(versions.protocols(tmp_path), before, ["all"]) == []
