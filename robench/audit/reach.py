@@ -161,7 +161,7 @@ def _names(code: CodeType) -> Iterator[str]:
             yield constant
 
 
-def _of_library(module: str | None) -> bool:
+def _of_library(module: object) -> bool:
     first = _package(module)
     return first in LIBRARIES or first.startswith("robench_")
 
@@ -170,8 +170,9 @@ def _is_opaque(kind: type) -> bool:
     return any(_package(base.__module__) in OPAQUE for base in kind.__mro__)
 
 
-def _package(module: str | None) -> str:
-    return (module or "").split(".")[0]
+def _package(module: object) -> str:
+    # Of a class made in C it may be a descriptor, and anybody may set it to anything.
+    return module.split(".")[0] if isinstance(module, str) else ""
 
 
 def _is_own_module(value: object) -> bool:

@@ -162,3 +162,11 @@ def test_what_was_not_there_is_taken_away_again() -> None:
 def test_what_a_library_keeps_is_not_looked_through() -> None:
     assert not changed(Holder(f=torch.nn.functional.relu), lambda: None)
     assert Reach(Holder(f=np.linalg.norm)).places == []
+
+
+def test_a_class_whose_module_is_no_name_is_looked_through() -> None:
+    class Odd(Holder):
+        pass
+
+    Odd.__module__ = 3  # type: ignore[assignment]
+    assert changed(odd := Odd(kept=[1]), lambda: odd.kept.append(2))
