@@ -10,6 +10,7 @@ import random
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
@@ -140,15 +141,19 @@ class Reach:
 
 def _inside(thing: object) -> list[object]:
     """What an object holds."""
-    if isinstance(thing, Mapping):
-        held: list[object] = [*thing.keys(), *thing.values()]
-    elif isinstance(thing, list | tuple | set | frozenset | deque):
-        held = list(thing)
-    else:
-        held = []
-    named = getattr(thing, "__dict__", {})
     # Searching holds a module in eval mode, and puts that back.
-    return held + [value for name, value in named.items() if name != "training"]
+    named = getattr(thing, "__dict__", {})
+    return _listed(thing) + [value for name, value in named.items() if name != "training"]
+
+
+def _listed(thing: object) -> list[object]:
+    """What a collection holds; nothing of one that refuses to be listed, whose attributes show."""
+    with suppress(Exception):  # a mapping of somebody's own may raise anything
+        if isinstance(thing, Mapping):
+            return [*thing.keys(), *thing.values()]
+        if isinstance(thing, list | tuple | set | frozenset | deque):
+            return list(thing)
+    return []
 
 
 def _names(code: CodeType) -> Iterator[str]:

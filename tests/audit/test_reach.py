@@ -170,3 +170,13 @@ def test_a_class_whose_module_is_no_name_is_looked_through() -> None:
 
     Odd.__module__ = 3  # type: ignore[assignment]
     assert changed(odd := Odd(kept=[1]), lambda: odd.kept.append(2))
+
+
+def test_a_mapping_that_refuses_to_be_listed_shows_its_attributes() -> None:
+    class Refusing(dict[str, int]):
+        def values(self) -> Any:
+            raise RuntimeError("missing")
+
+    refusing = Refusing(a=1)
+    vars(refusing)["kept"] = kept = [1]
+    assert changed(Holder(held=refusing), lambda: kept.append(2))
