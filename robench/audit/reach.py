@@ -147,12 +147,17 @@ def _inside(thing: object) -> list[object]:
 
 
 def _listed(thing: object) -> list[object]:
-    """What a collection holds; nothing of one that refuses to be listed, whose attributes show."""
+    """What a collection holds; nothing of a mapping that refuses it, whose attributes show."""
+    # Its own kind's ways, not what a subclass makes of them: it may hide what it holds.
+    if isinstance(thing, dict):
+        return [*dict.keys(thing), *dict.values(thing)]
+    kinds: tuple[Any, ...] = (list, tuple, set, frozenset, deque)
+    for kind in kinds:
+        if isinstance(thing, kind):
+            return list(kind.__iter__(thing))
     with suppress(Exception):  # a mapping of somebody's own may raise anything
         if isinstance(thing, Mapping):
             return [*thing.keys(), *thing.values()]
-        if isinstance(thing, list | tuple | set | frozenset | deque):
-            return list(thing)
     return []
 
 

@@ -180,3 +180,12 @@ def test_a_mapping_that_refuses_to_be_listed_shows_its_attributes() -> None:
     refusing = Refusing(a=1)
     vars(refusing)["kept"] = kept = [1]
     assert changed(Holder(held=refusing), lambda: kept.append(2))
+
+
+def test_what_a_dict_refuses_to_list_is_looked_at() -> None:
+    class Hiding(dict[str, int]):
+        def values(self) -> Any:
+            raise RuntimeError("hidden")
+
+    hiding = Hiding(a=1)
+    assert changed(Holder(held=hiding), lambda: hiding.update(a=2))
