@@ -9,10 +9,11 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from robench.audit.reach import ABSENT, Reach
-from robench.core.system import System
+from robench.core.system import System, module_device
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,13 @@ class Unasked:
                 raise NotCopied
         others = {name: _Twin(self, name) for name in self.copied.others}
         return System(_Deployed(self), _Twin(self, None), others, self.copied.black_box)
+
+    def repeats(self, images: Tensor) -> bool:
+        """Whether a random system to which every question is the first draws the same each time."""
+        twin = self.forgetting().twin
+        with torch.no_grad():
+            first, again = (twin(images.to(module_device(twin))) for _ in range(2))
+        return torch.equal(first, again)
 
     @contextmanager
     def anew(self) -> Iterator[System]:

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from robench.audit.contest import FAIL, SUSPECT
+from robench.audit.stranger import STARTS, Comparison
 from robench.audit.unasked import NotCopied, Unasked
 from robench.audit.verdict import difference, share_finding
-from robench.base.seeds import generator
 from robench.core.record import Finding
-from robench.core.system import System, module_device
-from robench.plugin import guest
+from robench.core.system import System
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
@@ -29,6 +28,11 @@ MOVED, CHANGING_LIMIT = 0.1, 0.25
 the lower end of its interval."""
 NEW = 20
 """Mirrored images that are asked to see whether the system takes in what is new to it."""
+MOVES = {True: 50, False: 200}
+"""Moves of a long search, by whether the audit is a thrifty one: many more than the usual attack's,
+and than the forty of a usual attacker."""
+WATCHED = {True: 15, False: 50}
+"""Images that it attacks, and as many mirrored ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Memory(Check):
 
     Only where questions change what the system's code can reach. Where no answer changes with it
     and no search by it does worse, as of a network that counts calls or keeps statistics, it
-    passes. Unless it is randomised it is audited as a stranger meets it from then on.
+    passes. From then on it is audited as a stranger meets it, unless what it keeps are its draws.
     """
 
     def look(self, trial: Trial) -> Iterable[Finding]:
@@ -67,46 +71,59 @@ def _changing(trial: SystemTrial, before: Tensor) -> Finding:
     """Clean images whose scores are others once an attack was asked, wherever that is kept."""
     after = trial.system.deployed.logits(trial.images.clone()).float()  # type: ignore[attr-defined]
     top = before.topk(2, dim=1).values
-    moved = (after - before).abs().amax(1) > MOVED * (top[:, 0] - top[:, 1])
-    return share_finding(CHANGING, moved, len(trial), suspect=CHANGING_LIMIT)
+    near = (after - before).abs() <= MOVED * (top[:, :1] - top[:, 1:])
+    # A difference says nothing of infinities, nor of what is no number.
+    same = near | (after == before) | (after.isnan() & before.isnan())
+    return share_finding(CHANGING, ~same.all(1), len(trial), suspect=CHANGING_LIMIT)
 
 
 def _compared(trial: SystemTrial, unasked: Unasked | None) -> Iterator[Finding]:
     """What the system and the copy answer to the same candidates, one answer each.
 
-    They are those of the usual attack on both, around images and mirrored ones. Raises NotCopied.
+    They are those of a long search on both, which meets what misleads only after many moves, and of
+    the usual attack on both, around images and mirrored ones. Where the copy has the same labels,
+    and the losses and gradients that the long search met, all else would be the same and is not
+    asked. Raises NotCopied.
     """
     if unasked is None:
         raise NotCopied
-    images = torch.cat([trial.images, trial.images.flip(3)])
     used, strange = trial.system, unasked.forgetting()
+    images = torch.cat([trial.images, trial.images.flip(3)])
     labels = torch.cat([trial.labels, strange.deployed.predict(images[len(trial) :])])
-    on_used = _candidates(trial, used, images, labels)
-    if trial.randomised:
-        # A copy that forgets draws the same for each question: candidates would fit its draws.
-        with unasked.anew() as fresh:
-            on_strange = _candidates(trial, fresh, images, labels)
+    usual = Comparison(images, labels, trial.threat, trial.usual, trial.seed)
+    few = torch.arange(min(WATCHED[trial.thrifty], len(trial)))
+    long = usual.long(MOVES[trial.thrifty], torch.cat([few, len(trial) + few]))
+    found, questions = long.candidates(used, STARTS)
+    alike = torch.equal(long.right(used, found), long.right(strange, found))
+    repeats = trial.randomised and unasked.repeats(trial.images[:NEW])
+    if alike and long.same(strange, questions):
+        before, after = usual.right(used, images), usual.right(strange, images)
+        tires = [(before, before)]
     else:
-        on_strange = _candidates(trial, strange, images, labels)
-
-    def right(system: System, candidates: Tensor) -> Tensor:
-        return system.deployed.predict(candidates) == labels
-
-    before, after = right(used, images), right(strange, images)
-    judge = used if trial.randomised else strange
-    tired, rested = right(judge, on_used), right(judge, on_strange)
-    for candidates in (on_used,) if trial.randomised else (on_used, on_strange):
-        before &= right(used, candidates)
-        after &= right(strange, candidates)
-    if not trial.randomised:
+        # Where a copy draws the same each time, candidates would be judged by one draw.
+        judge = used if repeats else strange
+        before, after, *tires = _apart(usual, used, strange, judge)
+        tired, (rested, _) = found, long.candidates(strange)
+        tires.append((long.right(judge, tired), long.right(judge, rested)))
+    if not repeats:
         trial.start_over(strange)
-    limits = {"suspect": SUSPECT, "fail": FAIL}
-    yield difference(REMEMBERS, before, after, **limits)
-    yield difference(TIRES, tired, rested, **limits)
+    yield difference(REMEMBERS, before, after, suspect=SUSPECT, fail=FAIL)
+    yield max((difference(TIRES, *one, suspect=SUSPECT, fail=FAIL) for one in tires), key=_low)
 
 
-def _candidates(trial: SystemTrial, system: System, images: Tensor, labels: Tensor) -> Tensor:
-    rng, device = generator(trial.seed, "audit", REMEMBERS), module_device(system.twin)
-    given = images.to(device).clone(), labels.to(device).clone()
-    found = trial.usual.run(system.twin, *given, trial.threat, rng)
-    return trial.threat.project(guest.plain_tensor(found, tuple(images.shape)), images)
+def _apart(
+    usual: Comparison, used: System, strange: System, judge: System
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """What the system and a copy get right, clean and attacked, and what two searches leave."""
+    found = [usual.candidates(system)[0] for system in (used, strange)]
+    before, after = usual.right(used, usual.images), usual.right(strange, usual.images)
+    # A copy that draws the same each time would be met by candidates that fit its draw.
+    for candidates in found if judge is strange else found[:1]:
+        before &= usual.right(used, candidates)
+        after &= usual.right(strange, candidates)
+    left = [usual.right(judge, candidates) for candidates in found]
+    return before, after, (left[0], left[1])
+
+
+def _low(finding: Finding) -> float:
+    return finding.low or 0.0
