@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import random
 import sys
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from functools import partial
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from itertools import count
+from threading import local
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +41,8 @@ OPAQUE = {
 """Packages whose objects refuse a copy, or run a file, which keeps nothing: copies share them."""
 CODE = (FunctionType, MethodType, BuiltinFunctionType, ModuleType, type, staticmethod, classmethod)
 """What is followed to what it reaches, and no value itself."""
+WRITTEN = (bytearray, array, count)
+"""What shows only written out how it stands."""
 ABSENT: Any = object()
 """In a place that holds nothing."""
 
@@ -64,7 +76,11 @@ class Reach:
         if id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
-        if isinstance(thing, ModuleType) or _is_opaque(kind):
+        if isinstance(thing, local):
+            self.memo[id(thing)] = thing
+            for name in list(vars(thing)):
+                self._left.extend(self._place(_attribute(thing, name)))
+        elif isinstance(thing, ModuleType) or _is_opaque(kind):
             self.memo[id(thing)] = thing
         elif isinstance(thing, (*CODE, property, partial)):
             self._left.extend(self._code(thing))
@@ -72,6 +88,8 @@ class Reach:
             self.memo[id(thing)] = thing
         elif isinstance(thing, (Tensor, np.ndarray)):
             self.marks.append((thing, self._content(thing)))
+        elif isinstance(thing, WRITTEN):
+            self.marks.append((thing, repr(thing)))
         else:
             inside = _inside(thing)
             self.marks.append((thing, len(inside)))
@@ -143,7 +161,18 @@ def _inside(thing: object) -> list[object]:
     """What an object holds."""
     # Searching holds a module in eval mode, and puts that back.
     named = getattr(thing, "__dict__", {})
-    return _listed(thing) + [value for name, value in named.items() if name != "training"]
+    attributes = [value for name, value in named.items() if name != "training"]
+    return [*_listed(thing), *attributes, *_slots(thing)]
+
+
+def _slots(thing: object) -> Iterator[object]:
+    """What an object holds in slots."""
+    for base in type(thing).__mro__:
+        if not _of_library(base.__module__):
+            for slot in vars(base).values():
+                if isinstance(slot, MemberDescriptorType):
+                    with suppress(AttributeError):  # an empty slot
+                        yield slot.__get__(thing)
 
 
 def _listed(thing: object) -> list[object]:

@@ -44,6 +44,8 @@ class Comparison:
     threat: Threat
     search: GradientSearch
     seed: int
+    at_once: int
+    """Images whose labels are asked together: few, where one draw may be that of all of them."""
 
     def long(self, moves: int, index: Tensor) -> Comparison:
         """The same with so many moves, of the images at `index`."""
@@ -78,7 +80,8 @@ class Comparison:
     def right(self, system: System, candidates: Tensor) -> Tensor:
         """Which candidates a system gets right by one answer each: bool (N,)."""
         with seed_scope(self.seed):
-            return system.deployed.predict(candidates.clone()) == self.labels
+            parts = candidates.clone().split(self.at_once)
+            return torch.cat([system.deployed.predict(part) for part in parts]) == self.labels
 
 
 class _Asked(nn.Module):

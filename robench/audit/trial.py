@@ -34,6 +34,8 @@ ROUNDED = 0.05
 """Share of images whose loss float32 rounds to 0 up to which gradients are sound."""
 BATCH = 100
 """Images searched at once, at most."""
+FEW = 20
+"""Images that tell whether a system draws the same again."""
 
 
 @dataclass
@@ -83,8 +85,15 @@ class SystemTrial:
                 self.unasked = Unasked(self.system)
         self._ask(self.system)
 
-    def start_over(self, system: System) -> None:
-        """Begin again with another system in place of the audited one; what was found is kept."""
+    def meet_anew(self, unasked: Unasked) -> None:
+        """Begin again with a system to which every question is the first, findings kept.
+
+        Unless what it keeps are its draws: then it would draw the same for every question.
+        """
+        if not (self.randomised and unasked.repeats(self.images[:FEW])):
+            self._start_over(unasked.forgetting())
+
+    def _start_over(self, system: System) -> None:
         self.__dict__.pop("reference", None)
         self.__dict__.pop("smoother", None)
         self.known = None

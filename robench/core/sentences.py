@@ -38,6 +38,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "on a copy that was asked nothing examples made on the system, which was asked before, "
         "leave {points} {more} accuracy than examples made on a copy",
     ),
+    "longer": (
+        "a search of {number} moves leaves {points} {more} accuracy than the usual attack of fewer",
+    ),
     "changing_scores": (
         "on {share} of {n} images the scores are others after an attack was asked than before",
     ),

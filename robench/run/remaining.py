@@ -102,8 +102,8 @@ def _run(
     given, found = sources(stages), []
     for at in parts(len(index), stages.data.shape, HELD):
         trial = _trial(stages, threat, index[at], at.start)
-        if strange and trial.unasked is not None and not trial.randomised:
-            trial.start_over(trial.unasked.forgetting())
+        if strange and trial.unasked is not None:
+            trial.meet_anew(trial.unasked)
         for name, module in _modules(given, trial, twin, forms):
             trial.strongest(f"strongest on {name}", module)
         found.append((trial.held, kept_of(trial)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 REMEMBERS, TIRES, CHANGING = "remembers", "tires", "changing_scores"
 """Names among the findings: of answers that questions change, of what searches read, of scores."""
+LONGER = "longer"
+"""Of a system that refuses a copy: more moves leave more."""
 MOVED, CHANGING_LIMIT = 0.1, 0.25
 """Parts of the highest score's lead by which a score is another one; share of images with such, at
 the lower end of its interval."""
@@ -31,6 +33,8 @@ NEW = 20
 MOVES = {True: 50, False: 200}
 """Moves of a long search, by whether the audit is a thrifty one: many more than the usual attack's,
 and than the forty of a usual attacker."""
+DRAWN = 10
+"""Images of a random system whose labels are asked at once, since they may share a draw."""
 WATCHED = {True: 15, False: 50}
 """Images that it attacks, and as many mirrored ones."""
 
@@ -65,6 +69,7 @@ class Memory(Check):
             yield from _compared(trial, trial.unasked)
         except NotCopied:
             yield share_finding(REMEMBERS, 0, 0, suspect=1.0)
+            yield _longer(trial)
 
 
 def _changing(trial: SystemTrial, before: Tensor) -> Finding:
@@ -75,6 +80,15 @@ def _changing(trial: SystemTrial, before: Tensor) -> Finding:
     # A difference says nothing of infinities, nor of what is no number.
     same = near | (after == before) | (after.isnan() & before.isnan())
     return share_finding(CHANGING, ~same.all(1), len(trial), suspect=CHANGING_LIMIT)
+
+
+def _longer(trial: SystemTrial) -> Finding:
+    """The accuracy that a long search leaves minus the usual attack's, on the same images."""
+    index = trial.reference.index[: 2 * WATCHED[trial.thrifty]]
+    moves = MOVES[trial.thrifty]
+    found = trial.search(LONGER, trial.system.twin, replace(trial.usual, steps=moves), index)
+    left, usual = ~trial.wrong(found, index), ~trial.reference.wrong[: len(index)]
+    return difference(LONGER, left, usual, suspect=FAIL, fail=1.0, number=moves)
 
 
 def _compared(trial: SystemTrial, unasked: Unasked | None) -> Iterator[Finding]:
@@ -90,23 +104,23 @@ def _compared(trial: SystemTrial, unasked: Unasked | None) -> Iterator[Finding]:
     used, strange = trial.system, unasked.forgetting()
     images = torch.cat([trial.images, trial.images.flip(3)])
     labels = torch.cat([trial.labels, strange.deployed.predict(images[len(trial) :])])
-    usual = Comparison(images, labels, trial.threat, trial.usual, trial.seed)
+    at_once = DRAWN if trial.randomised else len(images)
+    usual = Comparison(images, labels, trial.threat, trial.usual, trial.seed, at_once)
     few = torch.arange(min(WATCHED[trial.thrifty], len(trial)))
     long = usual.long(MOVES[trial.thrifty], torch.cat([few, len(trial) + few]))
     found, questions = long.candidates(used, STARTS)
     alike = torch.equal(long.right(used, found), long.right(strange, found))
-    repeats = trial.randomised and unasked.repeats(trial.images[:NEW])
     if alike and long.same(strange, questions):
         before, after = usual.right(used, images), usual.right(strange, images)
         tires = [(before, before)]
     else:
         # Where a copy draws the same each time, candidates would be judged by one draw.
+        repeats = trial.randomised and unasked.repeats(trial.images[:NEW])
         judge = used if repeats else strange
         before, after, *tires = _apart(usual, used, strange, judge)
         tired, (rested, _) = found, long.candidates(strange)
         tires.append((long.right(judge, tired), long.right(judge, rested)))
-    if not repeats:
-        trial.start_over(strange)
+    trial.meet_anew(unasked)
     yield difference(REMEMBERS, before, after, suspect=SUSPECT, fail=FAIL)
     yield max((difference(TIRES, *one, suspect=SUSPECT, fail=FAIL) for one in tires), key=_low)
 
