@@ -64,6 +64,7 @@ class Reach:
         self.memo: dict[int, Any] = {}
         """For `deepcopy`: what is shared, and what cannot be copied as it is."""
         self._seen: dict[int, object] = {}
+        self._opaque: dict[int, bool] = {}
         self._left: deque[object] = deque([root])
         while self._left:
             self._look(self._left.popleft())
@@ -80,7 +81,7 @@ class Reach:
             self.memo[id(thing)] = thing
             for name in list(vars(thing)):
                 self._left.extend(self._place(_attribute(thing, name)))
-        elif isinstance(thing, ModuleType) or _is_opaque(kind):
+        elif isinstance(thing, ModuleType) or self._is_opaque(kind):
             self.memo[id(thing)] = thing
         elif isinstance(thing, (*CODE, property, partial)):
             self._left.extend(self._code(thing))
@@ -95,6 +96,13 @@ class Reach:
             self.marks.append((thing, len(inside)))
             self._left.extend(inside)
             self._left.append(type(thing))
+
+    def _is_opaque(self, kind: type) -> bool:
+        if id(kind) not in self._opaque:
+            self._opaque[id(kind)] = any(
+                _package(base.__module__) in OPAQUE for base in kind.__mro__
+            )
+        return self._opaque[id(kind)]
 
     def _content(self, thing: Any) -> object:
         """What tells whether numbers were written over, cheaply."""
@@ -203,10 +211,6 @@ def _names(code: CodeType) -> Iterator[str]:
 def _of_library(module: object) -> bool:
     first = _package(module)
     return first in LIBRARIES or first.startswith("robench_")
-
-
-def _is_opaque(kind: type) -> bool:
-    return any(_package(base.__module__) in OPAQUE for base in kind.__mro__)
 
 
 def _package(module: object) -> str:

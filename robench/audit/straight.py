@@ -30,6 +30,8 @@ class Straight(nn.Module):
     def __init__(self, twin: nn.Module) -> None:
         super().__init__()
         self.twin = twin
+        # By each question: to list them takes as long as a layer.
+        self._layers = list(twin.modules())
         self._boldness: int | None = None
 
     def forward(self, images: Tensor) -> Tensor:
@@ -72,8 +74,8 @@ class Straight(nn.Module):
             return logits, False
         with (
             Replaced(boldness) as replaced,
-            _bridged(self.twin, images, replaced),
-            _opened(self.twin, replaced),
+            _bridged(self._layers, images, replaced),
+            _opened(self._layers, replaced),
         ):
             logits = self.twin(images)
         return logits, replaced.changed
@@ -95,7 +97,7 @@ def _joined(source: Tensor, value: Tensor) -> Tensor | None:
 
 
 @contextmanager
-def _bridged(twin: nn.Module, images: Tensor, replaced: Replaced) -> Iterator[None]:
+def _bridged(layers: list[nn.Module], images: Tensor, replaced: Replaced) -> Iterator[None]:
     """Join the graph again where a layer, or code before the first layer, has cut it."""
 
     def join(source: Any, value: Any) -> Tensor | None:
@@ -116,9 +118,8 @@ def _bridged(twin: nn.Module, images: Tensor, replaced: Replaced) -> Iterator[No
     def after(_: nn.Module, args: tuple[Any, ...], value: Any) -> Tensor | None:
         return join(args[0] if args else None, value)
 
-    modules = [module for module in twin.modules() if module is not twin]
-    handles = [module.register_forward_pre_hook(before) for module in modules]
-    handles += [module.register_forward_hook(after) for module in twin.modules()]
+    handles = [layer.register_forward_pre_hook(before) for layer in layers[1:]]
+    handles += [layer.register_forward_hook(after) for layer in layers]
     try:
         yield
     finally:
@@ -127,9 +128,8 @@ def _bridged(twin: nn.Module, images: Tensor, replaced: Replaced) -> Iterator[No
 
 
 @contextmanager
-def _opened(twin: nn.Module, replaced: Replaced) -> Iterator[None]:
+def _opened(layers: list[nn.Module], replaced: Replaced) -> Iterator[None]:
     """Stand in for custom functions whose `apply` a layer or its source file keeps by name."""
-    layers = list(twin.modules())
     files = {id(file): file for file in map(_file, layers) if file is not None}
     kept = [
         (names, name, value, door)

@@ -14,7 +14,7 @@ from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
 
-ALONE = 16
+ALONE = 8
 """Images asked one by one; all others come in one batch."""
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
 
 from robench.audit.contest import failed, next_to_nothing
 from robench.audit.verdict import BENT, FRACTURED, share_finding
@@ -12,7 +16,7 @@ from robench.core.record import Finding
 from robench.core.system import forward
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
-from robench.search import Scores, secants
+from robench.search import Scores, Secants, secants
 
 PREDICTED = 0.8
 """Cosine with the differences below which a gradient predicts little of them."""
@@ -32,8 +36,8 @@ class GradientSecants(Check):
     but nothing that gradients fail to break counts as robust.
     """
 
-    images: int = 20
-    """Images tried, the first that are right clean."""
+    images: tuple[int, ...] = (10, 20)
+    """Images tried, the first that are right clean; more where any gradient predicts little."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images with a bent gradient, and with any that predicts little.
@@ -41,31 +45,43 @@ class GradientSecants(Check):
         A thrifty audit does not ask where the usual attack has left next to nothing, nor of what
         has failed already.
         """
-        index = trial.reference.index[: self.images]
+        known = trial.reference.index
         idle = trial.thrifty and (next_to_nothing(trial) or failed(trial))
-        if trial.randomised or idle or len(index) == 0:
+        if trial.randomised or idle or len(known) == 0:
             return
-        logits = getattr(trial.system.deployed, "logits", None)
-        scores: Scores = logits or (lambda images: forward(trial.system.twin, images))
-        found = secants(
-            trial.system.twin,
-            lambda images: scores(images).float(),
-            trial.images[index],
-            trial.labels[index],
-            trial.threat,
-            generator(trial.seed, "audit", "secants"),
+        rng = generator(trial.seed, "audit", "secants")
+        parts: list[Secants] = []
+        for start, end in pairwise((0, *self.images)):
+            parts.append(_found(trial, known[start:end], rng))
+            if not bool((parts[-1].predicted < PREDICTED).any()):
+                break
+        predicted, additive = (
+            torch.cat([getattr(part, name) for part in parts]) for name in ("predicted", "additive")
         )
-        lost, testable = found.predicted < PREDICTED, found.additive >= ADDITIVE
+        lost, testable = predicted < PREDICTED, additive >= ADDITIVE
         yield share_finding(
             BENT,
-            testable & (found.predicted < found.additive - BEHIND),
-            len(index) if bool(testable.any()) else 0,
+            testable & (predicted < additive - BEHIND),
+            len(lost) if bool(testable.any()) else 0,
             suspect=BENT_LIMIT,
-            number=f"{float(found.predicted.median()):.2f}",
+            number=f"{float(predicted.median()):.2f}",
         )
         yield share_finding(
             FRACTURED,
             lost,
-            len(index),
+            len(lost),
             suspect=1.0,
         )
+
+
+def _found(trial: Trial, index: Tensor, rng: torch.Generator) -> Secants:
+    logits = getattr(trial.system.deployed, "logits", None)
+    scores: Scores = logits or (lambda images: forward(trial.system.twin, images))
+    return secants(
+        trial.system.twin,
+        lambda images: scores(images).float(),
+        trial.images[index],
+        trial.labels[index],
+        trial.threat,
+        rng,
+    )

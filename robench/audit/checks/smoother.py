@@ -14,6 +14,8 @@ from robench.plugin.trial import Trial
 
 SMOOTHER = "the smoother twin"
 """Its name among the modules that did better than the twin's own gradient."""
+LITTLE = 0.25
+"""Share of images up to which little is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +25,11 @@ class Smoother(Check):
     def look(self, trial: Trial) -> Iterable[Finding]:
         """The accuracy that the twin's own gradient leaves minus the smoother one's.
 
-        A thrifty audit does not ask where next to nothing is left.
+        A thrifty audit does not ask where next to nothing is left, nor where little is and the
+        gradients are sound.
         """
-        if trial.thrifty and next_to_nothing(trial):
+        little = len(trial.left) <= LITTLE * len(trial) and trial.sound
+        if trial.thrifty and (little or next_to_nothing(trial)):
             return
         twin = trial.smoother
         if twin is None:
