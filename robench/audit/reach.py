@@ -10,7 +10,7 @@ import random
 import sys
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -19,6 +19,7 @@ from types import (
     BuiltinFunctionType,
     CodeType,
     FunctionType,
+    MappingProxyType,
     MemberDescriptorType,
     MethodType,
     ModuleType,
@@ -43,8 +44,14 @@ CODE = (FunctionType, MethodType, BuiltinFunctionType, ModuleType, type, staticm
 """What is followed to what it reaches, and no value itself."""
 WRITTEN = (bytearray, array, count)
 """What shows only written out how it stands."""
+MOST = 2_000_000
+"""Things looked at: what makes another thing whenever it is looked at has no end."""
 ABSENT: Any = object()
 """In a place that holds nothing."""
+
+
+class TooMuch(Exception):
+    """Code that reaches more than can be looked at."""
 
 
 class Place(NamedTuple):
@@ -77,25 +84,34 @@ class Reach:
         if id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
-        if isinstance(thing, local):
+        if len(self._seen) > MOST:
+            raise TooMuch
+        try:
+            self._look_into(thing, kind)
+        except Exception:  # a foreign object may raise anything when it is looked at
+            self.memo[id(thing)] = thing
+
+    def _look_into(self, thing: Any, kind: type) -> None:
+        # By its kind, not by what it says of itself: a proxy may lie, or raise.
+        if issubclass(kind, local):
             self.memo[id(thing)] = thing
             for name in list(vars(thing)):
                 self._left.extend(self._place(_attribute(thing, name)))
-        elif isinstance(thing, ModuleType) or self._is_opaque(kind):
+        elif issubclass(kind, (ModuleType, np.memmap)) or self._is_opaque(kind):
             self.memo[id(thing)] = thing
-        elif isinstance(thing, (*CODE, property, partial)):
+        elif issubclass(kind, (*CODE, property, partial)):
             self._left.extend(self._code(thing))
-        elif isinstance(thing, GENERATORS):
+        elif issubclass(kind, GENERATORS):
             self.memo[id(thing)] = thing
-        elif isinstance(thing, (Tensor, np.ndarray)):
+        elif issubclass(kind, (Tensor, np.ndarray)):
             self.marks.append((thing, self._content(thing)))
-        elif isinstance(thing, WRITTEN):
+        elif issubclass(kind, WRITTEN):
             self.marks.append((thing, repr(thing)))
         else:
             inside = _inside(thing)
             self.marks.append((thing, len(inside)))
             self._left.extend(inside)
-            self._left.append(type(thing))
+            self._left.append(kind)
 
     def _is_opaque(self, kind: type) -> bool:
         if id(kind) not in self._opaque:
@@ -135,7 +151,7 @@ class Reach:
 
     def _class(self, cls: type) -> Iterator[object]:
         for name, value in list(vars(cls).items()):
-            if isinstance(value, (CODE, property)):
+            if issubclass(type(value), (*CODE, property)):
                 # It was called before anything could be asked.
                 if name != "__init__":
                     yield value
@@ -159,7 +175,7 @@ class Reach:
     def _place(self, place: Place) -> Iterator[object]:
         """Note a place, unless it holds code; what it holds is looked at."""
         value = place.get()
-        if not isinstance(value, CODE):
+        if not issubclass(type(value), CODE):
             self.places.append(place)
         if value is not ABSENT:
             yield value
@@ -167,8 +183,10 @@ class Reach:
 
 def _inside(thing: object) -> list[object]:
     """What an object holds."""
+    named = getattr(thing, "__dict__", None)
+    if not isinstance(named, dict):
+        named = {}
     # Searching holds a module in eval mode, and puts that back.
-    named = getattr(thing, "__dict__", {})
     attributes = [value for name, value in named.items() if name != "training"]
     return [*_listed(thing), *attributes, *_slots(thing)]
 
@@ -184,7 +202,7 @@ def _slots(thing: object) -> Iterator[object]:
 
 
 def _listed(thing: object) -> list[object]:
-    """What a collection holds; nothing of a mapping that refuses it, whose attributes show."""
+    """What a collection holds; of a mapping of somebody's own its attributes show that."""
     # Its own kind's ways, not what a subclass makes of them: it may hide what it holds.
     if isinstance(thing, dict):
         return [*dict.keys(thing), *dict.values(thing)]
@@ -192,9 +210,8 @@ def _listed(thing: object) -> list[object]:
     for kind in kinds:
         if isinstance(thing, kind):
             return list(kind.__iter__(thing))
-    with suppress(Exception):  # a mapping of somebody's own may raise anything
-        if isinstance(thing, Mapping):
-            return [*thing.keys(), *thing.values()]
+    if isinstance(thing, MappingProxyType):
+        return [*thing.keys(), *thing.values()]
     return []
 
 
@@ -219,7 +236,7 @@ def _package(module: object) -> str:
 
 
 def _is_own_module(value: object) -> bool:
-    return isinstance(value, ModuleType) and not _of_library(value.__name__)
+    return issubclass(type(value), ModuleType) and not _of_library(value.__name__)
 
 
 def _item(space: MutableMapping[str, Any], name: str) -> Place:

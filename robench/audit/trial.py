@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from robench.audit.fork import Fork, NotForked
 from robench.audit.judge import Judge, target
 from robench.audit.straight import Straight
 from robench.audit.unasked import NotCopied, Unasked
@@ -63,6 +64,8 @@ class SystemTrial:
     """What a row found that was the strongest search on the twin, for each image; None: no row."""
     unasked: Unasked | None = None
     """The system before it was asked anything; None: as it is now, or where it refuses a copy."""
+    fork: Fork | None = None
+    """The same in a process of its own; None where processes do not fork."""
     scores: Tensor | None = field(init=False, default=None)
     """Logits of the clean images before any attack was asked; None where there are none, or
     random ones."""
@@ -83,6 +86,9 @@ class SystemTrial:
         if self.unasked is None:
             with suppress(NotCopied):
                 self.unasked = Unasked(self.system)
+        if self.fork is None:
+            with suppress(NotForked):
+                self.fork = Fork(self.system)
         self._ask(self.system)
 
     def meet_anew(self, unasked: Unasked) -> None:
@@ -209,12 +215,16 @@ class SystemTrial:
         Returns which it gets wrong, bool of the shape of `index`, and keeps them under `name`.
         """
         wrong = self.wrong(candidates, index)
+        self.count(name, candidates, index, wrong)
+        return wrong
+
+    def count(self, name: str, candidates: Tensor, index: Tensor, wrong: Tensor) -> None:
+        """Keep under `name` which legal candidates for the images at `index` are wrong."""
         broken = self.tried.setdefault(name, torch.zeros_like(self.held))
         broken[index[wrong]] = True
         newly = wrong & self.held[index]
         self.found[index[newly]] = candidates[newly]
         self.held[index[wrong]] = False
-        return wrong
 
     def wrong(self, candidates: Tensor, index: Tensor) -> Tensor:
         """Which candidates for the images at `index` the deployed model gets wrong.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robench.audit.reach import ABSENT, Reach
+from robench.audit.reach import ABSENT, Place, Reach, TooMuch
 from robench.core.system import System, module_device
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ class Unasked:
 
     def __init__(self, system: System) -> None:
         self.system = system
-        reach = Reach(system)
-        self._marks, self._places = reach.marks, reach.places
-        self._memo = {**reach.memo, id(ABSENT): ABSENT}
         try:
+            reach = Reach(system)
+            self._marks = reach.marks
+            self._places = [place for place in reach.places if _gives_way(place)]
+            self._memo = {**reach.memo, id(ABSENT): ABSENT}
             self.copied, self._values = self._copied(system, [p.get() for p in self._places])
         except Exception as error:  # foreign objects may refuse for any reason
             raise NotCopied from error
@@ -49,7 +50,10 @@ class Unasked:
 
     def changed(self) -> bool:
         """Whether anything that the system's code reaches is not as it was."""
-        now = Reach(self.system).marks
+        try:
+            now = Reach(self.system).marks
+        except TooMuch:
+            return True
         return len(now) != len(self._marks) or any(
             one is not other or said != told
             for (one, said), (other, told) in zip(now, self._marks, strict=True)
@@ -60,10 +64,14 @@ class Unasked:
 
         Raises NotCopied where a copy holds its numbers where the system itself does.
         """
-        own = _holders(Reach(self.system))
-        with self.anew() as system:
-            if own & _holders(Reach(system)):
-                raise NotCopied
+        try:
+            own = _holders(Reach(self.system))
+            with self.anew() as system:
+                shared = own & _holders(Reach(system))
+        except TooMuch as error:
+            raise NotCopied from error
+        if shared:
+            raise NotCopied
         others = {name: _Twin(self, name) for name in self.copied.others}
         return System(_Deployed(self), _Twin(self, None), others, self.copied.black_box)
 
@@ -78,14 +86,25 @@ class Unasked:
     def anew(self) -> Iterator[System]:
         """A system that was asked nothing; while it lasts its code finds all else as it was."""
         system, values = self._copied(self.copied, self._values)
-        before = [place.get() for place in self._places]
-        for place, value in zip(self._places, values, strict=True):
-            place.put(value)
+        before: list[tuple[Place, Any]] = []
         try:
+            for place, value in zip(self._places, values, strict=True):
+                before.append((place, place.get()))
+                place.put(value)
             yield system
         finally:
-            for place, value in zip(self._places, before, strict=True):
+            # The last one first: of two that are the same place the first knows what was there.
+            for place, value in reversed(before):
                 place.put(value)
+
+
+def _gives_way(place: Place) -> bool:
+    """Whether something else can be put there: a class may refuse that its attributes are set."""
+    try:
+        place.put(place.get())
+    except Exception:  # a foreign class may refuse in any way
+        return False
+    return True
 
 
 class _Deployed:

@@ -23,7 +23,7 @@ SIGNS = frozenset(
         *("loss_not_rising", "twin_disagrees", BENT, STALLED, "noise", "unbounded_eps"),
         *("rises_with_eps", "planted", "random_prediction", "smoother_gradient", "transfer"),
         *("square", "black_box", "depends_on_batch", "saturates", "remembers", "tires"),
-        *("changing_scores", "longer"),
+        *("changing_scores", "process", "process_tires", "longer"),
         *("jumping_scores", "labels", AVERAGED, WATCHED),
     )
 )

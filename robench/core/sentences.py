@@ -38,6 +38,14 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "on a copy that was asked nothing examples made on the system, which was asked before, "
         "leave {points} {more} accuracy than examples made on a copy",
     ),
+    "process": (
+        "on the same attacked images the system, which was asked before, has {points} {more} "
+        "accuracy than in a process where it was not",
+    ),
+    "process_tires": (
+        "in a process where the system was asked nothing examples made on the system, which was "
+        "asked before, leave {points} {more} accuracy than examples made there",
+    ),
     "longer": (
         "a search of {number} moves leaves {points} {more} accuracy than the usual attack of fewer",
     ),

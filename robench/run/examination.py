@@ -193,6 +193,7 @@ def _trial(
         adaptive=adaptive,
         known=known,
         unasked=stages.unasked,
+        fork=stages.fork,
     )
 
 

@@ -123,6 +123,7 @@ def _trial(stages: Stages, threat: Threat, index: torch.Tensor, start: int) -> S
         steps=SEARCH_STEPS[level],
         thrifty=level == "quick",
         unasked=stages.unasked,
+        fork=stages.fork,
     )
 
 

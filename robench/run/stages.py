@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from robench.audit.fork import Fork, NotForked
 from robench.audit.unasked import NotCopied, Unasked
 from robench.base.errors import DataError, PluginError, UserError
 from robench.base.hashing import digest, file_hash
@@ -389,16 +390,23 @@ class Stages:
         """The system before it was asked anything, for an audit; None where it is not to be had."""
         return self._shipped[2]
 
+    @property
+    def fork(self) -> Fork | None:
+        """The same in a process of its own, for an audit; None where there is none."""
+        return self._shipped[3]
+
     @cached_property
-    def _shipped(self) -> tuple[System, guest.Answers, Unasked | None]:
+    def _shipped(self) -> tuple[System, guest.Answers, Unasked | None, Fork | None]:
         system = self._deployed()
         drawn, classes = self.model.randomised, len(self.data.classes)
         answers = guest.Answers(self.system_name, system.deployed, classes, drawn=drawn)
-        unasked = None
+        unasked, fork = None, None
         if self.config.audit.level != "off" and not system.black_box:
             with suppress(NotCopied):
                 unasked = Unasked(replace(system, deployed=answers))
-        return system, answers, unasked
+            with suppress(NotForked):
+                fork = Fork(replace(system, deployed=answers))
+        return system, answers, unasked, fork
 
     def _deployed(self) -> System:
         """What the defenses make of the finished system."""

@@ -21,6 +21,7 @@ from robench.audit.checks.losses import Losses
 from robench.audit.checks.memory import Memory
 from robench.audit.checks.neighbours import Neighbours
 from robench.audit.checks.noise import RandomNoise
+from robench.audit.checks.process import FreshProcess
 from robench.audit.checks.progress import Progress
 from robench.audit.checks.queries import Queries
 from robench.audit.checks.randomness import Randomness
@@ -44,6 +45,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "quick": (
         Randomness(),
         Memory(),
+        FreshProcess(),
         Neighbours(),
         Gradients(),
         Saturation(),
@@ -69,6 +71,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "full": (
         Randomness(),
         Memory(),
+        FreshProcess(images=50),
         Neighbours(),
         Gradients(),
         Saturation(),

@@ -1,0 +1,103 @@
+"""Does the system answer otherwise in a process where it was asked nothing?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from robench.audit.contest import FAIL, SUSPECT
+from robench.audit.fork import Fork, NotForked
+from robench.audit.verdict import difference
+from robench.base.seeds import derive, seed_scope
+from robench.core.record import Finding
+from robench.plugin.components import Check
+from robench.plugin.trial import Trial
+from robench.search import searching
+from robench.search.gradient import loss_gradient
+from robench.search.losses import resolve_loss
+
+if TYPE_CHECKING:
+    from robench.audit.trial import SystemTrial
+
+PROCESS, PROCESS_TIRES = "process", "process_tires"
+"""Names among the findings: of answers, and of what a search reads."""
+BENT = 0.05
+"""Part of a gradient by which it is another one."""
+MOVES = 50
+"""Moves of the search in the process that tells how much a memory hides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreshProcess(Check):
+    """Attacked images asked of the system, and of itself as it was, in a process forked off then.
+
+    It shows a memory wherever it is kept, if not in a file; `Memory` has compared already what it
+    could copy. Where nothing differs nothing is said.
+    """
+
+    images: int = 15
+    """Images whose gradients are compared."""
+
+    def look(self, trial: Trial) -> Iterable[Finding]:
+        """The accuracy of the system minus that of itself in the process, on the same images.
+
+        And, where gradients there are others, the accuracy there that a search on the system
+        leaves minus that of one there. What is wrong there counts as broken.
+        """
+        # One of the audit's own: nobody else may count candidates that the system gets right.
+        trial = cast("SystemTrial", trial)
+        compared = any(finding.check == "tires" for finding in trial.findings)
+        if trial.fork is None or compared or len(trial.reference.index) == 0:
+            return ()
+        try:
+            return self._compared(trial, trial.fork)
+        except NotForked:
+            return ()
+
+    def _compared(self, trial: SystemTrial, fork: Fork) -> list[Finding]:
+        index, candidates = trial.reference.index, trial.reference.candidates
+        seed = derive(trial.seed, "audit", PROCESS)
+        labels, found = trial.labels[index], []
+        here, there = _labels(trial, candidates, seed), fork.labels(candidates, seed)
+        answers = not torch.equal(here, there)
+        if answers:
+            limits = {"suspect": SUSPECT, "fail": FAIL}
+            found.append(difference(PROCESS, here == labels, there == labels, **limits))
+        few = slice(self.images)
+        if answers or _bent(trial, fork, trial.images[index[few]], labels[few], seed):
+            found.append(_searched(trial, fork, seed))
+        return found
+
+
+def _labels(trial: SystemTrial, images: Tensor, seed: int) -> Tensor:
+    with seed_scope(seed):
+        return trial.system.deployed.predict(images.clone())
+
+
+def _bent(trial: SystemTrial, fork: Fork, images: Tensor, labels: Tensor, seed: int) -> bool:
+    """Whether any image's gradient is another than in the process."""
+    with searching(trial.system.twin), seed_scope(seed):
+        here = loss_gradient(trial.system.twin, images, labels, resolve_loss(trial.usual.loss))
+    assert here.gradient is not None
+    there = fork.gradients(trial.usual.loss, images, labels, seed)
+    apart = (here.gradient.float() - there).flatten(1).norm(dim=1)
+    return bool((apart > BENT * there.flatten(1).norm(dim=1)).any())
+
+
+def _searched(trial: SystemTrial, fork: Fork, seed: int) -> Finding:
+    """What a search on the system leaves in the process, minus what one there does."""
+    index, reference = trial.reference.index, trial.reference
+    images, labels = trial.images[index], trial.labels[index]
+    search = replace(trial.usual, steps=MOVES)
+    found = fork.candidates(search, images, labels, trial.threat, seed)
+    usual = fork.candidates(trial.usual, images, labels, trial.threat, seed)
+    wrong = [fork.labels(each, seed) != labels for each in (reference.candidates, usual, found)]
+    if not trial.randomised:
+        for broken, candidates in zip(wrong, (reference.candidates, usual, found), strict=True):
+            trial.count(PROCESS, candidates, index, broken)
+    limits = {"suspect": SUSPECT, "fail": FAIL}
+    return difference(PROCESS_TIRES, ~wrong[0], ~wrong[1], **limits)

@@ -1,0 +1,158 @@
+"""A system as it was before it was asked anything, in a process that was forked off then.
+
+Nothing that a network keeps in memory afterwards is in that process, wherever it is kept. What it
+keeps in a file, or in another process, is.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from math import prod
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from robench.base.seeds import generator, seed_scope
+from robench.core.system import System
+from robench.core.threat import Threat
+from robench.plugin import guest
+from robench.search import GradientSearch, searching
+from robench.search.gradient import loss_gradient
+from robench.search.losses import resolve_loss
+
+PATIENCE = 60
+"""Seconds that an answer may take: what holds a lock in another thread may hold it for ever."""
+
+Question = tuple[object, ...]
+
+
+class NotForked(Exception):
+    """A system that cannot be taken along into another process, or gave no answer there."""
+
+
+class Fork:
+    """The system as it is now, to which every question is the first.
+
+    Raises NotForked where processes do not fork safely: off Linux, and beside a device.
+    """
+
+    def __init__(self, system: System) -> None:
+        tensors = (*system.twin.parameters(), *system.twin.buffers())
+        if sys.platform != "linux" or any(one.device.type != "cpu" for one in tensors):
+            raise NotForked
+        if torch.cuda.is_initialized():
+            raise NotForked
+        self._pipe, theirs = Pipe()
+        pid = os.fork()
+        if pid == 0:
+            _keep(system, theirs)
+        theirs.close()
+        weakref.finalize(self, _end, pid, self._pipe)
+
+    def labels(self, images: Tensor, seed: int) -> Tensor:
+        """Labels of float32 images in [0,1], shape (N, C, H, W), on the CPU: int64 (N,)."""
+        return self._answered((_labels, images, seed), (len(images),), torch.int64)
+
+    def gradients(self, loss: str, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+        """Gradients of a loss of the twin at these images: the shape of `images`."""
+        asked = (_gradients, loss, images, labels, seed)
+        return self._answered(asked, tuple(images.shape), torch.float32)
+
+    def candidates(
+        self, search: GradientSearch, images: Tensor, labels: Tensor, threat: Threat, seed: int
+    ) -> Tensor:
+        """Legal candidates that a search finds on the twin: the shape of `images`."""
+        asked = (_candidates, search, images, labels, threat, seed)
+        found = self._answered(asked, tuple(images.shape), torch.float32)
+        return threat.project(guest.plain_tensor(found, tuple(images.shape)), images)
+
+    def _answered(self, question: Question, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Numbers, and no object: the other process runs foreign code. Raises NotForked."""
+        size = prod(shape) * dtype.itemsize
+        try:
+            self._pipe.send_bytes(pickle.dumps(question))
+            told = self._pipe.recv_bytes(size) if self._pipe.poll(PATIENCE + 10) else b""
+        except (OSError, EOFError) as error:
+            raise NotForked from error
+        if len(told) != size:
+            raise NotForked
+        return torch.frombuffer(bytearray(told), dtype=dtype).view(shape)
+
+
+def _labels(system: System, images: Tensor, seed: int) -> Tensor:
+    with seed_scope(seed):
+        return system.deployed.predict(images).to(torch.int64)
+
+
+def _gradients(system: System, loss: str, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+    with searching(system.twin), seed_scope(seed):
+        found = loss_gradient(system.twin, images, labels, resolve_loss(loss)).gradient
+    assert found is not None
+    return found.float()
+
+
+def _candidates(
+    system: System,
+    search: GradientSearch,
+    images: Tensor,
+    labels: Tensor,
+    threat: Threat,
+    seed: int,
+) -> Tensor:
+    with seed_scope(seed):
+        return search.run(system.twin, images, labels, threat, generator(seed, "audit", "fork"))
+
+
+def _keep(system: System, pipe: Connection) -> NoReturn:
+    """Hold the system as it is, and let a copy of this process answer each question."""
+    with suppress(BaseException):
+        # A group of its own: Ctrl-C is the parent's, and killing the group ends every answer.
+        os.setpgid(0, 0)
+        _leave_all_but(pipe.fileno())
+        torch.set_num_threads(1)
+        while True:
+            question = pickle.loads(pipe.recv_bytes())  # of its own parent
+            pid = os.fork()
+            if pid == 0:
+                _answer(system, pipe, *question)
+            if os.waitpid(pid, 0)[1] != 0:
+                pipe.send_bytes(b"")
+    os._exit(0)
+
+
+def _answer(
+    system: System, pipe: Connection, work: Callable[..., Tensor], *given: object
+) -> NoReturn:
+    with suppress(BaseException):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(PATIENCE)
+        pipe.send_bytes(work(system, *given).detach().contiguous().numpy().tobytes())
+        os._exit(0)
+    os._exit(1)
+
+
+def _leave_all_but(kept: int) -> None:
+    """Let go of open files: a lock that is held here as well would outlast its owner's release."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nowhere, standard)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _end(pid: int, pipe: Connection) -> None:
+    """End the process and its answers."""
+    pipe.close()
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
