@@ -56,15 +56,15 @@ class Fork:
         if pid == 0:
             _keep(system, theirs)
         theirs.close()
-        weakref.finalize(self, _end, pid, self._pipe)
+        weakref.finalize(self, _end, os.getpid(), pid, self._pipe)
 
     def labels(self, images: Tensor, seed: int) -> Tensor:
         """Labels of float32 images in [0,1], shape (N, C, H, W), on the CPU: int64 (N,)."""
-        return self._answered((_labels, images, seed), (len(images),), torch.int64)
+        return self._answered((labels, images, seed), (len(images),), torch.int64)
 
-    def gradients(self, loss: str, images: Tensor, labels: Tensor, seed: int) -> Tensor:
-        """Gradients of a loss of the twin at these images: the shape of `images`."""
-        asked = (_gradients, loss, images, labels, seed)
+    def gradients(self, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+        """Gradients of the twin's cross-entropy at these images: the shape of `images`."""
+        asked = (gradients, images, labels, seed)
         return self._answered(asked, tuple(images.shape), torch.float32)
 
     def candidates(
@@ -88,14 +88,16 @@ class Fork:
         return torch.frombuffer(bytearray(told), dtype=dtype).view(shape)
 
 
-def _labels(system: System, images: Tensor, seed: int) -> Tensor:
+def labels(system: System, images: Tensor, seed: int) -> Tensor:
+    """As `Fork.labels`, of a system of this process."""
     with seed_scope(seed):
         return system.deployed.predict(images).to(torch.int64)
 
 
-def _gradients(system: System, loss: str, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+def gradients(system: System, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """As `Fork.gradients`, of a system of this process."""
     with searching(system.twin), seed_scope(seed):
-        found = loss_gradient(system.twin, images, labels, resolve_loss(loss)).gradient
+        found = loss_gradient(system.twin, images, labels, resolve_loss("cross_entropy")).gradient
     assert found is not None
     return found.float()
 
@@ -149,9 +151,11 @@ def _leave_all_but(kept: int) -> None:
     os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _end(pid: int, pipe: Connection) -> None:
-    """End the process and its answers."""
+def _end(owner: int, pid: int, pipe: Connection) -> None:
+    """End the process and its answers; a copy of its owner that is done with it does not."""
     pipe.close()
+    if os.getpid() != owner:
+        return
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     with suppress(ChildProcessError):

@@ -235,7 +235,7 @@ def _package(module: object) -> str:
     return module.split(".")[0] if isinstance(module, str) else ""
 
 
-def _is_own_module(value: object) -> bool:
+def _is_own_module(value: Any) -> bool:
     return issubclass(type(value), ModuleType) and not _of_library(value.__name__)
 
 

@@ -17,6 +17,7 @@ import types
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ from robench.plugin.source import (
 
 if TYPE_CHECKING:
     from torch import nn
+
+MOST = 1_000_000
+"""Items of a mapping: one that makes them as it is asked has no end."""
 
 
 def code_of(component: object, distribution: str | None = None) -> dict[str, str]:
@@ -66,6 +70,14 @@ class _Reader:
 
     def plain(self, value: Any) -> Any:
         """A JSON-like value that is another one whenever the object may compute otherwise."""
+        try:
+            return self._read(value)
+        except Unreadable:
+            raise
+        except Exception as error:  # a foreign object may raise anything when it is looked at
+            raise Unreadable(f"{type(value).__qualname__}: {error}") from error
+
+    def _read(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float | str):
             return [type(value).__name__, repr(value)]
         if isinstance(value, bytes):
@@ -76,10 +88,7 @@ class _Reader:
             return ["again", self._seen[id(value)]]
         self._seen[id(value)] = len(self._seen)
         self._kept.append(value)
-        try:
-            return self._plain(value)
-        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-            raise Unreadable(f"{type(value).__qualname__}: {error}") from error
+        return self._plain(value)
 
     def _plain(self, value: Any) -> Any:
         for kinds, read in self._readers():
@@ -139,11 +148,14 @@ class _Reader:
 
         if value.dtype.hasobject:
             raise Unreadable("an array of objects")
-        content = np.ascontiguousarray(value).tobytes()
-        return [str(value.dtype), list(value.shape), hashlib.sha256(content).hexdigest()]
+        content = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        return [str(value.dtype), list(value.shape), hashlib.sha256(content.data).hexdigest()]
 
     def _mapping(self, value: Mapping[Any, Any]) -> Any:
-        return ["mapping", *([self.plain(k), self.plain(v)] for k, v in value.items())]
+        items = list(islice(value.items(), MOST + 1))
+        if len(items) > MOST:
+            raise Unreadable(f"a {type(value).__qualname__} of more than {MOST:,} items")
+        return ["mapping", *([self.plain(k), self.plain(v)] for k, v in items)]
 
     def _network(self, network: nn.Module) -> Any:
         attributes = []

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 
 from robench.audit.contest import FAIL, SUSPECT
-from robench.audit.fork import Fork, NotForked
+from robench.audit.fork import Fork, NotForked, gradients
+from robench.audit.fork import labels as labels_of
 from robench.audit.verdict import difference
-from robench.base.seeds import derive, seed_scope
+from robench.base.seeds import derive
 from robench.core.record import Finding
 from robench.plugin.components import Check
 from robench.plugin.trial import Trial
-from robench.search import searching
-from robench.search.gradient import loss_gradient
-from robench.search.losses import resolve_loss
 
 if TYPE_CHECKING:
     from robench.audit.trial import SystemTrial
@@ -62,7 +60,8 @@ class FreshProcess(Check):
         index, candidates = trial.reference.index, trial.reference.candidates
         seed = derive(trial.seed, "audit", PROCESS)
         labels, found = trial.labels[index], []
-        here, there = _labels(trial, candidates, seed), fork.labels(candidates, seed)
+        here = labels_of(trial.system, candidates.clone(), seed)
+        there = fork.labels(candidates, seed)
         answers = not torch.equal(here, there)
         if answers:
             limits = {"suspect": SUSPECT, "fail": FAIL}
@@ -73,19 +72,11 @@ class FreshProcess(Check):
         return found
 
 
-def _labels(trial: SystemTrial, images: Tensor, seed: int) -> Tensor:
-    with seed_scope(seed):
-        return trial.system.deployed.predict(images.clone())
-
-
 def _bent(trial: SystemTrial, fork: Fork, images: Tensor, labels: Tensor, seed: int) -> bool:
     """Whether any image's gradient is another than in the process."""
-    with searching(trial.system.twin), seed_scope(seed):
-        here = loss_gradient(trial.system.twin, images, labels, resolve_loss(trial.usual.loss))
-    assert here.gradient is not None
-    there = fork.gradients(trial.usual.loss, images, labels, seed)
-    apart = (here.gradient.float() - there).flatten(1).norm(dim=1)
-    return bool((apart > BENT * there.flatten(1).norm(dim=1)).any())
+    there = fork.gradients(images, labels, seed)
+    apart = gradients(trial.system, images.clone(), labels, seed) - there
+    return bool((apart.flatten(1).norm(dim=1) > BENT * there.flatten(1).norm(dim=1)).any())
 
 
 def _searched(trial: SystemTrial, fork: Fork, seed: int) -> Finding:
