@@ -215,6 +215,95 @@ def test_scores_that_change_show_a_memory_out_of_reach(zoo: Zoo, tmp_path: Path)
     assert (told.check, told.verdict) == ("changing_scores", "suspect")
 
 
+class Breaking(nn.Module):
+    """Its scores are no numbers once it was asked often, or always."""
+
+    def __init__(self, model: nn.Module, after: int) -> None:
+        super().__init__()
+        self.model, self.after, self.calls = model, after, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        logits: Tensor = self.model(x)
+        return logits if self.calls <= self.after else logits + float("nan")
+
+
+@pytest.mark.parametrize(("after", "verdict"), [(5, "suspect"), (0, "pass"), (99, "pass")])
+def test_scores_that_turn_into_no_number_are_others(zoo: Zoo, after: int, verdict: str) -> None:
+    told, *_ = Memory().look(trial(zoo, shipped(Breaking(zoo.base(), after))))
+    assert (told.check, told.verdict) == ("changing_scores", verdict)
+
+
+class Watch:
+    """Counts the small moves in a row from one question to the next, or all questions."""
+
+    __slots__ = ("count", "last", "moves")
+
+    def __init__(self, moves: bool) -> None:
+        self.moves, self.count, self.last = moves, 0, torch.zeros(0)
+
+    def __call__(self, x: Tensor) -> int:
+        same = x.shape == self.last.shape and 0 < float((x - self.last).abs().mean()) < 0.1
+        self.count = self.count + 1 if same or not self.moves else 0
+        self.last = x
+        return self.count
+
+
+class Watching(nn.Module):
+    """The gradient of another function from the twelfth small move in a row on, or late."""
+
+    def __init__(self, model: nn.Module, moves: bool, noise: float) -> None:
+        super().__init__()
+        self.model, self.watch = model, Watch(moves)
+        self.patience, self.noise = 12 if moves else 25, noise
+
+    def forward(self, x: Tensor) -> Tensor:
+        alarmed = self.watch(x.detach().clone()) >= self.patience
+        x = x + self.noise * torch.randn(x.shape[1:])
+        logits: Tensor = self.model(x)
+        decoy = self.model(x.roll(3, -1)).roll(4, 1)
+        return logits.detach() + decoy - decoy.detach() if alarmed else logits
+
+
+@pytest.mark.parametrize("moves", [False, True])
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_what_misleads_late_is_met_by_a_long_search(zoo: Zoo, moves: bool, noise: float) -> None:
+    network = Watching(zoo.base(), moves, noise).eval()
+    made = trial(zoo, System((Randomised if noise else FloatDeployed)(network), network))
+    assert made.reference.wrong.float().mean() > 0.8
+    findings = {told.check: told for told in Memory().look(made)}
+    assert [findings[name].verdict for name in ("remembers", "tires")] == ["pass", "fail"]
+    assert made.system.twin is not network
+
+
+class Uncopied(Watching):
+    """The same, in an object that refuses a copy."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model, moves=True, noise=0.0)
+        self.drawn = (number for number in range(9))
+
+
+def test_what_refuses_a_copy_meets_more_moves(zoo: Zoo) -> None:
+    found = {one.check: one for one in Memory().look(trial(zoo, shipped(Uncopied(zoo.base()))))}
+    assert found["longer"].verdict == "suspect"
+
+
+class Counted(Watching):
+    """One draw for a whole batch, and a count that changes nothing."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model, moves=False, noise=0.3)
+        self.patience = 10**9
+
+
+def test_one_draw_for_a_batch_is_no_memory(zoo: Zoo) -> None:
+    network = Counted(zoo.base()).eval()
+    made = trial(zoo, System(Randomised(network), network))
+    assert [told.value for told in Memory().look(made)] == [0.0, 0.0]
+    assert made.system.twin is not network
+
+
 class Counting(nn.Module):
     """Counts its calls, keeps statistics and its last answer; no answer depends on them."""
 
@@ -308,9 +397,9 @@ class Shared(Refusing):
 
 @pytest.mark.parametrize("kind", [Refusing, Shared])
 def test_what_refuses_a_copy_is_said_to(zoo: Zoo, kind: type[Refusing]) -> None:
-    *_, told = Memory().look(trial(zoo, shipped(kind(zoo.base()))))
-    assert (told.value, told.verdict) == (None, "pass")
-    assert "refuses to be copied" in told.sentence
+    found = {one.check: one for one in Memory().look(trial(zoo, shipped(kind(zoo.base()))))}
+    assert (found["remembers"].value, found["remembers"].verdict) == (None, "pass")
+    assert "refuses to be copied" in found["remembers"].sentence
 
 
 def test_a_question_to_a_forgetting_system_leaves_no_trace(zoo: Zoo) -> None:
