@@ -52,11 +52,11 @@ class Fork:
         if torch.cuda.is_initialized():
             raise NotForked
         self._pipe, theirs = Pipe()
-        pid = os.fork()
-        if pid == 0:
+        self._pid = os.fork()
+        if self._pid == 0:
             _keep(system, theirs)
         theirs.close()
-        weakref.finalize(self, _end, os.getpid(), pid, self._pipe)
+        weakref.finalize(self, _end, os.getpid(), self._pid, self._pipe)
 
     def labels(self, images: Tensor, seed: int) -> Tensor:
         """Labels of float32 images in [0,1], shape (N, C, H, W), on the CPU: int64 (N,)."""
@@ -80,12 +80,18 @@ class Fork:
         size = prod(shape) * dtype.itemsize
         try:
             self._pipe.send_bytes(pickle.dumps(question))
-            told = self._pipe.recv_bytes(size) if self._pipe.poll(PATIENCE + 10) else b""
+            told = self._told(size)
+            ended = not told or not self._told(0)
         except (OSError, EOFError) as error:
             raise NotForked from error
-        if len(told) != size:
+        if len(told) != size or not ended:
             raise NotForked
         return torch.frombuffer(bytearray(told), dtype=dtype).view(shape)
+
+    def _told(self, size: int) -> bytes:
+        if not self._pipe.poll(PATIENCE + 10):
+            raise EOFError
+        return self._pipe.recv_bytes(size)
 
 
 def labels(system: System, images: Tensor, seed: int) -> Tensor:
@@ -126,8 +132,9 @@ def _keep(system: System, pipe: Connection) -> NoReturn:
             pid = os.fork()
             if pid == 0:
                 _answer(system, pipe, *question)
-            if os.waitpid(pid, 0)[1] != 0:
-                pipe.send_bytes(b"")
+            os.waitpid(pid, 0)
+            # After every answer, and instead of one that never came.
+            pipe.send_bytes(b"")
     os._exit(0)
 
 

@@ -77,21 +77,20 @@ class Reach:
             self._look(self._left.popleft())
 
     def _look(self, thing: object) -> None:
-        kind = type(thing)
+        if id(thing) in self._seen:
+            return
+        try:
+            self._look_into(thing, type(thing))
+        except Exception:  # a foreign object may raise anything when it is looked at
+            self.memo[id(thing)] = thing
+        if len(self._seen) > MOST:
+            raise TooMuch
+
+    def _look_into(self, thing: Any, kind: type) -> None:
         if kind in PLAIN:
             self.marks.append((kind, repr(thing)))
             return
-        if id(thing) in self._seen:
-            return
         self._seen[id(thing)] = thing
-        if len(self._seen) > MOST:
-            raise TooMuch
-        try:
-            self._look_into(thing, kind)
-        except Exception:  # a foreign object may raise anything when it is looked at
-            self.memo[id(thing)] = thing
-
-    def _look_into(self, thing: Any, kind: type) -> None:
         # By its kind, not by what it says of itself: a proxy may lie, or raise.
         if issubclass(kind, local):
             self.memo[id(thing)] = thing
