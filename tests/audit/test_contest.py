@@ -101,7 +101,18 @@ def test_all_are_asked_at_once_where_something_speaks_against_the_system(
         Finding(check=check, value=1.0, n=1, threshold=0.5, verdict=verdict, sentence="")
     ]
     _, asked = tried(made, 1)
-    assert sizes(asked) == [100 if at_once else 30]
+    assert sizes(asked) == [100 + FALLEN if at_once else 30]
+
+
+@pytest.mark.parametrize(("left", "at_once"), [(80, True), (79, False)])
+def test_few_that_fell_before_are_asked_with_those_that_hold(left: int, at_once: bool) -> None:
+    made = trial(left)
+    made.findings = [
+        Finding(check="noise", value=1.0, n=1, threshold=0.5, verdict="fail", sentence="")
+    ]
+    finding, asked = tried(made, left, 0)
+    assert sizes(asked) == ([left + FALLEN] if at_once else [left, FALLEN])
+    assert finding.value == (left - FALLEN) / len(made)
 
 
 @pytest.mark.parametrize(("first", "calls"), [(11, [30, 70, FALLEN]), (12, [30, 70 + FALLEN])])

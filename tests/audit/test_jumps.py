@@ -111,5 +111,5 @@ def test_every_way_leads_to_an_image_of_another_class() -> None:
     system = System(FloatDeployed(Bright()), Bright())
     labels = (images.flatten() > 0.5).long()
     made = SystemTrial(system, images, labels, Threat("linf", 0.05), 0, thrifty=False)
-    (told,) = JumpingScores(images=15).look(made)
+    (told,) = JumpingScores(images=(15,)).look(made)
     assert (told.n, told.value, told.verdict) == (15, 0.0, "pass")

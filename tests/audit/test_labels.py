@@ -108,7 +108,7 @@ def test_a_full_budget_comes_near_the_truth(zoo: Zoo) -> None:
 )
 def test_scores_meet_where_an_honest_label_changes(zoo: Zoo, name: str) -> None:
     made = trial(zoo, zoo.build(name).system.twin, False)
-    (told,) = JumpingScores(images=50).look(made)
+    (told,) = JumpingScores(images=(50,)).look(made)
     assert (told.verdict, told.value) == ("pass", pytest.approx(0.0, abs=0.1))
 
 
@@ -168,5 +168,5 @@ class Wavering(nn.Module):
 
 def test_noise_on_scores_is_no_jump(zoo: Zoo) -> None:
     made = trial(zoo, Wavering(zoo.base()), False, kind=Randomised)
-    (told,) = JumpingScores(images=50).look(made)
+    (told,) = JumpingScores(images=(50,)).look(made)
     assert told.verdict == "pass"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import count
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -36,6 +39,15 @@ class Holder:
         self.__dict__.update(held)
 
 
+class Slotted:
+    """Holds it in a slot."""
+
+    __slots__ = ("empty", "held")
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+
 def written(array: Any) -> Callable[[], object]:
     return partial(array.__setitem__, 0, 7)
 
@@ -51,9 +63,15 @@ def written(array: Any) -> Callable[[], object]:
         (numbers := torch.zeros(3), written(numbers)),
         (whole := torch.zeros(3, dtype=torch.int64), written(whole)),
         (hidden := torch.zeros(3), lambda: hidden.data.__setitem__(0, 7)),
-        (array := np.zeros(3), written(array)),
+        (rows := np.zeros(3), written(rows)),
         (inner := Holder(x=1), lambda: setattr(inner, "x", 2)),
         ((nested := [[1]],), partial(nested[0].append, 2)),
+        (slotted := Slotted(1), lambda: setattr(slotted, "held", 2)),
+        (deep := Slotted([1]), lambda: deep.held.append(2)),  # type: ignore[attr-defined]
+        (counter := count(), lambda: next(counter)),
+        (raw := bytearray(b"1"), written(raw)),
+        (typed := array("i", [1]), written(typed)),
+        (mine := local(), lambda: setattr(mine, "x", 1)),
         (frozenset([leaf := Holder(x=1)]), lambda: setattr(leaf, "y", 1)),
     ],
     ids=lambda one: type(one).__name__,

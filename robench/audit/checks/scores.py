@@ -40,7 +40,7 @@ class JumpingScores(Check):
     """
 
     images: tuple[int, ...] = (10, 20)
-    """Images tried, the first that are right clean: more of them where the label jumps on any."""
+    """Images tried, the first that are right clean; more of them where those do not agree."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images on whose way to another class the label jumps.
@@ -53,13 +53,13 @@ class JumpingScores(Check):
             return
         rng = generator(trial.seed, "audit", JUMPING)
         for draws in DRAWS if trial.randomised else (1,):
-            jumps, changed = self._jumps(trial, draws, rng)
+            jumps, changed = self._counted(trial, draws, rng)
             finding = share_finding(JUMPING, jumps, changed, suspect=0.25)
             if finding.verdict == "pass":
                 break
         yield finding
 
-    def _jumps(self, trial: Trial, draws: int, rng: torch.Generator) -> tuple[int, int]:
+    def _counted(self, trial: Trial, draws: int, rng: torch.Generator) -> tuple[int, int]:
         """On how many ways the label jumps, and on how many it changes at all."""
         logits = getattr(trial.system.deployed, "logits", None)
         scores: Scores = logits or (lambda images: forward(trial.system.twin, images))
@@ -76,7 +76,7 @@ class JumpingScores(Check):
                 jumping + int((jumps & changed).sum()),
                 changing + int(changed.sum()),
             )
-            if jumping == 0:
+            if jumping in (0, changing):
                 break
         return jumping, changing
 

@@ -37,7 +37,7 @@ class GradientSecants(Check):
     """
 
     images: tuple[int, ...] = (10, 20)
-    """Images tried, the first that are right clean; more where any gradient predicts little."""
+    """Images tried, the first that are right clean; more of them where those do not agree."""
 
     def look(self, trial: Trial) -> Iterable[Finding]:
         """Counts images with a bent gradient, and with any that predicts little.
@@ -50,18 +50,18 @@ class GradientSecants(Check):
         if trial.randomised or idle or len(known) == 0:
             return
         rng = generator(trial.seed, "audit", "secants")
-        parts: list[Secants] = []
+        predicted, additive = torch.zeros(0), torch.zeros(0)
         for start, end in pairwise((0, *self.images)):
-            parts.append(_found(trial, known[start:end], rng))
-            if not bool((parts[-1].predicted < PREDICTED).any()):
+            found = _found(trial, known[start:end], rng)
+            predicted = torch.cat([predicted, found.predicted])
+            additive = torch.cat([additive, found.additive])
+            lost, testable = predicted < PREDICTED, additive >= ADDITIVE
+            bent = testable & (predicted < additive - BEHIND)
+            if _agree(lost) and _agree(bent):
                 break
-        predicted, additive = (
-            torch.cat([getattr(part, name) for part in parts]) for name in ("predicted", "additive")
-        )
-        lost, testable = predicted < PREDICTED, additive >= ADDITIVE
         yield share_finding(
             BENT,
-            testable & (predicted < additive - BEHIND),
+            bent,
             len(lost) if bool(testable.any()) else 0,
             suspect=BENT_LIMIT,
             number=f"{float(predicted.median()):.2f}",
@@ -72,6 +72,10 @@ class GradientSecants(Check):
             len(lost),
             suspect=1.0,
         )
+
+
+def _agree(images: Tensor) -> bool:
+    return bool(images.all() | ~images.any())
 
 
 def _found(trial: Trial, index: Tensor, rng: torch.Generator) -> Secants:
