@@ -60,24 +60,26 @@ class Fork:
 
     def labels(self, images: Tensor, seed: int) -> Tensor:
         """Labels of float32 images in [0,1], shape (N, C, H, W), on the CPU: int64 (N,)."""
-        return self._answered((labels, images, seed), (len(images),), torch.int64)
+        return self._answered((_labels, images, seed), (len(images),)).long()
 
-    def gradients(self, images: Tensor, labels: Tensor, seed: int) -> Tensor:
-        """Gradients of the twin's cross-entropy at these images: the shape of `images`."""
-        asked = (gradients, images, labels, seed)
-        return self._answered(asked, tuple(images.shape), torch.float32)
+    def first(self, images: Tensor, labels: Tensor, few: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Labels of images as `labels`, and then the gradients of `answers` of the first `few`."""
+        shape = images[:few].shape
+        asked = (_first, images, labels, few, seed)
+        found = self._answered(asked, (len(images) + shape.numel(),))
+        return found[: len(images)].long(), found[len(images) :].view(shape)
 
     def candidates(
         self, search: GradientSearch, images: Tensor, labels: Tensor, threat: Threat, seed: int
     ) -> Tensor:
         """Legal candidates that a search finds on the twin: the shape of `images`."""
         asked = (_candidates, search, images, labels, threat, seed)
-        found = self._answered(asked, tuple(images.shape), torch.float32)
+        found = self._answered(asked, tuple(images.shape))
         return threat.project(guest.plain_tensor(found, tuple(images.shape)), images)
 
-    def _answered(self, question: Question, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    def _answered(self, question: Question, shape: tuple[int, ...]) -> Tensor:
         """Numbers, and no object: the other process runs foreign code. Raises NotForked."""
-        size = prod(shape) * dtype.itemsize
+        size = prod(shape) * torch.float32.itemsize
         try:
             self._pipe.send_bytes(pickle.dumps(question))
             told = self._told(size)
@@ -86,7 +88,7 @@ class Fork:
             raise NotForked from error
         if len(told) != size or not ended:
             raise NotForked
-        return torch.frombuffer(bytearray(told), dtype=dtype).view(shape)
+        return torch.frombuffer(bytearray(told), dtype=torch.float32).view(shape)
 
     def _told(self, size: int) -> bytes:
         if not self._pipe.poll(PATIENCE + 10):
@@ -94,18 +96,26 @@ class Fork:
         return self._pipe.recv_bytes(size)
 
 
-def labels(system: System, images: Tensor, seed: int) -> Tensor:
-    """As `Fork.labels`, of a system of this process."""
-    with seed_scope(seed):
-        return system.deployed.predict(images).to(torch.int64)
-
-
-def gradients(system: System, images: Tensor, labels: Tensor, seed: int) -> Tensor:
-    """As `Fork.gradients`, of a system of this process."""
+def answers(
+    system: System, images: Tensor, labels: Tensor, few: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Labels of images, and then the twin's gradients of cross-entropy at the first `few`."""
+    given = _labels(system, images, seed)
     with searching(system.twin), seed_scope(seed):
-        found = loss_gradient(system.twin, images, labels, resolve_loss("cross_entropy")).gradient
+        loss = resolve_loss("cross_entropy")
+        found = loss_gradient(system.twin, images[:few].clone(), labels[:few], loss).gradient
     assert found is not None
-    return found.float()
+    return given, found.float()
+
+
+def _labels(system: System, images: Tensor, seed: int) -> Tensor:
+    with seed_scope(seed):
+        return system.deployed.predict(images.clone())
+
+
+def _first(system: System, images: Tensor, labels: Tensor, few: int, seed: int) -> Tensor:
+    given, found = answers(system, images, labels, few, seed)
+    return torch.cat([given.float(), found.flatten()])
 
 
 def _candidates(
@@ -144,7 +154,7 @@ def _answer(
     with suppress(BaseException):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(PATIENCE)
-        pipe.send_bytes(work(system, *given).detach().contiguous().numpy().tobytes())
+        pipe.send_bytes(work(system, *given).detach().float().contiguous().numpy().tobytes())
         os._exit(0)
     os._exit(1)
 

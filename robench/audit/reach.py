@@ -12,7 +12,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from threading import local
 from types import (
@@ -29,6 +29,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+
+from robench.plugin.guest import OURS
+from robench.plugin.registry import registry
 
 LIBRARIES = sys.stdlib_module_names | {"torch", "numpy", "robench"}
 """Packages whose functions keep nothing about one network."""
@@ -70,6 +73,8 @@ class Reach:
         self.places: list[Place] = []
         self.memo: dict[int, Any] = {}
         """For `deepcopy`: what is shared, and what cannot be copied as it is."""
+        self.foreign = False
+        """Whether any of the code is neither a library's nor robench's own."""
         self._seen: dict[int, object] = {}
         self._opaque: dict[int, bool] = {}
         self._left: deque[object] = deque([root])
@@ -91,6 +96,7 @@ class Reach:
             self.marks.append((kind, repr(thing)))
             return
         self._seen[id(thing)] = thing
+        self.foreign = self.foreign or not _is_known(thing if kind is FunctionType else kind)
         # By its kind, not by what it says of itself: a proxy may lie, or raise.
         if issubclass(kind, local):
             self.memo[id(thing)] = thing
@@ -226,7 +232,28 @@ def _names(code: CodeType) -> Iterator[str]:
 
 def _of_library(module: object) -> bool:
     first = _package(module)
-    return first in LIBRARIES or first.startswith("robench_")
+    return first in LIBRARIES or first in _plugins()
+
+
+@cache
+def _plugins() -> frozenset[str]:
+    """Packages of robench's own plugins."""
+    choices = [choice for kind in registry().choices.values() for choice in kind.values()]
+    own = (choice.cls.__module__ for choice in choices if choice.distribution == OURS)
+    return frozenset(map(_package, own))
+
+
+def _is_known(code: Any) -> bool:
+    """Whether a class or function is what its module has by that name, and that is a library's."""
+    module = sys.modules.get(code.__module__)
+    if not _of_library(code.__module__) or module is None:
+        return False
+    if isinstance(code, FunctionType):
+        return code.__globals__ is vars(module)
+    found: Any = module
+    for name in code.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is code
 
 
 def _package(module: object) -> str:

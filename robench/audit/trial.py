@@ -86,7 +86,7 @@ class SystemTrial:
         if self.unasked is None:
             with suppress(NotCopied):
                 self.unasked = Unasked(self.system)
-        if self.fork is None:
+        if self.fork is None and (self.unasked is None or self.unasked.foreign):
             with suppress(NotForked):
                 self.fork = Fork(self.system)
         self._ask(self.system)

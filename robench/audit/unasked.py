@@ -37,7 +37,7 @@ class Unasked:
         self.system = system
         try:
             reach = Reach(system)
-            self._marks = reach.marks
+            self._marks, self.foreign = reach.marks, reach.foreign
             self._places = [place for place in reach.places if _gives_way(place)]
             self._memo = {**reach.memo, id(ABSENT): ABSENT}
             self.copied, self._values = self._copied(system, [p.get() for p in self._places])

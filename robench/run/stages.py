@@ -404,8 +404,9 @@ class Stages:
         if self.config.audit.level != "off" and not system.black_box:
             with suppress(NotCopied):
                 unasked = Unasked(replace(system, deployed=answers))
-            with suppress(NotForked):
-                fork = Fork(replace(system, deployed=answers))
+            if unasked is None or unasked.foreign:
+                with suppress(NotForked):
+                    fork = Fork(replace(system, deployed=answers))
         return system, answers, unasked, fork
 
     def _deployed(self) -> System:

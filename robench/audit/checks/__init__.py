@@ -45,7 +45,6 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "quick": (
         Randomness(),
         Memory(),
-        FreshProcess(),
         Neighbours(),
         Gradients(),
         Saturation(),
@@ -65,6 +64,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         Cascade(),
         Queries(),
         Labels(),
+        FreshProcess(),
         Rounding(),
         Together(),
     ),

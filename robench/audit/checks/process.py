@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor
 
-from robench.audit.contest import FAIL, SUSPECT
-from robench.audit.fork import Fork, NotForked, gradients
-from robench.audit.fork import labels as labels_of
+from robench.audit.contest import FAIL, SUSPECT, failed, next_to_nothing
+from robench.audit.fork import Fork, NotForked, answers
 from robench.audit.verdict import difference
 from robench.base.seeds import derive
 from robench.core.record import Finding
@@ -25,6 +23,7 @@ PROCESS, PROCESS_TIRES = "process", "process_tires"
 """Names among the findings: of answers, and of what a search reads."""
 BENT = 0.05
 """Part of a gradient by which it is another one."""
+LIMITS = {"suspect": SUSPECT, "fail": FAIL}
 MOVES = 50
 """Moves of the search in the process that tells how much a memory hides."""
 
@@ -34,7 +33,8 @@ class FreshProcess(Check):
     """Attacked images asked of the system, and of itself as it was, in a process forked off then.
 
     It shows a memory wherever it is kept, if not in a file; `Memory` has compared already what it
-    could copy. Where nothing differs nothing is said.
+    could copy. Where nothing differs nothing is said; a thrifty audit does not ask of what has
+    failed, or is broken, already.
     """
 
     images: int = 15
@@ -51,6 +51,8 @@ class FreshProcess(Check):
         compared = any(finding.check == "tires" for finding in trial.findings)
         if trial.fork is None or compared or len(trial.reference.index) == 0:
             return ()
+        if trial.thrifty and (failed(trial) or next_to_nothing(trial)):
+            return ()
         try:
             return self._compared(trial, trial.fork)
         except NotForked:
@@ -60,23 +62,16 @@ class FreshProcess(Check):
         index, candidates = trial.reference.index, trial.reference.candidates
         seed = derive(trial.seed, "audit", PROCESS)
         labels, found = trial.labels[index], []
-        here = labels_of(trial.system, candidates.clone(), seed)
-        there = fork.labels(candidates, seed)
-        answers = not torch.equal(here, there)
-        if answers:
-            limits = {"suspect": SUSPECT, "fail": FAIL}
-            found.append(difference(PROCESS, here == labels, there == labels, **limits))
-        few = slice(self.images)
-        if answers or _bent(trial, fork, trial.images[index[few]], labels[few], seed):
+        here, gradient = answers(trial.system, candidates, labels, self.images, seed)
+        there, other = fork.first(candidates, labels, self.images, seed)
+        if not torch.equal(here, there):
+            found.append(difference(PROCESS, here == labels, there == labels, **LIMITS))
+        bent = (gradient - other).flatten(1).norm(dim=1) > BENT * other.flatten(1).norm(dim=1)
+        # What draws by a generator of its own has other draws there.
+        search = any(one.verdict != "pass" for one in found) if trial.randomised else True
+        if search and (found or bool(bent.any())):
             found.append(_searched(trial, fork, seed))
         return found
-
-
-def _bent(trial: SystemTrial, fork: Fork, images: Tensor, labels: Tensor, seed: int) -> bool:
-    """Whether any image's gradient is another than in the process."""
-    there = fork.gradients(images, labels, seed)
-    apart = gradients(trial.system, images.clone(), labels, seed) - there
-    return bool((apart.flatten(1).norm(dim=1) > BENT * there.flatten(1).norm(dim=1)).any())
 
 
 def _searched(trial: SystemTrial, fork: Fork, seed: int) -> Finding:
@@ -90,5 +85,4 @@ def _searched(trial: SystemTrial, fork: Fork, seed: int) -> Finding:
     if not trial.randomised:
         for broken, candidates in zip(wrong, (reference.candidates, usual, found), strict=True):
             trial.count(PROCESS, candidates, index, broken)
-    limits = {"suspect": SUSPECT, "fail": FAIL}
-    return difference(PROCESS_TIRES, ~wrong[0], ~wrong[1], **limits)
+    return difference(PROCESS_TIRES, ~wrong[0], ~wrong[1], **LIMITS)
