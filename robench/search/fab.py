@@ -105,7 +105,7 @@ class FabSearch:
             x = _step(x, clean, plane, norm)
         point = _rounded(x, nearest.images[index], nearest.threat)
         with torch.no_grad():
-            wrong = margin(nearest.target.twin(point), nearest.labels[index]) > 0
+            wrong = margin(nearest.target.twin(point).float(), nearest.labels[index]) > 0
         nearest.offer(index, point, wrong)
 
 
@@ -173,7 +173,7 @@ class _Plane:
         labels = nearest.labels[index]
         point = _rounded(x, nearest.images[index], nearest.threat)
         leaf = point.requires_grad_()
-        logits = nearest.target.twin(leaf)
+        logits = nearest.target.twin(leaf).float()
         wrong = margin(logits.detach(), labels) > 0
         if aim is not None:
             gap = margin(logits, labels, aim)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import enum
 import random
+import weakref
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
+from pathlib import Path
 from threading import local
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from robench.audit.reach import ABSENT, Reach
+from robench.audit.reach import ABSENT, Reach, TooMuch
+from robench.audit.unasked import NotCopied, Unasked
+from robench.core.system import FloatDeployed, System
+from robench_data.networks.layers import Normalize
 
 KEPT: list[int] = []
 COUNT = 0
@@ -207,3 +214,157 @@ def test_what_a_dict_refuses_to_list_is_looked_at() -> None:
 
     hiding = Hiding(a=1)
     assert changed(Holder(held=hiding), lambda: hiding.update(a=2))
+
+
+class Proxy:
+    """As a context's local outside of it: it says of itself that it is nothing."""
+
+    @property
+    def __class__(self) -> type:
+        raise RuntimeError("outside of the context")
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        raise RuntimeError("outside of the context")
+
+
+class Tree(Mapping[str, Any]):
+    """Makes what it holds as it is asked, without end."""
+
+    def __getitem__(self, key: str) -> Any:
+        return Tree()
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Any:
+        return count()
+
+
+class Odd:
+    """Has no attributes that could be listed."""
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        return None
+
+
+class Closed(type):
+    """Whose classes refuse to be looked at."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("__module__", "__mro__", "__dict__"):
+            raise RuntimeError(name)
+        return super().__getattribute__(name)
+
+
+class Shut(metaclass=Closed):
+    pass
+
+
+def gone() -> Any:
+    holder = Holder()
+    return weakref.proxy(holder)
+
+
+FOREIGN: dict[str, Callable[[], Any]] = {
+    "proxy": Proxy,
+    "endless mapping": Tree,
+    "odd attributes": Odd,
+    "closed class": Shut,
+    "dead reference": gone,
+    "meta tensor": lambda: torch.empty(3, device="meta"),
+    "lazy module": lambda: torch.nn.LazyLinear(3),
+}
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_no_foreign_object_stops_the_look(make: Callable[[], Any]) -> None:
+    thing, kept = make(), list[int]()
+    assert changed([thing, kept], lambda: kept.append(1))
+
+
+class Endless:
+    """Holds another one whenever it is looked at."""
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        return {"next": Endless()}
+
+
+def test_a_look_that_has_no_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robench.audit.reach.MOST", 1000)
+    with pytest.raises(TooMuch):
+        Reach([Endless()])
+    system = System(FloatDeployed(nn.Sequential(nn.Identity())), nn.Sequential())
+    system.twin.register_module("endless", nn.Identity())
+    vars(system.twin)["held"] = Endless()
+    with pytest.raises(NotCopied):
+        Unasked(system)
+
+
+def test_a_mapped_file_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "table"
+    file.write_bytes(bytes(10))
+    table = np.memmap(file, np.uint8, "r")
+    assert not any(thing is table for thing, _ in Reach([table]).marks)
+
+
+def own_function(x: Any) -> Any:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("thing", "foreign"),
+    [
+        (nn.Sequential(nn.Linear(2, 2), nn.ReLU()), False),
+        (nn.Sequential(Normalize([0.5], [0.5])), False),
+        (Holder(), True),
+        ([own_function], True),
+        ([type("Linear", (nn.Linear,), {"__module__": "torch.nn.modules.linear"})(2, 2)], True),
+    ],
+)
+def test_whose_code_it_is(thing: Any, foreign: bool) -> None:
+    assert Reach(thing).foreign == foreign
+
+
+class Fixed(type):
+    """Whose classes keep the attributes that they have."""
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+class Limits(metaclass=Fixed):
+    low = 0.0
+
+
+MINE = ["mine"]
+
+
+class CountingFlags(nn.Module):
+    """Counts its calls, and names classes that refuse other attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x.flatten(1) + Limits.low if Flags.ONE and MINE else x
+
+
+class Flags(enum.IntFlag):
+    ONE = 1
+    TWO = 2
+
+
+def test_classes_that_refuse_other_attributes_are_left_as_they_are() -> None:
+    own, network = MINE, CountingFlags()
+    unasked = Unasked(System(FloatDeployed(network), network))
+    with unasked.anew() as system:
+        system.twin(torch.zeros(1, 2))
+        assert MINE is not own
+    assert MINE is own
+    assert network.calls == 0

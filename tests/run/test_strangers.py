@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import invalidate_caches
 from pathlib import Path
@@ -143,6 +145,28 @@ def test_classes_made_while_running_are_told_apart(monkeypatch: pytest.MonkeyPat
     assert network_digest(network) == before
     monkeypatch.setattr(Straight, "scale", 2.0)
     assert network_digest(network) != before, "a class attribute changed at run time"
+
+
+class Endless(Mapping[str, int]):
+    """Makes its items as it is asked."""
+
+    def __getitem__(self, key: str) -> int:
+        return 1
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[str]:
+        return map(str, itertools.count())
+
+
+def test_what_cannot_be_looked_at_is_refused_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robench.plugin.content.MOST", 100)
+    for held in (weakref.proxy(InPlace()), Endless()):
+        network = nn.Identity()
+        network.held = held  # type: ignore[assignment]
+        with pytest.raises(Unreadable):
+            network_digest(network)
 
 
 def test_a_class_without_a_module_is_refused_a_name() -> None:

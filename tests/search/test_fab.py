@@ -186,3 +186,21 @@ def test_restarts_need_a_ball() -> None:
     search = FabSearch(steps=1, targets=1, restarts=2)
     with pytest.raises(ConfigError, match="eps for restarts"):
         search.run(Target.of(Linear()), images, labels, Threat("linf", None), rng())
+
+
+class Double(Linear):
+    """Its logits are of double precision."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).double()
+
+
+@pytest.mark.parametrize("targets", [0, 9])
+def test_a_network_in_double_precision_is_searched_alike(targets: int) -> None:
+    images, labels = middle()
+    search = FabSearch(steps=10, targets=targets)
+    found = [
+        search.run(Target.of(network), images, labels, Threat("l2", 0.3), rng())
+        for network in (Linear(), Double())
+    ]
+    assert torch.equal(*found)
