@@ -122,18 +122,18 @@ class Forms:
 
     def _words(self, codes: NDArray[np.int32], each: Sequence[Any]) -> Words:
         """`each` has the word of every form, None where it has none."""
-        words: dict[Any, int] = {}
-        table = [_place(words, word) for word in each]
-        return Words(_codes(table, len(words))[codes], [word for _, word in words])
+        places, words = dict[str, int](), list[Any]()
+        for word in each:
+            # 1, 1.0 and true are three words, 0.0 and -0.0 two.
+            if word is not None and (exact := repr(word)) not in places:
+                places[exact] = len(words)
+                words.append(word)
+        table = [-1 if word is None else places[repr(word)] for word in each]
+        return Words(_codes(table, len(words))[codes], words)
 
 
 def _axis(axes: Mapping[str, Any], column: str) -> Any:
     return next((value for name, value in axes.items() if axis_column(name) == column), None)
-
-
-def _place(words: dict[Any, int], word: Any) -> int:
-    """1, 1.0 and true are three words."""
-    return -1 if word is None else words.setdefault((type(word), word), len(words))
 
 
 def words_of(texts: Iterable[str], counts: NDArray[np.int64]) -> Words:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from robench.base.errors import UserError
-from robench.base.hashing import canonical, digest
+from robench.base.hashing import canonical, digest, is_hash
 from robench.base.parallel import workers
 from robench.base.turns import Steps, at_once, in_turn
 from robench.collection.code import all_code
@@ -121,9 +122,11 @@ def _hashed(seen: Seen) -> Seen:
     try:
         hashes = file_hashes(seen.folder)
     except OSError:
-        unread = hashlib.sha256(str(seen.folder).encode()).hexdigest()
+        unread = hashlib.sha256(os.fsencode(seen.folder)).hexdigest()
         return replace(seen, state="", content=unread)
-    return replace(seen, content=content_of(hashes), digest=hashes.get(RECORD, ""))
+    digest = hashes.get(RECORD, "")
+    # Of what is no plain file, or too large to be read, `file_hashes` says that instead.
+    return replace(seen, content=content_of(hashes), digest=digest if is_hash(digest) else "")
 
 
 def _key(its: str, attestation: Attestation | None) -> str:
