@@ -14,7 +14,6 @@ from robench.core.record import Value
 from robench.leaderboard.read.merge import worse_values
 from robench.leaderboard.table.cells import FAMILIES, column_of
 from robench.leaderboard.table.labels import TITLES
-from robench.leaderboard.write.document import _what_of
 from robench.records.support.values import OWN, require_values
 
 EQUAL = (1, 1.0, -0.0, 0.0, 0)
@@ -33,8 +32,6 @@ def test_a_columns_zero_has_no_sign() -> None:
 
 
 def test_equal_axes_are_written_as_they_are() -> None:
-    of = [_what_of((("x", one),), (repr(one),)) for one in EQUAL]
-    assert of == ["x 1", "x 1", "x -0", "x 0", "x 0"]
     forms = Forms()
     codes = forms.codes(json.dumps([["m", "", "higher", {"eps": one}] for one in EQUAL]))
     column = forms.columns(codes)["eps"]

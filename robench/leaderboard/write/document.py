@@ -174,8 +174,8 @@ def _values(values: Iterable[Value], refuted: bool) -> dict[str, Any]:
     for (metric, unit, n), same in groupby(values, key=lambda one: (one.metric, one.unit, one.n)):
         its = []
         for one in same:
-            exact = tuple(map(repr, one.axes.values()))
-            of = names.setdefault(_what_of(tuple(one.axes.items()), exact), len(names))
+            kinds = tuple(map(type, one.axes.values()))
+            of = names.setdefault(_what_of(tuple(one.axes.items()), kinds), len(names))
             ends = [] if one.low is None else [one.low, one.high]
             its.append([of, *(rounded(number, unit) for number in (one.value, *ends))])
         called = METRICS.get(metric, metric.replace("_", " "))
@@ -184,10 +184,10 @@ def _values(values: Iterable[Value], refuted: bool) -> dict[str, Any]:
 
 
 @lru_cache(4096)
-def _what_of(pairs: tuple[tuple[str, Axis], ...], exact: tuple[str, ...]) -> str:
+def _what_of(pairs: tuple[tuple[str, Axis], ...], kinds: tuple[type, ...]) -> str:
     """A value's axes in words: the threat first, then the rest by name.
 
-    `exact` are the values as written: 1, 1.0, 0.0 and -0.0 are four axes.
+    `kinds` are the types of the values: 1 and 1.0 are two axes.
     """
     axes: dict[str, Any] = dict(pairs)
     attack, access = axes.pop("attack", ""), axes.pop("access", "none")
