@@ -553,6 +553,9 @@ LIES: dict[str, Lie] = {
     "a_file_it_does_not_name": Lie(
         instead("more.parquet", lambda p: p.write_bytes(b"x") and None), "files that the record"
     ),
+    "a_model_of_gigabytes": Lie(
+        both(raw("files", {}), instead("model.safetensors", sparse)), "bytes in model.safetensors"
+    ),
     "a_model_it_does_not_have": Lie(
         instead("model.safetensors", lambda p: None), "file model.safetensors"
     ),

@@ -19,7 +19,7 @@ from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
 from robench.records.consistent import KINDS, check_config, hold
 from robench.records.preview import picture
-from robench.records.store import MAX_RECORD_BYTES, RECORD, parse
+from robench.records.store import MAX_FILE, MAX_RECORD_BYTES, RECORD, parse
 from robench.records.support.values import NAME
 
 AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
@@ -156,12 +156,14 @@ def _form(folder: Path) -> Steps[Record]:
 
 
 def _check_files(folder: Path) -> None:
-    """Plain files only, few enough, and of those that are expanded none too large."""
+    """Plain files only, few enough, none too large to be hashed, nor expanded to be read."""
     _check_name(folder.name)
     with os.scandir(folder) as found:
         for number, entry in enumerate(found):
             _check_name(entry.name)
             require_plain(entry)
+            if (size := entry.stat(follow_symlinks=False).st_size) > MAX_FILE:
+                raise UserError(f"expected at most {MAX_FILE} bytes in {entry.name}, got {size}")
             if number >= MAX_FILES:
                 raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
             if entry.name.endswith(".npz"):
