@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from robench.base.errors import UserError
-from robench.collection.values import Forms
+from robench.collection.values import Forms, stored
 from robench.core.names import is_computed, spelled
 from robench.core.record import Value
 from robench.leaderboard.read.merge import worse_values
 from robench.leaderboard.table.cells import FAMILIES, column_of
 from robench.leaderboard.table.labels import TITLES
+from robench.records.store import read
 from robench.records.support.values import OWN, require_values
 
+PUBLISHED = Path(__file__).parents[2] / "leaderboard/records/01ec07db725967a1"
 EQUAL = (1, 1.0, -0.0, 0.0, 0)
 
 
@@ -60,3 +64,18 @@ def test_every_name_that_robench_gives_a_column_is_reserved() -> None:
         assert is_computed(name) or name in (*OWN, *measured), name
     for metric in ("clean_accuracy", "worst_case_accuracy", "audited_accuracy"):
         assert is_computed(spelled(TITLES[metric]))
+
+
+@pytest.mark.parametrize(
+    ("axes", "why"),
+    [
+        ({"k": 2**63}, "expected k of at most 9223372036854775807, got 9223372036854775808"),
+        ({f"k{at}": 1 for at in range(300)}, "at most 200 names of axes, got 300"),
+    ],
+)
+def test_axes_that_no_table_holds_are_refused(axes: dict[str, Any], why: str) -> None:
+    record = read(PUBLISHED)
+    stored(record)
+    odd = Value(metric="odd", value=0.5, axes=axes)
+    with pytest.raises(UserError, match=why):
+        stored(record.model_copy(update={"values": (*record.values, odd)}))

@@ -511,6 +511,8 @@ LIES: dict[str, Lie] = {
     "huge": Lie(huge_text, "bytes in record.json"),
     "a_long_text": Lie(raw("provenance.machine", "x" * 5000), "texts of at most"),
     "deep_lists": Lie(text(deep), "inside each other|recursion"),
+    "a_number_whose_double_is_none": Lie(raw("rows.0.gradients", 1e308), "numbers below 1e100"),
+    "a_number_of_many_digits": Lie(raw("rows.0.gradients", 10**200), "texts of at most"),
     "many_values": Lie(text(many), "values in record.json"),
     "no_attacks": Lie(raw("config.attack", None), "config.attack to map"),
     "options_that_are_none": Lie(put("config.model", {"given": 3}), "config.model to map"),

@@ -28,8 +28,10 @@ UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 MAX_TEXT = 4_000
-MAX_NUMBER = 400
+MAX_NUMBER = 100
 """Characters of a number at most, less one."""
+HUGE = re.compile(rb"[0-9][eE]\+?0*[1-9][0-9]{2}")
+"""Numbers from 1e100 on: sums and squares of them may be none."""
 NUMBERS = bytes(byte if byte in b"0123456789.eE+-" else 32 for byte in range(256))
 """What leaves numbers alone and makes all else a space."""
 MAX_VALUES = 5_000
@@ -190,6 +192,8 @@ def _check_json(pieces: Sequence[bytes]) -> None:
     numbers = marks.translate(NUMBERS).split() if _longest(between) >= MAX_NUMBER else ()
     if _longest(pieces[1::2]) > MAX_TEXT or _longest(numbers) >= MAX_NUMBER:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
+    if HUGE.search(marks):
+        raise UserError(f"expected numbers below 1e100 in {RECORD}, got a larger one")
     if marks.count(b",") > MAX_COMMAS:
         raise UserError(f"expected at most {MAX_COMMAS} values in {RECORD}, got more")
     brackets, before = marks.translate(None, NO_BRACKETS), b""

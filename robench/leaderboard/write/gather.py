@@ -268,7 +268,7 @@ class _Gathering:
         changed = {
             content: CHANGED for (_, content, _), one in zip(its, claims, strict=True) if not one
         }
-        kept = [_kept(one) for one in made] or [NOTHING]
+        kept = made or [NOTHING]
         first = {**kept[0], ROWS: {**kept[0][ROWS], "left": json.dumps(left | changed)}}
         for number, one in enumerate([first, *kept[1:]]):
             key = f"{group}.{number}"
@@ -339,7 +339,7 @@ def _claim(at: Item) -> Claim | None:
     return claim if claim.content == expected else None
 
 
-def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left, bool]:
+def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Kept], Left, bool]:
     """The rows of records that belong together, those that feed none, and whether that is so
     whenever they are read: not after what nobody foresaw."""
     try:
@@ -349,7 +349,7 @@ def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left
         return made, left, isinstance(error, UserError)
 
 
-def _without(claims: Sequence[Claim], fault: str, used: set[str]) -> tuple[list[Made], Left]:
+def _without(claims: Sequence[Claim], fault: str, used: set[str]) -> tuple[list[Kept], Left]:
     """The rows without the one record that keeps the others from standing together."""
     for bad in reversed(claims):
         try:
@@ -361,14 +361,14 @@ def _without(claims: Sequence[Claim], fault: str, used: set[str]) -> tuple[list[
     return [], dict.fromkeys((one.content for one in claims), fault)
 
 
-def _rows(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left]:
+def _rows(claims: Sequence[Claim], used: set[str]) -> tuple[list[Kept], Left]:
     """Raises whatever a record does to those who read it."""
     every, taken = settle(claims), set(used)
     made = []
     for one in every:
         row_id = _free(one, every, taken)
         taken.add(row_id)
-        made.append(at_once(collect(one, row_id)))
+        made.append(_kept(at_once(collect(one, row_id))))
     return made, {
         aside.content: f"set aside: {aside.reason}" for one in every for aside in one.aside
     }
