@@ -10,10 +10,11 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ class _Gathering:
         folders = {content: folder for folder, content, _ in wanted.values()}
         self._decode = Decoder(folders)
         self._used: set[str] = set()
-        """Ids of rows."""
+        """Ids of rows, and those that no row gets."""
         self._new: dict[str, Kept] = {}
         self._loose: dict[str, dict[str, Any]] = {}
         self._keep = set(wanted)
@@ -217,7 +218,9 @@ class _Gathering:
             else:
                 self._gathered.refused.append(Refused(name, refused))
         keys = {row.contents[0]: key for key, row in alone.items()}
-        for same in _groups(list(alone.values())):
+        groups = list(_groups(list(alone.values())))
+        self._used |= _contested(groups)
+        for same in groups:
             for its, reason in self._settle([keys[row.contents[0]] for row in same], alone):
                 self._gathered.refused.append(Refused(self._names[keys[its]], reason))
         self._write()
@@ -308,6 +311,15 @@ def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
         for family in families((row, _keys(row)) for row in same):
             for group in groups((row, row.meaning) for row in family):
                 yield from strangers(group) or [group]
+
+
+def _contested(groups: Iterable[Sequence[BoardRow]]) -> set[str]:
+    """Ids that rows of several groups claim and none that verifies: whose files' digest comes first
+    anybody chooses, so that no such address may lead to either."""
+    claimed = Counter(chain.from_iterable({row.id for row in group} for group in groups))
+    several = {one for one, times in claimed.items() if times > 1}
+    rows = chain.from_iterable(groups) if several else ()
+    return several - {row.id for row in rows if row.proof.level == "verified"}
 
 
 def strangers(group: Sequence[BoardRow]) -> list[list[BoardRow]]:
