@@ -124,11 +124,13 @@ def unpressed(data: bytes) -> bytes:
 
 
 def _texts(column: Any) -> NDArray[Any]:
-    """Words as numpy has them, None where one is missing; few are different: each is read once."""
-    if column.null_count or not len(column):
-        return np.array(column.to_pylist())
-    coded = column.dictionary_encode().combine_chunks()
-    texts: NDArray[Any] = np.array(coded.dictionary.to_pylist())[array(coded.indices)]
+    """Words as objects, None where one is missing; few are different, and each is in memory once: a
+    column as wide as its longest word would take that much for every row."""
+    coded = column if hasattr(column.type, "index_type") else column.dictionary_encode()
+    coded = coded.combine_chunks() if hasattr(coded, "chunks") else coded
+    words = np.array([*coded.dictionary.to_pylist(), None], object)
+    at = array(coded.indices.cast("float64") if coded.null_count else coded.indices)
+    texts: NDArray[Any] = words[np.nan_to_num(at, nan=-1).astype(np.int64)]
     return texts
 
 
@@ -153,9 +155,10 @@ def _how(kind: Any, wanted: str) -> tuple[Any, Any, bool]:
 
 
 def is_word(kind: Any) -> bool:
-    """Whether a type is text."""
+    """Whether a type is text, or places of texts in a dictionary."""
     import pyarrow as pa
 
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
@@ -171,4 +174,5 @@ def _family(kind: Any) -> str:
     for name, holds in families.items():
         if holds:
             return name
-    raise ValueError(f"{kind} where numbers should stand")
+    its = kind.value_type if pa.types.is_dictionary(kind) else kind
+    raise ValueError(f"{its} where numbers should stand")

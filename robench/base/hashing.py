@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
@@ -13,6 +14,7 @@ from typing import Any
 
 PIECE = 2**16
 """Bytes of a file that are hashed at once."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def digest(value: Any) -> str:
@@ -61,6 +63,11 @@ def file_hash(path: Path | str) -> str:
     finally:
         os.close(file)
     return found.hexdigest()
+
+
+def is_hash(text: str) -> bool:
+    """Whether a text is what `file_hash` gives."""
+    return _SHA256.fullmatch(text) is not None
 
 
 def _plain(value: Any) -> Any:

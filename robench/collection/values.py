@@ -35,15 +35,23 @@ COLUMNS = {
 """What the store keeps of a record; `form` says of what its values are, as JSON."""
 LARGEST = 2**63 - 1
 """Whole numbers of a column are no larger, whatever their sign."""
+MAX_AXES = 200
+"""Names of axes in a record at most: each is a column of the table of all values."""
 FORM = ("metric", "unit", "better")
 Form = tuple[str, str, str, Mapping[str, Any]]
 """Metric, unit, direction and axes of a value."""
 
 
 def stored(record: Record) -> dict[str, Any]:
-    """A record's row; raises UserError for whole numbers that no column of the store holds."""
+    """A record's row; raises UserError for whole numbers that no column of the store holds, and for
+    too many columns."""
+    names = {name for value in record.values for name in value.axes}
+    if len(names) > MAX_AXES:
+        raise UserError(f"expected at most {MAX_AXES} names of axes, got {len(names)}")
     numbers = [("seed", record.seed), ("images", record.data.images)]
     numbers += [(f"n of {value.metric}", value.n or 0) for value in record.values]
+    axes = (one for value in record.values for one in value.axes.items())
+    numbers += [(name, axis) for name, axis in axes if isinstance(axis, int)]
     for name, number in numbers:
         if abs(number) > LARGEST:
             raise UserError(f"expected {name} of at most {LARGEST}, got {number}")
@@ -113,27 +121,27 @@ class Forms:
 
     def columns(self, codes: NDArray[np.int32]) -> dict[str, Words]:
         """Per value, of what it is: metric, unit, direction and axes, for places among `every`."""
-        found = {}
-        for at, name in enumerate(FORM):
-            found[name] = self._words(codes, [form[at] for form in self.every])
-        for name in self.axes():
-            found[name] = self._words(codes, [_axis(axes, name) for *_, axes in self.every])
-        return found
+        found: dict[str, dict[int, Any]] = {name: {} for name in FORM}
+        for place, (*about, axes) in enumerate(self.every):
+            for name, word in zip(FORM, about, strict=True):
+                found[name][place] = word
+            for name, word in axes.items():
+                found.setdefault(axis_column(name), {}).setdefault(place, word)
+        return {name: self._words(codes, its) for name, its in found.items()}
 
-    def _words(self, codes: NDArray[np.int32], each: Sequence[Any]) -> Words:
-        """`each` has the word of every form, None where it has none."""
-        words: dict[Any, int] = {}
-        table = [_place(words, word) for word in each]
-        return Words(_codes(table, len(words))[codes], [word for _, word in words])
-
-
-def _axis(axes: Mapping[str, Any], column: str) -> Any:
-    return next((value for name, value in axes.items() if axis_column(name) == column), None)
-
-
-def _place(words: dict[Any, int], word: Any) -> int:
-    """1, 1.0 and true are three words."""
-    return -1 if word is None else words.setdefault((type(word), word), len(words))
+    def _words(self, codes: NDArray[np.int32], of: Mapping[int, Any]) -> Words:
+        """`of` has the words of forms, by the place of each that has one."""
+        places, words = dict[str, int](), list[Any]()
+        table = np.full(len(self.every), -1)
+        for place, word in of.items():
+            if word is None:
+                continue
+            # 1, 1.0 and true are three words, 0.0 and -0.0 two.
+            if (exact := repr(word)) not in places:
+                places[exact] = len(words)
+                words.append(word)
+            table[place] = places[exact]
+        return Words(_codes(table, len(words))[codes], words)
 
 
 def words_of(texts: Iterable[str], counts: NDArray[np.int64]) -> Words:
@@ -150,7 +158,7 @@ def repeated(
     return Words(np.repeat(_codes(at, len(words)), counts), words)
 
 
-def _codes(places: Sequence[int], words: int) -> NDArray[np.signedinteger]:
+def _codes(places: Sequence[int] | NDArray[np.int64], words: int) -> NDArray[np.signedinteger]:
     """Places among so many words: of millions of values few bytes each."""
     return np.array(places, np.min_scalar_type(-max(words, 1)))
 

@@ -20,6 +20,7 @@ import pluggy
 from robench.base.errors import ConfigError, PluginError, RobenchError
 from robench.base.signals import Signals
 from robench.base.text import one_line, reason, suggestion
+from robench.core.names import is_computed
 from robench.plugin import hooks
 from robench.plugin.components import KINDS, Component
 from robench.plugin.declared import check_declared
@@ -276,8 +277,20 @@ def _check(choice: Choice) -> None:
     try:
         check_declared(choice.cls, choice.kind)
         check_options(choice.component)
+        _check_measures(choice)
     except PluginError as error:
         raise PluginError(f"{choice.kind} {choice.name!r}, {error}") from error
+
+
+def _check_measures(choice: Choice) -> None:
+    """Raise PluginError for a metric that measures what robench computes itself."""
+    # Without a list of them a metric's values are called as its choice is.
+    names = getattr(choice.cls, "measures", ()) or (choice.name,)
+    for name in names if choice.kind == "metric" else ():
+        if is_computed(name):
+            raise PluginError(
+                f"expected metrics with names of their own, got {name!r}, which robench computes"
+            )
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from robench.base.errors import UserError, bad_input
 from robench.base.files import require_plain
-from robench.base.hashing import file_hash
+from robench.base.hashing import file_hash, is_hash
 from robench.base.turns import Steps, at_once
 from robench.core.outcomes import Outcomes
 from robench.core.record import (
@@ -50,7 +50,6 @@ from robench.training.recipe import TrainConfig
 KINDS = (*RUN_KINDS, "access")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 """A file's name, without a folder."""
-SHA256 = re.compile(r"[0-9a-f]{64}")
 PROOF = re.compile(r".*\.(parquet|npz|robench|safetensors)|network\..*")
 """Files that prove something, so that the record must name them."""
 CHALLENGE = re.compile(r"challenge-[0-9a-f]{16}\.npz")
@@ -189,7 +188,7 @@ def check_files(record: Record, folder: Path) -> None:
     if OUTCOMES not in record.files:
         raise UserError(f"expected {OUTCOMES} among the files that the record names")
     for name, stated in record.files.items():
-        if not FILE.fullmatch(name) or not SHA256.fullmatch(stated):
+        if not FILE.fullmatch(name) or not is_hash(stated):
             raise UserError(f"expected a plain name and a SHA-256 in files, got {name[:80]!r}")
         path = place(folder, name, stated)
         try:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from robench.base.errors import UserError
 from robench.base.files import require_plain, write_whole
-from robench.base.hashing import file_hash
+from robench.base.hashing import file_hash, is_hash
 
 SHARED = "models"
-SHA256 = re.compile(r"[0-9a-f]{64}")
 MODEL = re.compile(r"program\.robench|model\.safetensors|network\.[A-Za-z0-9]{1,16}")
 """Names of the files that are shared."""
 
@@ -24,7 +23,7 @@ MODEL = re.compile(r"program\.robench|model\.safetensors|network\.[A-Za-z0-9]{1,
 def place(folder: Path, name: str, digest: str) -> Path:
     """Where a file that a record names lies: within its folder, or else among the shared ones."""
     within = folder / name
-    if os.path.lexists(within) or not (MODEL.fullmatch(name) and SHA256.fullmatch(digest)):
+    if os.path.lexists(within) or not (MODEL.fullmatch(name) and is_hash(digest)):
         return within
     shared = folder.parent / SHARED / f"{digest}{within.suffix}"
     there = os.path.lexists(shared) and not shared.parent.is_symlink()
@@ -34,7 +33,8 @@ def place(folder: Path, name: str, digest: str) -> Path:
 def elsewhere(folder: Path, files: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
     """The files of a record that lie among the shared ones, by name; `files` is what it names."""
     for name, digest in sorted(files.items()):
-        if (path := place(folder, name, digest)).parent != folder:
+        # A name may lead anywhere: whoever asks has not checked it yet.
+        if (path := place(folder, name, digest)).parent == folder.parent / SHARED:
             yield name, path
 
 
@@ -53,7 +53,7 @@ def share(folders: Mapping[Path, Mapping[str, str]]) -> int:
     alike: dict[Path, list[Path]] = {}
     for folder, files in folders.items():
         for name, digest in files.items():
-            if MODEL.fullmatch(name) and SHA256.fullmatch(digest) and (folder / name).is_file():
+            if MODEL.fullmatch(name) and is_hash(digest) and (folder / name).is_file():
                 target = folder.parent / SHARED / f"{digest}{Path(name).suffix}"
                 alike.setdefault(target, []).append(folder / name)
     return sum(_keep_once(target, paths) for target, paths in alike.items())

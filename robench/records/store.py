@@ -21,7 +21,12 @@ from robench.base.text import one_line, shortened
 from robench.core.outcomes import Outcomes
 from robench.core.record import RUN_KINDS, SCHEMA_VERSION, SYSTEM_KINDS, Record
 from robench.records.shared import SHARED, elsewhere
-from robench.records.tables import read_outcomes_file, write_columns, write_outcomes_file
+from robench.records.tables import (
+    read_frame,
+    read_outcomes_file,
+    write_columns,
+    write_outcomes_file,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,14 +235,7 @@ def read_outcomes(folder: Path) -> Outcomes:
 def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     """A table that a metric added to a record, or None; raises UserError for a damaged one."""
     path = inside(folder, f"{name}.parquet")
-    if not path.is_file():
-        return None
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"expected a table at {path}, got: {error}") from error
+    return read_frame(path) if os.path.lexists(path) else None
 
 
 def folders(root: Path) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +30,10 @@ MAX_EXPANDED = 2**30
 """Bytes of a table's columns at most, expanded as the file says."""
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 200
+CELL = 8
+"""Bytes of a number, or of a word's place, at most."""
+TEXT, WIDE = "BYTE_ARRAY", ("FIXED_LEN_BYTE_ARRAY", "INT96")
+"""How Parquet calls what words are stored as, and what no column of ours is."""
 NUMBERS = {name: COLUMNS[name] for name in (*PER_IMAGE, "eps", "valid")}
 """The types of the outcomes table's columns that are no words."""
 EARLY_COLUMNS: dict[tuple[Path, About], Columns] = {}
@@ -60,8 +64,23 @@ def _columns(path: Path, about: About) -> dict[str, NDArray[Any]]:
 
 
 def arrow_columns(path: Path, rows: int) -> Any:
-    """A table of at most so many rows as Arrow has it; raises whatever is wrong with it."""
+    """A table of at most so many rows as Arrow has it, words as places in a dictionary; raises
+    whatever is wrong with it."""
     return _opened(path, rows).read(use_threads=False)
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """A table of any columns as a pandas frame; raises UserError when it is missing, too large or
+    damaged."""
+    import pyarrow as pa
+
+    try:
+        file = _opened(path, MAX_ROWS, nested=True)
+        frame: pd.DataFrame = file.read(use_threads=False).to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise UserError(f"expected a table at {path}, got: {error}") from error
+    coded = frame.select_dtypes("category").columns
+    return frame.astype(dict.fromkeys(coded, object))
 
 
 def write_columns(table: Table, path: Path) -> None:
@@ -99,7 +118,7 @@ def read_outcomes_file(path: Path, rows: int = MAX_ROWS) -> Outcomes:
 
 def arrow_outcomes(path: Path, rows: int) -> Any:
     """The same as Arrow has it, words as places in a dictionary; raises whatever is wrong."""
-    file = _opened(path, rows, read_dictionary=list(WORDS))
+    file = _opened(path, rows, WORDS)
     if missing := set(COLUMNS) - set(file.schema_arrow.names):
         raise UserError(f"expected columns {', '.join(sorted(missing))} in {path.name}")
     return file.read(list(COLUMNS), use_threads=False)
@@ -114,17 +133,41 @@ def _names(table: Table) -> list[str]:
     return [str(name) for name in table]
 
 
-def _opened(path: Path, rows: int, **options: Any) -> Any:
-    """The file, once its own account of itself says that it fits into memory."""
+def _opened(path: Path, rows: int, words: Sequence[str] = (), *, nested: bool = False) -> Any:
+    """The file, once its own account of itself says that it fits into memory.
+
+    What is stored as text is read as places in a dictionary: a column of one text, however long,
+    is a few bytes of the file. `words` are columns that are known to be. Raises ValueError, unless
+    `nested`, for columns that hold neither numbers nor words.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     # Arrow asks a Python file for every piece of it, which takes longer than reading it once.
-    data = pa.BufferReader(read_plain(path, MAX_BYTES))
-    file = pq.ParquetFile(data, pre_buffer=False, **options)
-    about = file.metadata
-    groups = (about.row_group(i) for i in range(about.num_row_groups))
-    expanded = sum(abs(group.total_byte_size) for group in groups)
+    data = read_plain(path, MAX_BYTES)
+    file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, read_dictionary=list(words))
+    _check_size(file.metadata, path, rows)
+    columns = [file.schema.column(i) for i in range(file.metadata.num_columns)]
+    flat = [one for one in columns if not one.max_repetition_level]
+    if not nested and (strange := [one for one in columns if not _is_plain(one)]):
+        raise ValueError(f"{strange[0].path} where numbers should stand")
+    texts = {one.path for one in flat if one.physical_type == TEXT}
+    if texts <= set(words):
+        return file
+    asked = {"metadata": file.metadata, "read_dictionary": sorted(texts)}
+    return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, **asked)
+
+
+def _is_plain(column: Any) -> bool:
+    return not column.max_repetition_level and column.physical_type not in WIDE
+
+
+def _check_size(about: Any, path: Path, rows: int) -> None:
+    """Raise UserError for a file that says of itself that it is too large."""
+    groups = [about.row_group(i) for i in range(about.num_row_groups)]
+    # A run of one number is a few bytes of the file, and as long in memory as any other.
+    cells = sum(group.column(i).num_values for group in groups for i in range(about.num_columns))
+    expanded = max(sum(abs(group.total_byte_size) for group in groups), cells * CELL)
     sizes = {
         "rows": (about.num_rows, rows),
         "columns": (about.num_columns, MAX_COLUMNS),
@@ -134,7 +177,6 @@ def _opened(path: Path, rows: int, **options: Any) -> Any:
     for what, (found, most) in sizes.items():
         if found > most:
             raise UserError(f"expected at most {most} {what} in {path.name}, got {found}")
-    return file
 
 
 def run_rows(words: Words, numbers: Mapping[str, NDArray[Any]]) -> Iterator[RowOutcomes]:

@@ -24,6 +24,7 @@ from robench.base.hashing import digest, plain_options
 from robench.base.machine import allotted_threads, cpu_name, keep_memory
 from robench.base.seeds import derive, seed_scope
 from robench.base.text import one_line
+from robench.core.names import is_computed
 from robench.core.outcomes import CLEAN, Outcomes, RowOutcomes, clean_score
 from robench.core.record import AttackRow, DataInfo, Record, Value
 from robench.plugin import guest
@@ -203,6 +204,8 @@ def measure(evidence: RunEvidence) -> tuple[Value, ...]:
 
 def _belongs_to_others(name: str, metric: Metric) -> bool:
     """Whether a value's name is one of robench's own, or reads like it, and not the metric's."""
+    if is_computed(name):
+        return True
     if guest.is_ours(metric):
         return name in (AUDITED, GAINED)
     return name in OWN or resembles_own(name)

@@ -21,6 +21,7 @@ from robench.leaderboard.table.row import BoardRow, make_row
 from robench.leaderboard.table.stored import Decoder, encode
 from robench.leaderboard.write import gather
 from robench.records.store import RECORD, folders
+from tests.leaderboard.forger import Forgery
 from tests.leaderboard.made import LABELS, claim, protocol
 from tests.leaderboard.test_build import files
 from tests.published import copy_of
@@ -141,6 +142,25 @@ def test_a_folder_that_is_gone_meanwhile_is_left_out(
     site = build([root], tmp_path / "page")
     assert [one.name for one in site.refused] == [SOME[1]]
     assert len(site.rows) == len(SOME) - 1
+
+
+def test_an_id_that_two_systems_claim_is_the_address_of_neither(tmp_path: Path) -> None:
+    """The forger chooses whose files' digest comes first."""
+    name = "01ec07db725967a1"
+    honest = copy_of(PUBLISHED / name, tmp_path / "records" / name)
+    assert [row.id for row in build([tmp_path / "records"], tmp_path / "page").rows] == [name]
+    own = set()
+    for number in range(3):
+        other = tmp_path / f"records{number}" / "other"
+        forgery = Forgery(honest, other)
+        forgery.set("data.hash", f"{number:016x}")
+        forgery.seal()
+        site = build([tmp_path / "records", other.parent], tmp_path / f"page{number}")
+        ids = {row.folders[0].name: row.id for row in site.rows}
+        assert ids.keys() == {name, "other"}
+        assert name not in ids.values()
+        own.add(ids[name])
+    assert len(own) == 1
 
 
 def made(**more: Any) -> BoardRow:

@@ -279,6 +279,11 @@ def unasked(forgery: Forgery) -> None:
     forgery.seal(name=False)
 
 
+def sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(5 * 2**30)
+
+
 def file_outside(forgery: Forgery) -> None:
     forgery.record["files"]["../x"] = "0" * 64
     forgery.seal(name=False)
@@ -480,6 +485,19 @@ def bound_socket(path: Path) -> None:
         os.chdir(here)
 
 
+AT = {"eps": 0.2, "norm": "linf"}
+NAMED = {
+    "which robench computes": (
+        *("robust", "certified", "cost", "headline", "agreement", "file_bytes", "rank", "clean"),
+        *("largest_perturbation", "worst_case", "Robust", "HEADLINE", "worst-case", "_robust_"),
+        *("robust.0.2.linf", "cost.gradients"),
+    ),
+    "do not begin as robench's own": (
+        *("Robust_Accuracy", "clean-accuracy", "worst_case_accuracy_", "CLEAN_ACCURACY_2"),
+        "audited_accuracy.x",
+    ),
+}
+"""Names of values that would pass as what robench computes, by why they are refused."""
 LIES: dict[str, Lie] = {
     # Form.
     "a_number_that_is_none": Lie(raw("values.0.value", float("nan")), "values.0.value"),
@@ -493,6 +511,8 @@ LIES: dict[str, Lie] = {
     "huge": Lie(huge_text, "bytes in record.json"),
     "a_long_text": Lie(raw("provenance.machine", "x" * 5000), "texts of at most"),
     "deep_lists": Lie(text(deep), "inside each other|recursion"),
+    "a_number_whose_double_is_none": Lie(raw("rows.0.gradients", 1e308), "numbers below 1e100"),
+    "a_number_of_many_digits": Lie(raw("rows.0.gradients", 10**200), "texts of at most"),
     "many_values": Lie(text(many), "values in record.json"),
     "no_attacks": Lie(raw("config.attack", None), "config.attack to map"),
     "options_that_are_none": Lie(put("config.model", {"given": 3}), "config.model to map"),
@@ -509,6 +529,8 @@ LIES: dict[str, Lie] = {
     "a_linked_record": Lie(instead(RECORD, lambda p: p.symlink_to("/dev/zero")), "link"),
     "a_pipe": Lie(instead(OUTCOMES, lambda p: os.mkfifo(p)), "pipe"),
     "a_pipe_as_record": Lie(instead(RECORD, lambda p: os.mkfifo(p)), "pipe"),
+    "a_folder_as_record": Lie(instead(RECORD, lambda p: p.mkdir()), "folder"),
+    "a_sparse_record": Lie(instead(RECORD, sparse), "bytes in record.json"),
     "a_socket": Lie(instead("s", bound_socket), "device or socket"),
     "a_folder": Lie(instead(OUTCOMES, lambda p: p.mkdir()), "folder"),
     "an_expanding_archive": Lie(instead("examples.npz", bomb), "bytes of arrays"),
@@ -533,6 +555,9 @@ LIES: dict[str, Lie] = {
     "a_file_it_does_not_name": Lie(
         instead("more.parquet", lambda p: p.write_bytes(b"x") and None), "files that the record"
     ),
+    "a_model_of_gigabytes": Lie(
+        both(raw("files", {}), instead("model.safetensors", sparse)), "bytes in model.safetensors"
+    ),
     "a_model_it_does_not_have": Lie(
         instead("model.safetensors", lambda p: None), "file model.safetensors"
     ),
@@ -540,6 +565,9 @@ LIES: dict[str, Lie] = {
         instead("model.safetensors", lambda p: p.write_bytes(b"x") and None), "another file"
     ),
     "a_file_outside": Lie(file_outside, "plain name"),
+    "a_file_of_no_name": Lie(
+        raw("files", {OUTCOMES: "0" * 64, "a/\0": "0" * 64}), "no place|plain characters|plain name"
+    ),
     "no_outcomes_named": Lie(raw("files", {"audit.parquet": "0" * 64}), "files that the record"),
     # Columns.
     "lists_of_images": Lie(column("image", lambda f: [[i] for i in f.image]), "numbers should"),
@@ -625,6 +653,11 @@ LIES: dict[str, Lie] = {
     "a_value_of_no_row": Lie(
         besides({"metric": "robust_accuracy", "value": 1.0, "axes": {"attack": "all"}}), "also"
     ),
+    **{
+        f"a_value_called_{name}": Lie(besides({"metric": name, "value": 0.99, "axes": AT}), words)
+        for words, names in NAMED.items()
+        for name in names
+    },
     "an_accuracy_above_one": Lie(number("clean_accuracy", {"high": 1.5}), r"in \[0,1\]"),
     # Audits.
     "fewer_than_no_gradients": Lie(raw("rows.0.gradients", -1.0), "greater than or equal to 0"),
@@ -773,7 +806,10 @@ def test_bad_records_cost_themselves_alone(good: Path, tmp_path: Path) -> None:
     """Those of which one took the whole page down, all beside a good one."""
     names = ("a_pipe", "lists_of_images", "attacks_that_are_missing", "words_as_predictions")
     names += ("a_row_that_nobody_asked", "a_folder", "nothing", "an_expanding_archive")
+    names += ("a_linked_record", "a_folder_as_record", "a_pipe_as_record", "a_sparse_record")
+    names += ("a_file_of_no_name",)
     root = tmp_path / "records"
+    (root / "models").mkdir(parents=True)
     for name in names:
         forged(good, root / name, LIES[name])
     shutil.copytree(good, root / "sound")
@@ -781,6 +817,34 @@ def test_bad_records_cost_themselves_alone(good: Path, tmp_path: Path) -> None:
     assert [row.folders for row in site.rows] == [(root / "sound",)]
     assert {one.name for one in site.refused} == set(names)
     assert [one for one in site.refused if not one.reason.startswith("expected")] == []
+
+
+def test_a_folder_whose_name_is_no_text_costs_itself_alone(good: Path, tmp_path: Path) -> None:
+    root = tmp_path / "records"
+    # Its model lies elsewhere, in a folder that cannot be looked into.
+    lie = Lie(raw("files", {OUTCOMES: "0" * 64, f"{'x' * 300}/b": "0" * 64}), "")
+    forged(good, root / "bad", lie).rename(root / os.fsdecode(b"\xff"))
+    (root / "models").mkdir()
+    shutil.copytree(good, root / "sound")
+    site = build([root], tmp_path / "page")
+    assert [row.folders for row in site.rows] == [(root / "sound",)]
+
+
+def test_bits_that_no_column_holds_are_those_of_the_compressor(good: Path, tmp_path: Path) -> None:
+    """A configuration may hold anything."""
+
+    def tell(record: dict[str, Any]) -> None:
+        record["bits"] = None
+        record["config"]["compressor"]["none"]["bits"] = 10**30
+
+    forged(good, tmp_path / "records" / "one", Lie(change(tell), ""))
+    assert [row.bits for row in build([tmp_path / "records"], tmp_path / "page").rows] == [32]
+
+
+def test_a_value_of_a_name_of_its_own_is_honest(good: Path, tmp_path: Path) -> None:
+    for name in ("robust_overfitting", "costs", "certified_radius", "cleanliness", "loss"):
+        lie = Lie(besides({"metric": name, "value": 0.99, "axes": AT}), "", AGREES)
+        judged(forged(good, tmp_path / name, lie), lie)
 
 
 def test_checks_go_on_after_a_bad_record(

@@ -894,6 +894,8 @@ def forge(evidence: Any) -> Any:
         ),
         (lambda e: [value("clean_accuracy")], "names of their own, got 'clean_accuracy'"),
         (lambda e: [value("audited_accuracy")], "names of their own, got 'audited_accuracy'"),
+        (lambda e: [value("Clean-Accuracy")], "names of their own, got 'Clean-Accuracy'"),
+        (lambda e: [value("headline")], "names of their own, got 'headline'"),
         (forge, "Gauge failed: ValueError: .*read-only"),
     ],
 )

@@ -85,6 +85,34 @@ def test_what_breaks_the_rules_is_skipped_with_its_reason(call: Any, reason: str
     assert set(known.choices["attack"]) == {"ok"}, "nothing of a broken plugin stays"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gauge(robench.Metric):
+    """Measures nothing."""
+
+    measures = ("cost_of_ownership",)
+
+    def measure(self, evidence: Any) -> Any:
+        return ()
+
+
+def test_a_metric_may_not_measure_what_robench_computes() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Bad(Gauge):
+        measures = ("fine", "Robust")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Nameless(Gauge):
+        measures = ()
+
+    known = found(*(registering(("metric", "cost", one)) for one in (Gauge, Bad, Nameless)))
+    assert [choice.plugin for choice in known.choices["metric"].values()] == ["plugin0"]
+    assert [one.reason for one in known.broken] == [
+        f"metric 'cost', expected metrics with names of their own, got {name!r}, which robench "
+        "computes"
+        for name in ("Robust", "cost")
+    ]
+
+
 def test_a_collision_is_the_newcomers_fault() -> None:
     known = found(registering(("attack", "still", Still)), registering(("attack", "still", Still)))
     (broken,) = known.broken

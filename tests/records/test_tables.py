@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from robench.base.errors import UserError
 from robench.core.outcomes import COLUMNS
 from robench.records.tables import (
     read_columns,
+    read_frame,
     read_outcomes_file,
     write_columns,
     write_outcomes_file,
@@ -85,6 +88,39 @@ def test_a_table_that_would_expand_is_not_read(
     monkeypatch.setattr("robench.records.tables.MAX_EXPANDED", 100)
     with pytest.raises(UserError, match="at most 100 bytes, expanded, in"):
         read_outcomes_file(path)
+
+
+def test_a_run_of_one_number_is_as_large_as_it_would_be_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million of them are some bytes of the file, by its own account, too."""
+    write_columns({"n": np.zeros(10_000, int), "w": ["a"] * 10_000}, tmp_path / "t.parquet")
+    monkeypatch.setattr("robench.records.tables.MAX_EXPANDED", 100_000)
+    with pytest.raises(UserError, match=r"at most 100000 bytes, expanded, in .*, got 160000"):
+        read_columns(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("rows", [(1, 3000), (3000, 0)])
+def test_a_long_word_is_in_memory_once(rows: tuple[int, int], tmp_path: Path) -> None:
+    """Once it took as much for every row, long or not, and for every table read with it."""
+    long, short = rows
+    words = pa.DictionaryArray.from_arrays([0] * long + [1] * short, ["x" * 300_000, "linf"])
+    path = tmp_path / "t.parquet"
+    # Without Arrow's own schema it is a column of words to whoever reads it.
+    pq.write_table(pa.table({"w": words}), path, compression="zstd", store_schema=False)
+    before = pa.total_allocated_bytes()
+    found = read_columns(path)["w"]
+    assert found.nbytes == 8 * len(found)
+    assert {id(one) for one in found} == {id(found[0]), id(found[-1])}
+    assert pa.total_allocated_bytes() - before < 10**6
+    frame = read_frame(path)
+    assert frame.w.tolist() == found.tolist()
+    assert frame.w.dtype == object
+
+
+def test_missing_words_are_none(tmp_path: Path) -> None:
+    pd.DataFrame({"w": ["a", None, "b"]}).to_parquet(tmp_path / "t.parquet")
+    assert read_columns(tmp_path / "t.parquet")["w"].tolist() == ["a", None, "b"]
 
 
 def test_columns_of_other_things_are_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from robench.core.record import SCHEMA_VERSION, Record
 from robench.leaderboard.read.private import check_private
 from robench.records.consistent import KINDS, check_config, hold
 from robench.records.preview import picture
-from robench.records.store import MAX_RECORD_BYTES, RECORD, parse
+from robench.records.store import MAX_FILE, MAX_RECORD_BYTES, RECORD, parse
 from robench.records.support.values import NAME
 
 AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
@@ -28,8 +28,10 @@ UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 MAX_TEXT = 4_000
-MAX_NUMBER = 400
+MAX_NUMBER = 100
 """Characters of a number at most, less one."""
+HUGE = re.compile(rb"[0-9][eE]\+?0*[1-9][0-9]{2}")
+"""Numbers from 1e100 on: sums and squares of them may be none."""
 NUMBERS = bytes(byte if byte in b"0123456789.eE+-" else 32 for byte in range(256))
 """What leaves numbers alone and makes all else a space."""
 MAX_VALUES = 5_000
@@ -156,12 +158,14 @@ def _form(folder: Path) -> Steps[Record]:
 
 
 def _check_files(folder: Path) -> None:
-    """Plain files only, few enough, and of those that are expanded none too large."""
+    """Plain files only, few enough, none too large to be hashed, nor expanded to be read."""
     _check_name(folder.name)
     with os.scandir(folder) as found:
         for number, entry in enumerate(found):
             _check_name(entry.name)
             require_plain(entry)
+            if (size := entry.stat(follow_symlinks=False).st_size) > MAX_FILE:
+                raise UserError(f"expected at most {MAX_FILE} bytes in {entry.name}, got {size}")
             if number >= MAX_FILES:
                 raise UserError(f"expected at most {MAX_FILES} files in a record's folder")
             if entry.name.endswith(".npz"):
@@ -188,6 +192,8 @@ def _check_json(pieces: Sequence[bytes]) -> None:
     numbers = marks.translate(NUMBERS).split() if _longest(between) >= MAX_NUMBER else ()
     if _longest(pieces[1::2]) > MAX_TEXT or _longest(numbers) >= MAX_NUMBER:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
+    if HUGE.search(marks):
+        raise UserError(f"expected numbers below 1e100 in {RECORD}, got a larger one")
     if marks.count(b",") > MAX_COMMAS:
         raise UserError(f"expected at most {MAX_COMMAS} values in {RECORD}, got more")
     brackets, before = marks.translate(None, NO_BRACKETS), b""

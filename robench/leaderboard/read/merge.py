@@ -149,7 +149,7 @@ def worse_values(records: Iterable[Record]) -> Iterable[Value]:
     """All values; of two that speak of the same the worse one, for an accuracy the lower."""
     found: dict[Any, Value] = {}
     for value in chain.from_iterable(record.values for record in records):
-        key = value.metric, tuple(sorted(value.axes.items()))
+        key = value.metric, *sorted((name, type(axis), axis) for name, axis in value.axes.items())
         found[key] = _worse(found[key], value) if key in found else value
     return found.values()
 

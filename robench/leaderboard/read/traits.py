@@ -8,6 +8,9 @@ from robench.core.record import Record
 from robench.plugin.components import Attack, Compressor
 from robench.plugin.registry import registry
 
+MAX_BITS = 64
+"""Bits of a weight at most."""
+
 
 def weight_bits(record: Record) -> int:
     """Bits of a weight as it ships; of an unknown compressor those of a float."""
@@ -16,7 +19,10 @@ def weight_bits(record: Record) -> int:
     chosen = record.config["compressor"]
     name = next(iter(chosen), "none")
     bits = chosen.get(name, {}).get("bits")
-    return bits if isinstance(bits, int) else _known("compressor", name, Compressor).bits
+    # Whatever a configuration holds, a page's column of bits must hold it too.
+    if type(bits) is int and 1 <= bits <= MAX_BITS:
+        return bits
+    return int(_known("compressor", name, Compressor).bits)
 
 
 def queries_only(record: Record) -> frozenset[str]:

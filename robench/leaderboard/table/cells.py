@@ -51,10 +51,25 @@ class Column:
         return column_of, (self.metric, self.unit, self.better, self.axes)
 
 
-@cache
 def column_of(metric: str, unit: str, better: str, axes: tuple[tuple[str, Axis], ...]) -> Column:
-    """The one column of these properties."""
-    return Column(metric, unit, better, axes)
+    """The one column of these properties; 1 and 1.0 are two axes, 0.0 and -0.0 one."""
+    return _column_of(metric, unit, better, axes, tuple(type(axis) for _, axis in axes))
+
+
+@cache
+def _column_of(
+    metric: str,
+    unit: str,
+    better: str,
+    axes: tuple[tuple[str, Axis], ...],
+    kinds: tuple[type, ...],
+) -> Column:
+    """`kinds` keep apart what is equal: whose axes came first must not decide another row's."""
+    return Column(metric, unit, better, tuple((name, _unsigned(axis)) for name, axis in axes))
+
+
+def _unsigned(axis: Axis) -> Axis:
+    return axis + 0.0 if isinstance(axis, float) else axis
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import uuid
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from robench.base.errors import UserError
-from robench.base.hashing import canonical, digest
+from robench.base.hashing import canonical, digest, is_hash
 from robench.base.parallel import workers
 from robench.base.turns import Steps, at_once, in_turn
 from robench.collection.code import all_code
@@ -121,9 +123,11 @@ def _hashed(seen: Seen) -> Seen:
     try:
         hashes = file_hashes(seen.folder)
     except OSError:
-        unread = hashlib.sha256(str(seen.folder).encode()).hexdigest()
+        unread = hashlib.sha256(os.fsencode(seen.folder)).hexdigest()
         return replace(seen, state="", content=unread)
-    return replace(seen, content=content_of(hashes), digest=hashes.get(RECORD, ""))
+    digest = hashes.get(RECORD, "")
+    # Of what is no plain file, or too large to be read, `file_hashes` says that instead.
+    return replace(seen, content=content_of(hashes), digest=digest if is_hash(digest) else "")
 
 
 def _key(its: str, attestation: Attestation | None) -> str:
@@ -199,7 +203,7 @@ class _Gathering:
         folders = {content: folder for folder, content, _ in wanted.values()}
         self._decode = Decoder(folders)
         self._used: set[str] = set()
-        """Ids of rows."""
+        """Ids of rows, and those that no row gets."""
         self._new: dict[str, Kept] = {}
         self._loose: dict[str, dict[str, Any]] = {}
         self._keep = set(wanted)
@@ -214,7 +218,9 @@ class _Gathering:
             else:
                 self._gathered.refused.append(Refused(name, refused))
         keys = {row.contents[0]: key for key, row in alone.items()}
-        for same in _groups(list(alone.values())):
+        groups = list(_groups(list(alone.values())))
+        self._used |= _contested(groups)
+        for same in groups:
             for its, reason in self._settle([keys[row.contents[0]] for row in same], alone):
                 self._gathered.refused.append(Refused(self._names[keys[its]], reason))
         self._write()
@@ -265,7 +271,7 @@ class _Gathering:
         changed = {
             content: CHANGED for (_, content, _), one in zip(its, claims, strict=True) if not one
         }
-        kept = [_kept(one) for one in made] or [NOTHING]
+        kept = made or [NOTHING]
         first = {**kept[0], ROWS: {**kept[0][ROWS], "left": json.dumps(left | changed)}}
         for number, one in enumerate([first, *kept[1:]]):
             key = f"{group}.{number}"
@@ -307,6 +313,15 @@ def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
                 yield from strangers(group) or [group]
 
 
+def _contested(groups: Iterable[Sequence[BoardRow]]) -> set[str]:
+    """Ids that rows of several groups claim and none that verifies: whose files' digest comes first
+    anybody chooses, so that no such address may lead to either."""
+    claimed = Counter(chain.from_iterable({row.id for row in group} for group in groups))
+    several = {one for one, times in claimed.items() if times > 1}
+    rows = chain.from_iterable(groups) if several else ()
+    return several - {row.id for row in rows if row.proof.level == "verified"}
+
+
 def strangers(group: Sequence[BoardRow]) -> list[list[BoardRow]]:
     """The records of a group by network, where no network touches another's row: all weights are
     known, no id stands for two of them, and nothing verifies. Nothing where one may."""
@@ -336,7 +351,7 @@ def _claim(at: Item) -> Claim | None:
     return claim if claim.content == expected else None
 
 
-def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left, bool]:
+def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Kept], Left, bool]:
     """The rows of records that belong together, those that feed none, and whether that is so
     whenever they are read: not after what nobody foresaw."""
     try:
@@ -346,7 +361,7 @@ def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left
         return made, left, isinstance(error, UserError)
 
 
-def _without(claims: Sequence[Claim], fault: str, used: set[str]) -> tuple[list[Made], Left]:
+def _without(claims: Sequence[Claim], fault: str, used: set[str]) -> tuple[list[Kept], Left]:
     """The rows without the one record that keeps the others from standing together."""
     for bad in reversed(claims):
         try:
@@ -358,14 +373,14 @@ def _without(claims: Sequence[Claim], fault: str, used: set[str]) -> tuple[list[
     return [], dict.fromkeys((one.content for one in claims), fault)
 
 
-def _rows(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left]:
+def _rows(claims: Sequence[Claim], used: set[str]) -> tuple[list[Kept], Left]:
     """Raises whatever a record does to those who read it."""
     every, taken = settle(claims), set(used)
     made = []
     for one in every:
         row_id = _free(one, every, taken)
         taken.add(row_id)
-        made.append(at_once(collect(one, row_id)))
+        made.append(_kept(at_once(collect(one, row_id))))
     return made, {
         aside.content: f"set aside: {aside.reason}" for one in every for aside in one.aside
     }

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 PARENT_TABLE = "parent"
 """The table of what the float parent answers to its own examples."""
-COLUMNS = {"attack": "U", "norm": "U", "eps": "f", "image": "iu", "prediction": "iu"}
+COLUMNS = {"attack": "O", "norm": "O", "eps": "f", "image": "iu", "prediction": "iu"}
 """Its columns and their kinds, as numpy calls them; eps is missing where nothing was attacked."""
 
 

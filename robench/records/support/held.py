@@ -29,7 +29,7 @@ KINDS = {
     "audit": "iu",
     "position": "iu",
     "image": "iu",
-    "norm": "U",
+    "norm": "O",
     "eps": "f",
     "randomised": "b",
     "clean": "b",

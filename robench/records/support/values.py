@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from robench.base.errors import UserError
 from robench.base.stats import count
+from robench.core.names import is_computed, spelled
 from robench.core.outcomes import (
     ABSTAIN,
     Outcomes,
@@ -41,23 +42,30 @@ OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED, *OF_FILES)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""
 ROUNDING = 1e-9
-Key = tuple[str, frozenset[tuple[str, type, Axis]]]
+Key = tuple[str, frozenset[tuple[str, str]]]
 
 
 def resembles_own(name: str) -> bool:
-    """Whether a metric's name begins with one of OWN and "_", so that readers confuse the two."""
-    return name.startswith(_LIKE_OWN)
+    """Whether a metric's name reads like one of OWN and is none, or begins so: readers confuse the
+    two."""
+    plain = spelled(name)
+    return plain.startswith(_LIKE_OWN) or (plain in OWN and name not in OWN)
 
 
 _LIKE_OWN = tuple(f"{own}_" for own in OWN)
 
 
 def check_accuracies(record: Record, outcomes: Outcomes) -> None:
-    """All accuracies follow from the outcomes, none is missing, and nothing is named like one."""
-    for value in record.values:
-        if resembles_own(value.metric):
+    """All accuracies follow from the outcomes, none is missing, and nothing is named like one or
+    like what robench computes of a record."""
+    for name in dict.fromkeys(value.metric for value in record.values):
+        if resembles_own(name):
             raise UserError(
-                f"expected values with names that do not begin as robench's own, got {value.metric}"
+                f"expected values with names that do not begin as robench's own, got {name}"
+            )
+        if is_computed(name):
+            raise UserError(
+                f"expected values with names of their own, got {name!r}, which robench computes"
             )
     wanted = list(_accuracies(outcomes, record))
     found = [value for value in record.values if value.metric in (*ACCURACIES, UNBROKEN)]
@@ -160,9 +168,8 @@ def words(value: Value) -> str:
 
 
 def _key(value: Value) -> Key:
-    """1 and 1.0 are two axes: a page tells them apart."""
-    axes = value.axes
-    return value.metric, frozenset(zip(axes, map(type, axes.values()), axes.values(), strict=True))
+    """1 and 1.0 are two axes, and so are 0.0 and -0.0: a page tells them apart."""
+    return value.metric, frozenset((name, repr(axis)) for name, axis in value.axes.items())
 
 
 def _short(number: float | None) -> str:

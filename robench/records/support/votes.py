@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from robench.base.errors import UserError
+from robench.core.names import spelled
 from robench.core.outcomes import ABSTAIN, Outcomes
 from robench.core.record import Axis, Record, Value, share
 from robench.records.support.values import require_values
@@ -60,7 +61,7 @@ def _own_radii(config: Mapping[str, Any]) -> tuple[float, ...]:
 
 def check_certificates(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str]:
     """Yield what no table supports; raises UserError for certificates that cannot be."""
-    found = [value for value in record.values if value.metric in CERTIFIED]
+    found = [value for value in record.values if spelled(value.metric) in CERTIFIED]
     options = record.config["metric"].get("certified")
     path = folder / f"{CERTIFICATES}.parquet"
     if not path.exists():
@@ -84,7 +85,7 @@ def check_certificates(record: Record, outcomes: Outcomes, folder: Path) -> Iter
 
 def check_predictions(record: Record, outcomes: Outcomes, folder: Path) -> Iterator[str]:
     """Yield what no table supports; raises UserError for predictions that cannot be."""
-    found = [value for value in record.values if value.metric in PREDICTED]
+    found = [value for value in record.values if spelled(value.metric) in PREDICTED]
     options = record.config["metric"].get("smoothed_prediction")
     path = folder / f"{PREDICTIONS}.parquet"
     if not path.exists():
