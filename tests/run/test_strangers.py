@@ -164,7 +164,7 @@ def test_what_cannot_be_looked_at_is_refused_a_name(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("robench.plugin.content.MOST", 100)
     for held in (weakref.proxy(InPlace()), Endless()):
         network = nn.Identity()
-        network.held = held  # type: ignore[assignment]
+        vars(network)["held"] = held
         with pytest.raises(Unreadable):
             network_digest(network)
 
