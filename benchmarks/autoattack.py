@@ -2,7 +2,7 @@
 
     python -m benchmarks.networks FOLDER [--held-out]
     python -m benchmarks.autoattack FOLDER [--held-out | --masked] [--attack NAME] [--seeds N]
-        [--networks NAME ...] [--images N] [--stored FOLDER] [--grid] [--l2] [--markdown]
+        [--networks NAME ...] [--images N] [--others] [--stored FOLDER] [--grid] [--l2] [--markdown]
 
 Both sides run in turn in one process, with one thread, on the same test images (a stratified draw),
 in the Linf ball of each network, with --l2 in the L2 ball of its data set. In float, both search
@@ -26,7 +26,7 @@ import argparse
 import json
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -125,7 +125,8 @@ def original(
 ) -> Original:
     """The original's side: as stored of these weights and images, else run, and stored."""
     weights, count = subject.network.digest(options.folder), options.images
-    name = f"{subject.network.name}{'.l2' if options.l2 else ''}.{kind}.json"
+    marks = [".l2"] * options.l2 + [".others"] * options.others
+    name = f"{subject.network.name}{''.join(marks)}.{kind}.json"
     path = options.stored / name if options.stored else None
     if path and path.exists():
         known = read(path)
@@ -187,7 +188,7 @@ def compare(
     network: Network, attack: Attack, options: argparse.Namespace, root: Path
 ) -> list[Line]:
     """Both sides on one network, in turn: ours, the original, ours again for each seed more."""
-    subject = network.load(options.folder, root)
+    subject = replace(network.load(options.folder, root), others=options.others)
     count = options.images
     run = partial(ours, attack, subject, count)
     first = {grid: [run(grid=grid, seed=0)] for grid in (False, True)}
@@ -347,6 +348,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="*", metavar="NAME")
     parser.add_argument("--attack", default="strongest")
     parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--others", action="store_true", help="images not among the usual 500")
     parser.add_argument("--seeds", type=int, default=2, help="runs of ours, and their union")
     parser.add_argument("--stored", type=Path, help="folder of the original's side")
     parser.add_argument("--grid", action="store_true", help="the original searches the grid too")

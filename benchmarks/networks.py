@@ -114,6 +114,8 @@ class Subject:
     network: Network
     twin: nn.Module
     test: Split
+    others: bool = False
+    """Whether `images` are those that the usual 500 do not hold."""
 
     def __post_init__(self) -> None:
         self.twin.eval().requires_grad_(False)
@@ -125,12 +127,25 @@ class Subject:
 
     def images(self, count: int) -> tuple[Tensor, Tensor]:
         """A stratified draw of test images, the same for all: float32 (N, C, H, W), labels (N,)."""
-        chosen = draw(self.test, count, 0)
+        chosen = _others(self.test, count) if self.others else draw(self.test, count, 0)
         return chosen.float_images(), chosen.labels
 
     def threat(self, grid: bool) -> Threat:
         """The network's ball, its examples on the 8-bit grid or not."""
         return Threat(self.network.norm, self.network.eps, grid)
+
+
+USUAL = 500
+"""Images of the tables, on which stages were looked at."""
+
+
+def _others(split: Split, count: int) -> Split:
+    """`count` images of another draw, without the usual ones."""
+    usual, drawn = (
+        stratified(split.labels, size, np.random.default_rng(seed))
+        for seed, size in enumerate((USUAL, 2 * USUAL + count))
+    )
+    return split.take(drawn[~torch.isin(drawn, usual)][:count])
 
 
 def draw(split: Split, count: int, seed: int) -> Split:
