@@ -64,15 +64,11 @@ def test_mutants_are_refused_in_company_as_they_are_alone(tmp_path: Path) -> Non
     good = sorted((tmp_path / "good").iterdir())
     folders = [*good, *_mutants(good[0], tmp_path / "bad")]
     lot = [
-        (
-            str(at),
-            hashlib.sha256((one / RECORD).read_bytes()).hexdigest(),
-            (one, content(one), None),
-        )
-        for at, one in enumerate(folders)
+        (one, content(one), hashlib.sha256((one / RECORD).read_bytes()).hexdigest(), None)
+        for one in folders
     ]
     together, alone = _take(lot), [_take([one])[0] for one in lot]
     assert together == alone
-    refused = [one[ROWS][str(at)]["refused"] for at, one in enumerate(together)]
+    refused = [one[ROWS][its]["refused"] for (_, its, *_), one in zip(lot, together, strict=True)]
     assert refused[: len(good)] == [None] * len(good)
     assert sum(one is not None for one in refused) > MUTANTS

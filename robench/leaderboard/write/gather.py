@@ -47,10 +47,8 @@ TABLES = {
 """The store's tables: of each key a row, or why there is none; and what its page shows."""
 NOTHING = {name: dict.fromkeys(columns) for name, columns in TABLES.items()}
 CHANGED = "expected a record that stays as it is while it is read; build the page again"
-Item = tuple[Path, str, Attestation | None]
-"""A record's folder, the digest of its files, and who verified them."""
-Asked = tuple[str, str, Item]
-"""What a record's row is known by, the digest of its record.json, and the record."""
+Item = tuple[Path, str, str, Attestation | None]
+"""A record's folder, the digests of its files and of its record.json, and who verified them."""
 Left = dict[str, str]
 """Why a record feeds no row, by the digest of its files."""
 Kept = dict[str, dict[str, Any]]
@@ -81,8 +79,7 @@ def gather(
 ) -> Gathered:
     """The rows of the records, by name and folder, whose contents are known."""
     tables = {name: collection.table(name, its, _installed()) for name, its in TABLES.items()}
-    wanted, places, names = dict[str, Item](), dict[str, int](), dict[str, str]()
-    asked: dict[str, Asked] = {}
+    wanted, names = dict[str, Item](), dict[str, str]()
     gathered = Gathered(tables)
     for name, seen in found:
         attestation = attestations.get(seen.content)
@@ -90,11 +87,14 @@ def gather(
         if key in names:
             gathered.refused.append(Refused(name, f"the same record as {names[key]}"))
             continue
-        names[key], places[key] = name, shard_of(seen.digest or key)
-        gathered.names[seen.content] = name
-        wanted[key] = seen.folder, seen.content, attestation
-        asked[key] = key, seen.digest, wanted[key]
-    left = fill(tables, asked, places, _take, {VALUES: collection.values})
+        names[key] = gathered.names[seen.content] = name
+        wanted[key] = seen.folder, seen.content, seen.digest, attestation
+
+    def place(key: str) -> int:
+        _, _, digest, _ = wanted[key]
+        return shard_of(digest or key)
+
+    left = fill(tables, wanted, place, _take, {VALUES: collection.values})
     _Gathering(gathered, names, wanted, left).settle()
     return gathered
 
@@ -113,17 +113,18 @@ def read_contents(found: Sequence[Seen]) -> list[Seen]:
     """The digest of all files of each record's folder; of one that cannot be read, of its name."""
     unknown = [one for one in found if not one.content]
     with workers(len(unknown)) as each:
-        made = dict(zip(unknown, each(_hashed, unknown), strict=True))
-    return [made.get(one, one) for one in found]
+        # Paths that come from another process would be in memory twice.
+        made = each(_hashed, [one.folder for one in unknown])
+        return [one if one.content else replace(one, **next(made)) for one in found]
 
 
-def _hashed(seen: Seen) -> Seen:
+def _hashed(folder: Path) -> dict[str, Any]:
+    """What of a `Seen` only reading its files tells."""
     try:
-        hashes = file_hashes(seen.folder)
+        hashes = file_hashes(folder)
     except OSError:
-        unread = hashlib.sha256(str(seen.folder).encode()).hexdigest()
-        return replace(seen, state="", content=unread)
-    return replace(seen, content=content_of(hashes), digest=hashes.get(RECORD, ""))
+        return {"state": "", "content": hashlib.sha256(str(folder).encode()).hexdigest()}
+    return {"content": content_of(hashes), "digest": hashes.get(RECORD, "")}
 
 
 def _key(its: str, attestation: Attestation | None) -> str:
@@ -133,22 +134,20 @@ def _key(its: str, attestation: Attestation | None) -> str:
     return hashlib.sha256(canonical([its, attestation.model_dump()]).encode()).hexdigest()
 
 
-def _take(lot: Sequence[Asked]) -> list[Rows]:
+def _take(lot: Sequence[Item]) -> list[Rows]:
     """What the store keeps of some records."""
-    with read_together(map(_folder, lot)) as small:
-        few = {at[0]: _take_one(*at) for at in lot if _folder(at) in small}
+    with read_together(folder for folder, *_ in lot) as small:
+        few = {at[0]: _take_one(*at) for at in lot if at[0] in small}
         made = dict(zip(few, in_turn(few.values()), strict=True))
         return [made.get(at[0]) or at_once(_take_one(*at)) for at in lot]
 
 
-def _folder(asked: Asked) -> Path:
-    return asked[2][0]
-
-
-def _take_one(key: str, digest: str, item: Item) -> Steps[Rows]:
+def _take_one(
+    folder: Path, expected: str, digest: str, attestation: Attestation | None
+) -> Steps[Rows]:
     """The row of one record and its values, or why there is none; in words alone what may be
     otherwise next time: the record changes meanwhile, or nobody foresaw it."""
-    folder, expected, attestation = item
+    key = _key(expected, attestation)
     try:
         claim = yield from read_claim(folder, {expected: attestation} if attestation else {})
         if claim.content != expected:
@@ -196,7 +195,7 @@ class _Gathering:
             later = self._later[number] = table.later(number, LONG)
             for at, key in enumerate(columns[KEY]):
                 self._known[key] = columns, at, partial(later, at)
-        folders = {content: folder for folder, content, _ in wanted.values()}
+        folders = {content: folder for folder, content, *_ in wanted.values()}
         self._decode = Decoder(folders)
         self._used: set[str] = set()
         """Ids of rows."""
@@ -263,7 +262,7 @@ class _Gathering:
         claims = [_claim(one) for one in its]
         made, left, lasting = _together([one for one in claims if one], self._used)
         changed = {
-            content: CHANGED for (_, content, _), one in zip(its, claims, strict=True) if not one
+            content: CHANGED for (_, content, *_), one in zip(its, claims, strict=True) if not one
         }
         kept = [_kept(one) for one in made] or [NOTHING]
         first = {**kept[0], ROWS: {**kept[0][ROWS], "left": json.dumps(left | changed)}}
@@ -327,7 +326,7 @@ def _keys(row: BoardRow) -> list[str]:
 
 def _claim(at: Item) -> Claim | None:
     """A record taken in again, to stand with others; None of one that changes meanwhile."""
-    folder, expected, attestation = at
+    folder, expected, _, attestation = at
     try:
         claim = at_once(read_claim(folder, {expected: attestation} if attestation else {}))
     except Exception as error:
