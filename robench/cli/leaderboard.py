@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 from collections import Counter
 from pathlib import Path
 
@@ -57,7 +56,6 @@ def _build(records: list[Path], out: Path, verified: Path | None) -> int:
     levels = Counter(row.proof.level for row in site.rows)
     print_line(", ".join(f"{levels[level]} {level}" for level in reversed(LEVELS)))
     print_line(f"{counted(len(site.rows), 'row')}: {out / 'index.html'}")
-    gc.freeze()  # at its end Python looks for cycles in all there is, for a tenth of the time
     return 0
 
 

@@ -19,6 +19,7 @@ from robench.base.hashing import file_hash
 from robench.base.text import HIDDEN
 from robench.base.turns import at_once
 from robench.cli.main import main
+from robench.collection.known import look
 from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
 from robench.leaderboard.read.challenged import breaks, challenged
@@ -283,7 +284,7 @@ def test_a_source_that_a_record_may_not_hold_is_refused(copy: Path, source: str)
     examples.rename(examples_file(folder, one))
     write_challenge(one, folder)
     with pytest.raises(UserError, match="source"):
-        at_once(claims.read_claim(folder, {}))
+        at_once(claims.read_claim(next(look([folder])), {}))
 
 
 def test_an_attestation_is_shown_in_visible_lines(copy: Path, tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ TABLES = {
 """The store's tables: of each key a row, or why there is none; and what its page shows."""
 NOTHING = {name: dict.fromkeys(columns) for name, columns in TABLES.items()}
 CHANGED = "expected a record that stays as it is while it is read; build the page again"
-Item = tuple[Path, str, str, Attestation | None]
-"""A record's folder, the digests of its files and of its record.json, and who verified them."""
+Item = tuple[Seen, Attestation | None]
+"""A record's folder, and who verified its files."""
 Left = dict[str, str]
 """Why a record feeds no row, by the digest of its files."""
 Kept = dict[str, dict[str, Any]]
@@ -88,11 +88,10 @@ def gather(
             gathered.refused.append(Refused(name, f"the same record as {names[key]}"))
             continue
         names[key] = gathered.names[seen.content] = name
-        wanted[key] = seen.folder, seen.content, seen.digest, attestation
+        wanted[key] = seen, attestation
 
     def place(key: str) -> int:
-        _, _, digest, _ = wanted[key]
-        return shard_of(digest or key)
+        return shard_of(wanted[key][0].digest or key)
 
     left = fill(tables, wanted, place, _take, {VALUES: collection.values})
     _Gathering(gathered, names, wanted, left).settle()
@@ -136,28 +135,26 @@ def _key(its: str, attestation: Attestation | None) -> str:
 
 def _take(lot: Sequence[Item]) -> list[Rows]:
     """What the store keeps of some records."""
-    with read_together(folder for folder, *_ in lot) as small:
-        few = {at[0]: _take_one(*at) for at in lot if at[0] in small}
+    with read_together(seen.folder for seen, _ in lot) as small:
+        few = {at[0].folder: _take_one(*at) for at in lot if at[0].folder in small}
         made = dict(zip(few, in_turn(few.values()), strict=True))
-        return [made.get(at[0]) or at_once(_take_one(*at)) for at in lot]
+        return [made.get(at[0].folder) or at_once(_take_one(*at)) for at in lot]
 
 
-def _take_one(
-    folder: Path, expected: str, digest: str, attestation: Attestation | None
-) -> Steps[Rows]:
+def _take_one(seen: Seen, attestation: Attestation | None) -> Steps[Rows]:
     """The row of one record and its values, or why there is none; in words alone what may be
     otherwise next time: the record changes meanwhile, or nobody foresaw it."""
-    key = _key(expected, attestation)
+    key = _key(seen.content, attestation)
     try:
-        claim = yield from read_claim(folder, {expected: attestation} if attestation else {})
-        if claim.content != expected:
+        claim = yield from read_claim(seen, {seen.content: attestation} if attestation else {})
+        if claim.content != seen.content:
             return CHANGED
         yield
         made = yield from collect(settle([claim])[0], claim.id)
         yield
         kept = _kept(made)
         yield
-        values = {digest: stored(claim.record)}
+        values = {seen.digest: stored(claim.record)}
     except UserError as error:
         kept, values = {**NOTHING, ROWS: {**NOTHING[ROWS], "refused": why(error)}}, {}
     except Exception as error:
@@ -195,7 +192,7 @@ class _Gathering:
             later = self._later[number] = table.later(number, LONG)
             for at, key in enumerate(columns[KEY]):
                 self._known[key] = columns, at, partial(later, at)
-        folders = {content: folder for folder, content, *_ in wanted.values()}
+        folders = {seen.content: seen.folder for seen, _ in wanted.values()}
         self._decode = Decoder(folders)
         self._used: set[str] = set()
         """Ids of rows."""
@@ -262,7 +259,7 @@ class _Gathering:
         claims = [_claim(one) for one in its]
         made, left, lasting = _together([one for one in claims if one], self._used)
         changed = {
-            content: CHANGED for (_, content, *_), one in zip(its, claims, strict=True) if not one
+            seen.content: CHANGED for (seen, _), one in zip(its, claims, strict=True) if not one
         }
         kept = [_kept(one) for one in made] or [NOTHING]
         first = {**kept[0], ROWS: {**kept[0][ROWS], "left": json.dumps(left | changed)}}
@@ -326,13 +323,13 @@ def _keys(row: BoardRow) -> list[str]:
 
 def _claim(at: Item) -> Claim | None:
     """A record taken in again, to stand with others; None of one that changes meanwhile."""
-    folder, expected, _, attestation = at
+    seen, attestation = at
     try:
-        claim = at_once(read_claim(folder, {expected: attestation} if attestation else {}))
+        claim = at_once(read_claim(seen, {seen.content: attestation} if attestation else {}))
     except Exception as error:
         why(error)  # raised when debugging
         return None
-    return claim if claim.content == expected else None
+    return claim if claim.content == seen.content else None
 
 
 def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Made], Left, bool]:
