@@ -163,8 +163,9 @@ def made(**more: Any) -> BoardRow:
 def test_a_row_comes_back_from_the_store_as_it_was(given: dict[str, Any]) -> None:
     row = made(**given)
     encoded = encode(row)
-    kept = {name: [value] for name, value in encoded.items()}
-    again = Decoder({row.contents[0]: row.folders[0]})(kept, 0, encoded.__getitem__)
+    decode = Decoder({row.contents[0]: row.folders[0]})
+    kept = decode.columns({name: [value] for name, value in encoded.items()})
+    again = decode(kept, 0, encoded.__getitem__)
     assert replace(again, cells=dict(again.cells)) == row
     assert list(again.cells) == list(row.cells)
 

@@ -334,7 +334,9 @@ def test_a_record_that_fails_in_the_first_pass_costs_itself_alone(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = folder_with(4, copy)
-    monkeypatch.setattr(gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at))
+    monkeypatch.setattr(
+        gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at.folder)
+    )
     site = build([copy], tmp_path / "page")
     assert len(site.rows) == 3
     assert [(one.name, one.reason) for one in site.refused] == [
@@ -367,7 +369,9 @@ def test_what_nobody_foresaw_is_raised_when_debugging(
     monkeypatch.setenv("ROBENCH_DEBUG", "1")
     bad = folder_with(4, copy)
     if where == "record":
-        monkeypatch.setattr(gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at))
+        monkeypatch.setattr(
+            gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at.folder)
+        )
     else:
         name, works = results.read(bad).id, collect.document
         monkeypatch.setattr(collect, "document", _fails_for(name, works, lambda row: row.id))

@@ -184,16 +184,16 @@ class _Gathering:
         left: Mapping[str, str],
     ) -> None:
         self._gathered, self._names, self._wanted, self._left = gathered, names, wanted, left
-        self._known: dict[str, tuple[dict[str, list[Any]], int, Long]] = {}
+        self._known: dict[str, tuple[Mapping[str, Sequence[Any]], int, Long]] = {}
         self._later: dict[int, Later] = {}
         """By shard its columns that are not read yet."""
+        self._decode = Decoder({seen.content: seen.folder for seen, _ in wanted.values()})
         table = gathered.tables[ROWS]
-        for number, columns in table.read(name for name in table.columns if name not in LONG):
+        for number, texts in table.read(name for name in table.columns if name not in LONG):
             later = self._later[number] = table.later(number, LONG)
-            for at, key in enumerate(columns[KEY]):
+            columns = self._decode.columns(texts)
+            for at, key in enumerate(texts[KEY]):
                 self._known[key] = columns, at, partial(later, at)
-        folders = {seen.content: seen.folder for seen, _ in wanted.values()}
-        self._decode = Decoder(folders)
         self._used: set[str] = set()
         """Ids of rows."""
         self._new: dict[str, Kept] = {}
@@ -266,7 +266,8 @@ class _Gathering:
         for number, one in enumerate([first, *kept[1:]]):
             key = f"{group}.{number}"
             row = one[ROWS]
-            self._known[key] = {name: [its] for name, its in row.items()}, 0, row.__getitem__
+            columns = self._decode.columns({name: [its] for name, its in row.items()})
+            self._known[key] = columns, 0, row.__getitem__
             if lasting and not changed:
                 self._new[key] = one
             else:
