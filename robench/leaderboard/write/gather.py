@@ -301,7 +301,7 @@ def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
     for same in apart.values():
         for family in families((row, _keys(row)) for row in same):
             for group in groups((row, row.meaning) for row in family):
-                yield from strangers(group) or [group]
+                yield from (strangers(group) if len(group) > 1 else []) or [group]
 
 
 def strangers(group: Sequence[BoardRow]) -> list[list[BoardRow]]:
