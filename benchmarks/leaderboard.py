@@ -6,7 +6,8 @@ python -m benchmarks.leaderboard [--records 10000] [--large] [--work DIR] [--chr
 A tenth as many are measured too, and with `--large` ten times as many. Targets stand beside each
 figure; they are of 10,000 records and, with `--large`, of 100,000. The records are published ones
 with other answers (their making is not counted). Seconds are of the processor, of all processes
-together, importing robench among them, which is told apart.
+together, importing robench among them, which is told apart: as byte code, which an installed
+robench has. The load is that of the system, when a command ends.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ NONE = dict.fromkeys(("build", "page", "add", "load", "again"), "none")
 ADDED = 10_000_001
 """The record that is added: of the protocol whose tab stands first, so that no tab moves."""
 IMPORTS = "import robench.leaderboard.build"
+BYTE_CODE = tempfile.TemporaryDirectory(prefix="robench-byte-code-")
 LOAD = "import sys, robench; print(f'{len(robench.results.load(sys.argv[1])):,} values')"
 
 
@@ -47,7 +49,8 @@ def main() -> None:
     for root, count in ((few, options.records // 10), (records, options.records)):
         if not root.exists():
             make_records(root, count)
-    _run("importing robench", ["-c", IMPORTS], work / "none", "none")
+    for name in ("writing byte code", "importing robench"):
+        _run(name, ["-c", IMPORTS], work / "none", "none")
     measure(few, work / "few", NONE)
     measure(records, work / "small", {**NONE, **SMALL})
     if options.chromium:
@@ -91,6 +94,8 @@ def _run(name: str, command: Iterable[str], cache: Path, target: str) -> None:
         "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)"
     )
     settings = {**os.environ, "ROBENCH_CACHE": str(cache)}
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)
+    settings["PYTHONPYCACHEPREFIX"] = BYTE_CODE.name
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code, sys.executable, *command],
@@ -103,7 +108,8 @@ def _run(name: str, command: Iterable[str], cache: Path, target: str) -> None:
     cpu, peak = map(float, last.split())
     print(
         f"{name}: {cpu:.1f} s of processor, largest process {peak:,.0f} MB (target {target}; "
-        f"{time.perf_counter() - start:.0f} s by the clock; {said[-1] if said else ''})",
+        f"{time.perf_counter() - start:.0f} s by the clock, load {os.getloadavg()[0]:.1f}; "
+        f"{said[-1] if said else ''})",
         flush=True,
     )
 

@@ -48,7 +48,6 @@ def _build(records: list[Path], out: Path, verified: Path | None) -> int:
     from robench.leaderboard.build import build
     from robench.records.trust import LEVELS
 
-    resume_collector()
     site = build(records, out, verified)
     for one in site.refused:
         print_line(one_line(f"left out {one.name}: {one.reason}"))

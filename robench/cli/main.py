@@ -11,7 +11,12 @@ from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
 from robench.base.errors import DEBUG, UserError, debugging, refusal_of
-from robench.base.machine import calm_threads, pause_collector, resume_collector
+from robench.base.machine import (
+    calm_threads,
+    leave_collector,
+    pause_collector,
+    resume_collector,
+)
 from robench.base.text import one_line, reason, shortened, suggestion
 
 COMMANDS = (
@@ -108,7 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(f"{fault}; run again with {DEBUG}=1 for the traceback and report it")
         return 1
     finally:
-        resume_collector()
+        if argv is None:
+            leave_collector()
+        else:
+            resume_collector()
 
 
 def complain(what: object) -> None:

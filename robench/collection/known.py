@@ -30,7 +30,7 @@ class Seen:
     state: str
     """Digest of names, sizes, times and places of its files; empty where it may still change."""
     record: str
-    """The same of its record.json."""
+    """The same of its record.json, in words."""
     digest: str = ""
     """SHA-256 of its record.json; empty where that is not known."""
     content: str = ""
@@ -46,19 +46,24 @@ def scan(root: Path, deep: int = MAX_FOLDERS) -> Iterator[Seen]:
 
     At most so deep; a folder that cannot be read is among them. In no order.
     """
-    latest = time.time() - SETTLED
+    latest = _settled()
     for folder, entries in folders_with(root, RECORD, deep):
         yield _seen(folder, entries, latest)
 
 
 def look(folders: Iterable[Path]) -> Iterator[Seen]:
     """What the disk says of folders."""
-    latest = time.time() - SETTLED
+    latest = _settled()
     for folder in folders:
         entries: list[os.DirEntry[str]] = []
         with suppress(OSError), os.scandir(folder) as found:
             entries = list(found)
         yield _seen(folder, entries, latest)
+
+
+def stands(seen: Seen) -> bool:
+    """Whether the disk says the same of a folder as when it was seen, and would say of a change."""
+    return bool(seen.state) and next(look([seen.folder])).state == seen.state
 
 
 def with_known(seen: Seen, known: Mapping[str, Known]) -> Seen:
@@ -76,29 +81,32 @@ def with_known(seen: Seen, known: Mapping[str, Known]) -> Seen:
     )
 
 
-def _seen(folder: Path, entries: Iterable[os.DirEntry[str]], latest: float) -> Seen:
-    files: list[tuple[str, tuple[int, ...]]] = []
-    newest = 0.0
-    record = ""
+def _settled() -> int:
+    """The latest time, in nanoseconds, at which what changed last is known by it."""
+    return time.time_ns() - int(SETTLED * 1e9)
+
+
+def _seen(folder: Path, entries: Iterable[os.DirEntry[str]], latest: int) -> Seen:
+    files, newest, record = [], 0, ""
     try:
         for entry in entries:
             about = entry.stat(follow_symlinks=False)
-            changed = max(about.st_ctime, about.st_mtime)
-            newest = max(newest, changed)
-            files.append((entry.name, _about(about)))
-            if entry.name == RECORD and changed < latest and stat.S_ISREG(about.st_mode):
-                record = _digest(_about(about))
+            mode, number, *_, size = about[:7]
+            modified, changed = about.st_mtime_ns, about.st_ctime_ns
+            its = f"{mode} {number} {size} {modified} {changed}"
+            files.append(f"{entry.name}/{its}")
+            newest = max(newest, modified, changed)
+            if entry.name == RECORD and stat.S_ISREG(mode) and max(modified, changed) < latest:
+                record = its
     except OSError:
         return Seen(folder, "", "")
-    return Seen(folder, _digest(sorted(files)) if files and newest < latest else "", record)
+    settled = files and newest < latest
+    return Seen(folder, _digest(sorted(files)) if settled else "", record)
 
 
-def _about(about: os.stat_result) -> tuple[int, ...]:
-    return about.st_mode, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(repr(value).encode()).hexdigest()
+def _digest(files: Iterable[str]) -> str:
+    # No name of a file holds a slash.
+    return hashlib.sha256(os.fsencode("/".join(files))).hexdigest()
 
 
 def read_known(path: Path) -> dict[str, Known]:

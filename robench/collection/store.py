@@ -94,18 +94,18 @@ class Collection:
 def fill(
     tables: Mapping[str, Shards],
     wanted: Mapping[str, Any],
-    places: Mapping[str, int],
+    place: Callable[[str], int],
     make: Callable[[Sequence[Any]], Sequence[Made]],
     also: Mapping[str, Shards] = {},
 ) -> dict[str, str]:
     """Make the rows that tables lack, shard by shard.
 
-    `wanted` says by key of what its rows are made, LOT keys at a time; `places` in which shard they
+    `wanted` says by key of what its rows are made, LOT keys at a time; `place` in which shard they
     stand. Tables in `also` take rows that are made besides, under keys of their own.
     Returns, by key, why a row was not made; another time it may be.
     """
     there = set.intersection(*(set(table.keys()) for table in tables.values()))
-    missing = sorted((places[key], key) for key in wanted if key not in there)
+    missing = sorted((place(key), key) for key in wanted if key not in there)
     left: dict[str, str] = {}
     every = [wanted[key] for _, key in missing]
     lots = [every[at : at + LOT] for at in range(0, len(every), LOT)]
@@ -133,7 +133,7 @@ def fill_values(collection: Collection, seen: Sequence[Seen]) -> dict[Path, str]
     """Keep the values of records; returns, by folder, why some are not kept."""
     wanted = {one.digest: (one.folder, one.digest) for one in seen if one.digest}
     tables = {VALUES: collection.values}
-    left = fill(tables, wanted, {key: shard_of(key) for key in wanted}, _stored)
+    left = fill(tables, wanted, shard_of, _stored)
     unread = {one.folder: _why(one.folder) for one in seen if not one.digest}
     return unread | {wanted[key][0]: why for key, why in left.items()}
 

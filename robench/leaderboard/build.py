@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
 
@@ -74,23 +75,36 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
     found, refusals = find_records(roots), find_refusals(roots)
     collection = Collection.of(roots)
     page = Changed(out, collection.folder / f"page-{digest(str(out))}")
-    # A browser's engine that this process began does not work in one that is forked from it.
-    count = len(found) if "vl_convert" not in sys.modules else 0
-    with collection.held(), uncollected(), workers(count) as draw:
-        seen = read_contents(collection.recall(one for _, one in found))
-        named = list(zip((name for name, _ in found), seen, strict=True))
-        gathered = gather(collection, named, attestations)
-        fed = {content for row in gathered.rows for content in row.contents}
-        left = fill_values(collection, [one for one in seen if one.content in fed])
-        leave_out(gathered, {one.content for one in seen if one.folder in left})
-        collection.know(seen)
-        site = _site(gathered, refusals)
-        try:
-            _write(site, gathered, collection, seen, page, draw)
-            page.finish()
-        finally:
-            page.close()
+    with collection.held(), uncollected():
+        seen = collection.recall(one for _, one in found)
+        with _drawing(seen) as draw:
+            seen = read_contents(seen)
+            named = [(name, one) for (name, _), one in zip(found, seen, strict=True)]
+            gathered = gather(collection, named, attestations)
+            fed = {content for row in gathered.rows for content in row.contents}
+            left = fill_values(collection, [one for one in seen if one.content in fed])
+            leave_out(gathered, {one.content for one in seen if one.folder in left})
+            collection.know(seen)
+            digests = {one.content: one.digest for one in seen}
+            # What is known of a hundred thousand folders is as much as their tables take.
+            del found, named, seen
+            site = _site(gathered, refusals)
+            try:
+                _write(site, gathered, collection, digests, page, draw)
+                page.finish()
+            finally:
+                page.close()
     return site
+
+
+def _drawing(seen: Sequence[Seen]) -> AbstractContextManager[Each]:
+    """What draws pictures: of many new records in another process, for a browser's engine does it,
+    which takes as much memory as ten thousand rows.
+
+    An engine that this process began does not work in one that is forked from it.
+    """
+    new = sum(not one.content for one in seen)
+    return workers(0 if "vl_convert" in sys.modules else new)
 
 
 def _site(gathered: Gathered, refusals: Sequence[Refusal]) -> Site:
@@ -105,15 +119,11 @@ def _write(
     site: Site,
     gathered: Gathered,
     collection: Collection,
-    seen: Sequence[Seen],
+    digests: Mapping[str, str],
     page: Changed,
     draw: Each,
 ) -> None:
-    """Hand the page every part that is not there as it should be.
-
-    `draw` draws pictures, of many records in another process: a browser's engine does it, which
-    takes as much memory as ten thousand rows.
-    """
+    """Hand the page every part that is not there as it should be; `draw` draws its pictures."""
     keys, shards = gathered.keys, row_shards(len(site.rows))
     every = [[row.id, keys[row.id]] for row in site.rows]
     if page.stands("assets", 0) is None:
@@ -134,7 +144,6 @@ def _write(
         if page.stands(tab.key, its) is None:
             page.put(tab.key, its, tab_files(site, number))
     if page.stands("values", every) is None:
-        digests = {one.content: one.digest for one in seen}
         told = {row.id: told for row in site.rows if (told := gathered.told[keys[row.id]])}
         page.put("values", every, [(VALUES, values_file(collection, site.rows, digests, told))])
     _write_rows(every, gathered, shards, page)

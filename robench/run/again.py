@@ -289,10 +289,30 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _composed_alone(choices: tuple[str, ...]) -> dict[str, Any] | None:
     try:
-        config = run_config(copy.deepcopy(_base(choices)))[0]
+        found = _components(choices)
+        config = plain_config(found) if found else run_config(copy.deepcopy(_base(choices)))[0]
     except (UserError, HydraException, OmegaConfBaseException):
         return None
     return {**config.plain(), "protocol": config.protocol and dict(config.protocol.stated)}
+
+
+def _components(choices: tuple[str, ...]) -> dict[str, Any] | None:
+    """What a choice of components composes: what is usual, but for their group, which has their
+    options at their defaults. None where Hydra has more to do: a preset, or what brings others.
+    """
+    if len(choices) != 1:
+        return None
+    kind, value = _parsed(choices[0]).key_or_group, _parsed(choices[0]).value()
+    known = registry().choices[kind] if kind in RUN_KINDS else {}
+    names: list[Any] = value if isinstance(value, list) else [value]
+    if not names or any(name not in known or _brings(kind, name) for name in names):
+        return None
+    options = {name: plain_defaults(known[name].component) for name in names}
+    return {**_usual(), kind: options}
+
+
+def _brings(kind: str, name: str) -> bool:
+    return kind == "defense" and bool(registry().get(kind, name).cls.brings)  # type: ignore[attr-defined]
 
 
 def _set(plain: dict[str, Any], option: Override) -> bool:

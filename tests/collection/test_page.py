@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from robench.collection import known
+from robench.collection.known import Seen
 from robench.collection.store import Collection
 from robench.leaderboard.build import build
 from robench.leaderboard.read.twins import settle
@@ -77,9 +78,9 @@ def test_what_did_not_change_is_neither_read_nor_written(
     taken = list[Path]()
     works = gather.read_claim
 
-    def read_claim(folder: Path, attestations: Any) -> Any:
-        taken.append(folder)
-        return works(folder, attestations)
+    def read_claim(seen: Seen, attestations: Any) -> Any:
+        taken.append(seen.folder)
+        return works(seen, attestations)
 
     monkeypatch.setattr(gather, "read_claim", read_claim)
     build([root], out)
@@ -112,15 +113,17 @@ def test_damage_is_made_good(
     assert files(out) == before
 
 
+@pytest.mark.parametrize("settled", [0.0, known.SETTLED], ids=["old files", "new files"])
 def test_a_record_that_changes_meanwhile_is_left_out_until_the_next_build(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settled: float, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, works = root / SOME[1], gather.read_claim
+    monkeypatch.setattr(known, "SETTLED", settled)
 
-    def changing(folder: Path, attestations: Any) -> Any:
-        if folder == bad:
-            (folder / "notes.txt").write_text("new")
-        return works(folder, attestations)
+    def changing(seen: Seen, attestations: Any) -> Any:
+        if seen.folder == bad:
+            (seen.folder / "notes.txt").write_text("new")
+        return works(seen, attestations)
 
     with monkeypatch.context() as patch:
         patch.setattr(gather, "read_claim", changing)
@@ -180,8 +183,9 @@ def made(**more: Any) -> BoardRow:
 def test_a_row_comes_back_from_the_store_as_it_was(given: dict[str, Any]) -> None:
     row = made(**given)
     encoded = encode(row)
-    kept = {name: [value] for name, value in encoded.items()}
-    again = Decoder({row.contents[0]: row.folders[0]})(kept, 0, encoded.__getitem__)
+    decode = Decoder({row.contents[0]: row.folders[0]})
+    kept = decode.columns({name: [value] for name, value in encoded.items()})
+    again = decode(kept, 0, encoded.__getitem__)
     assert replace(again, cells=dict(again.cells)) == row
     assert list(again.cells) == list(row.cells)
 

@@ -135,7 +135,7 @@ def test_another_version_is_another_table(tmp_path: Path) -> None:
 def test_only_what_is_missing_is_made(table: Shards) -> None:
     table.write(1, {"a": {"value": 1}})
     wanted = {"a": ("a", 7), "b": ("b", 8), "c": ("c", 9)}
-    left = fill({"t": table}, wanted, {"a": 1, "b": 1, "c": 2}, _made)
+    left = fill({"t": table}, wanted, {"a": 1, "b": 1, "c": 2}.__getitem__, _made)
     assert rows(table) == {"a": 1, "b": 8}
     assert left == {"c": "not nine"}
 

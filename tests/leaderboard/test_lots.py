@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.made_records import make_records
-from robench.leaderboard.write.gather import ROWS, _take
+from robench.collection.known import look
+from robench.leaderboard.write.gather import ROWS, _take, read_contents
 from robench.records.store import RECORD
-from robench.records.trust import content
 from tests.leaderboard.forger import Forgery
 
 MUTANTS = 40
@@ -63,16 +62,11 @@ def test_mutants_are_refused_in_company_as_they_are_alone(tmp_path: Path) -> Non
     make_records(tmp_path / "good", 2)
     good = sorted((tmp_path / "good").iterdir())
     folders = [*good, *_mutants(good[0], tmp_path / "bad")]
-    lot = [
-        (
-            str(at),
-            hashlib.sha256((one / RECORD).read_bytes()).hexdigest(),
-            (one, content(one), None),
-        )
-        for at, one in enumerate(folders)
-    ]
+    lot = [(one, None) for one in read_contents(list(look(folders)))]
     together, alone = _take(lot), [_take([one])[0] for one in lot]
     assert together == alone
-    refused = [one[ROWS][str(at)]["refused"] for at, one in enumerate(together)]
+    refused = [
+        one[ROWS][seen.content]["refused"] for (seen, _), one in zip(lot, together, strict=True)
+    ]
     assert refused[: len(good)] == [None] * len(good)
     assert sum(one is not None for one in refused) > MUTANTS

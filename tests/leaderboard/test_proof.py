@@ -19,6 +19,7 @@ from robench.base.hashing import file_hash
 from robench.base.text import HIDDEN
 from robench.base.turns import at_once
 from robench.cli.main import main
+from robench.collection.known import look
 from robench.leaderboard.build import build
 from robench.leaderboard.read import claims
 from robench.leaderboard.read.challenged import breaks, challenged
@@ -283,7 +284,7 @@ def test_a_source_that_a_record_may_not_hold_is_refused(copy: Path, source: str)
     examples.rename(examples_file(folder, one))
     write_challenge(one, folder)
     with pytest.raises(UserError, match="source"):
-        at_once(claims.read_claim(folder, {}))
+        at_once(claims.read_claim(next(look([folder])), {}))
 
 
 def test_an_attestation_is_shown_in_visible_lines(copy: Path, tmp_path: Path) -> None:
@@ -333,7 +334,9 @@ def test_a_record_that_fails_in_the_first_pass_costs_itself_alone(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = folder_with(4, copy)
-    monkeypatch.setattr(gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at))
+    monkeypatch.setattr(
+        gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at.folder)
+    )
     site = build([copy], tmp_path / "page")
     assert len(site.rows) == 3
     assert [(one.name, one.reason) for one in site.refused] == [
@@ -366,7 +369,9 @@ def test_what_nobody_foresaw_is_raised_when_debugging(
     monkeypatch.setenv("ROBENCH_DEBUG", "1")
     bad = folder_with(4, copy)
     if where == "record":
-        monkeypatch.setattr(gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at))
+        monkeypatch.setattr(
+            gather, "read_claim", _fails_for(bad, gather.read_claim, lambda at: at.folder)
+        )
     else:
         name, works = results.read(bad).id, collect.document
         monkeypatch.setattr(collect, "document", _fails_for(name, works, lambda row: row.id))

@@ -13,10 +13,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from robench.base.errors import ConfigError
 from robench.base.paths import shipped
-from robench.core.record import Record, run_id
+from robench.core.record import RUN_KINDS, Record, run_id
+from robench.plugin.registry import registry
 from robench.records.retired import current
 from robench.records.store import read
-from robench.run.again import _assembled, again
+from robench.run.again import _assembled, _components, again
 from robench.run.compose import from_plain, plain_config, prepare, run_config
 
 PUBLISHED = sorted(Path("leaderboard/records").glob("*/record.json"))
@@ -86,6 +87,30 @@ def test_choices_that_speak_of_one_group_are_composed_together(protocol: str) ->
     plain = _assembled([OverridesParser.create().parse_override(one) for one in overrides])
     assert plain is not None
     assert plain_config(plain).id == composed(overrides)
+
+
+COMPONENTS = [f"{kind}={name}" for kind in RUN_KINDS for name in sorted(registry().choices[kind])]
+SOME = ["compressor=ptq_int8", "metric=[size,accuracy]", "defense=[none,gaussian_training]"]
+
+
+@pytest.mark.parametrize(
+    "choice", [*SOME, *(pytest.param(one, marks=pytest.mark.slow) for one in COMPONENTS)]
+)
+def test_what_components_compose_is_told_without_hydra(choice: str) -> None:
+    try:
+        found = _components((choice,))
+        told = plain_config(found).id if found else None
+    except ConfigError:
+        told = "refused"
+    try:
+        assert told in (None, composed([choice]))
+    except ConfigError:
+        assert told == "refused"
+
+
+def test_presets_and_what_brings_others_are_left_to_hydra() -> None:
+    for choices in (("protocol=digits_linf",), ("defense=intrs",), ("runtime=litert",), ()):
+        assert _components(choices) is None
 
 
 def todays_id(record: Record) -> str:

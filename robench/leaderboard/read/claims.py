@@ -8,13 +8,14 @@ from pathlib import Path
 
 from robench.base.hashing import file_hash
 from robench.base.turns import Steps
+from robench.collection.known import Seen, stands
 from robench.core.outcomes import Outcomes
 from robench.core.record import Record
 from robench.leaderboard.read.intake import Taken, taking
 from robench.leaderboard.read.private import check_text
 from robench.records.challenges import Challenge, read_challenges
 from robench.records.protocols import Protocol, protocol_of, why_open
-from robench.records.store import artefact
+from robench.records.store import artefact, shared_files
 from robench.records.trust import Attestation, Level, content, level
 
 CHALLENGES = "challenges"
@@ -76,11 +77,17 @@ class Claim:
         return self.attestation is not None and self.attestation.passed(CHALLENGES)
 
 
-def read_claim(folder: Path, attestations: Attestations) -> Steps[Claim]:
-    """Take a record in; raises UserError for one that cannot stand on a page."""
+def read_claim(seen: Seen, attestations: Attestations) -> Steps[Claim]:
+    """Take a record in; raises UserError for one that cannot stand on a page.
+
+    Where the disk says the same of its folder after all was read, nothing is read again to tell
+    the digest of its files.
+    """
+    folder = seen.folder
     taken = yield from taking(folder)
     yield
-    its = content(folder)
+    shared = any(True for _ in shared_files(folder))
+    its = seen.content if not shared and stands(seen) else content(folder)
     yield
     challenges = tuple(read_challenges(folder))
     for one in challenges:

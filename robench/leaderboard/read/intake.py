@@ -86,8 +86,11 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Seen]]:
     for root in roots:
         if not root.is_dir():
             raise UserError(f"expected a folder of records, got {str(root)!r}")
+        above = root.as_posix()
         for seen in scan(root):
-            name = visible(_below(root, seen.folder))
+            # A folder's path from the root, whose own is its name.
+            below = seen.folder.as_posix().removeprefix(above).lstrip("/")
+            name = visible(below or seen.folder.name)
             if name in found:
                 # Two roots may hold folders of one name, and neither may hide the other.
                 whole = visible(seen.folder.as_posix())
@@ -95,11 +98,6 @@ def find_records(roots: Iterable[Path]) -> list[tuple[str, Seen]]:
                 name = next(one for one in names if one not in found)
             found[name] = seen
     return sorted(found.items())
-
-
-def _below(root: Path, folder: Path) -> str:
-    """A folder's path from the root, whose own is its name."""
-    return folder.as_posix().removeprefix(root.as_posix()).lstrip("/") or folder.name
 
 
 def take(folder: Path) -> Taken:

@@ -14,7 +14,6 @@ from robench.leaderboard.read.twins import Settled
 from robench.records.headline import Headline, audit_table
 from robench.records.headline import headlines as known
 from robench.records.tables import read_columns
-from robench.smoothing.thresholds import squared_target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +54,9 @@ def _says(record: Record, radius: float) -> bool:
 
 
 def _certified(path: Path, radius: float, broken: Sequence[int]) -> NDArray[np.bool_]:
+    # Only rows that certify need it, and it brings long arithmetic.
+    from robench.smoothing.thresholds import squared_target
+
     table = read_columns(path)
     right: NDArray[np.bool_] = table["prediction"] == table["label"]
     return right & ~np.isin(table["image"], broken) & (table["radius2"] >= squared_target(radius))

@@ -50,6 +50,7 @@ ALIKE = ("protocol", "chosen", "train", "threat", "proof", "meaning", "columns")
 """Those in which few texts are different."""
 OWN = ("members", "contents")
 """Those that no two rows have alike, so that none is remembered."""
+FIELDS = (*PLAIN, *CODED)
 LONG = ("cells", "shown")
 """Columns of long texts, pressed, which are read when they are asked for."""
 COLUMNS = {
@@ -161,26 +162,32 @@ class Decoder:
     def __init__(self, folders: Mapping[str, Path]) -> None:
         self._folders = folders
         """Of the records, by content."""
-        self._known: dict[tuple[str, str], Any] = {}
+        self._known: dict[str, dict[str | None, Any]] = {}
+        """By column what its texts say; nothing where none stands, as of a record without a row."""
+
+    def columns(self, stored: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """A shard's columns with what their texts say; those that are no rows' own stay."""
+        return {
+            name: self._read(name, its) if name in (*CODED, "columns") else its
+            for name, its in stored.items()
+        }
 
     def __call__(self, columns: Mapping[str, Sequence[Any]], at: int, long: Long) -> BoardRow:
-        """The row at a place of a shard's columns, without LONG, which it asks for later."""
-        coded = {name: self._value(name, columns[name][at]) for name in CODED}
+        """The row at a place of `columns`, without LONG, which it asks for later."""
         return BoardRow(
-            **{name: columns[name][at] for name in PLAIN},
-            **coded,
-            folders=tuple(self._folders[one] for one in coded["contents"]),
+            **{name: columns[name][at] for name in FIELDS},
+            folders=tuple(self._folders[one] for one in columns["contents"][at]),
             strips=(),
-            cells=StoredCells(self._value("columns", columns["columns"][at]), long),
+            cells=StoredCells(columns["columns"][at], long),
         )
 
-    def _value(self, name: str, text: str) -> Any:
+    def _read(self, name: str, texts: Sequence[str | None]) -> list[Any]:
         if name in OWN:
-            return tuple(from_json(text))
-        if (found := self._known.get((name, text))) is None:
-            found = READERS.get(name, tuple)(from_json(text))
-            self._known[name, text] = found
-        return found
+            return [text and tuple(from_json(text)) for text in texts]
+        known, read = self._known.setdefault(name, {None: None}), READERS.get(name, tuple)
+        for text in set(texts) - known.keys():
+            known[text] = read(from_json(text or ""))
+        return [known[text] for text in texts]
 
 
 def _proof(given: dict[str, Any]) -> Proof:

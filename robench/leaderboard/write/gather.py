@@ -49,10 +49,8 @@ TABLES = {
 """The store's tables: of each key a row, or why there is none; and what its page shows."""
 NOTHING = {name: dict.fromkeys(columns) for name, columns in TABLES.items()}
 CHANGED = "expected a record that stays as it is while it is read; build the page again"
-Item = tuple[Path, str, Attestation | None]
-"""A record's folder, the digest of its files, and who verified them."""
-Asked = tuple[str, str, Item]
-"""What a record's row is known by, the digest of its record.json, and the record."""
+Item = tuple[Seen, Attestation | None]
+"""A record's folder, and who verified its files."""
 Left = dict[str, str]
 """Why a record feeds no row, by the digest of its files."""
 Kept = dict[str, dict[str, Any]]
@@ -83,8 +81,7 @@ def gather(
 ) -> Gathered:
     """The rows of the records, by name and folder, whose contents are known."""
     tables = {name: collection.table(name, its, _installed()) for name, its in TABLES.items()}
-    wanted, places, names = dict[str, Item](), dict[str, int](), dict[str, str]()
-    asked: dict[str, Asked] = {}
+    wanted, names = dict[str, Item](), dict[str, str]()
     gathered = Gathered(tables)
     for name, seen in found:
         attestation = attestations.get(seen.content)
@@ -92,11 +89,13 @@ def gather(
         if key in names:
             gathered.refused.append(Refused(name, f"the same record as {names[key]}"))
             continue
-        names[key], places[key] = name, shard_of(seen.digest or key)
-        gathered.names[seen.content] = name
-        wanted[key] = seen.folder, seen.content, attestation
-        asked[key] = key, seen.digest, wanted[key]
-    left = fill(tables, asked, places, _take, {VALUES: collection.values})
+        names[key] = gathered.names[seen.content] = name
+        wanted[key] = seen, attestation
+
+    def place(key: str) -> int:
+        return shard_of(wanted[key][0].digest or key)
+
+    left = fill(tables, wanted, place, _take, {VALUES: collection.values})
     _Gathering(gathered, names, wanted, left).settle()
     return gathered
 
@@ -115,19 +114,21 @@ def read_contents(found: Sequence[Seen]) -> list[Seen]:
     """The digest of all files of each record's folder; of one that cannot be read, of its name."""
     unknown = [one for one in found if not one.content]
     with workers(len(unknown)) as each:
-        made = dict(zip(unknown, each(_hashed, unknown), strict=True))
-    return [made.get(one, one) for one in found]
+        # Paths that come from another process would be in memory twice.
+        made = each(_hashed, [one.folder for one in unknown])
+        return [one if one.content else replace(one, **next(made)) for one in found]
 
 
-def _hashed(seen: Seen) -> Seen:
+def _hashed(folder: Path) -> dict[str, Any]:
+    """What of a `Seen` only reading its files tells."""
     try:
-        hashes = file_hashes(seen.folder)
+        hashes = file_hashes(folder)
     except OSError:
-        unread = hashlib.sha256(os.fsencode(seen.folder)).hexdigest()
-        return replace(seen, state="", content=unread)
+        unread = hashlib.sha256(os.fsencode(folder)).hexdigest()
+        return {"state": "", "content": unread}
     digest = hashes.get(RECORD, "")
     # Of what is no plain file, or too large to be read, `file_hashes` says that instead.
-    return replace(seen, content=content_of(hashes), digest=digest if is_hash(digest) else "")
+    return {"content": content_of(hashes), "digest": digest if is_hash(digest) else ""}
 
 
 def _key(its: str, attestation: Attestation | None) -> str:
@@ -137,32 +138,28 @@ def _key(its: str, attestation: Attestation | None) -> str:
     return hashlib.sha256(canonical([its, attestation.model_dump()]).encode()).hexdigest()
 
 
-def _take(lot: Sequence[Asked]) -> list[Rows]:
+def _take(lot: Sequence[Item]) -> list[Rows]:
     """What the store keeps of some records."""
-    with read_together(map(_folder, lot)) as small:
-        few = {at[0]: _take_one(*at) for at in lot if _folder(at) in small}
+    with read_together(seen.folder for seen, _ in lot) as small:
+        few = {at[0].folder: _take_one(*at) for at in lot if at[0].folder in small}
         made = dict(zip(few, in_turn(few.values()), strict=True))
-        return [made.get(at[0]) or at_once(_take_one(*at)) for at in lot]
+        return [made.get(at[0].folder) or at_once(_take_one(*at)) for at in lot]
 
 
-def _folder(asked: Asked) -> Path:
-    return asked[2][0]
-
-
-def _take_one(key: str, digest: str, item: Item) -> Steps[Rows]:
+def _take_one(seen: Seen, attestation: Attestation | None) -> Steps[Rows]:
     """The row of one record and its values, or why there is none; in words alone what may be
     otherwise next time: the record changes meanwhile, or nobody foresaw it."""
-    folder, expected, attestation = item
+    key = _key(seen.content, attestation)
     try:
-        claim = yield from read_claim(folder, {expected: attestation} if attestation else {})
-        if claim.content != expected:
+        claim = yield from read_claim(seen, {seen.content: attestation} if attestation else {})
+        if claim.content != seen.content:
             return CHANGED
         yield
         made = yield from collect(settle([claim])[0], claim.id)
         yield
         kept = _kept(made)
         yield
-        values = {digest: stored(claim.record)}
+        values = {seen.digest: stored(claim.record)}
     except UserError as error:
         kept, values = {**NOTHING, ROWS: {**NOTHING[ROWS], "refused": why(error)}}, {}
     except Exception as error:
@@ -192,16 +189,16 @@ class _Gathering:
         left: Mapping[str, str],
     ) -> None:
         self._gathered, self._names, self._wanted, self._left = gathered, names, wanted, left
-        self._known: dict[str, tuple[dict[str, list[Any]], int, Long]] = {}
+        self._known: dict[str, tuple[Mapping[str, Sequence[Any]], int, Long]] = {}
         self._later: dict[int, Later] = {}
         """By shard its columns that are not read yet."""
+        self._decode = Decoder({seen.content: seen.folder for seen, _ in wanted.values()})
         table = gathered.tables[ROWS]
-        for number, columns in table.read(name for name in table.columns if name not in LONG):
+        for number, texts in table.read(name for name in table.columns if name not in LONG):
             later = self._later[number] = table.later(number, LONG)
-            for at, key in enumerate(columns[KEY]):
+            columns = self._decode.columns(texts)
+            for at, key in enumerate(texts[KEY]):
                 self._known[key] = columns, at, partial(later, at)
-        folders = {content: folder for folder, content, _ in wanted.values()}
-        self._decode = Decoder(folders)
         self._used: set[str] = set()
         """Ids of rows, and those that no row gets."""
         self._new: dict[str, Kept] = {}
@@ -269,14 +266,15 @@ class _Gathering:
         claims = [_claim(one) for one in its]
         made, left, lasting = _together([one for one in claims if one], self._used)
         changed = {
-            content: CHANGED for (_, content, _), one in zip(its, claims, strict=True) if not one
+            seen.content: CHANGED for (seen, _), one in zip(its, claims, strict=True) if not one
         }
         kept = made or [NOTHING]
         first = {**kept[0], ROWS: {**kept[0][ROWS], "left": json.dumps(left | changed)}}
         for number, one in enumerate([first, *kept[1:]]):
             key = f"{group}.{number}"
             row = one[ROWS]
-            self._known[key] = {name: [its] for name, its in row.items()}, 0, row.__getitem__
+            columns = self._decode.columns({name: [its] for name, its in row.items()})
+            self._known[key] = columns, 0, row.__getitem__
             if lasting and not changed:
                 self._new[key] = one
             else:
@@ -310,7 +308,7 @@ def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
     for same in apart.values():
         for family in families((row, _keys(row)) for row in same):
             for group in groups((row, row.meaning) for row in family):
-                yield from strangers(group) or [group]
+                yield from (strangers(group) if len(group) > 1 else []) or [group]
 
 
 def _contested(groups: Iterable[Sequence[BoardRow]]) -> set[str]:
@@ -342,13 +340,13 @@ def _keys(row: BoardRow) -> list[str]:
 
 def _claim(at: Item) -> Claim | None:
     """A record taken in again, to stand with others; None of one that changes meanwhile."""
-    folder, expected, attestation = at
+    seen, attestation = at
     try:
-        claim = at_once(read_claim(folder, {expected: attestation} if attestation else {}))
+        claim = at_once(read_claim(seen, {seen.content: attestation} if attestation else {}))
     except Exception as error:
         why(error)  # raised when debugging
         return None
-    return claim if claim.content == expected else None
+    return claim if claim.content == seen.content else None
 
 
 def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Kept], Left, bool]:

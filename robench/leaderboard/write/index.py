@@ -10,7 +10,7 @@ from robench.leaderboard.table.labels import OPEN_RUNS, heading
 from robench.leaderboard.table.site import Group, Site
 from robench.leaderboard.write.charts import CHARTS, Chart
 from robench.leaderboard.write.pages import compact, packed, page
-from robench.leaderboard.write.points import Point
+from robench.leaderboard.write.points import Point, has_points
 from robench.leaderboard.write.points import points as points_of
 from robench.leaderboard.write.stills import compiled, still
 from robench.leaderboard.write.tabledata import site_data, tab_data
@@ -61,12 +61,6 @@ def _points(site: Site, group: Group) -> dict[str, list[Point]]:
     return {chart.name: points_of(rows, chart.name) for chart in CHARTS}
 
 
-def _is_drawn(site: Site, name: str) -> bool:
-    """Whether any group has points of a picture."""
-    groups = ([(row, "") for row in group.rows] for _, group in site.groups)
-    return any(points_of(rows, name) for rows in groups)
-
-
 def _first_page(site: Site, studies: Sequence[Study], stills: set[str]) -> dict[str, Any]:
     tab = site.tabs[0]
     first = tab.groups[0]
@@ -81,7 +75,11 @@ def _first_page(site: Site, studies: Sequence[Study], stills: set[str]) -> dict[
         "threat": "" if len(tab.groups) > 1 or not first.headline else heading(first.headline)[1],
         "columns": [(column, *heading(column)) for column in site.columns if column in wanted],
         "first_entries": [(one, entry) for one in tab.groups for entry in one.lines][:FIRST_ROWS],
-        "charts": [chart for chart in CHARTS if _is_drawn(site, chart.name)],
+        "charts": [
+            chart
+            for chart in CHARTS
+            if any(has_points(group.rows, chart.name) for _, group in site.groups)
+        ],
         "stills": stills,
         "studies": studies,
         "open_runs": OPEN_RUNS,

@@ -4,6 +4,7 @@ about one norm and eps."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from robench.core.threat import eps_text
@@ -25,6 +26,11 @@ def points(rows: Sequence[tuple[BoardRow, str]], name: str) -> list[Point]:
         for row, label in rows[:MAX_ROWS]
         for point in make(row)
     ]
+
+
+def has_points(rows: Iterable[BoardRow], name: str) -> bool:
+    """Whether there is a point of a picture for any of the rows that may be drawn."""
+    return any(True for row in islice(rows, MAX_ROWS) for _ in PICTURES[name](row))
 
 
 def _of(row: BoardRow, metric: str) -> Iterator[tuple[Column, Cell]]:

@@ -108,24 +108,24 @@ def _column(column: Column) -> dict[str, Any]:
 def tab_data(site: Site, tab: Tab) -> Iterator[tuple[str, str]]:
     """Paths and texts of a tab's rows, group by group, best first."""
     rows = [(group, row) for group in tab.groups for row in group.rows]
-    places = {column: place for place, column in enumerate(site.columns)}
     sets: dict[tuple[Column, ...], int] = {}
-    for row in tab.rows:
-        sets.setdefault(_columns(row), len(sets))
-    numbered = [[places.get(column, -1) for column in columns] for columns in sets]
-    keys = {**_keys(site, tab.groups, tab.rows, places), "sets": numbered}
-    yield packed(f"{tab.key}-keys", compact(keys))
+    numbers = _Numbers(site.columns)
     for block, first in enumerate(range(0, len(rows), BLOCK)):
-        some = rows[first : first + BLOCK]
-        texts = ",".join(_row(row, group, sets[_columns(row)]) for group, row in some)
-        yield packed(f"{tab.key}-{block}", f"[{texts}]")
+        texts = []
+        for group, row in rows[first : first + BLOCK]:
+            columns, cells = tuple(row.cells), shown(row.cells)
+            numbers.add(columns, cells)
+            texts.append(_row(row, group, sets.setdefault(columns, len(sets)), cells))
+        yield packed(f"{tab.key}-{block}", f"[{','.join(texts)}]")
+    keys = {**_keys(site, tab.groups, tab.rows, numbers), "sets": list(map(numbers.of, sets))}
+    yield packed(f"{tab.key}-keys", compact(keys))
 
 
 # -- what orders and chooses -----------------------------------------------------------------------
 
 
 def _keys(
-    site: Site, groups: Sequence[Group], rows: Sequence[BoardRow], places: dict[Column, int]
+    site: Site, groups: Sequence[Group], rows: Sequence[BoardRow], numbers: _Numbers
 ) -> dict[str, Any]:
     at = {row.id: place for place, row in enumerate(rows)}
     about = [_fields(site, row) for row in rows]
@@ -133,8 +133,8 @@ def _keys(
         "id": [row.id for row in rows],
         "rank": [site.ranks[row.id] for row in rows],
         **{name: _coded(one[name] for one in about) for name in CODED},
-        "numbers": _numbers(rows, places),
-        "entries": list(_entries(groups, at, places)),
+        "numbers": numbers.listed(),
+        "entries": list(_entries(groups, at, numbers.places)),
         **_families(groups, at),
     }
 
@@ -195,14 +195,28 @@ def _coded(values: Iterable[Any]) -> dict[str, list[Any]]:
     return {"of": list(codes), "at": at}
 
 
-def _numbers(rows: Sequence[BoardRow], places: dict[Column, int]) -> dict[int, Any]:
+class _Numbers:
     """By a column's number its values, row by row; where few rows have one, with their places."""
-    found: dict[int, dict[int, float | None]] = {}
-    for at, row in enumerate(rows):
-        for column, cell in zip(_columns(row), json.loads(shown(row.cells)), strict=True):
-            if column in places and cell[0] is not None:
-                found.setdefault(places[column], {})[at] = cell[0]
-    return {place: _listed(found[place], len(rows)) for place in sorted(found)}
+
+    def __init__(self, columns: Iterable[Column]) -> None:
+        self.places = {column: place for place, column in enumerate(columns)}
+        self._found: dict[int, dict[int, float | None]] = {}
+        self._rows = 0
+
+    def of(self, columns: Iterable[Column]) -> list[int]:
+        """The numbers of columns, -1 of those that no table has."""
+        return [self.places.get(column, -1) for column in columns]
+
+    def add(self, columns: Iterable[Column], cells: str) -> None:
+        """Add a row, by its columns and its cells as `shown` has them."""
+        for place, cell in zip(self.of(columns), json.loads(cells), strict=True):
+            if place >= 0 and cell[0] is not None:
+                self._found.setdefault(place, {})[self._rows] = cell[0]
+        self._rows += 1
+
+    def listed(self) -> dict[int, Any]:
+        """All of them."""
+        return {place: _listed(self._found[place], self._rows) for place in sorted(self._found)}
 
 
 def _listed(of: dict[int, float | None], count: int) -> dict[str, list[Any]]:
@@ -214,17 +228,13 @@ def _listed(of: dict[int, float | None], count: int) -> dict[str, list[Any]]:
 # -- what is shown ---------------------------------------------------------------------------------
 
 
-def _row(row: BoardRow, group: Group, columns: int) -> str:
+def _row(row: BoardRow, group: Group, columns: int, cells: str) -> str:
     """`[set of columns, cells, notes, labels of its choices]`."""
     more = [row.notes, _models(row, group)]
-    return f"[{columns},{shown(row.cells)},{compact(more)[1:]}"
+    return f"[{columns},{cells},{compact(more)[1:]}"
 
 
 def _models(row: BoardRow, group: Group) -> dict[str, str]:
     """What its choices of a kind are called beside those of other rows, where that says more."""
     labels = {kind: chosen_label(row, kind, group.varying) for kind in row.chosen}
     return {kind: label for kind, label in labels.items() if label != row.names(kind)}
-
-
-def _columns(row: BoardRow) -> tuple[Column, ...]:
-    return tuple(row.cells)
