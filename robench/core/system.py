@@ -16,7 +16,7 @@ from robench.core.batches import ASKED, HELD, at_once, parts
 from robench.core.outcomes import ABSTAIN
 from robench.core.pixels import floats
 from robench.core.record import AGREEMENT_EXPECTED, TwinAgreement
-from robench.core.weights import save_weights
+from robench.core.weights import require_saved, save_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -255,7 +255,9 @@ def check_output(
     PluginError unless it gives finite floating logits (N, classes) and leaves its images alone.
     """
     device = device or torch.device("cpu")
-    model = _asked_in_float32(build())
+    built = build()
+    require_saved(built)
+    model = _asked_in_float32(built)
     was_training = model.training
     model.eval()
     images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
