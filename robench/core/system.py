@@ -243,6 +243,12 @@ def _differing(system: System, images: Tensor, twin: Tensor, randomised: bool) -
     return int(differ.sum())
 
 
+ONE_OUTPUT = (
+    "of two classes that one number z tells apart, the logits are "
+    "torch.stack([torch.zeros_like(z), z], 1), with z of shape (N,) before any sigmoid"
+)
+
+
 def check_output(
     build: Callable[[], nn.Module],
     shape: tuple[int, ...],
@@ -283,9 +289,10 @@ def check_output(
             "wrap the model in a module that returns its logits alone"
         )
     if tuple(logits.shape) != (2, classes):
+        advice = ONE_OUTPUT if logits.numel() == 2 else "let the model end in one output per class"
         raise PluginError(
             f"expected logits of shape (2, {classes}) for 2 images, got {tuple(logits.shape)}; "
-            "let the model end in one output per class"
+            f"{advice}"
         )
     if not logits.is_floating_point():
         raise PluginError(
