@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from robench.base.errors import PluginError as PluginError
     from robench.base.errors import RobenchError as RobenchError
     from robench.base.errors import UserError as UserError
+    from robench.base.paths import expand_home as expand_home
     from robench.base.progress import progress as progress
     from robench.base.seeds import derive as derive
     from robench.base.seeds import generator as generator
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "base.errors": "ConfigError DataError PluginError RobenchError UserError",
+    "base.paths": "expand_home",
     "base.progress": "progress",
     "base.seeds": "derive generator seed_scope",
     "base.stats": "Z95 wilson",

@@ -32,7 +32,7 @@ class Square(EngineAttack):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.queries >= 2, f"expected queries >= 2, got {self.queries}")
-        require_positive(share=self.share)
+        require_positive(queries=self.queries, share=self.share)
         require(self.share <= 1, f"expected share <= 1, got {self.share}")
 
     def candidates(

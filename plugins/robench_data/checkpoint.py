@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from robench import ConfigError, Model, registry, require
+from robench import ConfigError, Model, expand_home, registry, require
 from robench_data.torchvision_model import TorchvisionModel
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Checkpoint(Model):
         from robench import read_tensors
         from robench_data.networks.loading import load_all
 
-        state = read_tensors(Path(self.path).expanduser())
+        state = read_tensors(expand_home(self.path))
         chosen = self._chosen()
         whole = chosen.build(shape, classes)
         inner = isinstance(chosen, TorchvisionModel)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
-from robench import UserError
+from robench import UserError, expand_home
 
 
 def file_digest(path: str) -> str:
     """SHA-256 of a file; raises UserError when it cannot be read, or is a folder or a pipe."""
-    file_at = Path(path).expanduser()
+    file_at = expand_home(path)
     if file_at.exists() and not file_at.is_file():
         raise UserError(f"expected a file at {path}, got a folder or a device")
     try:

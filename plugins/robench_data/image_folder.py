@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
-from robench import DataError, Dataset, UsualThreat, require, require_positive
+from robench import DataError, Dataset, UsualThreat, expand_home, require, require_positive
 
 if TYPE_CHECKING:
     from robench import Data, Part, Source
@@ -80,7 +80,7 @@ class ImageFolder(Dataset):
 
     @property
     def _folder(self) -> Path:
-        return Path(self.path).expanduser()
+        return expand_home(self.path)
 
     @property
     def _parts(self) -> list[Path]:

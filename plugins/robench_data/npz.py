@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from robench import DataError, Dataset, UsualThreat, require
+from robench import DataError, Dataset, UsualThreat, expand_home, require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +79,7 @@ class Npz(Dataset):
 
     @property
     def _file(self) -> Path:
-        return Path(self.path).expanduser()
+        return expand_home(self.path)
 
     def _part(self, arrays: Mapping[str, Rows], part: str) -> Part:
         import torch

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
-from robench import ConfigError, Model, UserError, require
+from robench import ConfigError, Model, UserError, expand_home, require
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,8 +99,8 @@ class RobustBench(Model):
         return [path for path in paths if path.is_file()]
 
     def _root(self) -> Path:
-        data = Path(os.environ.get("ROBENCH_DATA", "data")) / "robustbench"
-        return data if self.folder is None else Path(self.folder).expanduser()
+        data = expand_home(os.environ.get("ROBENCH_DATA", "data")) / "robustbench"
+        return data if self.folder is None else expand_home(self.folder)
 
 
 def _dataset(shape: tuple[int, int, int], classes: int) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
-from robench import Model
+from robench import Model, expand_home
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +44,7 @@ class TorchvisionModel(Model):
         if self.weights == IMAGENET:
             load_body(network, imagenet_tensors(self.name), "torchvision's ImageNet weights")
         elif self.weights is not None:
-            load_body(network, read_tensors(Path(self.weights).expanduser()), self.weights)
+            load_body(network, read_tensors(expand_home(self.weights)), self.weights)
         return whole
 
     def untrained(self, shape: tuple[int, int, int], classes: int) -> nn.Module:

@@ -106,12 +106,12 @@ class File(robench.Model):
 def _digest(path: str) -> str:
     from robench.graph import whole
 
-    if Path(path).expanduser().is_dir():
+    if robench.expand_home(path).is_dir():
         raise robench.UserError(
             f"expected a file, got the folder {path}; set model.file.path to a file in it"
         )
     try:
-        return hashlib.sha256(whole(Path(path).expanduser())).hexdigest()
+        return hashlib.sha256(whole(robench.expand_home(path))).hexdigest()
     except OSError as error:
         raise robench.UserError(
             f"expected a readable file at {path}, got {error.strerror}; set model.file.path"

@@ -26,6 +26,16 @@ def inside(root: Path, name: str) -> Path:
     return path
 
 
+def expand_home(path: str | Path) -> Path:
+    """The path from the home folder that a leading `~` names; raises UserError for none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            f"expected ~ to name a home folder, got {str(path)!r:.200}; write the path in full"
+        ) from error
+
+
 def cache_folder() -> Path:
     """The folder of cached results: ROBENCH_CACHE, or `cache` where one is."""
-    return Path(os.environ.get("ROBENCH_CACHE", "cache"))
+    return expand_home(os.environ.get("ROBENCH_CACHE", "cache"))

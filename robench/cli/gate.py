@@ -19,8 +19,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="METRIC[AXES]=NUMBER",
-        help="a value and the least it may be: 'audited_accuracy[linf,8/255]=0.4'; headline[...] "
-        "is the smallest thing known; may be given several times",
+        help="a value and the least it may be: 'headline[linf,8/255]=0.4', the smallest thing "
+        "known under a threat; may be given several times",
     )
     parser.add_argument(
         "--audit", choices=("pass", "suspect"), help="the worst verdict that an audit may have"
@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
     from robench.base.text import one_line
     from robench.cli.terminal import print_prose
     from robench.records.consistent import inspect
-    from robench.records.demand import check_audit, check_least, read_least, with_headlines
-    from robench.records.headline import audit_table
+    from robench.records.demand import check_audit, check_least, read_least
+    from robench.records.headline import audit_table, headline_values
     from robench.records.store import find, read
     from robench.run.config import Places
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         outcomes = inspect(folder).outcomes
     except UserError as error:
         raise UserError(f"{one_line(folder)} contradicts itself: {error}") from error
-    values = with_headlines(record, outcomes, audit_table(folder))
+    values = (*record.values, *headline_values(record, outcomes, audit_table(folder)))
     checked = [check_least(demand, values) for demand in demands]
     checked += check_audit(record, options.audit) if options.audit else []
     if options.json:

@@ -23,7 +23,7 @@ from yaml import YAMLError
 
 from robench.base.errors import ConfigError, UserError
 from robench.base.machine import resume_collector
-from robench.base.paths import shipped
+from robench.base.paths import expand_home, shipped
 from robench.base.progress import be_quiet
 from robench.base.signals import stopped_by_signals
 from robench.base.text import one_line, reason, suggestion
@@ -59,6 +59,8 @@ ENGINES = {
 """Launchers, and the extra of robench that each needs."""
 SAME_NAME = r"\s*'hydra/launcher/ray' is validated against ConfigStore schema"
 """Hydra's warning that a preset bears the name of a plugin's own: ours does, and says as much."""
+FOLDERS = ("ROBENCH_RESULTS", "ROBENCH_CACHE", "ROBENCH_DATA")
+"""What names folders in the environment."""
 AT_ONCE = ("JoblibLauncher", "LocalLauncher")
 """The launchers that run several jobs at once on one machine, and give them no share of it."""
 
@@ -67,6 +69,8 @@ def launch(arguments: Sequence[str]) -> int:
     """Run Hydra on the arguments after `robench run`; returns the exit status."""
     # Hydra would otherwise print and exit by itself; the command line reports errors its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Hydra reads them itself, for the folder of a sweep.
+    os.environ.update({n: str(expand_home(os.environ[n])) for n in FOLDERS if n in os.environ})
     _require_engine(arguments)
     prepare()
     from robench.cli.jobs import use_jobs

@@ -27,11 +27,11 @@ def run(options: argparse.Namespace) -> int:
     from robench.cli.main import complain
     from robench.cli.record_table import print_record
     from robench.cli.terminal import print_line
-    from robench.records.headline import audit_table
+    from robench.records.headline import audit_table, headline_values
     from robench.records.shared import SHARED, missing
     from robench.records.sheet import attack_table, title
     from robench.records.store import check_choices, find, read, read_outcomes
-    from robench.records.tabular import of_record
+    from robench.records.tabular import of_values
     from robench.run.again import again
     from robench.run.config import Places
 
@@ -45,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
         )
     sound = bool(gone) or _is_sound(folder)
     if options.csv:
-        print_plain(of_record(record).csv())
+        more = headline_values(record, read_outcomes(folder), audit_table(folder))
+        print_plain(of_values((*record.values, *more)).csv())
     elif options.latex:
         table = attack_table(record, read_outcomes(folder), audit_table(folder))
         print_plain(table.latex(f"{title(record)}. Percent of images that hold."))

@@ -48,5 +48,5 @@ def run(options: argparse.Namespace) -> int:
         print(visible(f"none of its {len(study.variants)} systems is in {folder}; make them with"))
         print(visible(f"  {study.command}"))
     else:
-        print(visible(true_minus(report(study, runs))))
+        print(visible(true_minus(report(study.beside(folder), runs))))
     return 0

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 
 from robench.base.errors import ConfigError
 from robench.base.files import MAX_NAME
+from robench.base.paths import expand_home
 from robench.base.text import shortened, suggestion
 from robench.plugin.registry import registry
 from robench.run.compose import SETTINGS, SEVERAL, Root
@@ -34,6 +35,8 @@ VALUED = ("--cfg", "--config-dir")
 """Flags with a value after them."""
 FOLDERS = ("results", "cache", "data_root")
 """Settings that a record does not keep; any text is a path."""
+SWEEP_FOLDER = "hydra.sweep.dir"
+"""Hydra's own setting for what is a folder, too."""
 PRESETS = ("experiment", "sweep", "profile")
 """Groups that name no part of a run's configuration."""
 ASKED = ("dry_run", "json", "quiet", "again")
@@ -188,6 +191,8 @@ def _setting(arguments: list[str], place: int) -> str:
         raise ConfigError(
             f"expected GROUP=CHOICE or GROUP.CHOICE.OPTION=VALUE, got {shortened(argument)!r}"
         )
+    if name == SWEEP_FOLDER and value.startswith("~"):
+        return f"{name}={expand_home(value)}"
     if name.startswith("hydra"):
         return argument
     bare = name.lstrip("+~")
@@ -218,6 +223,8 @@ def _setting(arguments: list[str], place: int) -> str:
 
 def _quoted(name: str, value: str, after: list[str]) -> str:
     """A setting in Hydra's grammar: a path is one text, whatever stands in it."""
+    if name in FOLDERS and value.startswith("~"):
+        value = str(expand_home(value))
     typed = f"{name}={value}"
     if name not in FOLDERS and (read := _parsed(typed)):
         _check_choices(name, typed, read)

@@ -42,6 +42,7 @@ Reader = Callable[[str], Any]
 def load(root: str | Path) -> pd.DataFrame:
     """All values of all records below a folder: a row per value, its axes and run as columns.
 
+    The headline, which is computed of a record and its tables, is none of them: `read` has it.
     Text stands in categorical columns. Each record is read once: what it says is kept in the cache.
     An axis whose name is taken gets `axis_` before it. A record that is damaged, or whose numbers
     no column holds, is left out and named in a warning. Raises UserError where none is left.

@@ -370,6 +370,11 @@ class Record(Frozen):
                     found.setdefault(attack, {})[eps] = None
         return {attack: tuple(sizes) for attack, sizes in found.items()}
 
+    @property
+    def known(self) -> tuple[Value, ...]:
+        """The values that there are to find."""
+        return self.values
+
     def get(self, metric: str, /, **axes: Axis) -> Value | None:
         """As `find`, but None where there is no such value."""
         return self.find(metric, **axes) if self.find_all(metric, **axes) else None
@@ -394,15 +399,15 @@ class Record(Frozen):
         return tuple(self._having(metric, _numbered(axes)))
 
     def _having(self, metric: str, axes: Mapping[str, Axis]) -> Iterator[Value]:
-        for value in self.values:
+        for value in self.known:
             if value.metric == metric and axes.items() <= value.axes.items():
                 yield value
 
     def _absent(self, metric: str, axes: Mapping[str, Axis]) -> str:
         """Why there is no such value: the first thing asked for that leaves none."""
-        left = [value for value in self.values if value.metric == metric]
+        left = [value for value in self.known if value.metric == metric]
         if not left:
-            return _expected("a metric of this record", metric, {v.metric for v in self.values})
+            return _expected("a metric of this record", metric, {v.metric for v in self.known})
         for name, wanted in axes.items():
             if not any(name in value.axes for value in left):
                 known = {axis for value in left for axis in value.axes}

@@ -16,7 +16,7 @@ from robench.core.batches import ASKED, HELD, at_once, parts
 from robench.core.outcomes import ABSTAIN
 from robench.core.pixels import floats
 from robench.core.record import AGREEMENT_EXPECTED, TwinAgreement
-from robench.core.weights import save_weights
+from robench.core.weights import require_saved, save_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,6 +243,12 @@ def _differing(system: System, images: Tensor, twin: Tensor, randomised: bool) -
     return int(differ.sum())
 
 
+ONE_OUTPUT = (
+    "of two classes that one number z tells apart, the logits are "
+    "torch.stack([torch.zeros_like(z), z], 1), with z of shape (N,) before any sigmoid"
+)
+
+
 def check_output(
     build: Callable[[], nn.Module],
     shape: tuple[int, ...],
@@ -255,7 +261,9 @@ def check_output(
     PluginError unless it gives finite floating logits (N, classes) and leaves its images alone.
     """
     device = device or torch.device("cpu")
-    model = _asked_in_float32(build())
+    built = build()
+    require_saved(built)
+    model = _asked_in_float32(built)
     was_training = model.training
     model.eval()
     images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
@@ -281,9 +289,10 @@ def check_output(
             "wrap the model in a module that returns its logits alone"
         )
     if tuple(logits.shape) != (2, classes):
+        advice = ONE_OUTPUT if logits.numel() == 2 else "let the model end in one output per class"
         raise PluginError(
             f"expected logits of shape (2, {classes}) for 2 images, got {tuple(logits.shape)}; "
-            "let the model end in one output per class"
+            f"{advice}"
         )
     if not logits.is_floating_point():
         raise PluginError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.base.errors import UserError
+from robench.base.errors import PluginError, UserError
 from robench.base.text import one_line
 
 if TYPE_CHECKING:
@@ -22,6 +22,27 @@ def save_weights(model: nn.Module, path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({name: t.contiguous().cpu() for name, t in model.state_dict().items()}, path)
+
+
+def require_saved(model: nn.Module) -> None:
+    """Raise PluginError for a network that its weights alone do not make again.
+
+    That is one that torch compiled, or one whose weights are packed or quantised: neither has what
+    gradients need.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise PluginError(
+            f"expected a network in Python, got a {type(model).__name__}, which torch scripted or "
+            "traced; give the network that it was made from, or that network as a file: net.onnx"
+        )
+    for name, value in model.state_dict().items():
+        whole = isinstance(value, torch.Tensor) and value.layout == torch.strided
+        if not whole or value.is_quantized:
+            raise PluginError(
+                f"expected a network whose weights are dense tensors, got {one_line(name)[:80]!r} "
+                "of another kind; give the float network and let a compressor such as ptq_int8 "
+                "quantise it, or give the quantised one as the file that ships: net.int8.onnx"
+            )
 
 
 def load_weights(model: nn.Module, path: Path) -> nn.Module:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 from robench.base.errors import ConfigError
+from robench.base.text import shortened
 from robench.core.threat import NORMS, check_norm, parse_eps
 from robench.plugin.scenario import Search
 
@@ -424,6 +425,10 @@ KINDS: dict[str, type[Component]] = {
 """The kinds that plugins register, by name."""
 
 
+MOST = 10_000_000
+"""What an option counts, such as steps or queries, at most: more of them never end."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raise ConfigError with `message` unless the condition holds; for `__post_init__`."""
     if not condition:
@@ -431,6 +436,8 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_positive(**options: float) -> None:
-    """Raise ConfigError for the first option that is not above zero."""
+    """Raise ConfigError for the first option not above zero, or a whole number above MOST."""
     for name, value in options.items():
         require(value > 0, f"expected {name} > 0, got {value}")
+        few = not isinstance(value, int) or value <= MOST
+        require(few, f"expected {name} of at most {MOST:,}, got {shortened(str(value), 30)}")

@@ -1,23 +1,20 @@
-"""What somebody demands of a record, in words such as `audited_accuracy[linf,8/255]=0.4`."""
+"""What somebody demands of a record, in words such as `headline[linf,8/255]=0.4`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from robench.base.errors import UserError
 from robench.base.text import suggestion
-from robench.core.outcomes import Outcomes, scores_by_threat
-from robench.core.record import VERDICTS, Axis, Record, Value, Verdict, share
-from robench.records.headline import headline
+from robench.core.record import VERDICTS, Axis, Record, Value, Verdict
 from robench.records.said import threat_text
-
-if TYPE_CHECKING:
-    from robench.records.headline import Table
+from robench.records.support.values import DIFFERENCE, GAINED
 
 FORM = re.compile(r"([A-Za-z0-9_.+:-]+)(?:\[([^\]]*)\])?=(.+)")
+DIFFERENCES = (DIFFERENCE, GAINED)
+"""Shares that may be below 0."""
 SAME = 1e-9
 """How far two numbers of an axis may lie apart."""
 
@@ -45,11 +42,17 @@ def read_least(text: str) -> Least:
     number = _number(found[3]) if found else None
     if found is None or number is None:
         raise UserError(
-            f"expected METRIC[AXIS,AXIS]=NUMBER such as audited_accuracy[linf,8/255]=0.4, got "
-            f"{text!r}"
+            f"expected METRIC[AXIS,AXIS]=NUMBER such as headline[linf,8/255]=0.4, got "
+            f"{text!r}" + _meant(found[3] if found else "")
         )
     axes = tuple(part.strip() for part in (found[2] or "").split(",") if part.strip())
     return Least(found[1], axes, number)
+
+
+def _meant(text: str) -> str:
+    """What a percentage is as a share; nothing of another text."""
+    number = _number(text.removesuffix("%")) if text.endswith("%") else None
+    return "" if number is None else f"; did you mean {number / 100:g}?"
 
 
 def check_least(demand: Least, values: tuple[Value, ...]) -> Met:
@@ -71,6 +74,10 @@ def check_least(demand: Least, values: tuple[Value, ...]) -> Met:
             f"expected a share in [0,1] for {said}, got {demand.least:g}; did you mean "
             f"{demand.least / 100:g}?"
         )
+    if demand.least <= 0 and demand.metric not in DIFFERENCES and found[0].unit == "share":
+        raise UserError(
+            f"expected a share above 0 for {said}, got {demand.least:g}: no record falls below"
+        )
     lowest = min(found, key=lambda v: -1.0 if v.value is None else v.value)
     if lowest.value is None:
         return Met(False, f"{said} is not defined, at least {demand.least:g} is demanded")
@@ -91,15 +98,6 @@ def check_audit(record: Record, worst: Verdict) -> list[Met]:
         )
         for audit in record.audit
     ]
-
-
-def with_headlines(record: Record, outcomes: Outcomes, table: Table | None) -> tuple[Value, ...]:
-    """A record's values, and its headline under each threat as `headline`, a share."""
-    found = []
-    for norm, eps in scores_by_threat(outcomes, record.budgets()):
-        holds = headline(record, outcomes, table, norm, eps)
-        found.append(share("headline", int(holds.sum()), len(holds), {"norm": norm, "eps": eps}))
-    return (*record.values, *found)
 
 
 def _has(value: Value, axis: str) -> bool:

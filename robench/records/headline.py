@@ -12,7 +12,9 @@ import numpy as np
 from robench.base.errors import UserError
 from robench.base.files import has_file
 from robench.core.outcomes import clean_score, scores_by_threat, worst_cases
+from robench.core.record import share
 from robench.records.support.held import AUDIT_TABLE, require_columns, with_checked
+from robench.records.support.values import HEADLINE
 from robench.records.tables import read_columns
 from robench.records.words import LEAST, Said, word_of
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from robench.core.outcomes import Outcomes
-    from robench.core.record import Record
+    from robench.core.record import Record, Value
 
     Table = Mapping[str, NDArray[Any]]
 
@@ -89,6 +91,15 @@ def headline(
             raise UserError(f"expected positions of {len(holds)} images in the audit's table")
         holds[fell] = False
     return holds
+
+
+def headline_values(record: Record, outcomes: Outcomes, table: Table | None) -> tuple[Value, ...]:
+    """The headline under each threat as the value `headline`, a share; raises as `headline`."""
+    found = []
+    for norm, eps in scores_by_threat(outcomes, record.budgets()):
+        holds = headline(record, outcomes, table, norm, eps)
+        found.append(share(HEADLINE, int(holds.sum()), len(holds), {"norm": norm, "eps": eps}))
+    return tuple(found)
 
 
 def headlines(

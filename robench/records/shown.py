@@ -15,12 +15,12 @@ from robench.core.record import Record
 from robench.core.threat import eps_text
 from robench.plugin.registry import registry
 from robench.records.figure import figure
-from robench.records.headline import audit_table
+from robench.records.headline import audit_table, headline_values
 from robench.records.preview import drawn, picture, save_png, strips
 from robench.records.sheet import attack_table, below, sheet, title
 from robench.records.store import read_outcomes, value_rows
 from robench.records.support.values import OWN
-from robench.records.tabular import of_record
+from robench.records.tabular import of_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,22 +101,27 @@ class ShownRecord(Record):
         strip = list(strips(self._preview, len(rows)))[number]
         return f"{row.attack} {row.norm}{eps}", drawn(strip)
 
+    @property
+    def known(self) -> tuple[Value, ...]:
+        """Its values, and the headline under each threat, which is computed."""
+        return (*self.values, *headline_values(self, self._outcomes, self._audited))
+
     def get(self, metric: str, /, **axes: Axis) -> Value | None:
         """As `find`, but None where a known metric has no value; raises UserError of others."""
-        measured = any(value.metric == metric for value in self.values)
+        measured = any(value.metric == metric for value in self.known)
         if not (measured or metric in OWN or metric in _of_plugins()):
             return self.find(metric, **axes)
         return super().get(metric, **axes)
 
     def to_frame(self) -> pd.DataFrame:
-        """All values: a row per value, its axes as columns."""
+        """All values, the headlines too: a row per value, its axes as columns."""
         import pandas as pd
 
         return pd.DataFrame(list(value_rows(self)))
 
     def to_csv(self) -> str:
-        """All values as CSV: a row per value."""
-        return of_record(self).csv()
+        """All values as CSV, the headlines too: a row per value."""
+        return of_values(self.known).csv()
 
     def to_latex(self) -> str:
         """The attack table as a LaTeX table; needs the package booktabs."""

@@ -246,7 +246,7 @@ def folders(root: Path) -> Iterator[Path]:
 
 
 def value_rows(record: Record) -> Iterator[dict[str, object]]:
-    """A record's values as flat rows; an axis whose name is taken gets `axis_` before it."""
+    """What is known of a record, a row a value; an axis whose name is taken gets `axis_` first."""
     about: dict[str, object] = {
         "record": record.id,
         "status": record.status,
@@ -255,7 +255,7 @@ def value_rows(record: Record) -> Iterator[dict[str, object]]:
         "protocol": record.protocol,
     }
     about |= {kind: "+".join(record.config[kind]) for kind in SYSTEM_KINDS}
-    for value in record.values:
+    for value in record.known:
         row = {**about, **dict(value)}
         del row["axes"]
         yield {**row, **_axes(value.axes, row)}

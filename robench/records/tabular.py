@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from robench.base.text import one_line
 
 if TYPE_CHECKING:
-    from robench.core.record import Record
+    from robench.core.record import Value
 
 Cell = str | int | float | None
 FORMULA = ("=", "+", "-", "@")
@@ -63,12 +63,12 @@ class Tabular:
         return "\n".join(lines) + "\n"
 
 
-def of_record(record: Record) -> Tabular:
+def of_values(values: Sequence[Value]) -> Tabular:
     """A row a value: metric, its axes, value, low, high, n and unit."""
-    axes = list(dict.fromkeys(name for value in record.values for name in value.axes))
+    axes = list(dict.fromkeys(name for value in values for name in value.axes))
     rows = (
         (v.metric, *(v.axes.get(axis) for axis in axes), v.value, v.low, v.high, v.n, v.unit)
-        for v in record.values
+        for v in values
     )
     return Tabular(("metric", *axes, "value", "low", "high", "n", "unit"), tuple(rows))
 

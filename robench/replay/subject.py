@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from robench.base.errors import ConfigError, DataError
+from robench.base.paths import expand_home
 from robench.base.seeds import derive, seed_scope
 from robench.core.outcomes import Outcomes, RowOutcomes
 from robench.core.record import AttackRow, Record
@@ -162,7 +163,7 @@ def _refuse_paths(component: Any, root: Path) -> None:
         value = getattr(component, option.name)
         if not isinstance(value, str | Path) or not ("path" in option.name or os.sep in str(value)):
             continue
-        if not Path(value).expanduser().resolve().is_relative_to(root.resolve()):
+        if not expand_home(value).resolve().is_relative_to(root.resolve()):
             raise NotDone(
                 f"the data are a file named by the record, {str(value)!r}, outside the data root; "
                 "set ROBENCH_DATA to the folder that holds it"

@@ -257,8 +257,11 @@ def _alone(choices: tuple[str, ...]) -> dict[str, Any] | None:
     """What a choice composes, or the few that speak of one group, as plain data; none compose what
     is usual.
 
-    It takes Hydra a tenth of a second, so the cache keeps it.
+    It takes Hydra a tenth of a second, so the cache keeps it, where there is one: who looks at a
+    record gets no folder.
     """
+    if not cache_folder().is_dir():
+        return _composed_alone(choices)
     kept = cache_folder() / FOLDER / f"composed-{digest([all_code(), choices])}"
     found = read_sealed(kept)
     if found is None:

@@ -247,7 +247,7 @@ def run_config(composed: DictConfig) -> tuple[RunConfig, Places]:
     places = Places(
         results=Path(composed.results),
         cache=Path(composed.cache),
-        data_root=Path(composed.data_root).expanduser(),
+        data_root=Path(composed.data_root),
         device=composed.device,
         threads=composed.threads,
     )

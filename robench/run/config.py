@@ -13,7 +13,7 @@ from typing import Any, Optional, TypeVar
 from robench.base.errors import ConfigError
 from robench.base.files import require_short, require_writable
 from robench.base.hashing import plain_options
-from robench.base.paths import cache_folder
+from robench.base.paths import cache_folder, expand_home
 from robench.base.text import one_line
 from robench.core.record import AUDITED, RUN_KINDS, run_id
 from robench.core.threat import ThreatConfig
@@ -102,8 +102,8 @@ class Places:
 
     Raises ConfigError for another device than auto, cpu, cuda, mps or xpu (cuda:1 is the second
     of several), and for other threads than 1 to MAX_THREADS; UserError for a path that is too
-    long. Whether the device is there, and the
-    folders can be written, is asked when something is to be run.
+    long, or whose `~` names no home. Whether the device is there, and the folders can be written,
+    is asked when something is to be run.
     """
 
     results: Path = Path("results")
@@ -123,6 +123,7 @@ class Places:
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
             raise ConfigError(f"expected threads from 1 to {MAX_THREADS}, got {self.threads}")
         for name in ("results", "cache", "data_root"):
+            object.__setattr__(self, name, expand_home(getattr(self, name)))
             require_short(getattr(self, name), f"{name}=")
 
     @classmethod

@@ -325,6 +325,8 @@ def _given_data(data: Any, model: Any) -> dict[str, Any]:
 def _given_model(model: Any, randomised: bool, fit: bool) -> dict[str, Any]:
     from torch import nn
 
+    from robench.core.weights import require_saved
+
     if isinstance(model, (list, tuple)):
         raise ConfigError(
             f"expected one model, got a {type(model).__name__} of {len(model)}; evaluate each"
@@ -335,6 +337,7 @@ def _given_model(model: Any, randomised: bool, fit: bool) -> dict[str, Any]:
             "network.load_state_dict(weights)"
         )
     if isinstance(model, nn.Module):
+        require_saved(model)
         made = GivenRandomised if randomised else GivenModel
         return {"given": made(hash=_network_hash(model), pretrained=not fit, module=model)}
     for name, asked in (("randomised", randomised), ("fit", fit)):

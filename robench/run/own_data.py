@@ -32,6 +32,10 @@ USUAL = UsualThreat(
 """What attackers are allowed where nobody says: the same as on CIFAR-10."""
 CHANNELS = (1, 3, 4)
 """Numbers of channels by which an image's axes are told apart."""
+BEYOND = 0.01
+"""By how much floats lie outside of [0,1] that were computed for it."""
+DIM = 64
+"""Whole pixels that all lie below are likelier of another scale than of dark pictures."""
 MOST_CLASSES = 100_000
 """Classes of own data at most: each label below the highest has a name."""
 MOST_WHOLE = 2**62
@@ -264,7 +268,7 @@ def _channels_first(images: NDArray[Any], name: str) -> NDArray[Any]:
 
 def _eight_bits(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
     low, high = images.min(), images.max()
-    shown = f"{images.dtype} from {float(low):.4g} to {float(high):.4g}"
+    shown = f"{images.dtype} from {low!s} to {high!s}"
     if images.dtype.kind in "ui":
         if low < 0 or high > 255:
             raise DataError(f"expected whole pixels of {name} images in 0..255, got {shown}")
@@ -273,12 +277,20 @@ def _eight_bits(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
                 f"expected whole pixels of {name} images in 0..255, got {shown}; give the floats "
                 "before they were made whole"
             )
+        if 1 < high < DIM:
+            raise DataError(
+                f"expected whole pixels of {name} images in 0..255, got {shown}; bytes go to 255: "
+                f"give images / {high}, or, where all are as dark as that, "
+                "robench.Split(images, labels), with uint8 images (N, C, H, W)"
+            )
         return images.astype(np.uint8)
     if images.dtype.kind != "f" or not np.isfinite([low, high]).all():
         raise DataError(f"expected {name} images of uint8 or finite floats, got {shown}")
     if low < 0 or high > 1:
         whole = low >= 0 and 16 < high <= 255
+        near = low >= -BEYOND and high <= 1 + BEYOND
         advice = "divide by 255" if whole else "let the network normalise, not the data"
+        advice = "give images.clip(0, 1)" if near else advice
         raise DataError(f"expected floats in [0,1] in {name} images, got {shown}; {advice}")
     scaled = images.astype(np.float32) * 255
     return scaled.round().astype(np.uint8)
@@ -299,7 +311,9 @@ def _labels(labels: NDArray[Any], count: int, name: str) -> torch.Tensor:
 
 
 def _flat(labels: NDArray[Any]) -> str:
-    """How labels of two axes are made ones of one, as advice; nothing for others."""
+    """How names, and labels of two axes, are made numbers of one, as advice; else nothing."""
+    if labels.dtype.kind in "UO":
+        return "; number the names: numpy.unique(labels, return_inverse=True)[1]"
     if labels.ndim != 2:
         return ""
     if labels.shape[1] == 1:
@@ -322,7 +336,7 @@ def _require_few(named: Mapping[str, Split], outputs: int) -> None:
 
 
 def _outputs(network: nn.Module, test: Split) -> int:
-    """How many classes the network answers with; 0 where it does not answer two images.
+    """How many classes the network answers with; 0 where it does not answer two images, or by one.
 
     What is wrong with its answer is said where every network is asked, once it is built.
     """
@@ -333,5 +347,5 @@ def _outputs(network: nn.Module, test: Split) -> int:
             logits = asked(images.to(module_device(asked)))
     except Exception:  # a foreign network may raise anything
         return 0
-    good = isinstance(logits, torch.Tensor) and logits.dim() == 2
+    good = isinstance(logits, torch.Tensor) and logits.dim() == 2 and logits.shape[1] > 1
     return int(logits.shape[1]) if good else 0

@@ -41,7 +41,7 @@ from robench.run.certificates import attack_certificates
 from robench.run.config import Places, RunConfig, require_protocol
 from robench.run.evidence import RunEvidence
 from robench.run.file_values import file_values
-from robench.run.plan import check_threats, rehearse
+from robench.run.plan import check_steps, check_threats
 from robench.run.provenance import provenance
 from robench.run.stages import Stages, stages
 from robench.run.standing import keep_standing
@@ -69,10 +69,10 @@ def run(
     places.require_writable()
     prepare_machine(places)
     steps = stages(config, places, Cache(places.cache), kept)
+    if kept is None:
+        check_steps(_before_data(steps))
     check_threats(steps)
     _ = steps.subset  # drawn before the training: other images than its protocol names end the run
-    if kept is None:
-        rehearse(steps)
     evidence, rows = attack_all(steps)
     values = measure(evidence) + file_values(evidence)
     status: Literal["ok", "at_chance"] = (
@@ -106,6 +106,13 @@ def run(
         keep_standing(steps, kept_as[1])
     tell_trackers(*kept_as)
     return kept_as
+
+
+def _before_data(steps: Stages) -> Stages:
+    """The stages that can refuse a run before data are kept: what is refused leaves no folder."""
+    first = steps if steps.data_kept else steps.again()
+    first.outline(download=True)
+    return first
 
 
 def train(config: RunConfig, places: Places, key: str) -> None:

@@ -106,6 +106,16 @@ def check_threats(stages: Stages) -> None:
                 )
 
 
+def check_steps(stages: Stages) -> None:
+    """Refuse, before anything is trained, what data and untrained networks show to have no answer.
+
+    Raises UserError.
+    """
+    check_threats(stages)
+    _ = stages.subset
+    rehearse(stages)
+
+
 def rehearse(stages: Stages) -> None:
     """Refuse, before anything is trained, networks that the steps after training would refuse.
 

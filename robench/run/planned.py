@@ -13,7 +13,7 @@ from robench.records.store import RECORD, read
 from robench.run.attacks import scenarios
 from robench.run.cache import Cache
 from robench.run.pipeline import prepare_machine
-from robench.run.plan import check_threats, rehearse
+from robench.run.plan import check_steps
 from robench.run.stages import Stages, stages
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def planned(config: RunConfig, places: Places) -> Planned:
     cached = steps.data_at_hand
     here = steps.outline()
     if here:
-        check_threats(steps)
-        _ = steps.subset
-        rehearse(steps)
+        check_steps(steps)
     seconds, like = _estimate(config, places.results)
     done = (places.results / config.id / RECORD).is_file()
     plan = tuple(_steps(steps, here=here, cached=cached))

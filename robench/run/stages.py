@@ -130,19 +130,24 @@ class Stages:
     @property
     def data_at_hand(self) -> bool:
         """Whether the data come without a file, or are in the cache."""
-        embedded = type(self.dataset).files is Dataset.files
-        return embedded or self.cache.holds("data", self._data_inputs)
+        return type(self.dataset).files is Dataset.files or self.data_kept
 
-    def outline(self) -> bool:
-        """Take what a plan needs to know of the data for them, unless they are at hand.
+    @property
+    def data_kept(self) -> bool:
+        """Whether the data are in the cache."""
+        return self.cache.holds("data", self._data_inputs)
 
-        Returns whether they are there: False where they are to be downloaded. Raises what reading
-        them would raise, as far as their labels and their first images tell.
+    def outline(self, download: bool = False) -> bool:
+        """Take what a plan needs to know of the data for them, unless they are in the cache.
+
+        Returns whether they are there: False where they are to be downloaded and `download` is not
+        asked. Raises what reading them would raise, as far as their labels and their first images
+        tell.
         """
-        if "data" in vars(self) or self.data_at_hand:
+        if "data" in vars(self) or self.data_kept:
             return True
         root = self.places.data_root
-        if guest.call(self.dataset, self.dataset.downloads, root):
+        if not download and guest.call(self.dataset, self.dataset.downloads, root):
             return False
         given = guest.call(self.dataset, self.dataset.source, root)
         source = _expect(self.dataset, "source", Source, given)

@@ -10,6 +10,7 @@ import torch
 
 from robench.base.errors import ConfigError, UserError
 from robench.base.machine import instruction_set
+from robench.base.paths import expand_home
 from robench.base.text import one_line, reason, suggestion
 from robench.core.record import FileInfo
 from robench.core.session import Port, Session
@@ -42,7 +43,7 @@ def open_system(
     was made from. `contract` are fields of `Contract` where they are not what the file's input
     says. Raises UserError for a file that cannot be judged.
     """
-    path = Path(path).expanduser()
+    path = expand_home(path)
     name, chosen = runtime_of(path, runtime)
     content = _content(path)
     session = load(name, chosen, path)
@@ -51,7 +52,7 @@ def open_system(
     found = twins(path, agreed, source, target, shape)
     facts = _facts(path, content, name, session, found)
     if parent is not None:
-        facts = facts.model_copy(update={"parent": sha256(_content(Path(parent).expanduser()))})
+        facts = facts.model_copy(update={"parent": sha256(_content(expand_home(parent)))})
     deployed = FileDeployed(content, session, agreed, target, facts)
     _require_answers(deployed, shape, classes)
     return System(deployed, found.faithful or BlackBox(deployed), found.others, found.black_box)

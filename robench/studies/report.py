@@ -11,6 +11,10 @@ from robench.studies.study import Study, StudyCell
 
 OURS = "In percent, with Wilson 95 % interval."
 PAPERS = "Ours with Wilson 95 % interval / the paper's / difference, in percent and points."
+NO_REASONS = (
+    "Reasons are not installed here: they lie in the repository, in leaderboard/studies/reasons; "
+    "--records leaderboard/records there finds them."
+)
 MARKS = {True: "holds", False: "does not hold", None: "cannot be told"}
 
 
@@ -22,7 +26,7 @@ def report(study: Study, runs: Runs) -> str:
 def _lines(study: Study, runs: Runs) -> Iterator[str]:
     yield f"# {study.title}\n"
     yield f"Source: {study.source}. Made by `{study.command}`.\n"
-    yield from _about(study, runs)
+    yield from about(study, runs)
     for name, measures in study.tables.items():
         yield f"\n## {name}\n"
         yield f"{PAPERS if study.cells else OURS}\n"
@@ -31,13 +35,12 @@ def _lines(study: Study, runs: Runs) -> Iterator[str]:
         for variant, cells in study.rows(name, runs):
             texts = [_cell(cell, bool(study.cells)) for cell in cells]
             yield f"| {variant.label} | {' | '.join(texts)} |"
-    for section in study.sections:
-        if text := section(runs):
-            yield f"\n{text}"
+    for text in beside(study, runs):
+        yield f"\n{text}"
     yield "\n## Claims\n"
     reasons = read_reasons(study.reasons, study.name)
-    if study.reasons is not None and not study.reasons.is_dir():
-        yield "Reasons are not installed here: they lie beside the records they were read from.\n"
+    if study.claims and not study.has_reasons:
+        yield f"{NO_REASONS}\n"
     for claim in study.claims:
         yield from _claim(claim, reasons, runs)
     yield "\n## Free settings\n"
@@ -46,7 +49,8 @@ def _lines(study: Study, runs: Runs) -> Iterator[str]:
     yield from (f"| {name} | {value} |" for name, value in study.settings.items())
 
 
-def _about(study: Study, runs: Runs) -> Iterator[str]:
+def about(study: Study, runs: Runs) -> Iterator[str]:
+    """What the numbers are of: which systems and images there are, and what is left out."""
     found = list(runs)
     missing = [variant.label for variant in study.variants if runs.get(variant) is None]
     if found:
@@ -68,6 +72,11 @@ def _about(study: Study, runs: Runs) -> Iterator[str]:
         run = runs.get(variant)
         if run and run.record.status == "at_chance":
             yield f"{variant.label} is at chance: nothing about its robustness can be claimed."
+
+
+def beside(study: Study, runs: Runs) -> Iterator[str]:
+    """What stands beside the tables: the study's own sections, each Markdown, none empty."""
+    yield from filter(None, (section(runs) for section in study.sections))
 
 
 def _cell(cell: StudyCell, with_paper: bool) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from robench.core.outcomes import Score
 from robench.studies.claims import Claim
@@ -68,6 +69,16 @@ class Study:
 
     It may be missing, where the plugin is installed without the records that the reasons cite.
     """
+
+    @property
+    def has_reasons(self) -> bool:
+        """Whether its reasons are here, or it has none."""
+        return self.reasons is None or self.reasons.is_dir()
+
+    def beside(self, records: Path) -> Study:
+        """The study with the reasons that lie beside these records, where its own are not here."""
+        reasons = records.resolve().parent / "studies" / "reasons"
+        return self if self.has_reasons or not reasons.is_dir() else replace(self, reasons=reasons)
 
     @property
     def command(self) -> str:

@@ -15,6 +15,8 @@ CHOICES = {
     "pad": ("zero", "reflect"),
     "precision": ("float32", "bf16"),
 }
+MOST_EPOCHS = 1_000_000
+"""More passes than these never end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,10 @@ class Recipe:
         for name in ("epochs", "batch", "lr", "step_epochs"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"expected train.{name} > 0, got {getattr(self, name)}")
+        if self.epochs > MOST_EPOCHS:
+            raise ConfigError(
+                f"expected train.epochs of at most {MOST_EPOCHS:,}, got {self.epochs}"
+            )
         for name in ("momentum", "weight_decay", "warmup", "crop"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"expected train.{name} >= 0, got {getattr(self, name)}")

@@ -51,6 +51,12 @@ def test_the_smallest_value_of_the_axes_decides(
         ("robust_accuracy[l2]=0.9", "it has pgd,8/255,white_box"),
         ("robust_accuracy[linf 8/255]=0.4", r"commas part the axes: robust_accuracy\[linf,8/255\]"),
         ("clean_accuracy=90", "did you mean 0.9"),
+        ("clean_accuracy=90%", r"got 'clean_accuracy=90%'; did you mean 0\.9\?"),
+        ("clean_accuracy=-0.4", "expected a share above 0 for clean_accuracy, got -0.4: no record"),
+        (
+            "robust_accuracy[linf,8/255]=0",
+            r"a share above 0 for robust_accuracy\[linf",
+        ),
         ("clean_accuracy", "expected METRIC"),
         ("clean_accuracy=high", "expected METRIC"),
     ],
@@ -73,7 +79,7 @@ def test_the_status_says_whether_all_is_met(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(["run", "attack=fgsm", "audit=off", *FAST], capsys)
-    demand = ["gate", "last", "--min", "headline[linf,0.2]=0"]
+    demand = ["gate", "last", "--min", "headline[linf,0.2]=0.001"]
     status, out, _ = command(demand, capsys)
     assert (status, out.startswith("met: headline[linf,0.2] is ")) == (0, True)
     assert command([*demand, "--quiet"], capsys) == (0, "", "")

@@ -127,3 +127,42 @@ def test_any_text_is_a_folder(
     status, _, err = command(["run", "--dry-run", f"results={place / 'taken'}"], capsys)
     assert status == 2
     assert str(place / "taken") in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["results=~/mine", "cache=~/kept"],
+        ["-m", "seed=0,1", "results=~/mine", "cache=~/kept"],
+        ["-m", "seed=0,1", "hydra.sweep.dir=~/mine", "cache=~/kept"],
+    ],
+)
+def test_a_tilde_is_the_home_folder(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file stands where the folder should be, so the message shows which path was read."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    (home / "mine").write_text("")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    status, _, err = command(["run", "--dry-run", *arguments], capsys)
+    assert status == 2
+    assert str(home / "mine") in err
+    assert list(here.iterdir()) == []
+
+
+def test_a_tilde_in_the_environment_is_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").write_text("")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ROBENCH_RESULTS", "~/mine")
+    for arguments in ([], ["-m", "seed=0,1"]):
+        status, _, err = command(["run", "--dry-run", *arguments], capsys)
+        assert status == 2
+        assert str(tmp_path / "mine") in err

@@ -86,6 +86,35 @@ def test_refused_before_training(
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["threat.eps=8"],
+        ["images=1000"],
+        ["--dry-run", "attack=pgd"],
+        ["dataset=cifar10", "data_root=gone/data"],
+        ["model=file", "model.file.path=~nobody-here/x.onnx"],
+    ],
+)
+def test_what_is_refused_or_planned_leaves_nothing(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_and_extract_archive", no_network)
+    monkeypatch.chdir(tmp_path)
+    status, out, err = command(["run", *arguments], capsys)
+    if "--dry-run" in arguments:
+        assert (status, err) == (0, "")
+    else:
+        assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"threat": ThreatConfig(norm="linf", eps=8)}, "did you mean 8/255"),

@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import robench
@@ -16,6 +17,7 @@ from robench.records.sheet import sheet
 from robench.records.shown import ShownRecord, shown
 from robench.run.config import Places
 from robench.testing.tiny import tiny_data, tiny_network
+from tests.cli.command import command
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +90,28 @@ def test_a_notebook_shows_it_escaped_and_with_pictures(kept: ShownRecord) -> Non
 
 def test_it_gives_a_frame_csv_and_latex(kept: ShownRecord) -> None:
     frame = kept.to_frame()
-    assert len(frame) == len(kept.values)
+    assert len(frame) == len(kept.values) + 2
+    assert (frame.metric == "headline").sum() == 2
+    assert "\nheadline,,,linf,0.1," in kept.to_csv()
     assert {"metric", "attack", "eps", "value", "record"} <= set(frame.columns)
     assert kept.to_csv().startswith("metric,attack,access,norm,eps,value,low,high,n,unit\n")
     assert "pgd & " in kept.to_latex()
+
+
+def test_its_headline_is_found(kept: ShownRecord, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without an audit it is the worst case; what an audit broke is none of it."""
+    for eps in ("8/255", 0.1):
+        assert (
+            kept.find("headline", eps=eps).value == kept.find("worst_case_accuracy", eps=eps).value
+        )
+    right = kept.find("headline", eps=0.1)
+    audited = shown(kept, kept.folder or Path())
+    about = {"norm": np.array(["linf"] * 20), "eps": np.full(20, 0.1), "position": np.arange(20)}
+    audited._audited = {**about, "held": np.zeros(20, bool)}
+    assert (right.value or 0) > 0 == audited.find("headline", eps=0.1).value
+    assert kept.get("headline", norm="l2") is None
+    assert "headline" not in {value.metric for value in kept.values}
+    assert command(["show", str(kept.folder), "--csv"], capsys)[1] == kept.to_csv()
 
 
 def test_it_plots_what_there_is(kept: ShownRecord) -> None:

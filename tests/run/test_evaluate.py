@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,11 +85,21 @@ def test_what_it_cannot_take_is_one_line(
         ({"threads": 0}, "expected threads from 1"),
         ({"threads": "two"}, "expected threads to be a whole number"),
         ({"results": 3}, "expected results to be a path"),
+        ({"results": "~nobody-of-this-name/x"}, "expected ~ to name a home folder"),
     ],
 )
 def test_places_are_checked_when_made(given: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         Places(**given)
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/at/home")
+    monkeypatch.setenv("ROBENCH_CACHE", "~/kept")
+    assert Places(results=Path("~/r"), data_root=Path("~")) == Places(
+        results=Path("/at/home/r"), data_root=Path("/at/home")
+    )
+    assert Places.from_environment().cache == Path("/at/home/kept")
 
 
 def test_the_mapping_and_the_instance_work(places: Places, tiny_data: robench.Data) -> None:

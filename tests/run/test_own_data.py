@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, SubsetRandomSampler, TensorDataset
 
 import robench
-from robench.base.errors import ConfigError, DataError
+from robench.base.errors import ConfigError, DataError, PluginError
 from robench.core.data import Data, NoImages
 from robench.core.source import Source
 from robench.core.threat import UsualThreat
@@ -151,9 +151,16 @@ def test_labels_that_count_from_one_are_told_by_the_networks_outputs() -> None:
         ),
         ((IMAGES, LABELS - 1), "whole numbers from 0, got int64 .* from -1"),
         ((IMAGES, ["cat"] * 12), "expected 12 test labels, whole numbers from 0, got <U3"),
+        ((IMAGES, np.array(["cat"] * 12, object)), r"number the names: numpy\.unique\(labels, ret"),
         ((FLOATS * 255, LABELS), "divide by 255"),
         ((FLOATS * 4 - 2, LABELS), "let the network normalise"),
         ((IMAGES // 200, LABELS), "give the floats before they were made whole"),
+        (
+            (IMAGES // 15, LABELS),
+            "uint8 from 0 to 17; bytes go to 255: give images / 17, or,",
+        ),
+        ((IMAGES.long() // 15, LABELS), "int64 from 0 to 17; bytes go to 255"),
+        ((FLOATS * 1.0001, LABELS), r"from 0\.0 to 1\.0001; give images\.clip\(0, 1\)$"),
         ((FLOATS / 0, LABELS), "expected test images of uint8 or finite floats"),
         ((IMAGES.int() * 9, LABELS), r"whole pixels of test images in 0\.\.255"),
         ((IMAGES[:, :, :, :3], LABELS), "which axis are they"),
@@ -171,6 +178,21 @@ def test_what_is_no_data_is_one_line(given: Any, words: str) -> None:
     with pytest.raises(DataError, match=words) as refused:
         own_data(given)
     assert "\n" not in str(refused.value)
+
+
+def test_pictures_that_are_dark_are_said_to_be() -> None:
+    assert int(own_data(robench.Split(IMAGES // 15, LABELS)).test.images.max()) == 17
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_network_with_one_output_is_told_how_to_have_two(flat: bool) -> None:
+    class Single(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            z = images.flatten(1).sum(1)
+            return z if flat else z[:, None]
+
+    with pytest.raises(PluginError, match=r"of two classes that one number z tells apart, the log"):
+        robench.evaluate(Single(), (IMAGES, LABELS % 2), attack="fgsm", audit="off")
 
 
 @pytest.fixture

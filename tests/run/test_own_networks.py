@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +107,47 @@ def test_a_network_that_changes_its_images_is_refused() -> None:
 def test_integer_answers_are_refused() -> None:
     with pytest.raises(PluginError, match=r"expected floating logits .*, got torch\.int64; return"):
         robench.evaluate(Mixed("int64"), tiny_data(), audit="off")
+
+
+def scripted() -> nn.Module:
+    with pytest.warns(FutureWarning):
+        return torch.jit.script(tiny_network())  # type: ignore[no-any-return, no-untyped-call]
+
+
+def traced() -> nn.Module:
+    with pytest.warns(FutureWarning):
+        return torch.jit.trace(tiny_network(), torch.zeros(1, 1, 8, 8))  # type: ignore[no-any-return, no-untyped-call]
+
+
+def packed() -> nn.Module:
+    with pytest.warns():
+        return torch.ao.quantization.quantize_dynamic(tiny_network(), {nn.Linear})  # type: ignore[no-any-return, no-untyped-call]
+
+
+def sparse() -> nn.Module:
+    network = tiny_network()
+    network.register_buffer("mask", torch.eye(3).to_sparse())
+    return network
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (scripted, "a RecursiveScriptModule, which torch scripted or traced; give the network"),
+        (traced, "a TopLevelTracedModule, which torch scripted or traced; give the network"),
+        (packed, r"got '\S*_packed_params\S*' of another kind; give the float network and let"),
+        (sparse, "got 'mask' of another kind; give the float network and let"),
+    ],
+)
+def test_a_network_that_its_weights_do_not_make_again_is_one_line(
+    make: Callable[[], nn.Module], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = make()
+    with pytest.raises(PluginError, match=words):
+        robench.evaluate(network, tiny_data(), audit="off")
+    with pytest.raises(PluginError, match=words):
+        check_output(lambda: network, (1, 8, 8), 3)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_random_network_says_so_and_is_judged_by_many_answers() -> None:

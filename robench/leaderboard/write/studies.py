@@ -10,8 +10,10 @@ from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.formats import interval, number, points
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.write.pages import page
+from robench.leaderboard.write.sections import inline, sections
 from robench.studies.claims import Observation, Verdict
 from robench.studies.reasons import Reason, read_reasons
+from robench.studies.report import NO_REASONS, about, beside
 from robench.studies.run import Records
 from robench.studies.runs import Runs, Variant, option
 from robench.studies.study import Study, StudyCell
@@ -117,6 +119,9 @@ def _page(study: Study, runs: Runs) -> dict[str, object]:
     of_paper = any(cell.paper for _, rows in tables.values() for _, cells in rows for cell in cells)
     return {
         "study": study,
+        "about": [inline(true_minus(line)) for line in about(study, runs)],
+        "sections": [one for text in beside(study, runs) for one in sections(text)],
+        "no_reasons": "" if study.has_reasons else NO_REASONS,
         "ids": ids,
         "tables": tables,
         "of_paper": of_paper,
@@ -129,7 +134,7 @@ def _claims(study: Study, runs: Runs) -> list[ClaimText]:
     texts = []
     for claim in study.claims:
         verdict, seen = claim.judge(runs)
-        reason = reasons.get(claim.name) if verdict == "not reproduced" else None
+        reason = reasons.get(claim.name) if verdict != "reproduced" else None
         fault = reason.fault(runs.records) if reason else ""
         words = reason.words if reason else ""
         seen = [replace(one, text=true_minus(one.text)) for one in seen]

@@ -37,7 +37,9 @@ TIES, TIES_RIGHT, TIES_WRONG = "tie_rate", "accuracy_ties_right", "accuracy_ties
 TWINS, DIFFERENCE = "twins_gap", "parent_difference"
 OF_FILES = (TIES, TIES_RIGHT, TIES_WRONG, TWINS, DIFFERENCE)
 """Metrics that a run measures of a shipped file alone."""
-OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED, *OF_FILES)
+HEADLINE = "headline"
+"""What is computed of a record and what lies beside it, and not kept."""
+OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED, HEADLINE, *OF_FILES)
 """Names that say the same in every record, whichever plugins are installed."""
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""
