@@ -122,7 +122,8 @@ def warnings(record: Record, outcomes: Outcomes | None = None) -> list[str]:
     ]
     if record.certificates and record.certificates.broken:
         found.append(record.certificates.sentence)
-    if record.status == "at_chance":
+    said = outcomes is not None and scores_by_threat(outcomes, record.budgets())
+    if record.status == "at_chance" and not said:
         why = "the model is at chance" if outcomes is None else no_claim(outcomes.clean.label)
         found.append(f"{why}: nothing about its robustness can be claimed")
     if (ending := record.notes.get(ENDING)) in ENDINGS:
@@ -147,15 +148,16 @@ def warnings(record: Record, outcomes: Outcomes | None = None) -> list[str]:
 
 def _without_gradients(record: Record) -> Iterator[str]:
     """What is said of white-box attacks that left images and met no gradient; of a black box, which
-    has none, it is said already."""
-    black_box = record.file is not None and bool(record.file.black_box)
+    has none, it is said already, and an older record does not tell which attacks want one."""
+    if record.queries_only is None or (record.file and record.file.black_box):
+        return
     led = [row for row in record.rows if row.access == "white_box" and row.status == "ok"]
     names = dict.fromkeys(
         row.attack
         for row in led
         if row.gradients == 0 and row.attack not in record.queries_only and _left(record, row)
     )
-    if names and not black_box:
+    if names:
         yield (
             f"{', '.join(names)} got no gradient of the network: where it stops them, as a detach "
             "or an argmax does, what is left is no robustness; audit=quick tells"
