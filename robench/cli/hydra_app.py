@@ -251,9 +251,10 @@ def _unasked_sweep(error: str, arguments: Sequence[str]) -> str:
     text = (
         f"expected one value of {name}, got {values!r}; a run each: {command(['-m', *arguments])}"
     )
-    if name in SEVERAL and name not in ALONE and re.fullmatch(r"[\w,-]+", values):
-        listed = [f"{name}=[{values}]" if a == f"{name}={values}" else a for a in arguments]
-        text += f", one run of all: {command(listed)}"
+    listed = name in SEVERAL and name not in ALONE and re.fullmatch(r"[\w,-]+", values)
+    if listed or (name.endswith(".eps") and re.fullmatch(r"[\w,./-]+", values)):
+        together = [f"{name}=[{values}]" if a == f"{name}={values}" else a for a in arguments]
+        text += f", one run of all: {command(together)}"
     return text
 
 

@@ -132,12 +132,22 @@ class OneLine(argparse.ArgumentParser):
         """Raise UserError with argparse's message in our words."""
         raise UserError(f"{self._said(message)}; see {self.prog} --help")
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """As argparse's, but a command says itself what it does not know: its options are near."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
+
     def _said(self, message: str) -> str:
         for pattern, words in ERRORS.items():
             if found := re.fullmatch(pattern, message, re.DOTALL):
-                said = words.format(**found.groupdict())
-                known = re.split(r"[\s,'\"]+", found.groupdict().get("known") or "")
-                return said + suggestion(found.groupdict().get("got", ""), filter(None, known))
+                parts = found.groupdict()
+                known = re.split(r"[\s,'\"]+", parts.get("known") or "")
+                got = parts.get("got", "")
+                if got.startswith("-") and "known" not in parts:
+                    got, known = got.split()[0], list(self._option_string_actions)
+                return words.format(**parts) + suggestion(got, filter(None, known))
         return one_line(message)
 
 

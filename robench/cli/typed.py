@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -47,6 +48,8 @@ ALONE = ("dataset", "model", "compressor")
 """Groups of which a run has one choice."""
 WITHIN = 3
 """Dots of a key within an option: kind.choice.option.key."""
+SPARE = re.compile(r",(?=[\])}])")
+"""A comma with nothing after it."""
 CLOSING = {"[": "]", "{": "}", "(": ")"}
 
 
@@ -234,6 +237,10 @@ def _quoted(name: str, value: str, after: list[str]) -> str:
         whole = " ".join([typed, *after[:1]]) if after and "=" not in after[0] else typed + end
         hint = shlex.quote(whole.replace(" ", ""))
         raise ConfigError(f"expected a {end} for every bracket, got {typed!r}; write {hint}")
+    mended = SPARE.sub("", typed)
+    if mended != typed and _parsed(mended):
+        hint = shlex.quote(mended)
+        raise ConfigError(f"expected no comma before a bracket closes, got {typed!r}; write {hint}")
     if value[:1] in "'\"" and _parsed(typed):
         return typed
     text = value.replace("\\", "\\\\").replace("'", "\\'")

@@ -49,14 +49,22 @@ def load(root: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    collection = Collection.of([Path(root)])
+    root = _path(root)
+    collection = Collection.of([root])
     with collection.held():
-        paths, read = _known(collection, Path(root))
+        paths, read = _known(collection, root)
         # One column at a time: a hundred thousand records have two million values.
         columns, counts = value_columns(read, ABOUT_RECORDS, Forms())
         made = {name: _series(column) for name, column in columns}
     made["path"] = _series(repeated(range(len(paths)), paths, counts))
     return pd.DataFrame(made, copy=False)
+
+
+def _path(given: object) -> Path:
+    """A folder as it was given; raises UserError for what is no path."""
+    if isinstance(given, (str, Path)):
+        return Path(given)
+    raise UserError(f"expected a folder as text or a Path, got {one_line(repr(given))[:80]}")
 
 
 def _known(collection: Collection, root: Path) -> tuple[pd.Index[str], Reader]:
@@ -87,7 +95,7 @@ def read(name: str | Path, results: str | Path = "results") -> ShownRecord:
 
     Raises UserError where there is none.
     """
-    folder = store.find(name, Path(results))
+    folder = store.find(_path(name), _path(results))
     return shown(store.read(folder), folder)
 
 

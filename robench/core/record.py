@@ -455,7 +455,8 @@ def _expected(what: str, got: Axis, known: Iterable[Axis]) -> str:
     texts = [_shown(one) for one in known]
     near = suggestion(got, texts) if isinstance(got, str) else ""
     shown = ", ".join(sorted(texts)) or "none"
-    return f"expected {what} among {shown}, got {one_line(got)[:80]}{near}"
+    named = one_line(got)[:80] or "an empty text"
+    return f"expected {what} among {shown}, got {named}{near}"
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -23,14 +23,27 @@ def measures(values: Sequence[Value], width: int | None) -> Iterator[Line]:
     before = ""
     for metric in dict.fromkeys(value.metric for value in values):
         same = [value for value in values if value.metric == metric]
-        if len(same) > FEW and all(not v.axes or {*v.axes} == UNDER_ATTACK for v in same):
-            yield from _table(metric, same, width)
+        if any(v.axes for v in same) and all(not v.axes or _attacked(v) for v in same):
+            few = [Line(f"{metric}: {'; '.join(map(_named, same))}")]
+            yield from folded(few, width) if len(same) <= FEW else _table(metric, same, width)
             continue
         fixed, text = _metric(same)
         yield from folded([Line(f"{metric}: {text}")], width)
         if fixed and fixed != before:
             yield from folded([Line(f"  ({fixed})", "dim")], width)
         before = fixed
+
+
+def _attacked(value: Value) -> bool:
+    return {*value.axes} == UNDER_ATTACK
+
+
+def _named(value: Value) -> str:
+    """A value with the attack and the threat that it is of."""
+    axes = value.axes
+    of = f"{named(axes['attack'], axes['access'])}, " if axes else ""
+    of += threat_text(axes["norm"], axes["eps"]) if axes else "clean"
+    return f"{measured(value)} ({of})"
 
 
 def _table(metric: str, values: Sequence[Value], width: int | None) -> Iterator[Line]:

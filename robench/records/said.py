@@ -122,7 +122,8 @@ def warnings(record: Record, outcomes: Outcomes | None = None) -> list[str]:
     ]
     if record.certificates and record.certificates.broken:
         found.append(record.certificates.sentence)
-    if record.status == "at_chance":
+    said = outcomes is not None and scores_by_threat(outcomes, record.budgets())
+    if record.status == "at_chance" and not said:
         why = "the model is at chance" if outcomes is None else no_claim(outcomes.clean.label)
         found.append(f"{why}: nothing about its robustness can be claimed")
     if (ending := record.notes.get(ENDING)) in ENDINGS:
@@ -142,7 +143,32 @@ def warnings(record: Record, outcomes: Outcomes | None = None) -> list[str]:
         shares = (record.agreement.equal_labels, record.agreement.after_deploy)
         share = min(share for share in shares if share is not None)
         found.append(f"the twin agrees with the deployed model on only {share:.1%} of the images")
-    return [*found, *_unlike_published(record)]
+    return [*found, *_without_gradients(record), *_unlike_published(record)]
+
+
+def _without_gradients(record: Record) -> Iterator[str]:
+    """What is said of white-box attacks that left images and met no gradient; of a black box, which
+    has none, it is said already, and an older record does not tell which attacks want one."""
+    if record.queries_only is None or (record.file and record.file.black_box):
+        return
+    led = [row for row in record.rows if row.access == "white_box" and row.status == "ok"]
+    names = dict.fromkeys(
+        row.attack
+        for row in led
+        if row.gradients == 0 and row.attack not in record.queries_only and _left(record, row)
+    )
+    if names:
+        yield (
+            f"{', '.join(names)} got no gradient of the network: where it stops them, as a detach "
+            "or an argmax does, what is left is no robustness; audit=quick tells"
+        )
+
+
+def _left(record: Record, row: AttackRow) -> bool:
+    """Whether images stand a row."""
+    axes = {"attack": row.attack, "access": row.access, "norm": row.norm}
+    same = record.find_all("robust_accuracy", **axes)
+    return any(value.value for value in same if row.eps in (None, value.axes.get("eps")))
 
 
 def _unlike_published(record: Record) -> Iterator[str]:

@@ -116,7 +116,8 @@ def title(record: Record) -> str:
         else []
     )
     under = f", protocol {' version '.join(said)}" if said else ""
-    judged = f"{record.data.name}, {record.data.images} test images"
+    many = "" if record.data.images == 1 else "s"
+    judged = f"{record.data.name}, {record.data.images} test image{many}"
     return f"{judged}: {parts}, seed {record.seed}{under}"
 
 

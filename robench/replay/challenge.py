@@ -66,7 +66,8 @@ def challenge(
     except ValueError as error:
         raise UserError(f"{error}; set --source") from error
     if not examples.is_file():
-        raise UserError(f"expected a .npz file of examples at {examples}, got none")
+        got = "a folder" if examples.is_dir() else "none"
+        raise UserError(f"expected a .npz file of examples at {examples}, got {got}")
     if examples.stat().st_size > MAX_EXAMPLES:
         raise UserError(f"expected at most {MAX_EXAMPLES:,} bytes of examples at {examples}")
     subject = _stands(folder, places)

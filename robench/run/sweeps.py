@@ -165,6 +165,14 @@ def leave_lost(folder: Path, part: str, why: str) -> None:
 # -- reading ---------------------------------------------------------------------------------------
 
 
+def latest(results: Path) -> Path:
+    """The folder of the sweep below `results` that began last; raises UserError for none."""
+    found = list(results.glob(f"sweeps/*/{PLAN}"))
+    if not found:
+        raise UserError(f"expected a sweep below {results / 'sweeps'}, got none")
+    return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
 def read_plan(folder: Path) -> Plan:
     """The plan of a sweep; raises FileNotFoundError for none, UserError for what is no plan."""
     path = folder / PLAN

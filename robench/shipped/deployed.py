@@ -40,6 +40,11 @@ class FileDeployed:
 
     def answers(self, images: Tensor) -> Tensor:
         """What the file gives, float32 (N, outputs), for float32 images in [0,1]."""
+        if not isinstance(images, torch.Tensor):
+            raise UserError(
+                f"expected a torch tensor of images, got {type(images).__name__}; "
+                "use torch.from_numpy for a numpy array"
+            )
         if len(images) == 0:
             return self.answers(images.new_zeros(1, *images.shape[1:]))[:0]
         return torch.cat([self._answer(part) for part in images.cpu().split(self._asked(images))])

@@ -43,6 +43,11 @@ def open_system(
     was made from. `contract` are fields of `Contract` where they are not what the file's input
     says. Raises UserError for a file that cannot be judged.
     """
+    sizes = shape if isinstance(shape, (tuple, list)) else ()
+    if len(sizes) != 3 or not all(type(size) is int and size > 0 for size in sizes):
+        raise ConfigError(
+            f"expected shape to be (channels, height, width), got {one_line(repr(shape))[:80]}"
+        )
     path = expand_home(path)
     name, chosen = runtime_of(path, runtime)
     content = _content(path)

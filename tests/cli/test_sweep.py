@@ -105,6 +105,7 @@ def test_a_launcher_that_gives_up_is_not_robenchs_fault(
     (folder,) = (tmp_path / "results" / "sweeps").iterdir()
     assert f"robench sweep status {folder}" in out
     status, again, _ = command(["sweep", "status", str(folder)], capsys)
+    assert command(["sweep", "status", "last"], capsys)[:2] == (status, again)
     assert status == 1
     assert "2 lost" in again
 

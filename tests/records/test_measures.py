@@ -44,8 +44,11 @@ def test_values_under_attack_are_a_table_that_fits(width: int) -> None:
 
 
 def test_a_few_values_and_other_axes_are_a_line() -> None:
-    (line,) = texts(values()[1:2], None)[:1]
-    assert line.startswith("twins_gap: ")
+    lines = texts([*values()[:2], *values("parent_difference")[3:4]], None)
+    assert lines == [
+        "twins_gap: \N{MINUS SIGN}5.0±25.0 % (clean); \N{MINUS SIGN}4.0±24.0 % (fgsm, linf 2/255)",
+        "parent_difference: \N{MINUS SIGN}2.0±22.0 % (fgsm (parent), linf 2/255)",
+    ]
     layers = [Value(metric="norms", value=1.0, axes={"layer": str(at)}) for at in range(5)]
     assert texts(layers, None)[0].startswith("norms: by layer: 0 1; 1 1;")
 

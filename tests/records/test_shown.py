@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor, nn
 
 import robench
 from robench.base.errors import UserError
@@ -65,6 +66,32 @@ def test_what_was_not_kept_says_so(kept: ShownRecord) -> None:
 def test_a_folder_without_records_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected records below .*nope.*, got none; evaluate"):
         robench.results.load(tmp_path / "nope")
+
+
+@pytest.mark.parametrize("given", [None, 3, b"x"])
+def test_what_is_no_path_is_one_line(given: Any) -> None:
+    for read in (robench.results.load, robench.results.read):
+        with pytest.raises(UserError, match=r"expected a folder as text or a Path, got \S+$"):
+            read(given)
+
+
+def test_one_image_is_one_and_an_attack_without_a_gradient_is_said() -> None:
+    class Detached(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = tiny_network()
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.network(images.detach())
+            return logits
+
+    given: dict[str, Any] = {"attack": ["pgd", "square"], "audit": "off"}
+    told = str(robench.evaluate(Detached(), tiny_data(), images=20, **given))
+    assert "\npgd got no gradient of the network: " in told
+    assert "got no gradient" not in str(robench.evaluate(tiny_network(), tiny_data(), **given))
+    few = str(robench.evaluate(tiny_network(), tiny_data(), images=1, **given))
+    assert few.startswith("given, 1 test image: ")
+    assert few.count("too few images (1) to tell the model from chance") == 1
 
 
 def test_a_notebook_shows_it_escaped_and_with_pictures(kept: ShownRecord) -> None:
@@ -147,6 +174,7 @@ def test_without_matplotlib_a_plot_is_one_line(
         ("robust_accuracy", {"attack": "pdg"}, "among fgsm, pgd, got pdg; did you mean 'pgd'?"),
         ("robust_accuracy", {"atack": "pgd"}, "got atack; did you mean 'attack'?"),
         ("robust_accuracy", {"attack": "pgd", "eps": 0.3}, "eps among 0.1, 8/255, got 0.3"),
+        ("", {}, "got an empty text"),
         ("robust_accuracy", {"eps": "8/0"}, "expected eps to be a number"),
     ],
 )

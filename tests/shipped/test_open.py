@@ -46,6 +46,18 @@ def test_a_file_is_deployed_and_its_twin_is_the_same_function(tmp_path: Path) ->
     assert system.deployed.predict(images[:0]).shape == (0,)
 
 
+@pytest.mark.parametrize("shape", [8, (8, 8), (1, 8, "8"), (0, 8, 8), None])
+def test_a_shape_is_three_numbers(shape: Any, tmp_path: Path) -> None:
+    with pytest.raises(robench.ConfigError, match=r"shape to be \(channels, height, width\), got "):
+        open_system(flat(tmp_path / "net.onnx"), shape=shape, classes=CLASSES)
+
+
+def test_images_of_numpy_are_one_line(tmp_path: Path) -> None:
+    images: Any = corners().test.float_images().numpy()
+    with pytest.raises(robench.UserError, match=r"got ndarray; use torch\.from_numpy"):
+        opened(flat(tmp_path / "net.onnx")).deployed.predict(images)
+
+
 def kept_beside(path: Path, place: str = "weights") -> None:
     """A file that adds 3, 2, 1 and 0 to the pixels, numbers that it keeps in another file."""
     import onnx
