@@ -265,8 +265,7 @@ class Watching(nn.Module):
         return logits.detach() + decoy - decoy.detach() if alarmed else logits
 
 
-@pytest.mark.parametrize("moves", [False, True])
-@pytest.mark.parametrize("noise", [0.0, 0.05])
+@pytest.mark.parametrize(("moves", "noise"), [(True, 0.0), (False, 0.05)])
 def test_what_misleads_late_is_met_by_a_long_search(zoo: Zoo, moves: bool, noise: float) -> None:
     network = Watching(zoo.base(), moves, noise).eval()
     made = trial(zoo, System((Randomised if noise else FloatDeployed)(network), network))

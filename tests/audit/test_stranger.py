@@ -224,3 +224,18 @@ class Holding(Bright):
 def test_a_copy_that_shares_what_it_keeps_is_none() -> None:
     with pytest.raises(NotCopied):
         Unasked(shipped(Holding())).forgetting()
+
+
+@pytest.mark.parametrize("change", [list[int].pop, list[int].clear, lambda kept: kept.append(0)])
+@pytest.mark.parametrize("lift", [1.0, 3.0])
+def test_less_is_a_change_too(change: Callable[[list[int]], object], lift: float) -> None:
+    network = Bright(lift=2.0)
+    network.asked.append(9)
+    unasked = Unasked(shipped(network))
+    assert not unasked.changed()
+    network.lift = lift
+    assert unasked.changed()
+    network.lift = 2.0
+    assert not unasked.changed()
+    change(network.asked)
+    assert unasked.changed()
