@@ -147,7 +147,9 @@ def _opened(path: Path, rows: int, words: Sequence[str] = (), *, nested: bool = 
     data = read_plain(path, MAX_BYTES)
     file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, read_dictionary=list(words))
     _check_size(file.metadata, path, rows)
-    columns = [file.schema.column(i) for i in range(file.metadata.num_columns)]
+    # `file.schema` would be held by its metadata, and hold it: left to whoever looks for cycles.
+    schema = pq.ParquetSchema(file.metadata)
+    columns = [schema.column(i) for i in range(file.metadata.num_columns)]
     flat = [one for one in columns if not one.max_repetition_level]
     if not nested and (strange := [one for one in columns if not _is_plain(one)]):
         raise ValueError(f"{strange[0].path} where numbers should stand")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -63,6 +64,19 @@ def test_other_tables_are_refused(change: dict[str, object], text: str, tmp_path
     kept.to_parquet(tmp_path / "outcomes.parquet", index=False)
     with pytest.raises(UserError, match=text):
         read_outcomes_file(tmp_path / "outcomes.parquet")
+
+
+def test_a_table_that_was_read_is_let_go_of(tmp_path: Path) -> None:
+    """Processes that read many records do not look for cycles."""
+    path = tmp_path / "outcomes.parquet"
+    write_outcomes_file(OUTCOMES, path)
+    gc.collect()
+    gc.disable()
+    try:
+        read_outcomes_file(path)
+        assert "FileMetaData" not in {type(one).__name__ for one in gc.get_objects()}
+    finally:
+        gc.enable()
 
 
 def test_an_empty_table_is_refused(tmp_path: Path) -> None:
