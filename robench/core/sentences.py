@@ -175,6 +175,8 @@ NOTHING = {
     "answer was not tested",
     "remembers": "the system refuses to be copied: whether what it was asked changes its answers "
     "was not tested",
+    "process": "in a process where it was asked nothing the system gave no answer: whether what it "
+    "was asked changes its answers was not tested",
     "adaptive": "no defense of this system brings an attack of its own",
 }
 """What a check says that met no image, where it is something else."""

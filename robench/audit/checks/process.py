@@ -10,7 +10,7 @@ import torch
 
 from robench.audit.contest import FAIL, SUSPECT, failed, next_to_nothing
 from robench.audit.fork import Fork, NotForked, answers
-from robench.audit.verdict import difference
+from robench.audit.verdict import difference, share_finding
 from robench.base.seeds import derive
 from robench.core.record import Finding
 from robench.plugin.components import Check
@@ -24,6 +24,7 @@ PROCESS, PROCESS_TIRES = "process", "process_tires"
 BENT = 0.05
 """Part of a gradient by which it is another one."""
 LIMITS = {"suspect": SUSPECT, "fail": FAIL}
+NONE = {"suspect": 1.0}
 MOVES = 50
 """Moves of the search in the process that tells how much a memory hides."""
 
@@ -33,8 +34,8 @@ class FreshProcess(Check):
     """Attacked images asked of the system, and of itself as it was, in a process forked off then.
 
     It shows a memory wherever it is kept, if not in a file; `Memory` has compared already what it
-    could copy. Where nothing differs nothing is said; a thrifty audit does not ask of what has
-    failed, or is broken, already.
+    could copy. Where nothing differs nothing is said, and where no answer comes it is suspect; a
+    thrifty audit does not ask of what has failed, or is broken, already.
     """
 
     images: int = 15
@@ -56,7 +57,8 @@ class FreshProcess(Check):
         try:
             return self._compared(trial, trial.fork)
         except NotForked:
-            return ()
+            # It answers here, and nobody can vouch for what keeps it from answering there.
+            return (share_finding(PROCESS, 0, 0, **NONE).model_copy(update={"verdict": "suspect"}),)
 
     def _compared(self, trial: SystemTrial, fork: Fork) -> list[Finding]:
         index, candidates = trial.reference.index, trial.reference.candidates
