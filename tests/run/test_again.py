@@ -17,7 +17,8 @@ from robench.core.record import RUN_KINDS, Record, run_id
 from robench.plugin.registry import registry
 from robench.records.retired import current
 from robench.records.store import read
-from robench.run.again import _assembled, _components, again
+from robench.run.again import _found, again
+from robench.run.command import _assembled, _components
 from robench.run.compose import from_plain, plain_config, prepare, run_config
 
 PUBLISHED = sorted(Path("leaderboard/records").glob("*/record.json"))
@@ -111,6 +112,30 @@ def test_what_components_compose_is_told_without_hydra(choice: str) -> None:
 def test_presets_and_what_brings_others_are_left_to_hydra() -> None:
     for choices in (("protocol=digits_linf",), ("defense=intrs",), ("runtime=litert",), ()):
         assert _components(choices) is None
+
+
+def test_a_known_command_is_found_without_composing_it(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").mkdir()
+    other = changed(record, images=37)
+    commands = []
+    for one in (record, record, other, other):
+        _found.cache_clear()
+        commands.append(again(one))
+        if len(commands) % 2 == 0:
+            monkeypatch.undo()
+            monkeypatch.setenv("ROBENCH_CACHE", str(tmp_path / "cache"))
+        else:
+            monkeypatch.setattr("robench.run.command.words_of", None)
+    assert commands[0] == commands[1] != commands[2] == commands[3]
+    assert commands[0].command
+
+
+def test_who_looks_at_a_record_gets_no_cache(record: Record, tmp_path: Path) -> None:
+    _found.cache_clear()
+    assert again(record).command
+    assert not (tmp_path / "cache").exists()
 
 
 def todays_id(record: Record) -> str:
