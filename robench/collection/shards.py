@@ -129,9 +129,8 @@ class Shards:
         with suppress(FileNotFoundError):
             for entry in sorted(os.listdir(self.folder)):
                 name, _, rest = entry.partition("-")
-                path, number = self.folder / entry, rest[:2]
-                if name == self.name and number.isdigit() and path.suffix == ".parquet":
-                    found.setdefault(int(number), []).append(path)
+                if name == self.name and rest[:2].isdigit() and entry.endswith(".parquet"):
+                    found.setdefault(int(rest[:2]), []).append(self.folder / entry)
         for paths in found.values():
             if len(paths) > 1:
                 paths.sort(key=lambda path: path.stat().st_mtime, reverse=True)

@@ -36,6 +36,7 @@ from robench.leaderboard.write.gather import (
 from robench.leaderboard.write.index import (
     chart_files,
     first_points,
+    same_pages,
     site_files,
     still_files,
     tab_files,
@@ -83,7 +84,8 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
             gathered = gather(collection, named, attestations)
             fed = {content for row in gathered.rows for content in row.contents}
             left = fill_values(collection, [one for one in seen if one.content in fed])
-            leave_out(gathered, {one.content for one in seen if one.folder in left})
+            changed = {one.content for one in seen if one.folder in left} if left else ()
+            leave_out(gathered, changed)
             collection.know(seen)
             digests = {one.content: one.digest for one in seen}
             # What is known of a hundred thousand folders is as much as their tables take.
@@ -126,26 +128,30 @@ def _write(
     """Hand the page every part that is not there as it should be; `draw` draws its pictures."""
     keys, shards = gathered.keys, row_shards(len(site.rows))
     every = [[row.id, keys[row.id]] for row in site.rows]
+    made_of = digest(every)
     if page.stands("assets", 0) is None:
         page.put("assets", 0, _assets())
+    if page.stands("pages", 0) is None:
+        page.put("pages", 0, same_pages())
     if page.stands("charts", 0) is None:
         page.put("charts", 0, *draw(chart_files, [CHARTS]))
     points = first_points(site)
     if page.stands("stills", points) is None:
         page.put("stills", points, *draw(still_files, [points]))
     shown = _studies(site, keys, page)
-    about = [every, [[one.name, one.reason] for one in site.refused], [one.name for one in shown]]
+    about = [made_of, [[one.name, one.reason] for one in site.refused], [one.name for one in shown]]
     about.append([[one.asked, one.reason] for one in site.refusals])
     if page.stands("site", about) is None:
-        page.put("site", about, site_files(site, shards, shown))
+        stills = {name for name, its in points.items() if its}
+        page.put("site", about, site_files(site, shards, shown, stills))
     columns = [column.key for column in site.columns]
     for number, tab in enumerate(site.tabs):
         its = [columns, [[row.id, keys[row.id]] for row in tab.rows]]
         if page.stands(tab.key, its) is None:
             page.put(tab.key, its, tab_files(site, number))
-    if page.stands("values", every) is None:
+    if page.stands("values", made_of) is None:
         told = {row.id: told for row in site.rows if (told := gathered.told[keys[row.id]])}
-        page.put("values", every, [(VALUES, values_file(collection, site.rows, digests, told))])
+        page.put("values", made_of, [(VALUES, values_file(collection, site.rows, digests, told))])
     _write_rows(every, gathered, shards, page)
 
 

@@ -20,11 +20,19 @@ FIRST_ROWS = 25
 """Entries that stand in the page itself; scripts bring the others."""
 
 
-def site_files(site: Site, shards: int, studies: Sequence[Study]) -> Iterator[tuple[str, str]]:
-    """Paths and texts of what all tabs share; `shards` files hold the documents of rows."""
+def site_files(
+    site: Site, shards: int, studies: Sequence[Study], stills: set[str]
+) -> Iterator[tuple[str, str]]:
+    """Paths and texts of what all tabs share.
+
+    `shards` files hold the documents of rows; `stills` names the pictures of `still_files`.
+    """
     yield site_data(site, shards)
-    stills = {name for name, points in first_points(site).items() if points}
     yield "index.html", page("index.html", **_first_page(site, studies, stills))
+
+
+def same_pages() -> Iterator[tuple[str, str]]:
+    """Paths and texts of the pages that are the same for all records."""
     yield "compare.html", page("compare.html")
     yield "row.html", page("row.html")
 

@@ -76,9 +76,10 @@ def _blocks(
     for _, table in collection.values.tables(columns):
         keys = table[KEY].to_pylist()
         wanted = [(place, one) for place, key in enumerate(keys) for one in levels.get(key, ())]
-        some = table.take(column([place for place, _ in wanted], pa.int64())).drop([KEY])
+        if (places := [place for place, _ in wanted]) != list(range(len(keys))):
+            table = table.take(column(places, pa.int64()))
         its = column([one for _, one in wanted], pa.string())
-        waiting.append(some.append_column(LEVEL, its))
+        waiting.append(table.drop([KEY]).append_column(LEVEL, its))
         schema = waiting[-1].schema
         if sum(map(len, waiting)) >= BLOCK:
             yield pa.concat_tables(waiting).unify_dictionaries()
