@@ -142,6 +142,7 @@ def _binomial(n: int, share: float) -> Iterator[float]:
         yield math.exp(ways + k * log + (n - k) * log_not)
 
 
+@lru_cache(4096)
 def _newcombe(a: int, b: int, c: int, d: int) -> tuple[float, float]:
     """Newcombe's hybrid score interval for a paired difference, with his continuity-corrected phi.
 

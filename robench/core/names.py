@@ -6,6 +6,7 @@ Such a value would stand on a page, or meet a demand, as if robench had computed
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 COMPUTED = (
     # Columns of a page, and what `robench gate` and `robench show` say.
@@ -27,6 +28,7 @@ COMPUTED = (
 _OTHERS = re.compile(r"[^a-z0-9]+")
 
 
+@lru_cache(4096)
 def spelled(name: str) -> str:
     """A name in lower case, its words joined by single underscores: alike for names that read
     alike."""

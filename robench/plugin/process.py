@@ -7,7 +7,9 @@ import random
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -217,6 +219,9 @@ def _answer() -> tuple[bytes, ...]:
 def _set_device(device: torch.device) -> None:
     # Without a device of its own torch is as it starts; one set to the CPU would cost every call.
     torch.set_default_device(None if device.type == "cpu" else device)
+    if device.type == "cpu":
+        # Nothing is what torch 2.9 cannot read there.
+        del torch._GLOBAL_DEVICE_CONTEXT.device_context
 
 
 def _deterministic() -> tuple[bool, bool]:
@@ -236,10 +241,24 @@ def _backends() -> tuple[Any, ...]:
     cudnn = torch.backends.cudnn
     flags = cudnn.enabled, cudnn.benchmark, cudnn.deterministic, torch._C._get_mkldnn_enabled()
     each = tuple(torch._C._get_fp32_precision_getter(*one) for one in _PRECISIONS)
+    return *flags, each, _precision()
+
+
+def _precision() -> str | None:
+    """The older of torch's two ways to say a precision; None where the other one was used."""
+    _warn_nobody()
     try:
-        return *flags, each, torch.get_float32_matmul_precision()
-    except RuntimeError:  # the precisions were set in torch's other way
-        return *flags, each, None
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return None
+
+
+@cache
+def _warn_nobody() -> None:
+    """Torch 2.9 warns once of its older way, which the newer ones do not replace."""
+    with warnings.catch_warnings(), suppress(RuntimeError):
+        warnings.simplefilter("ignore")
+        torch.get_float32_matmul_precision()
 
 
 def _set_backends(before: tuple[Any, ...]) -> None:

@@ -19,6 +19,7 @@ from robench.leaderboard.write.charts import CHARTS
 from robench.leaderboard.write.index import (
     chart_files,
     first_points,
+    same_pages,
     site_files,
     still_files,
     tab_files,
@@ -132,10 +133,12 @@ def few() -> list[BoardRow]:
 def write_site(site: Site, out: Path, template: Path) -> None:
     """The page of a site in memory: all files but the rows' documents."""
     tabs = (file for number in range(len(site.tabs)) for file in tab_files(site, number))
+    points = first_points(site)
     shared: Iterable[tuple[str, str]] = (
-        *site_files(site, 1, []),
+        *site_files(site, 1, [], {name for name, its in points.items() if its}),
+        *same_pages(),
         *chart_files(CHARTS),
-        *still_files(first_points(site)),
+        *still_files(points),
     )
     for name, text in [*shared, *tabs]:
         (out / name).parent.mkdir(parents=True, exist_ok=True)

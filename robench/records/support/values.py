@@ -44,7 +44,7 @@ OWN = (*ACCURACIES, UNBROKEN, AUDITED, GAINED, HEADLINE, *OF_FILES)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:-]{0,79}")
 """Names of components, metrics, accesses, norms, data sets and axes."""
 ROUNDING = 1e-9
-Key = tuple[str, frozenset[tuple[str, str]]]
+Key = tuple[str, str]
 
 
 def resembles_own(name: str) -> bool:
@@ -149,6 +149,8 @@ def require_values(found: Iterable[Value], wanted: Sequence[Value], source: str)
 
 def require_same(said: Value, wanted: Value, source: str) -> None:
     """Raise UserError unless number, interval, n, unit and direction are the wanted ones."""
+    if _content(said) == _content(wanted):
+        return
     for name in ("value", "low", "high"):
         a, b = getattr(said, name), getattr(wanted, name)
         same = a == b if a is None or b is None else abs(a - b) <= ROUNDING
@@ -163,6 +165,10 @@ def require_same(said: Value, wanted: Value, source: str) -> None:
             )
 
 
+def _content(value: Value) -> tuple[object, ...]:
+    return value.value, value.low, value.high, value.n, value.unit, value.better
+
+
 def words(value: Value) -> str:
     """A value's metric and what it belongs to."""
     axes = " ".join(f"{axis}" for axis in value.axes.values() if axis not in (None, ""))
@@ -171,7 +177,7 @@ def words(value: Value) -> str:
 
 def _key(value: Value) -> Key:
     """1 and 1.0 are two axes, and so are 0.0 and -0.0: a page tells them apart."""
-    return value.metric, frozenset((name, repr(axis)) for name, axis in value.axes.items())
+    return value.metric, repr(sorted(value.axes.items()))
 
 
 def _short(number: float | None) -> str:
