@@ -20,6 +20,7 @@ from robench.leaderboard.read import claims
 from robench.leaderboard.table.site import make_site
 from robench.records import store as results
 from robench.records.preview import drawn, picture, strips
+from robench.records.protocols import Protocol
 from tests.leaderboard.made import protocol
 from tests.leaderboard.pages import data, document, rows, texts
 from tests.leaderboard.shelf import few, shelf_row, write_site
@@ -60,11 +61,11 @@ def named(source: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert isinstance(eps, float)
     under = protocol("tiny_linf", title="tiny <i>data</i>", eps=eps)
 
-    def why(record: Record) -> str:
-        return "" if record.seed == 0 else "no protocol was chosen"
+    def chosen(record: Record) -> Protocol | None:
+        return under if record.seed == 0 else None
 
-    monkeypatch.setattr(claims, "why_open", why)
-    monkeypatch.setattr(claims, "protocol_of", lambda record: under)
+    monkeypatch.setattr(claims, "protocol_of", chosen)
+    monkeypatch.setattr(claims, "why_open", lambda record: "no protocol was chosen")
     build([source], root / "named")
     return root / "named"
 
