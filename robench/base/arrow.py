@@ -46,7 +46,7 @@ def column(values: Sequence[Any], kind: Any) -> Any:
     absent = np.array([one is None for one in values], bool)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         known = [0 if one is None else one for one in values]
-        return numbers(np.array(known, kind.to_pandas_dtype()), absent)
+        return numbers(np.array(known, _numpy(kind)), absent)
     present = _bits(~absent) if absent.any() else None
     if pa.types.is_list(kind):
         parts = [() if one is None else one for one in values]
@@ -151,7 +151,13 @@ def _how(kind: Any, wanted: str) -> tuple[Any, Any, bool]:
         return found, None, False
     if _family(kind) != _family(found):
         raise ValueError(f"{kind} where {found} should stand")
-    return found, np.dtype(found.to_pandas_dtype()), bool(pa.types.is_boolean(found))
+    return found, _numpy(found), bool(pa.types.is_boolean(found))
+
+
+def _numpy(kind: Any) -> np.dtype[Any]:
+    """The numbers of a type as numpy has them; Arrow's own answer loads pandas before its 24."""
+    names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    return np.dtype(names.get(str(kind), str(kind)))
 
 
 def is_word(kind: Any) -> bool:
