@@ -114,7 +114,7 @@ HOSTILE = {
     "file that is not there": (["model=file", "model.file.path=gone.onnx"], "at gone.onnx"),
     "file that is a folder": (
         ["model=file", "model.file.path=."],
-        "expected plain files, got the folder",
+        "expected a file, got the folder",
     ),
     "weights that are not there": (
         ["model=checkpoint", "model.checkpoint.path=gone.safetensors"],
