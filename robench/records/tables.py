@@ -66,7 +66,7 @@ def _columns(path: Path, about: About) -> dict[str, NDArray[Any]]:
 def arrow_columns(path: Path, rows: int) -> Any:
     """A table of at most so many rows as Arrow has it, words as places in a dictionary; raises
     whatever is wrong with it."""
-    return _opened(path, rows).read(use_threads=False)
+    return _read(_opened(path, rows), path, rows)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -121,7 +121,7 @@ def arrow_outcomes(path: Path, rows: int) -> Any:
     file = _opened(path, rows, WORDS)
     if missing := set(COLUMNS) - set(file.schema_arrow.names):
         raise UserError(f"expected columns {', '.join(sorted(missing))} in {path.name}")
-    return file.read(list(COLUMNS), use_threads=False)
+    return _read(file, path, rows, list(COLUMNS))
 
 
 def write_outcomes_file(outcomes: Outcomes, path: Path) -> None:
@@ -160,16 +160,36 @@ def _opened(path: Path, rows: int, words: Sequence[str] = (), *, nested: bool = 
     return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, **asked)
 
 
+def _read(file: Any, path: Path, rows: int, columns: Sequence[str] | None = None) -> Any:
+    """Columns (all if not given) of a file of at most so many rows, however many it really has.
+
+    Piece by piece: a run of one number is a few bytes of the file, and as long in memory as any
+    other, and what the file says of how many there are may be false.
+    """
+    import pyarrow as pa
+
+    most = max(1, min(rows + 1, MAX_EXPANDED // (CELL * max(1, file.metadata.num_columns))))
+    pieces, found = [], 0
+    for piece in file.iter_batches(most, columns=columns, use_threads=False):
+        pieces.append(piece)
+        found += len(piece)
+        if found > file.metadata.num_rows:
+            break
+    if found != file.metadata.num_rows:
+        raise UserError(f"expected as many rows in {path.name} as it says, got others")
+    return pa.Table.from_batches(pieces, pieces[0].schema if pieces else file.schema_arrow)
+
+
 def _is_plain(column: Any) -> bool:
     return not column.max_repetition_level and column.physical_type not in WIDE
 
 
 def _check_size(about: Any, path: Path, rows: int) -> None:
     """Raise UserError for a file that says of itself that it is too large."""
+    # Not what it says of a column: where that is broken Arrow ends the process.
     groups = [about.row_group(i) for i in range(about.num_row_groups)]
-    # A run of one number is a few bytes of the file, and as long in memory as any other.
-    cells = sum(group.column(i).num_values for group in groups for i in range(about.num_columns))
-    expanded = max(sum(abs(group.total_byte_size) for group in groups), cells * CELL)
+    claimed = sum(abs(group.total_byte_size) for group in groups)
+    expanded = max(claimed, about.num_rows * about.num_columns * CELL)
     sizes = {
         "rows": (about.num_rows, rows),
         "columns": (about.num_columns, MAX_COLUMNS),

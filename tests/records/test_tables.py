@@ -119,6 +119,24 @@ def test_a_run_of_one_number_is_as_large_as_it_would_be_in_memory(
         read_columns(tmp_path / "t.parquet")
 
 
+def test_no_byte_of_its_account_of_itself_ends_the_process(tmp_path: Path) -> None:
+    """Arrow ends it where a column's account is broken and Python asks for that."""
+    path = tmp_path / "t.parquet"
+    write_columns({"n": np.arange(1_000) % 7, "w": ["a", "b"] * 500}, path)
+    whole = path.read_bytes()
+    account = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    taken = 0
+    for at in range(account, len(whole) - 8):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 2]) + whole[at + 1 :])
+        try:
+            columns = read_columns(path)
+        except UserError:
+            continue
+        taken += 1
+        assert all(len(column) <= 1_000 for column in columns.values())
+    assert 0 < taken < len(whole) - account
+
+
 @pytest.mark.parametrize("rows", [(1, 3000), (3000, 0)])
 def test_a_long_word_is_in_memory_once(rows: tuple[int, int], tmp_path: Path) -> None:
     """Once it took as much for every row, long or not, and for every table read with it."""
