@@ -12,7 +12,7 @@ import pytest
 from robench.base.errors import UserError
 from robench.plugin import registry as plugins
 from robench.records.consistent import inspect
-from robench.records.store import read
+from robench.records.store import EXAMPLES, read
 from robench.records.tables import read_columns
 from robench.replay.verify import verify
 from robench.run.config import Places
@@ -77,10 +77,15 @@ def test_a_verification_breaks_them_again(broken_record: Path, places: Places) -
 @pytest.mark.slow
 def test_who_hides_them_is_refuted(broken_record: Path, copied: Copy, places: Places) -> None:
     folder = copied(broken_record)
-    edit(folder, lambda record: record.update(certificates=None))
+    (folder / EXAMPLES).unlink()  # which holds nothing but what breaks them
+    edit(folder, lambda record: record.update(certificates=None, files=_without(record["files"])))
     (step,) = [s for s in verify(folder, places, seed=3).steps if s.name == "certificates"]
     assert step.outcome == "fail"
     assert "certificates that the record does not call broken do break" in step.text
+
+
+def _without(files: dict[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in files.items() if name != EXAMPLES}
 
 
 def _fewer(audit: dict[str, Any]) -> None:
