@@ -114,6 +114,7 @@ class Reach:
         elif issubclass(kind, (ModuleType, np.memmap)) or self._is_opaque(kind):
             self.memo[id(thing)] = thing
         elif issubclass(kind, (*CODE, property, partial)):
+            self.marks.append((thing, None))
             self._left.extend(self._code(thing))
         elif issubclass(kind, GENERATORS):
             self.memo[id(thing)] = thing
@@ -123,7 +124,7 @@ class Reach:
             self.marks.append((thing, repr(thing)))
         else:
             inside = _inside(thing)
-            self.marks.append((thing, len(inside)))
+            self.marks.append((thing, [*map(_who, inside)]))
             self._left.extend(inside)
             self._left.append(kind)
 
@@ -189,6 +190,7 @@ class Reach:
     def _place(self, place: Place) -> Iterator[object]:
         """Note a place, unless it holds code; what it holds is looked at."""
         value = place.get()
+        self.marks.append((Place, _who(value)))
         if not issubclass(type(value), CODE):
             self.places.append(place)
         if value is not ABSENT:
@@ -198,6 +200,11 @@ class Reach:
 def _hashed(tensor: Tensor) -> int:
     numbers = tensor.detach().cpu().reshape(-1)
     return hash(numbers.view(torch.uint8).numpy().tobytes())
+
+
+def _who(held: object) -> int | None:
+    """Which one something is; plain values are told apart by what they say."""
+    return None if type(held) in PLAIN else id(held)
 
 
 def _inside(thing: object) -> list[object]:

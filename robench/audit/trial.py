@@ -92,7 +92,7 @@ class SystemTrial:
         self._ask(self.system)
 
     def _may_hide(self) -> bool:
-        """Whether the system may keep something where no look finds it; only quick trusts a look."""
+        """Whether the system may keep something out of sight; only quick trusts a look."""
         if self.unasked is None:
             return True
         return not self.unasked.in_sight if self.thrifty else self.unasked.foreign

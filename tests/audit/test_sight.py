@@ -16,6 +16,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from robench.audit import trial as trials
 from robench.audit.reach import Reach
@@ -155,6 +156,11 @@ def by_its_statistics(self: Any, x: Tensor) -> Tensor:
     return self.layer(self.norm(x.flatten(1)))
 
 
+def exchanging(self: Any, x: Tensor) -> Tensor:
+    self.box[0] = self.box[1]
+    return self.layer(x.flatten(1))
+
+
 def into_a_hook(self: Any, x: Tensor) -> Tensor:
     self.layer._forward_hooks[len(self.layer._forward_hooks)] = lambda *given: None
     return self.layer(x.flatten(1))
@@ -174,8 +180,16 @@ SEEN: dict[str, Callable[[], Any]] = {
     "no number": lambda: network(by_no_number, box=[float("nan")]),
     "statistics": lambda: network(by_its_statistics, norm=nn.BatchNorm1d(4)).train(),
     "hook": lambda: network(into_a_hook),
+    "functions": lambda: network(exchanging, box=[plain, noisy]),
+    "listed functions": lambda: network(exchanging, box=[F.relu, F.gelu]),
+    "tensors met before": lambda: network(exchanging, **met(torch.zeros(2), torch.zeros(2))),
+    "a number and an object": lambda: network(exchanging, **met(0, torch.zeros(2))),
     "in another's hook": lambda: network(plain, layer=hooked()),
 }
+
+
+def met(one: Any, other: Any) -> dict[str, Any]:
+    return {"one": one, "other": other, "box": [one, other]}
 
 
 def hooked() -> nn.Module:
@@ -248,7 +262,7 @@ def by_name(self: Any, x: Tensor) -> Tensor:
 
 
 def by_text(self: Any, x: Tensor) -> Tensor:
-    "{0.box}".format(self)
+    "{0.box}".format(self)  # noqa: UP030, UP032  # what is tested
     return self.layer(x.flatten(1))
 
 
@@ -481,6 +495,10 @@ def fake() -> SimpleNamespace:
     return SimpleNamespace(**vars(torch))
 
 
+def other_functions() -> SimpleNamespace:
+    return SimpleNamespace(relu=OUTSIDE.append)
+
+
 HIDDEN: dict[str, Callable[[], Any]] = {
     **{
         one.__name__: partial(network, one, box=[1], calls=0)
@@ -517,10 +535,10 @@ HIDDEN: dict[str, Callable[[], Any]] = {
     "no copy": lambda: network(into_a_list, Shared, box=[]),
     "class method": lambda: network(plain, Classy),
     "cached method": lambda: network(plain, Cached),
-    "parametrized": lambda: network(plain, layer=nn.utils.parametrizations.weight_norm(nn.Linear(4, 2))),
+    "parametrized": lambda: network(plain, layer=weight_norm(nn.Linear(4, 2))),
     "of a library": unlike,
     "another torch": lambda: network(elsewhere(noisy, torch=fake())),
-    "another function": lambda: network(elsewhere(by_parts, F=SimpleNamespace(relu=OUTSIDE.append))),
+    "another function": lambda: network(elsewhere(by_parts, F=other_functions())),
     "another builtin": lambda: network(elsewhere(by_parts, len=OUTSIDE.append)),
     "other builtins": lambda: network(elsewhere(by_parts, __builtins__={**vars(builtins)})),
 }  # fmt: skip
@@ -546,8 +564,11 @@ def watch(self: Any, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(
     ("space", "name"),
-    [(torch, "relu"), (F, "relu"), (nn.Linear, "forward"), (nn.Module, "__call__"), (Tensor, "__len__")],
-)  # fmt: skip
+    [
+        *((torch, "relu"), (F, "relu"), (Tensor, "__len__")),
+        *((nn.Linear, "forward"), (nn.Module, "__call__")),
+    ],
+)
 def test_libraries_that_were_changed_are_out_of_sight(
     space: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
