@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from robench.audit import trial as trials
 from robench.audit.reach import Reach
@@ -156,6 +158,16 @@ def by_its_statistics(self: Any, x: Tensor) -> Tensor:
     return self.layer(self.norm(x.flatten(1)))
 
 
+class Box:
+    def __init__(self) -> None:
+        self.box: list[Tensor] = []
+
+
+def into_an_object(self: Any, x: Tensor) -> Tensor:
+    self.held.box.append(x.detach())
+    return self.layer(x.flatten(1))
+
+
 def exchanging(self: Any, x: Tensor) -> Tensor:
     self.box[0] = self.box[1]
     return self.layer(x.flatten(1))
@@ -179,6 +191,7 @@ SEEN: dict[str, Callable[[], Any]] = {
     "precision": lambda: network(by_precision),
     "no number": lambda: network(by_no_number, box=[float("nan")]),
     "statistics": lambda: network(by_its_statistics, norm=nn.BatchNorm1d(4)).train(),
+    "object of its own": lambda: network(into_an_object, held=Box()),
     "hook": lambda: network(into_a_hook),
     "functions": lambda: network(exchanging, box=[plain, noisy]),
     "listed functions": lambda: network(exchanging, box=[F.relu, F.gelu]),
@@ -405,6 +418,16 @@ def from_nonlocal() -> Forward:
     return forward
 
 
+def from_a_class() -> Forward:
+    Kept = Hoard  # a name before all others
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        Kept(x)
+        return self.layer(x.flatten(1))
+
+    return forward
+
+
 def by_itself(self: Any, x: Tensor) -> Tensor:
     self.box.save_for_backward(x)
     return self.layer(x.flatten(1))
@@ -450,6 +473,28 @@ class Shared(nn.Module):
         return self
 
 
+class Noted(nn.Module):
+    __kept__: list[Tensor] = []  # noqa: RUF012  # what is tested
+
+
+class Lying:
+    """Says that it holds nothing."""
+
+    __dict__ = property(lambda self: {})  # type: ignore[assignment]
+
+
+class Unlooked:
+    """Says of itself what raises."""
+
+    @property
+    def __class__(self) -> type:
+        raise RuntimeError
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        raise RuntimeError
+
+
 class Classy(nn.Module):
     @classmethod
     def made(cls) -> Any:
@@ -470,6 +515,11 @@ def hooked_tensor() -> nn.Parameter:
     weight = nn.Parameter(torch.zeros(2))
     weight.register_hook(OUTSIDE.append)
     return weight
+
+
+def inferred() -> Tensor:
+    with torch.inference_mode():
+        return torch.zeros(2)
 
 
 def noted() -> nn.Parameter:
@@ -510,6 +560,13 @@ HIDDEN: dict[str, Callable[[], Any]] = {
         )
     },
     "held name": lambda: network(by_held_name, data=0),
+    "held name of a text": lambda: network(by_text, format=0, box=[1]),
+    "class in a closure": lambda: network(from_a_class()),
+    "class attribute": lambda: network(plain, Noted),
+    "attributes of its own": lambda: network(plain, box=Lying()),
+    "what raises": lambda: network(elsewhere(by_parts, len=Unlooked())),
+    "complex": lambda: network(plain, box=torch.zeros(2, dtype=torch.complex64)),
+    "inference": lambda: network(plain, box=inferred()),
     "class in a list": lambda: network(by_made, box=[Hoard]),
     "class as attribute": lambda: network(by_box, box=Hoard),
     "module as attribute": lambda: network(plain, box=torch),
@@ -591,9 +648,24 @@ def test_whoever_watches_all_modules_is_out_of_sight() -> None:
     handle = nn.modules.module.register_module_forward_hook(lambda *given: None)
     assert not looked_at(made)
     handle.remove()
-    with torch.overrides.TorchFunctionMode():
-        assert not looked_at(made)
+    for mode in (Functions(), Operators()):
+        with mode:
+            assert not looked_at(made)
     assert looked_at(made)
+
+
+class Functions(TorchFunctionMode):
+    """Meets every function of torch."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+class Operators(TorchDispatchMode):
+    """Meets every operator of torch."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
 
 
 # -- whom a process is asked of --------------------------------------------------------------------
