@@ -96,6 +96,28 @@ class Fork:
         return self._pipe.recv_bytes(size)
 
 
+class Beside:
+    """The questions of `Fork`, asked of a system in this process that forgets every one."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def labels(self, images: Tensor, seed: int) -> Tensor:
+        """See Fork."""
+        return _labels(self._system, images, seed)
+
+    def first(self, images: Tensor, labels: Tensor, few: int, seed: int) -> tuple[Tensor, Tensor]:
+        """See Fork."""
+        return answers(self._system, images, labels, few, seed)
+
+    def candidates(
+        self, search: GradientSearch, images: Tensor, labels: Tensor, threat: Threat, seed: int
+    ) -> Tensor:
+        """See Fork."""
+        found = _candidates(self._system, search, images, labels, threat, seed)
+        return threat.project(guest.plain_tensor(found, tuple(images.shape)), images)
+
+
 def answers(
     system: System, images: Tensor, labels: Tensor, few: int, seed: int
 ) -> tuple[Tensor, Tensor]:

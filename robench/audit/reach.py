@@ -10,7 +10,7 @@ import random
 import sys
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterator, MutableMapping
 from contextlib import suppress
 from functools import cache, partial
 from itertools import count
@@ -75,6 +75,8 @@ class Reach:
         """For `deepcopy`: what is shared, and what cannot be copied as it is."""
         self.foreign = False
         """Whether any of the code is neither a library's nor robench's own."""
+        self.whole = True
+        """Whether nothing that was met refused to be looked at."""
         self._seen: dict[int, object] = {}
         self._opaque: dict[int, bool] = {}
         self._left: deque[object] = deque([root])
@@ -88,15 +90,22 @@ class Reach:
             self._look_into(thing, type(thing))
         except Exception:  # a foreign object may raise anything when it is looked at
             self.memo[id(thing)] = thing
+            self.whole = False
         if len(self._seen) > MOST:
             raise TooMuch
 
+    @property
+    def things(self) -> Collection[object]:
+        """All that was met but plain values: objects, classes, functions, library modules."""
+        return self._seen.values()
+
     def _look_into(self, thing: Any, kind: type) -> None:
         if kind in PLAIN:
-            self.marks.append((kind, repr(thing)))
+            # Numbers that are none read alike, whatever bits they have.
+            self.marks.append((kind if thing == thing else thing, repr(thing)))
             return
         self._seen[id(thing)] = thing
-        self.foreign = self.foreign or not _is_known(thing if kind is FunctionType else kind)
+        self.foreign = self.foreign or not is_known(thing if kind is FunctionType else kind)
         # By its kind, not by what it says of itself: a proxy may lie, or raise.
         if issubclass(kind, local):
             self.memo[id(thing)] = thing
@@ -105,6 +114,7 @@ class Reach:
         elif issubclass(kind, (ModuleType, np.memmap)) or self._is_opaque(kind):
             self.memo[id(thing)] = thing
         elif issubclass(kind, (*CODE, property, partial)):
+            self.marks.append((thing, None))
             self._left.extend(self._code(thing))
         elif issubclass(kind, GENERATORS):
             self.memo[id(thing)] = thing
@@ -114,7 +124,7 @@ class Reach:
             self.marks.append((thing, repr(thing)))
         else:
             inside = _inside(thing)
-            self.marks.append((thing, len(inside)))
+            self.marks.append((thing, [*map(_who, inside)]))
             self._left.extend(inside)
             self._left.append(kind)
 
@@ -126,14 +136,14 @@ class Reach:
         return self._opaque[id(kind)]
 
     def _content(self, thing: Any) -> object:
-        """What tells whether numbers were written over, cheaply."""
+        """What tells whether numbers were written over."""
         if isinstance(thing, np.ndarray):
             return thing.shape, hash(thing.tobytes()) if not thing.dtype.hasobject else None
         if not thing.is_leaf:
             self.memo[id(thing)] = thing.detach().clone()
         version = 0 if thing.is_inference() else thing._version
         dense = thing.layout == torch.strided and not thing.is_quantized and not thing.is_complex()
-        return thing.shape, version, str(thing.detach().double().sum().item()) if dense else None
+        return thing.dtype, thing.shape, version, _hashed(thing) if dense else None
 
     # -- code --------------------------------------------------------------------------------------
 
@@ -149,9 +159,9 @@ class Reach:
             yield from (thing.func, *thing.args, *thing.keywords.values())
         elif isinstance(thing, type):
             for base in thing.__mro__:
-                if not _of_library(base.__module__):
+                if not of_library(base.__module__):
                     yield from self._class(base)
-        elif isinstance(thing, FunctionType) and not _of_library(thing.__module__):
+        elif isinstance(thing, FunctionType) and not of_library(thing.__module__):
             yield from self._function(thing)
 
     def _class(self, cls: type) -> Iterator[object]:
@@ -180,10 +190,21 @@ class Reach:
     def _place(self, place: Place) -> Iterator[object]:
         """Note a place, unless it holds code; what it holds is looked at."""
         value = place.get()
+        self.marks.append((Place, _who(value)))
         if not issubclass(type(value), CODE):
             self.places.append(place)
         if value is not ABSENT:
             yield value
+
+
+def _hashed(tensor: Tensor) -> int:
+    numbers = tensor.detach().cpu().reshape(-1)
+    return hash(numbers.view(torch.uint8).numpy().tobytes())
+
+
+def _who(held: object) -> int | None:
+    """Which one something is; plain values are told apart by what they say."""
+    return None if type(held) in PLAIN else id(held)
 
 
 def _inside(thing: object) -> list[object]:
@@ -199,7 +220,7 @@ def _inside(thing: object) -> list[object]:
 def _slots(thing: object) -> Iterator[object]:
     """What an object holds in slots."""
     for base in type(thing).__mro__:
-        if not _of_library(base.__module__):
+        if not of_library(base.__module__):
             for slot in vars(base).values():
                 if isinstance(slot, MemberDescriptorType):
                     with suppress(AttributeError):  # an empty slot
@@ -230,9 +251,14 @@ def _names(code: CodeType) -> Iterator[str]:
             yield constant
 
 
-def _of_library(module: object) -> bool:
-    first = _package(module)
-    return first in LIBRARIES or first in _plugins()
+def of_library(module: object) -> bool:
+    """Whether a module, by its name, is a library's or robench's own."""
+    return _package(module) in LIBRARIES or is_ours(module)
+
+
+def is_ours(module: object) -> bool:
+    """Whether a module, by its name, is robench's own or one of its own plugins'."""
+    return _package(module) == "robench" or _package(module) in _plugins()
 
 
 @cache
@@ -243,10 +269,10 @@ def _plugins() -> frozenset[str]:
     return frozenset(map(_package, own))
 
 
-def _is_known(code: Any) -> bool:
+def is_known(code: Any) -> bool:
     """Whether a class or function is what its module has by that name, and that is a library's."""
     module = sys.modules.get(code.__module__)
-    if not _of_library(code.__module__) or module is None:
+    if not of_library(code.__module__) or module is None:
         return False
     if isinstance(code, FunctionType):
         return code.__globals__ is vars(module)
@@ -262,7 +288,7 @@ def _package(module: object) -> str:
 
 
 def _is_own_module(value: Any) -> bool:
-    return issubclass(type(value), ModuleType) and not _of_library(value.__name__)
+    return issubclass(type(value), ModuleType) and not of_library(value.__name__)
 
 
 def _item(space: MutableMapping[str, Any], name: str) -> Place:

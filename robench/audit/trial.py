@@ -86,10 +86,16 @@ class SystemTrial:
         if self.unasked is None:
             with suppress(NotCopied):
                 self.unasked = Unasked(self.system)
-        if self.fork is None and (self.unasked is None or self.unasked.foreign):
+        if self.fork is None and self._may_hide():
             with suppress(NotForked):
                 self.fork = Fork(self.system)
         self._ask(self.system)
+
+    def _may_hide(self) -> bool:
+        """Whether the system may keep something out of sight; only quick trusts a look."""
+        if self.unasked is None:
+            return True
+        return not self.unasked.in_sight if self.thrifty else self.unasked.foreign
 
     def meet_anew(self, unasked: Unasked) -> None:
         """Begin again with a system to which every question is the first, findings kept.

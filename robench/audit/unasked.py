@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.audit.reach import ABSENT, Place, Reach, TooMuch
+from robench.audit.sight import in_sight
 from robench.core.system import System, module_device
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Unasked:
         try:
             reach = Reach(system)
             self._marks, self.foreign = reach.marks, reach.foreign
+            self.in_sight = not reach.foreign or in_sight(reach)
             self._places = [place for place in reach.places if _gives_way(place)]
             self._memo = {**reach.memo, id(ABSENT): ABSENT}
             self.copied, self._values = self._copied(system, [p.get() for p in self._places])

@@ -18,7 +18,7 @@ STEPS: Mapping[str, int] = {
     "attack": 3,
     "judge": 1,
     "rejudge": 2,
-    "audit": 8,
+    "audit": 9,
     "remaining": 5,
     "measure": 1,
     "certificates": 1,

@@ -24,6 +24,7 @@ from robench.audit import fork as forks
 from robench.audit.checks.memory import Memory
 from robench.audit.checks.process import PROCESS, PROCESS_TIRES, FreshProcess
 from robench.audit.fork import Fork, NotForked
+from robench.audit.unasked import NotCopied, Unasked
 from robench.core.system import System
 from tests.audit.test_memory import Remembering, shipped, trial
 from tests.audit.zoo import Zoo
@@ -118,7 +119,7 @@ def test_nothing_is_said_of_a_network_that_answers_the_same(zoo: Zoo) -> None:
     assert list(FreshProcess().look(made)) == []
 
 
-class Late(nn.Module):
+class Then(nn.Module):
     """Does something else from its second question on."""
 
     def __init__(self, model: nn.Module, then: Callable[[], Any]) -> None:
@@ -153,7 +154,7 @@ def test_what_gives_no_answer_there_is_suspect(
 ) -> None:
     monkeypatch.setattr(forks, "PATIENCE", 1)
     monkeypatch.setattr("tests.audit.test_fork.OWN", os.getpid())
-    made = trial(zoo, shipped(Late(zoo.base(), then)))
+    made = trial(zoo, shipped(Then(zoo.base(), then)))
     made.thrifty = False  # little is left of it, so that a thrifty audit would not ask
     [told] = FreshProcess().look(made)
     assert (told.verdict, told.value) == ("suspect", None)
@@ -219,3 +220,43 @@ def test_off_linux_there_is_none(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(NotForked):
         Fork(system_of(zoo.base()))
+
+
+class Late(Remembering):
+    """Remembers, where a look finds it, what is asked a few at a time."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.box: list[Tensor] = []
+
+    def kept(self) -> list[Tensor]:
+        return self.box
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(self.box) or len(x) == 8:
+            return Remembering.forward(self, x)
+        logits: Tensor = self.model(x)
+        return logits
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_is_kept_late_where_a_look_finds_it_shows_by_a_copy(
+    zoo: Zoo, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Late(zoo.base())
+    made = trial(zoo, shipped(network))
+    assert made.fork is None
+    assert [one.check for one in Memory().look(made)] == ["changing_scores"]
+    assert list(FreshProcess().look(made)) == []
+    network(made.images[:8])
+    network(made.images)
+    made.thrifty = False
+    if shared:
+        monkeypatch.setattr(Unasked, "forgetting", refusing)
+    told = {one.check: one for one in FreshProcess().look(made)}
+    assert told["remembers"].verdict == ("suspect" if shared else "fail")
+    assert shared or made.held.float().mean() < 0.3
+
+
+def refusing(unasked: Unasked) -> System:
+    raise NotCopied
