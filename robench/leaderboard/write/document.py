@@ -30,6 +30,7 @@ from robench.leaderboard.write.pages import compact, in_ascii
 from robench.leaderboard.write.points import curves
 from robench.records.support.files import telling
 from robench.records.trust import Attestation
+from robench.run.again import again
 
 HIDES = re.compile(rf"\\[bfrtu]|{HIDDEN.pattern}")
 """What JSON with a hidden character has; in it a few others have it too."""
@@ -46,9 +47,6 @@ def document(row: BoardRow, record: Record, raw: Sequence[Record], outcomes: Out
     `record` and `outcomes` are what the row shows, `raw` the records that it was made from. Texts
     hold no hidden character. Raises ValueError for NaN.
     """
-    # It loads Hydra, which a page of known records does not need.
-    from robench.run.again import again
-
     found: dict[str, Any] = {
         "key": row.key,
         "level": row.proof.level,
