@@ -44,8 +44,9 @@ def test_a_published_program_verifies_without_training(
     verification = verify(folder, places)
     assert not verification.refuted, verification.steps
     done = {step.name for step in verification.steps if step.outcome == "pass"}
-    judged = {"examples", "crafted again"} if read(folder).rows else {"certificates"}
-    assert {"consistent", "model", "rows", *judged} <= done
+    # The rows to craft again are drawn, and those that are drawn may be too small to tell a lie.
+    judged = "examples" if read(folder).rows else "certificates"
+    assert {"consistent", "model", "rows", judged} <= done
 
 
 @pytest.mark.slow

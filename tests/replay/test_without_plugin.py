@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +64,7 @@ def test_examples_are_judged_without_the_attack_that_made_them(
     (path,) = (tmp_path / "results").glob("*/record.json")
     without = {**installed, "ROBENCH_DISABLE_PLUGINS": "third_party"}
     out = command(["verify", str(path.parent)], without)
-    assert "pass     examples: 60 examples of 1 rows lie in their threats" in out
+    assert re.search(r"pass     examples: \d+ examples of 1 row lie in their threats", out), out
     assert "pass     audits" in out
     assert "not done crafted again: faint (white_box" in out
     assert "level: verified" in out  # the audit, searched again, bounds the row
