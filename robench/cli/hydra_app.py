@@ -288,6 +288,11 @@ def _unknown_setting(error: Exception) -> str:
         return f"expected a setting of the run, got {name!r}; did you mean {below[0]!r}?"
     if name in known:
         kind, _, choice = above.partition(".")
+        if kind == "check":
+            return (
+                f"expected audit.checks=[{choice}], which runs at its defaults, got {name!r} of "
+                "it; register it with other options as a preset"
+            )
         return f"expected {above} to be chosen, got {name!r} of it; choose it with {kind}={choice}"
     of = f"an option of {above}" if above else "a setting of the run"
     return f"expected {of}, got {name!r}" + suggestion(name, known)

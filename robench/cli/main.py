@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import os
 import re
 import sys
@@ -79,10 +81,29 @@ class Command(Protocol):
         """Do what the arguments say and print it; returns the exit status."""
 
 
+IN_WORDS = {"±": "+-", "×": "x", "ε": "eps", "∞": "inf", "→": "->", "…": "...", "–": "-", "−": "-"}
+"""Signs of what commands print, and what is written where there is no such sign."""
+
+
+def _write_anywhere() -> None:
+    """Write in other words what a terminal of few characters has no sign for."""
+    codecs.register_error("in_words", _in_words)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="in_words")
+
+
+def _in_words(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    missing = error.object[error.start : error.end]
+    return "".join(IN_WORDS.get(sign, "?") for sign in missing), error.end
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 2 bad input, 1 a fault of robench."""
     calm_threads()
     pause_collector()
+    _write_anywhere()
     try:
         options = _parse(list(sys.argv[1:] if argv is None else argv))
         status: int = options.run(options)

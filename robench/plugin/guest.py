@@ -108,7 +108,15 @@ def collect(
     who: Component, work: Callable[P, Iterable[T]], *given: P.args, **named: P.kwargs
 ) -> list[T]:
     """All that a component's method yields, by `call`."""
-    return call(who, lambda: list(work(*given, **named)))
+    return call(who, lambda: list(_yielded(who, work(*given, **named))))
+
+
+def _yielded(who: Component, made: Iterable[T]) -> Iterable[T]:
+    if not isinstance(made, Iterable):
+        raise PluginError(
+            f"expected {name_of(who)} to yield what it finds, got {type(made).__name__}"
+        )
+    return made
 
 
 def name_of(who: Component | str) -> str:
@@ -118,7 +126,14 @@ def name_of(who: Component | str) -> str:
     choice = registry().home(type(who))
     if choice is None:
         return type(who).__qualname__
-    return f"{choice.kind}={choice.name} of {choice.distribution} {choice.version}"
+    names = registry().names_of(who)
+    named = "=".join([choice.kind, *names]) if len(names) == 1 else _one_of(choice.kind, who)
+    return f"{named} of {choice.distribution} {choice.version}"
+
+
+def _one_of(kind: str, who: Component) -> str:
+    """Presets of one class whose options were changed: any of them, or none."""
+    return f"{kind} {type(who).__qualname__}"
 
 
 def is_ours(who: Component | str) -> bool:

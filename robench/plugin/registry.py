@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from robench.base.errors import ConfigError, PluginError, RobenchError
+from robench.base.hashing import plain_options
 from robench.base.signals import Signals
 from robench.base.text import one_line, reason, suggestion
 from robench.core.names import is_computed
@@ -120,6 +121,21 @@ class Registry:
         found = [c for choices in self.choices.values() for c in choices.values() if c.cls is cls]
         found.sort(key=lambda choice: (not isinstance(choice.component, type), choice.name))
         return found[0] if found else None
+
+    def names_of(self, component: Component) -> list[str]:
+        """The choices that are a component: that of its class, or the presets with its options."""
+        choices = [
+            choice
+            for known in self.choices.values()
+            for choice in known.values()
+            if choice.cls is type(component)
+        ]
+        if len(choices) > 1:
+            mine = plain_options(component)
+            presets = [c for c in choices if not isinstance(c.component, type)]
+            same = [c for c in presets if plain_options(c.component) == mine]
+            choices = same or [c for c in choices if c not in presets]
+        return [choice.name for choice in choices]
 
     def joining_checks(self, level: str) -> list[str]:
         """Names of the registered checks that run by themselves at a level of the audit."""

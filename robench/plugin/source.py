@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OURS = "robench"
 HEAP_TYPE = 1 << 9
 """The flag of classes made while running; `exec` may say that they come from builtins."""
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of what was installed, in any environment."""
 LARGE = 2**20
 """Bytes of a file of data inside a package from which on its size and time of change stand for
 it."""
@@ -228,4 +230,6 @@ def _inside_of(file: Path, folder: Path) -> bool:
 def installed_or_python(file: Path) -> bool:
     """Whether a file is robench's, python's, or of an installed distribution."""
     ours = _inside_of(file, PACKAGE) or _inside_of(file, PACKAGE.parent / "plugins")
-    return ours or _inside(file, "stdlib", "platstdlib", "purelib", "platlib")
+    # Those of other environments, too, that a `.pth` file or PYTHONPATH adds to this one.
+    others = INSTALLED.intersection(file.resolve().parts)
+    return bool(ours or others) or _inside(file, "stdlib", "platstdlib", "purelib", "platlib")

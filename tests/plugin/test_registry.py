@@ -52,6 +52,17 @@ def test_classes_and_presets_are_registered_with_their_origin() -> None:
     assert known.get("attack", "still").make() == Still()
 
 
+def test_of_presets_of_one_class_that_with_its_options_is_named() -> None:
+    known = found(
+        registering(("attack", "still_long", Still(steps=9)), ("attack", "brief", Still(steps=2)))
+    )
+    assert known.names_of(Still(steps=2)) == ["brief"]
+    assert known.names_of(Still(steps=9)) == ["still_long"]
+    assert known.names_of(Still(steps=5)) == [], "any of them may have been asked for it"
+    known = found(registering(("attack", "still", Still), ("attack", "brief", Still(steps=2))))
+    assert known.names_of(Still(steps=5)) == ["still"]
+
+
 def test_unknown_names_suggest_the_nearest() -> None:
     known = found(registering(("attack", "still", Still)))
     with pytest.raises(ConfigError, match=r"got 'stil'; did you mean 'still'\?"):

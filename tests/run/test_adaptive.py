@@ -73,5 +73,5 @@ def places(tmp_path: Any) -> Places:
 @pytest.mark.slow
 def test_a_full_audit_runs_it(places: Places) -> None:
     stages = made(places, "options")
-    examined = examine(stages, THREAT, subset(stages), {})
+    examined = examine(stages, THREAT, subset(stages), {}, None)
     assert "adaptive" in {finding.check for finding in examined.findings}

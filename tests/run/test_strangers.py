@@ -21,7 +21,7 @@ import robench
 from robench.audit.checks.examples import PlantedExamples
 from robench.audit.trial import SystemTrial
 from robench.plugin.content import network_digest
-from robench.plugin.source import Unreadable
+from robench.plugin.source import Unreadable, installed_or_python
 from robench.run import keys
 from robench.run.config import Places
 from tests.conftest import USUAL, tiny_net
@@ -320,3 +320,10 @@ def test_a_component_of_a_script_is_evaluated(tmp_path: Path, as_file: bool) -> 
         command, input=text, capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert found.stdout == "['ok']\n", found.stderr
+
+
+def test_what_another_environment_installed_is_installed(tmp_path: Path) -> None:
+    """A `.pth` file may add it to this one; its source is not read, however large it is."""
+    assert installed_or_python(tmp_path / "other/lib/python3.11/site-packages/torch/__init__.py")
+    assert installed_or_python(Path(torch.__file__))
+    assert not installed_or_python(tmp_path / "project/mine.py")
