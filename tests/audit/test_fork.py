@@ -260,3 +260,10 @@ def test_what_is_kept_late_where_a_look_finds_it_shows_by_a_copy(
 
 def refusing(unasked: Unasked) -> System:
     raise NotCopied
+
+
+def test_beside_a_device_there_is_none(zoo: Zoo) -> None:
+    network = zoo.base()
+    network.register_buffer("elsewhere", torch.empty(1, device="meta"))
+    with pytest.raises(NotForked):
+        Fork(system_of(network))
