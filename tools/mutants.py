@@ -47,7 +47,6 @@ TESTS = {
     "robench.audit.checks.memory": ("audit/test_memory.py",),
     "robench.audit.reach": ("audit/test_reach.py",),
     "robench.audit.sight": ("audit/test_sight.py",),
-    "robench.audit.fork": ("audit/test_fork.py",),
     "robench.audit.checks.process": ("audit/test_fork.py",),
     "robench.audit.judge": ("audit/test_judge.py",),
     "robench.audit.unasked": ("audit/test_stranger.py",),

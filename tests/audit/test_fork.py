@@ -25,6 +25,7 @@ from robench.audit.checks.memory import Memory
 from robench.audit.checks.process import PROCESS, PROCESS_TIRES, FreshProcess
 from robench.audit.fork import Fork, NotForked
 from robench.audit.unasked import NotCopied, Unasked
+from robench.audit.verdict import share_finding
 from robench.core.system import System
 from tests.audit.test_memory import Remembering, shipped, trial
 from tests.audit.zoo import Zoo
@@ -260,3 +261,29 @@ def test_what_is_kept_late_where_a_look_finds_it_shows_by_a_copy(
 
 def refusing(unasked: Unasked) -> System:
     raise NotCopied
+
+
+def test_beside_a_device_there_is_none() -> None:
+    with pytest.raises(NotForked):
+        Fork(system_of(nn.Linear(2, 2, device="meta")))
+
+
+class Silent:
+    """Gives no answer, which shows that it was asked."""
+
+    def first(self, *asked: object) -> Any:
+        raise NotForked
+
+
+def test_a_thrifty_audit_does_not_ask_of_what_is_decided(zoo: Zoo) -> None:
+    made = trial(zoo, shipped(Diary(zoo.base())))
+    made.fork = Silent()  # type: ignore[assignment]
+    _ = made.reference
+    assert list(FreshProcess().look(made)) == []
+    made.held[:] = True
+    assert len(list(FreshProcess().look(made))) == 1
+    all_of_them = torch.ones(40, dtype=torch.bool)
+    made.findings = [share_finding("changing_scores", all_of_them, 40, suspect=0.1, fail=0.5)]
+    assert list(FreshProcess().look(made)) == []
+    made.thrifty = False
+    assert len(list(FreshProcess().look(made))) == 1

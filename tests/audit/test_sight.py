@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from robench.audit import trial as trials
 from robench.audit.reach import Reach
@@ -643,28 +642,25 @@ def test_a_librarys_function_with_other_code_is_out_of_sight(
     assert not looked_at(network(plain))
 
 
-def test_whoever_watches_all_modules_is_out_of_sight() -> None:
+def test_whoever_watches_all_modules_is_out_of_sight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made = network(plain)
     handle = nn.modules.module.register_module_forward_hook(lambda *given: None)
     assert not looked_at(made)
     handle.remove()
-    for mode in (Functions(), Operators()):
-        with mode:
-            assert not looked_at(made)
+    with Functions():
+        assert not looked_at(made)
     assert looked_at(made)
+    # One that passes all on costs seconds to begin.
+    monkeypatch.setattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
+    assert not looked_at(made)
 
 
 class Functions(TorchFunctionMode):
     """Meets every function of torch."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return func(*args, **(kwargs or {}))
-
-
-class Operators(TorchDispatchMode):
-    """Meets every operator of torch."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return func(*args, **(kwargs or {}))
 
 
