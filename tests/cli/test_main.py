@@ -8,15 +8,19 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import robench
 from robench.base.errors import UserError
 from robench.cli import main as command_line
 from robench.cli.main import COMMANDS, Command, main, parser
+from robench.plugin.registry import Choice, registry
 from tests.cli.command import command
 
 FOLDER = Path(command_line.__file__).parent
@@ -148,3 +152,22 @@ def test_a_terminal_of_few_characters_is_told_in_words(capsys: pytest.CaptureFix
     assert main(["--version"]) == 0
     assert capsys.readouterr().out
     assert "97.2±1.8 at ε → 0…, ü".encode("ascii", "in_words") == b"97.2+-1.8 at eps -> 0..., ?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks(robench.Check):
+    mode: str = "usual"
+    """How."""
+
+    def look(self, trial: robench.Trial) -> Iterable[robench.Finding]:
+        return ()
+
+
+def test_a_check_runs_at_its_defaults(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choice = Choice("check", "looks", Looks, "plugin", "distribution", "1.0")
+    monkeypatch.setitem(registry().choices["check"], "looks", choice)
+    assert main(["run", "check.looks.mode=other"]) == 2
+    said = capsys.readouterr().err
+    assert "expected audit.checks=[looks], which runs at its defaults, got 'mode' of it" in said
