@@ -89,6 +89,7 @@ def test_a_label_without_its_scores_fails_a_quick_audit(zoo: Zoo, name: str) -> 
     assert findings["labels"].verdict == "fail"
 
 
+@pytest.mark.slow
 def test_a_full_budget_comes_near_the_truth(zoo: Zoo) -> None:
     made = trial(zoo, swapped(zoo, "brightness"), False, images=20)
     known = trial(zoo, zoo.base(), images=20)

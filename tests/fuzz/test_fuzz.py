@@ -13,7 +13,7 @@ from tests.fuzz.programs import Tally, fuzz_engine, fuzz_reader
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="limits memory as Linux counts it"
 )
-SECONDS = [4, pytest.param(60, marks=pytest.mark.slow)]
+SECONDS = [2, pytest.param(60, marks=pytest.mark.slow)]
 
 
 @pytest.fixture

@@ -1047,7 +1047,7 @@ def fuzz(sources: list[Path], work: Path, seconds: float, seed: int) -> tuple[in
 def test_flipped_bytes_cost_a_record_and_no_more(
     good: Path, certified: Path, tmp_path: Path
 ) -> None:
-    refused, _ = fuzz([good, certified], tmp_path / "work", 3, seed=1)
+    refused, _ = fuzz([good, certified], tmp_path / "work", 2, seed=1)
     assert refused > 5
 
 
