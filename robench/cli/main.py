@@ -96,7 +96,7 @@ def _write_anywhere() -> None:
 def _in_words(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     missing = error.object[error.start : error.end]
-    return "".join(IN_WORDS.get(sign, "?") for sign in missing), error.end
+    return "".join(IN_WORDS.get(sign, ascii(sign)[1:-1]) for sign in missing), error.end
 
 
 def main(argv: Sequence[str] | None = None) -> int:
