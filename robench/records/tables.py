@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -32,6 +34,13 @@ MAX_ROWS = 20_000_000
 MAX_COLUMNS = 200
 CELL = 8
 """Bytes of a number, or of a word's place, at most."""
+VALUES = """
+import sys
+from pyarrow.parquet import ParquetFile
+about = ParquetFile(sys.argv[1]).metadata
+groups = [about.row_group(i) for i in range(about.num_row_groups)]
+print(sum(group.column(i).num_values for group in groups for i in range(about.num_columns)))
+"""
 TEXT, WIDE = "BYTE_ARRAY", ("FIXED_LEN_BYTE_ARRAY", "INT96")
 """How Parquet calls what words are stored as, and what no column of ours is."""
 NUMBERS = {name: COLUMNS[name] for name in (*PER_IMAGE, "eps", "valid")}
@@ -153,6 +162,10 @@ def _opened(path: Path, rows: int, words: Sequence[str] = (), *, nested: bool = 
     flat = [one for one in columns if not one.max_repetition_level]
     if not nested and (strange := [one for one in columns if not _is_plain(one)]):
         raise ValueError(f"{strange[0].path} where numbers should stand")
+    if len(flat) < len(columns) and (found := _values(path)) * CELL > MAX_EXPANDED:
+        raise UserError(
+            f"expected at most {MAX_EXPANDED // CELL} values in {path.name}, got {found}"
+        )
     texts = {one.path for one in flat if one.physical_type == TEXT}
     if texts <= set(words):
         return file
@@ -178,6 +191,18 @@ def _read(file: Any, path: Path, rows: int, columns: Sequence[str] | None = None
     if found != file.metadata.num_rows:
         raise UserError(f"expected as many rows in {path.name} as it says, got others")
     return pa.Table.from_batches(pieces, pieces[0].schema if pieces else file.schema_arrow)
+
+
+def _values(path: Path) -> int:
+    """How many values a file says it has, in lists too, of which a row may hold any number.
+
+    Asked in another process, for Arrow ends it where what the file says is broken.
+    """
+    asked = [sys.executable, "-P", "-c", VALUES, str(path)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError("columns whose account of themselves is broken")
+    return int(done.stdout)
 
 
 def _is_plain(column: Any) -> bool:

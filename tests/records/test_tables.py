@@ -137,6 +137,19 @@ def test_no_byte_of_its_account_of_itself_ends_the_process(tmp_path: Path) -> No
     assert 0 < taken < len(whole) - account
 
 
+def test_a_row_of_many_values_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"x": [np.zeros(20_000, int)]}).to_parquet(path)
+    assert len(read_frame(path).x[0]) == 20_000
+    monkeypatch.setattr("robench.records.tables.VALUES", "import os; os.abort()")
+    with pytest.raises(UserError, match="account of themselves is broken"):
+        read_frame(path)
+    monkeypatch.undo()
+    monkeypatch.setattr("robench.records.tables.CELL", 2**16)
+    with pytest.raises(UserError, match=r"at most 16384 values in t\.parquet, got 20000"):
+        read_frame(path)
+
+
 @pytest.mark.parametrize("rows", [(1, 3000), (3000, 0)])
 def test_a_long_word_is_in_memory_once(rows: tuple[int, int], tmp_path: Path) -> None:
     """Once it took as much for every row, long or not, and for every table read with it."""
