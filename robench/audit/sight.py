@@ -115,7 +115,7 @@ class _Look:
             not of_library(function.__module__)
             and not vars(function)
             and type(function.__globals__) is dict
-            and function.__builtins__ is vars(builtins)  # type: ignore[attr-defined]
+            and getattr(function, "__builtins__", None) is vars(builtins)
             and not any(name != "__class__" and _is_space(_content(cell)) for name, cell in cells)
             and self._is_plain_code(function.__code__, function)
         )
