@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     print_line(str(exported.path))
     if exported.path.suffix == ".onnx":
         print_text("not bit-exact: runtimes requantise in floats, the integer program does not")
+        print_text("it takes pixels from 0 to 255: model=file model.file.scale=byte judges it")
         for runtime, share in exported.agreement.items():
             of = f"{share:.2%} of {exported.images:,} images"
             print_text(f"{runtime}: the program's label on {of}")

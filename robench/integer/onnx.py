@@ -1,7 +1,8 @@
 """ONNX export with quantize/dequantize pairs (QDQ) for ONNX Runtime and OpenVINO; not bit-exact.
 
 A program holds ratios of scales, not scales; every code is therefore given the real size 1, and a
-kernel the real size of its multiplier. Runtimes requantise in floats: labels agree, bits do not.
+kernel the real size of its multiplier. The last one's is that of a logit, which a softmax needs.
+Runtimes requantise in floats: labels agree, bits do not.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ OPSET = 13
 def export_onnx(program: Program, path: Path) -> None:
     """Write a program as a QDQ model: `images` float32 (N, C, H, W) in 8-bit units to `logits`.
 
+    Logits are of their real size, as those of the network that the program was made of, and no
+    integers: a softmax of integers is 0 or 1, and its gradient none.
     Needs the package onnx. Raises: UserError when it is missing, or for a multiplier below zero.
     """
     try:
@@ -131,7 +134,8 @@ class _Graph:
         """Names of the dequantised kernel and bias; the bias takes in the input's zero point."""
         if (op.multiplier < 0).any():
             raise UserError("export to ONNX: expected multipliers >= 0, got some below; rebuild")
-        scale = np.maximum(op.multiplier / 2.0**op.shift, 1e-30)
+        unit = op.unit / 2.0**32 if isinstance(op, Logits) else 1.0
+        scale = np.maximum(op.multiplier / 2.0**op.shift * unit, 1e-30)
         sums = op.weight.reshape(len(op.weight), -1).astype(np.int64).sum(1)
         bias = op.bias + self._zero_point(op.x) * sums
         names = []

@@ -171,9 +171,10 @@ def _others(deployed: FileDeployed, data: Data) -> Iterator[Guess]:
         guess = replace(contract, layout=layout)
         if layout != contract.layout and deployed.fits(guess, data.shape):
             yield Guess(f"model.file.layout={layout}", guess)
-    if contract.mean:
-        plain = replace(contract, mean=(), std=())
-        yield Guess("model.file.mean=[] model.file.std=[]", plain)
+    for scale in SCALES if contract.mean else ():
+        plain = replace(contract, scale=scale, mean=(), std=())
+        other = "" if scale == contract.scale else f"model.file.scale={scale} "
+        yield Guess(f"{other}model.file.mean=[] model.file.std=[]", plain)
     for mean, std in (IMAGENET, CENTRED, _moments(data.train if data.has_training else data.test)):
         if len(mean) in (1, data.shape[0]):
             guess = replace(contract, scale="unit", mean=mean, std=std)

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from robench.base.errors import UserError
 from robench.integer import Program, export_onnx, quantize, run_reference, to_program
+from robench.integer.differentiable import ProgramTwin
+from robench.integer.ops import Logits
 from robench.integer.runtimes import agreements, classifier
+from robench.shipped import open_system
 from tests.integer.integer_networks import CifarResNet, WideResNet, cnn4, settle
 
 NETWORKS = {
@@ -32,7 +36,8 @@ def exported(model: nn.Module, shape: tuple[int, ...], path: Path) -> tuple[Prog
 
 
 def assert_close(program: Program, pixels: torch.Tensor, logits: torch.Tensor) -> None:
-    expected = run_reference(program, pixels)[1].float()
+    (last,) = (op for op in program.ops if isinstance(op, Logits))
+    expected = run_reference(program, pixels)[1].float() * (last.unit / 2.0**32)
     assert (logits - expected).abs().max() < 0.15 * expected.std()
 
 
@@ -50,6 +55,19 @@ def test_onnx_runtime_agrees(name: str, tmp_path: Path) -> None:
     )
     (logits,) = session.run(None, {"images": pixels.float().numpy()})
     assert_close(program, pixels, torch.from_numpy(logits))
+
+
+def test_its_logits_are_those_of_the_networks_twin(tmp_path: Path) -> None:
+    """On the scale of integers every softmax is 0 or 1, and a gradient attack on the file blind."""
+    pytest.importorskip("onnx")
+    program, pixels = exported(cnn4(), (1, 28, 28), tmp_path / "net.onnx")
+    real = ProgramTwin(program).float()(pixels / 255).detach()
+    file = open_system(tmp_path / "net.onnx", shape=(1, 28, 28), classes=10, scale="byte")
+    images = (pixels / 255).requires_grad_()
+    logits = file.twin(images)
+    assert (logits.detach() - real).abs().max() < 0.15 * real.std()
+    (gradient,) = torch.autograd.grad(cross_entropy(logits, logits.argmax(1)), images)
+    assert (gradient.flatten(1) != 0).any(1).all()
 
 
 def test_openvino_agrees(tmp_path: Path) -> None:

@@ -64,6 +64,14 @@ def test_pixels_normalised_outside(tmp_path: Path) -> None:
         judged(path)
 
 
+def test_pixels_normalised_twice_and_of_another_scale(tmp_path: Path) -> None:
+    """Another scale alone would change the units of the mean, too."""
+    path = wanting(tmp_path / "net.onnx", least=100, most=140)
+    both = r"with model\.file\.scale=byte model\.file\.mean=\[\] model\.file\.std=\[\] it is 100"
+    with pytest.raises(robench.ConfigError, match=both):
+        judged(path, mean=(0.485,), std=(0.229,))
+
+
 def test_chance_is_named_with_what_may_be_wrong(tmp_path: Path) -> None:
     path = wanting(tmp_path / "net.onnx", least=7000, most=8000)
     with pytest.raises(robench.ConfigError, match=r"always naming one class.*model.file.order"):
