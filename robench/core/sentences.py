@@ -74,7 +74,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "{whether}: the faithful twin alone leaves {points} {more} accuracy "
         "than all twins together, and on {part} of images a logit stands at the ceiling",
     ),
-    "noise": ("random noise breaks {share} of {n} images that the usual attack leaves right",),
+    "noise": (
+        "on {share} of {n} images random noise breaks what the usual attack leaves right",
+        "random noise breaks {share} of {n} images that the usual attack leaves right",
+    ),
     "bent_gradients": (
         "on {share} of {n} images finite differences of the deployed model add up, and the "
         "gradient does not predict them (median correlation {number})",
@@ -118,6 +121,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "logits divided by {number} let cross-entropy take {signed} more accuracy",
     ),
     "more_effort": (
+        "on {share} of {n} images {number} starts of twice the steps break what the usual attack "
+        "leaves right",
         "{number} starts of twice the steps break {share} of {n} images that the usual attack "
         "leaves right",
     ),
@@ -139,8 +144,12 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "the network is affine, so that its worst candidates are known: {share} of {n} images "
         "provably hold, {number} are undecided",
     ),
-    "strongest": ("the strongest search on {forms} breaks {share} of {n} images that held before",),
+    "strongest": (
+        "on {share} of {n} images the strongest search on {forms} breaks what held before",
+        "the strongest search on {forms} breaks {share} of {n} images that held before",
+    ),
     "strongest_elsewhere": (
+        "on {share} of {n} images the strongest search on {forms} breaks what held before",
         "the strongest search on {forms} breaks {share} of {n} images that held before",
     ),
     "square": ("Square breaks {count} of {number} images that gradients leave right",),
@@ -167,6 +176,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "above_clean": ("accuracy under {attack} is {against} points against clean",),
 }
 """By check the present sentence, and those of older records. PATTERNS has what they are free in."""
+
+REWORDED = frozenset(("noise", "more_effort", "strongest", "strongest_elsewhere"))
+"""Checks whose older sentence gives a share of all images as one of those that held alone."""
 
 NOTHING = {
     "bent_gradients": "finite differences add up on no image: whether a gradient bends was not "
@@ -217,9 +229,33 @@ def sentence(check: str, value: float | None, n: int, **free: object) -> str:
 
 
 def spoken(finding: Finding) -> str:
-    """A finding's sentence, said to be a plugin's where it is none of the audit's own."""
-    mine = is_own(finding.check)
-    return finding.sentence if mine else f"{finding.check}, a plugin's check: {finding.sentence}"
+    """A finding's sentence in today's words, a plugin's where it is none of the audit's own."""
+    if not is_own(finding.check):
+        return f"{finding.check}, a plugin's check: {finding.sentence}"
+    return _reworded(finding) if finding.check in REWORDED else finding.sentence
+
+
+def _reworded(finding: Finding) -> str:
+    """The sentence with the present words for older ones that it begins with."""
+    for older in _older(finding.check):
+        if found := older.match(finding.sentence):
+            present = SENTENCES[finding.check][0].format(**found.groupdict())
+            return present + finding.sentence[found.end() :]
+    return finding.sentence
+
+
+@cache
+def _older(check: str) -> tuple[re.Pattern[str], ...]:
+    """What a check's older sentences look like, whatever they say."""
+    return tuple(
+        re.compile(
+            "".join(
+                re.escape(text) + (f"(?P<{field}>.+?)" if field else "")
+                for text, field in _pieces(words)
+            )
+        )
+        for words in SENTENCES[check][1:]
+    )
 
 
 def follows(finding: Finding, rows: Collection[str], defenses: Collection[str]) -> bool:

@@ -55,7 +55,7 @@ def test_a_share_is_judged_by_its_lower_end(
     told = share_finding("noise", hits, 100, suspect=0.1, fail=fail)
     assert (told.check, told.verdict, told.threshold) == ("noise", verdict, 0.1)
     assert (told.value, told.n, (told.low, told.high)) == (count / 100, 100, wilson(count, 100))
-    assert told.sentence.startswith(f"random noise breaks {count}% of 100 images")
+    assert told.sentence.startswith(f"on {count}% of 100 images random noise breaks ")
 
 
 def test_a_lower_end_on_the_limit_passes() -> None:
@@ -68,7 +68,7 @@ def test_a_share_of_no_image_is_none() -> None:
     told = share_finding("noise", 0, 0, suspect=0.0, fail=0.0)
     assert (told.value, told.low, told.high, told.n) == (None, None, None, 0)
     assert (told.verdict, told.threshold) == ("pass", 0.0)
-    assert told.sentence.startswith("random noise breaks none of 0 images")
+    assert told.sentence.startswith("on none of 0 images random noise breaks ")
 
 
 def test_one_image_is_enough_for_a_finding() -> None:

@@ -10,6 +10,7 @@ from robench.core.record import Finding
 from robench.core.sentences import (
     ACQUITTED,
     NOTHING,
+    REWORDED,
     SATURATES,
     SENTENCES,
     UNDECLARED,
@@ -84,7 +85,7 @@ def test_no_sentence_names_what_the_run_had_not(other: dict[str, str]) -> None:
 def test_a_plugins_sentence_is_shown_as_its_own() -> None:
     finding = Finding(check="proof", value=1.0, n=1, verdict="pass", sentence="It holds.")
     assert spoken(finding) == "proof, a plugin's check: It holds."
-    assert spoken(said("noise", 0.1, 10)).startswith("random noise")
+    assert spoken(said("noise", 0.1, 10)).startswith("on 10% of 10 images random noise")
 
 
 def test_a_sentence_is_judged_whatever_was_judged_before() -> None:
@@ -94,3 +95,18 @@ def test_a_sentence_is_judged_whatever_was_judged_before() -> None:
         other = one.model_copy(update={"value": -value})
         assert follows(one, ROWS, DEFENSES)
         assert not follows(other, ROWS, DEFENSES)
+
+
+@pytest.mark.parametrize("check", sorted(REWORDED))
+def test_a_share_of_all_images_is_not_said_to_be_one_of_those_that_held(check: str) -> None:
+    """19 of 360, of which an attack leaves 147 right, are 5 % of the 360, not of the 147."""
+    finding = said(check, 19 / 360, 360)
+    assert finding.sentence.startswith("on 5% of 360 images ")
+    for words in SENTENCES[check][1:]:
+        text = words.format(share="5%", n=360, **FREE)
+        stored = finding.model_copy(update={"sentence": text + ACQUITTED})
+        assert "360 images that" in text
+        assert holds(stored)
+        assert spoken(stored) == finding.sentence + ACQUITTED
+        other = stored.model_copy(update={"sentence": text.replace("images that", "images which")})
+        assert spoken(other) == other.sentence
