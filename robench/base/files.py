@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import tempfile
 import uuid
@@ -69,6 +70,27 @@ def about_file(path: Path) -> About:
 def require_plain(path: Path | os.DirEntry[str]) -> None:
     """Raise UserError for what is no plain file, links included; OSError for nothing."""
     _require_file(os.lstat(path).st_mode, path)
+
+
+def keep_plain(path: Path) -> bool:
+    """Whether a plain file stands at a path; whatever else does is deleted, as far as it may be."""
+    try:
+        require_plain(path)
+    except FileNotFoundError:
+        return False
+    except (UserError, OSError):
+        with suppress(OSError):
+            remove(path)
+        return False
+    return True
+
+
+def remove(path: Path) -> None:
+    """Delete a file or link, or a folder with all that is in it; raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def require_short(path: Path, option: str) -> None:

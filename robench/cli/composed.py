@@ -13,6 +13,7 @@ from robench.base.text import one_line
 from robench.cli.typed import ASKED, FOLDERS
 from robench.run.compose import norm_of, origin_of_preset, run_config
 from robench.run.config import Places, RunConfig
+from robench.run.plan import check_packages
 
 STEP = re.compile(r"(attack\.\w+\.step)=([0-9]+)")
 """The size of an attack's steps as it is typed."""
@@ -34,6 +35,7 @@ def checked_run(composed: DictConfig, overrides: Sequence[str]) -> tuple[RunConf
         config, places = run_config(composed)
     except OmegaConfBaseException as error:
         raise ConfigError(in_our_words(error)) from error
+    check_packages(config)
     _refuse_foreign_code(config, overrides)
     _refuse_foreign_sizes(config, overrides)
     _refuse_large_steps(overrides)

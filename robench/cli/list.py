@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
         rows = [[str(cell or "") for cell in row] for row in table.rows]
         for number, line in enumerate(grid(table.columns, rows, width(), spare=3)):
             print_text(line, "" if number else "bold")
-        print_prose(f"{len(rows)} of {counted(found.there, 'record')} in {results}")
+        more = "" if len(rows) + len(found.broken) == found.there else "; --all lists all"
+        print_prose(f"{len(rows)} of {counted(found.there, 'record')} in {results}{more}")
         print_prose(ROBUST, "dim")
     for broken in found.broken:
         print_prose(f"left out: {broken}", "yellow")

@@ -107,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _parse(list(sys.argv[1:] if argv is None else argv))
         status: int = options.run(options)
+        sys.stdout.flush()
         return status
     except UserError as error:
         if debugging():
@@ -152,6 +153,11 @@ class OneLine(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UserError with argparse's message in our words."""
         raise UserError(f"{self._said(message)}; see {self.prog} --help")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """As argparse's, with the help that it ends written while a closed pipe is still ours."""
+        sys.stdout.flush()
+        super().exit(status, message)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """As argparse's, but a command says itself what it does not know: its options are near."""

@@ -14,6 +14,13 @@ UNBOUND = 10_000
 """Letters of a line that is never folded."""
 
 
+class _Console(Console):
+    """A reader who closed early ends the command as any output does, not with rich's status 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def width() -> int | None:
     """Letters of a line of the terminal, or of COLUMNS; none where the output is no terminal."""
     shown = Console()
@@ -22,7 +29,7 @@ def width() -> int | None:
 
 def console() -> Console:
     """A console on standard output; no line is cut where it is no terminal."""
-    return Console(width=width() or UNBOUND)
+    return _Console(width=width() or UNBOUND)
 
 
 def styled(text: str, style: str = "") -> Text:

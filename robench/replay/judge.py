@@ -16,7 +16,7 @@ from robench.records.store import artefact, check_choices, read
 from robench.run import reopen
 from robench.run.config import Places, RunConfig, fixed_parts
 from robench.run.pipeline import run
-from robench.run.plan import check_plan
+from robench.run.plan import check_packages, check_plan
 
 USUAL = "sequential"
 """The certifier of a run that names none."""
@@ -46,6 +46,7 @@ def judge_record(folder: Path, protocol: Protocol, places: Places) -> tuple[Reco
         )
     _require_same(places.results / config.id, kept)
     check_plan(config)
+    check_packages(config)
     return run(config, places, kept=kept)
 
 

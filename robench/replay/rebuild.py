@@ -60,6 +60,6 @@ def rebuild_trained(folder: Path, places: Places) -> Rebuilt:
 def _trainable(folder: Path, places: Places) -> Rebuilt:
     record = read(folder)
     # Trained bits depend on the number of threads.
-    places = replace(places, threads=record.provenance.threads)
+    places = replace(places, threads=record.provenance.trained_threads)
     prepare_machine(places)
     return Rebuilt(record, from_plain(current(record.config), record.provenance.components), places)

@@ -37,6 +37,7 @@ def again(record: Record) -> Again:
     """The command that makes a record again, from its checked configuration.
 
     Of a record with retired options it is that of the same run without them, which has another id.
+    Its threads are those that the network was trained with: they decide every number that follows.
     """
     origins = record.provenance.components
     if any(origin.startswith("given in Python") for origin in origins.values()):
@@ -48,7 +49,7 @@ def again(record: Record) -> Again:
     except RecursionError as error:
         return Again(reason=one_line(error))
     words = [f"seed={record.config['seed']}" if word == "seed=0" else word for word in found]
-    threads = record.provenance.threads
+    threads = record.provenance.trained_threads
     words += [f"threads={threads}"] if 0 < threads <= MOST_THREADS else []
     line = shlex.join(["robench", "run", *words])
     if one_line(line) != line or visible(line) != line:

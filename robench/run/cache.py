@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,22 +124,28 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return ""
 
-    def prune(self, older_than: float = 0.0) -> int:
-        """Delete what was not read or written for `older_than` seconds; returns the bytes freed.
+    def unread(self, older_than: float = 0.0) -> list[Entry]:
+        """What was not read or written for `older_than` seconds, in order.
 
         That is results, and what is left of those whose making failed.
         """
         limit = now_in(self.root) - older_than
-        old = [(entry.folder, entry.nbytes) for entry in self.entries() if entry.used <= limit]
-        for folder in self.root.glob("*/*/*.partial"):
+        return [one for one in (*self.entries(), *self._unfinished()) if one.used <= limit]
+
+    def delete(self, entries: Iterable[Entry]) -> None:
+        """Delete results, and what is left of failed ones; what is gone already is no error."""
+        for entry in entries:
+            with locked(_lock_of(entry.folder)):
+                with suppress(FileNotFoundError):
+                    shutil.rmtree(entry.folder)
+                _lock_of(entry.folder).unlink(missing_ok=True)
+
+    def _unfinished(self) -> Iterator[Entry]:
+        """What is left of results whose making failed, or that are being made."""
+        for folder in sorted(self.root.glob("*/*/*.partial")):
             about = [path.stat() for path in (folder, *folder.iterdir())]
-            if max(one.st_mtime for one in about) <= limit:
-                old.append((folder, sum(one.st_blocks * 512 for one in about[1:])))
-        for folder, _ in old:
-            with locked(_lock_of(folder)):
-                shutil.rmtree(folder)
-                _lock_of(folder).unlink()
-        return sum(nbytes for _, nbytes in old)
+            size, used = sum(a.st_blocks * 512 for a in about[1:]), max(a.st_mtime for a in about)
+            yield Entry(folder.parent.parent.name, folder.stem, folder, size, used)
 
     def _make(
         self,

@@ -35,7 +35,7 @@ from robench.run.config import (
     joined,
     only,
 )
-from robench.run.plan import check_plan
+from robench.run.plan import check_packages, check_plan
 from robench.training.recipe import TrainConfig
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def evaluate(
     _require_untrained(config)
     _require_no_training_images(config)
     check_plan(config)
+    check_packages(config)
     if places is not None:
         _given("places", places, Places)
         return shown(*run(config, places))

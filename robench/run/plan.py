@@ -23,12 +23,11 @@ SUBPIXEL = 255
 def check_plan(config: RunConfig) -> None:
     """Refuse what the configuration alone shows to have no answer; raises ConfigError.
 
-    That is what its protocol fixes and it changes, a component whose package is not installed, a
-    recipe that trains nothing, a threat that allows no change or every change, a norm that an
-    attack has not, a check that nobody registered, and votes of a system that nobody smooths.
+    That is what its protocol fixes and it changes, a recipe that trains nothing, a threat that
+    allows no change or every change, a norm that an attack has not, a check that nobody registered,
+    and votes of a system that nobody smooths.
     """
     require_protocol(config)
-    _check_packages(config)
     for name in config.audit.checks:
         registry().get("check", name)
     _ = config.recipe  # raises for a recipe that nothing can be trained by
@@ -50,7 +49,11 @@ def check_plan(config: RunConfig) -> None:
             )
 
 
-def _check_packages(config: RunConfig) -> None:
+def check_packages(config: RunConfig) -> None:
+    """Refuse components whose packages are not installed; raises ConfigError.
+
+    It is no part of the plan: what a record's command is hangs on its configuration alone.
+    """
     for kind in RUN_KINDS:
         for name, component in getattr(config, kind).items():
             missing = [package for package in component.packages if not _is_there(package)]

@@ -18,7 +18,7 @@ from robench.run.stages import Stages, stages
 
 if TYPE_CHECKING:
     from robench.core.record import Record
-    from robench.run.config import Places, RunConfig
+    from robench.run.config import AuditConfig, Places, RunConfig
 
 ALIKE = ("dataset", "model", "defense", "compressor", "attack")
 """Kinds whose choices make two runs take about equally long."""
@@ -89,10 +89,16 @@ def _steps(steps: Stages, *, here: bool, cached: bool) -> Iterator[Step]:
     yield Step("system", f"defense={defenses} compressor={compressor}")
     images = len(steps.subset) if here else config.images or "all"
     yield Step("attack", f"{'; '.join(_attacks(steps)) if here else _named(config)}")
-    level = config.audit.level
-    on = f", on {config.audit.count} images at most" if config.audit.count else ""
-    yield Step("audit", f"{level}{on}")
+    yield Step("audit", _audit(config.audit, len(steps.subset) if here else config.images))
     yield Step("measure", f"{', '.join(config.metric)} on {images} test images")
+
+
+def _audit(audit: AuditConfig, images: int | None) -> str:
+    """Its level, and on how many images it works; None of `images`: not known yet."""
+    if not audit.count:
+        return audit.level
+    some = "" if images and images <= audit.count else f", its checks on {audit.count}"
+    return f"{audit.level}, on {images or 'all'} images{some}"
 
 
 def _named(config: RunConfig) -> str:

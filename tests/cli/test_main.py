@@ -171,3 +171,20 @@ def test_a_check_runs_at_its_defaults(
     assert main(["run", "check.looks.mode=other"]) == 2
     said = capsys.readouterr().err
     assert "expected audit.checks=[looks], which runs at its defaults, got 'mode' of it" in said
+
+
+@pytest.mark.parametrize(
+    "what", [["list", "leaderboard/records"], ["plugins"], ["gate", "--help"]], ids=" ".join
+)
+def test_who_stops_reading_is_told_nothing(what: list[str]) -> None:
+    """As `| head` does: by rich or by print, at once or when the last lines are written."""
+    command = [sys.executable, "-m", "robench", *what]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

@@ -229,3 +229,23 @@ def test_a_package_inside_one_that_is_missing_is_missing() -> None:
     assert [_is_there(name) for name in ("torch.nn", "no_such.inside", "no_such")] == [
         *(True, False, False)
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ([], "quick, on 360 images, its checks on 100"),
+        (["audit=full"], "full, on 360 images"),
+        (["images=40"], "quick, on 40 images"),
+        (["audit.images=20", "images=40"], "quick, on 40 images, its checks on 20"),
+        (["audit=off"], "off"),
+    ],
+)
+def test_a_plan_says_on_how_many_images_the_audit_looks(
+    asked: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the run's own line does: its checks take some, its search all."""
+    status, out, _ = command(["run", "--dry-run", "attack=fgsm", *asked], capsys)
+    assert status == 0
+    (line,) = (line for line in out.splitlines() if line.startswith("audit"))
+    assert line.split(maxsplit=1)[1] == told

@@ -13,12 +13,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from robench.base.errors import ConfigError
 from robench.base.paths import shipped
-from robench.core.record import RUN_KINDS, Record, run_id
+from robench.core.record import RUN_KINDS, MadeOn, Record, run_id
 from robench.plugin.registry import registry
 from robench.records.retired import current
 from robench.records.store import read
 from robench.run.again import _found, again
-from robench.run.command import _assembled, _components
+from robench.run.command import _alone, _assembled, _base, _components, _usual, words_of
 from robench.run.compose import from_plain, plain_config, prepare, run_config
 
 PUBLISHED = sorted(Path("leaderboard/records").glob("*/record.json"))
@@ -143,6 +143,24 @@ def todays_id(record: Record) -> str:
     return run_id(current(record.config))
 
 
+def test_a_command_needs_no_toolchain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page says the same wherever it is built; who pastes the command is told what to install."""
+    made = read(Path("leaderboard/records/31537abb7b3ce953"))
+    assert "pt2e_int8" in made.config["compressor"]
+    monkeypatch.setattr("robench.run.plan.find_spec", lambda name: None)
+    for asked in (words_of, uncached):
+        found = asked(json.dumps(made.config), json.dumps(made.provenance.components))
+        assert "compressor=pt2e_int8" in found
+        assert composed(list(found)) == made.id
+
+
+def uncached(asked: str, origins: str) -> list[str] | str:
+    """As in another process."""
+    for kept in (_alone, _usual, _base):
+        kept.cache_clear()
+    return words_of(asked, origins)
+
+
 def test_a_record_of_other_options_says_so() -> None:
     record = read(Path("leaderboard/records") / min(OLDER))
     assert again(record).reason == "its options have changed since, and so has the id they give"
@@ -151,6 +169,17 @@ def test_a_record_of_other_options_says_so() -> None:
 def test_what_was_typed_is_never_printed(record: Record) -> None:
     forged = record.model_copy(update={"overrides": ("results=/home", "model=python")})
     assert again(forged) == again(record)
+
+
+def test_the_command_trains_with_the_threads_that_the_network_was_trained_with(
+    record: Record,
+) -> None:
+    """They decide its bits; the run itself may have found it in a cache."""
+    made = record.provenance
+    weights = MadeOn(torch="2", device="cpu", threads=made.threads + 2, machine=made.machine)
+    cached = made.model_copy(update={"weights": weights})
+    assert words(record)[-1] == f"threads={made.threads}"
+    assert words(record.model_copy(update={"provenance": cached}))[-1] == "threads=3"
 
 
 def test_options_of_every_form_are_quoted(record: Record) -> None:
