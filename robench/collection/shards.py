@@ -1,7 +1,8 @@
 """A table in Parquet files: a row a key, and each file named by the SHA-256 of its own bytes.
 
-What was cut short or edited by hand is not what its name says, so it is deleted, and whoever reads
-the table makes the missing rows again. One process at a time uses a table: see `Collection.held`.
+What was cut short, edited by hand, put under another name or is no plain file is not what its name
+says, so it is deleted, and whoever reads the table makes the missing rows again. One process at a
+time uses a table: see `Collection.held`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import Any
 
 from robench.base.arrow import column
 from robench.base.errors import CacheError
-from robench.base.files import write_whole
+from robench.base.files import keep_plain, remove, write_whole
+from robench.base.hashing import file_hash
 
 KEY = "key"
 """The first column of every table: text, the rows' order."""
 COUNT = 32
 """Shards of a table: one more row rewrites a 32nd of it."""
+MAX_BYTES = 2**31
+"""Bytes of a shard at most: of a million records it has a thirtieth of these."""
 Row = Mapping[str, Any]
 Columns = Mapping[str, str]
 """By name, the type of a column as Arrow calls it: string, large_binary, double, ...; `words` are
@@ -104,10 +108,15 @@ class Shards:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression=packed, use_dictionary=plain)
         data = sink.getvalue()
-        path = self.folder / f"{self.name}-{number:02d}-{_digest(data)}.parquet"
+        path = self.folder / self._named(number, hashlib.sha256(data).hexdigest())
         write_whole(path, data)
         self._sound.add(path)
         return path
+
+    def _named(self, number: int, digest: str) -> str:
+        """The name of a shard whose bytes have this SHA-256: of no other table and place."""
+        its = f"{self.name}-{number:02d}"
+        return f"{its}-{hashlib.sha256(f'{its}/{digest}'.encode()).hexdigest()[:32]}.parquet"
 
     def _schema(self) -> Any:
         import pyarrow as pa
@@ -118,7 +127,7 @@ class Shards:
     def _files(self) -> dict[int, Path]:
         """By shard its newest file that is what its name says; others of these are deleted."""
         found = {
-            number: next((path for path in paths if self._is_sound(path)), None)
+            number: next((path for path in paths if self._is_sound(number, path)), None)
             for number, paths in self._all().items()
         }
         return {number: path for number, path in found.items() if path is not None}
@@ -133,16 +142,18 @@ class Shards:
                     found.setdefault(int(rest[:2]), []).append(self.folder / entry)
         for paths in found.values():
             if len(paths) > 1:
-                paths.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+                paths.sort(key=lambda path: path.lstat().st_mtime, reverse=True)
         return found
 
-    def _is_sound(self, path: Path) -> bool:
+    def _is_sound(self, number: int, path: Path) -> bool:
         if path in self._sound:
             return True
-        if path.name.endswith(f"-{_digest(path.read_bytes())}.parquet"):
-            self._sound.add(path)
-            return True
-        path.unlink()
+        with suppress(OSError):
+            sane = keep_plain(path) and path.stat().st_size <= MAX_BYTES
+            if sane and path.name == self._named(number, file_hash(path)):
+                self._sound.add(path)
+                return True
+            remove(path)
         return False
 
 
@@ -185,10 +196,6 @@ def _read(path: Path, names: Sequence[str] | None) -> Any:
 def shard_of(digest: str) -> int:
     """The shard of what has this hexadecimal digest."""
     return int(digest[:4], 16) % COUNT
-
-
-def _digest(data: Any) -> str:
-    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _type(kind: str) -> Any:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from robench.base.errors import CacheError, UserError, bad_input
+from robench.base.files import keep_plain
 from robench.base.hashing import digest
 from robench.base.locks import locked
 from robench.base.parallel import workers
@@ -56,6 +57,7 @@ class Collection:
         with ExitStack() as holding:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
+                keep_plain(self.folder / "lock")
                 holding.enter_context(locked(self.folder / "lock"))
             except OSError as error:
                 raise CacheError(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, field_validator
 
 from robench.base.errors import UserError
 from robench.base.hashing import digest
@@ -37,6 +37,29 @@ RENAMED = {"saturation_gap": "twins_gap"}
 """What older records call a metric, and its name."""
 RUN_KINDS = (*SYSTEM_KINDS, "attack", "metric", "certifier")
 """Those, and what judges it: every run chooses of each."""
+LEAST_MEAN = 1e-9
+"""A mean over images that is not 0 is no smaller: one of a billion images."""
+
+
+def _mean(number: float) -> float:
+    if 0 < number < LEAST_MEAN:
+        raise ValueError(f"expected 0 or at least {LEAST_MEAN}, got {number}")
+    return number
+
+
+Count = Annotated[int, Field(ge=0)]
+Some = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Difference = Annotated[float, Field(ge=-1, le=1)]
+"""Of two shares."""
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+"""Thirty years at most."""
+Moment = Annotated[float, Field(ge=0, le=1e10)]
+"""Seconds, or seconds since 1970."""
+Mean = Annotated[float, Field(ge=0, le=1e12), AfterValidator(_mean)]
+"""Of counts, an image."""
+Measured = Annotated[float, Field(ge=-1e9, le=1e9)]
+"""What a check of an audit measures: shares, ratios and distances."""
 
 
 def _is_none(value: object) -> bool:
@@ -58,7 +81,7 @@ class Value(Frozen):
     """None when it is not defined (0/0)."""
     low: float | None = None
     high: float | None = None
-    n: int | None = None
+    n: Count | None = None
     """How many images (or repetitions) it comes from."""
     unit: str = ""
     """share (in [0,1]), s, img/s, bytes, ..."""
@@ -77,7 +100,7 @@ class MadeOn(Frozen):
 
     torch: str
     device: str
-    threads: int
+    threads: Some
     machine: str
 
 
@@ -110,10 +133,10 @@ class Weaker(Frozen):
 
     than: str
     """The attack that leaves fewest images."""
-    points: float
-    """The row's robust accuracy minus that one's, in [0,1]."""
-    low: float
-    high: float
+    points: Difference
+    """The row's robust accuracy minus that one's."""
+    low: Difference
+    high: Difference
     """Paired 95 % interval, on the same images."""
 
 
@@ -127,14 +150,14 @@ class AttackRow(Frozen):
     status: Literal["ok", "invalid", "at_chance"] = "ok"
     message: str = ""
     """Why the row is invalid."""
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
     """Seconds the examples took to make when they were made."""
     made_on: MadeOn | None = None
     """Where the examples were made; records before 0.2 do not say."""
-    gradients: float | None = Field(None, ge=0)
+    gradients: Mean | None = None
     """Gradients of the twin that the search asked for, mean an image; None: not counted, since
     the search went around the count or the record is older."""
-    queries: float | None = Field(None, ge=0)
+    queries: Mean | None = None
     """Answers of the twin and of the deployed model that it asked for, mean an image, or None."""
     weaker: Weaker | None = None
     """What surely beats it; None for nothing, for one-step attacks, and in older records."""
@@ -144,14 +167,14 @@ class Finding(Frozen):
     """One thing an audit measured, as a number and a plain sentence."""
 
     check: str
-    value: float | None
+    value: Measured | None
     """None where there was nothing to measure."""
-    low: float | None = None
-    high: float | None = None
+    low: Measured | None = None
+    high: Measured | None = None
     """Its 95 % interval."""
-    n: int | None = None
+    n: Count | None = None
     """How many images it comes from."""
-    threshold: float | None = None
+    threshold: Measured | None = None
     """What the interval's lower end must exceed to be suspect."""
     verdict: Verdict
     sentence: str
@@ -162,12 +185,12 @@ class WeakAttack(Frozen):
 
     attack: str
     access: str
-    gained: float
+    gained: Difference
     """The row's robust accuracy minus the audited one."""
-    low: float
-    high: float
+    low: Difference
+    high: Difference
     """Paired 95 % interval of what it gained, on the audit's images."""
-    missed: float | None = None
+    missed: Share | None = None
     """Share of planted examples that the attack did not find; None where none were planted."""
 
 
@@ -177,12 +200,12 @@ class Audit(Frozen):
     norm: str
     eps: float
     level: str
-    n: int
+    n: Count
     """Images its checks worked on, a subset of the run's."""
     verdict: Verdict
-    findings: tuple[Finding, ...] = ()
-    weak_attacks: tuple[WeakAttack, ...] = ()
-    seconds: float | None = Field(None, ge=0)
+    findings: Annotated[tuple[Finding, ...], FailFast()] = ()
+    weak_attacks: Annotated[tuple[WeakAttack, ...], FailFast()] = ()
+    seconds: Seconds | None = None
     """What it took when it was made, on all images; None in older records."""
 
 
@@ -192,19 +215,19 @@ class BrokenCertificate(Frozen):
     Its example stands among the record's, under the name `certificates`, in the same order.
     """
 
-    image: int = Field(ge=0)
+    image: Count
     """The image's number in the test set."""
     label: int
     """The label that was certified."""
     found: int
     """The label of most votes after the change."""
-    radius2: int
+    radius2: Count
     """The certified squared radius, in squared 8-bit units."""
-    length2: int = Field(ge=0)
+    length2: Count
     """The change's squared length, in squared 8-bit units: at most `radius2`."""
-    votes: int = Field(ge=0)
+    votes: Count
     """Fresh votes for `found`."""
-    draws: int = Field(ge=1)
+    draws: Some
     """Fresh votes in all."""
 
 
@@ -215,15 +238,15 @@ class CertificateAudit(Frozen):
     """
 
     certifier: str
-    alpha: float
+    alpha: Share
     """Probability with which each certificate may be false, as the certifier states it."""
-    certificates: int = Field(ge=0)
+    certificates: Count
     """Certificates with a radius above 0."""
-    attacked: int = Field(ge=0)
+    attacked: Count
     """How many of them were attacked."""
-    allowed: int = Field(ge=0)
+    allowed: Count
     """False ones among all certificates that chance explains, but for one time in a million."""
-    broken: tuple[BrokenCertificate, ...] = ()
+    broken: Annotated[tuple[BrokenCertificate, ...], FailFast()] = ()
     sentence: str
 
     @property
@@ -235,25 +258,25 @@ class CertificateAudit(Frozen):
 class TwinAgreement(Frozen):
     """How well the differentiable twin computes the deployed function, before defenses wrap it."""
 
-    equal_labels: float
-    logit_gap: float | None
-    n: int
-    after_deploy: float | None = Field(None, ge=0, le=1)
+    equal_labels: Share
+    logit_gap: Annotated[float, Field(ge=0)] | None
+    n: Count
+    after_deploy: Share | None = None
     """Share of images to which twin and deployed model, as defenses wrapped them, do not surely
     give different labels; None where none wraps, and in older records."""
     flagged: bool
     """Whether too few labels agree, before or after: fewer than AGREEMENT_EXPECTED."""
-    adversarial: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
+    adversarial: Share | None = Field(default=None, exclude_if=_is_none)
     """Share of equal labels on adversarial candidates that the twin was searched for; None of a
     network that robench made, and where there is no twin."""
-    adversarial_n: int | None = Field(default=None, ge=1, exclude_if=_is_none)
+    adversarial_n: Some | None = Field(default=None, exclude_if=_is_none)
     """How many candidates these are."""
-    spread: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
+    spread: Share | None = Field(default=None, exclude_if=_is_none)
     """Smallest share of equal labels of a file and the same file run otherwise (optimisations off,
     other threads, and some image by image), on the judged images; None where it runs in one way."""
-    adversarial_spread: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
+    adversarial_spread: Share | None = Field(default=None, exclude_if=_is_none)
     """The same on the adversarial candidates."""
-    explained: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_none)
+    explained: Share | None = Field(default=None, exclude_if=_is_none)
     """Share of the variance of a file's logits, and of the size of their change from clean images
     to adversarial candidates, that the twin explains, the smaller of both (of probabilities, where
     the file gives these); None where `adversarial` is, and in older records."""
@@ -280,7 +303,7 @@ class FileInfo(Frozen):
     format: str
     """onnx, tflite, pt2, ..."""
     sha256: str = Field(pattern=r"[0-9a-f]{64}")
-    bytes: int = Field(ge=1)
+    bytes: Some
     """Of the file and of what it keeps outside."""
     runtime: str
     """The runtime's choice: onnxruntime, litert, torch, ..."""
@@ -303,7 +326,7 @@ class DataInfo(Frozen):
 
     name: str
     hash: str
-    images: int
+    images: Some
     """Judged test images."""
     subset: str
     """Digest of the judged images' indices."""
@@ -319,10 +342,18 @@ class Provenance(Frozen):
     python: str
     machine: str
     device: str
-    threads: int
+    threads: Some
     commit: str | None = None
     weights: MadeOn | None = None
     """Where the network was trained; records before 0.2 do not say."""
+
+    @property
+    def trained_threads(self) -> int:
+        """Threads that the network was trained with, which decide its bits.
+
+        Others than the run's where a cache held what an earlier run had trained.
+        """
+        return self.weights.threads if self.weights else self.threads
 
 
 class Record(Frozen):
@@ -336,12 +367,12 @@ class Record(Frozen):
     """What was typed on the command line."""
     seed: int
     data: DataInfo
-    values: tuple[Value, ...]
-    rows: tuple[AttackRow, ...]
+    values: Annotated[tuple[Value, ...], FailFast()]
+    rows: Annotated[tuple[AttackRow, ...], FailFast()]
     agreement: TwinAgreement
     file: FileInfo | None = Field(default=None, exclude_if=_is_none)
     """The shipped file that was judged; None of a network that robench itself made."""
-    audit: tuple[Audit, ...] = ()
+    audit: Annotated[tuple[Audit, ...], FailFast()] = ()
     certificates: CertificateAudit | None = None
     """None where nothing was certified or audited, and in older records."""
     notes: dict[str, Any] = Field(default_factory=dict)
@@ -356,7 +387,7 @@ class Record(Frozen):
     protocol: str
     """Rows are ranked together only under the same protocol."""
     provenance: Provenance
-    timings: dict[str, float] = Field(default_factory=dict)
+    timings: dict[str, Moment] = Field(default_factory=dict)
     """Seconds; the only part that two identical runs need not share."""
 
     def budgets(self) -> dict[str, tuple[float, ...]]:

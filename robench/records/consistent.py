@@ -7,10 +7,11 @@ not shown here; `robench.replay.verify` judges them again.
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,17 @@ from robench.core.record import (
     run_id,
 )
 from robench.core.threat import ThreatConfig
+from robench.plugin.components import Compressor
+from robench.plugin.registry import registry
 from robench.records.arrays import check_arrays
-from robench.records.protocol import ACCESSES, protocol, settings
+from robench.records.protocol import ACCESSES, maker, protocol, settings
 from robench.records.protocols import GROUP, broken, check_named, is_installed, protocols
 from robench.records.shared import place
 from robench.records.store import EXAMPLES, MAX_FILE, OUTCOMES, check_choices, read
 from robench.records.support.attacked import check_attacked
 from robench.records.support.audits import check_audits
 from robench.records.support.complete import check_complete
+from robench.records.support.declared import check_options, read_recorded
 from robench.records.support.files import check_file
 from robench.records.support.rows import (
     check_asked,
@@ -52,6 +56,8 @@ FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 """A file's name, without a folder."""
 PROOF = re.compile(r".*\.(parquet|npz|robench|safetensors)|network\..*")
 """Files that prove something, so that the record must name them."""
+NOTHING = "none"
+"""The compressor that leaves a network as it is."""
 CHALLENGE = re.compile(r"challenge-[0-9a-f]{16}\.npz")
 """Files that others add to a record."""
 
@@ -101,7 +107,7 @@ def _held(record: Record, folder: Path) -> Steps[Inspected]:
     yield
     check_spent(record, outcomes)
     yield
-    unfounded = [*check_audits(record, outcomes, folder)]
+    unfounded = [*check_options(record), *check_audits(record, outcomes, folder)]
     yield
     unfounded += check_file(record, outcomes, folder)
     unfounded += check_certificates(record, outcomes, folder)
@@ -133,6 +139,7 @@ def check_config(record: Record) -> None:
             raise UserError(f"expected config.{name} to hold options")
         if strange := set(given) - options:
             raise UserError(f"expected options of {name} in config.{name}, got {_names(strange)}")
+    _check_settings(json.dumps([config["train"], config["threat"]]))
     if strange := set(config["access"]) - set(ACCESSES):
         raise UserError(f"expected access {' or '.join(ACCESSES)}, got {_names(strange)}")
     if strange := set(config) - {*KINDS, *known, "seed", "images", GROUP}:
@@ -141,6 +148,14 @@ def check_config(record: Record) -> None:
         if count is not None and (type(count) is not int or count < 1):
             raise UserError(f"expected a number of images in config for {name}, got {count!r}")
     check_named(config.get(GROUP))
+
+
+@lru_cache(4096)
+def _check_settings(asked: str) -> None:
+    """Raise UserError for a recipe that trains nothing, and for a threat that is none."""
+    train, threat = json.loads(asked)
+    TrainConfig(**read_recorded(TrainConfig, train, "train")).recipe()
+    ThreatConfig(**read_recorded(ThreatConfig, threat, "threat"))
 
 
 def _names(strange: set[str]) -> str:
@@ -171,11 +186,34 @@ def _check_identity(record: Record) -> None:
     }
     if different:
         raise UserError(f"expected versions of config's components, not so of {_names(different)}")
-    bits: Mapping[str, Any] = next(iter(config["compressor"].values()))
-    if record.bits is not None and bits.get("bits", record.bits) != record.bits:
-        raise UserError(f"expected {bits['bits']} bits, as in config, got {record.bits}")
+    _check_bits(record)
+
+
+def _check_bits(record: Record) -> None:
+    """Bits are those of the configuration; where it names none those of the file, or of the
+    compressor where its version is here."""
+    ((name, options),) = record.config["compressor"].items()
     if record.file is not None and (record.file.bits or record.bits) != record.bits:
         raise UserError(f"expected the file's {record.file.bits} bits, got {record.bits}")
+    if record.bits is None:
+        return
+    wanted = options["bits"] if "bits" in options else _declared(record, name)
+    if wanted not in (None, record.bits):
+        raise UserError(f"expected {wanted} bits, as in config, got {record.bits}")
+
+
+def _declared(record: Record, compressor: str) -> int | None:
+    """Bits that a compressor without an option of this name says of itself."""
+    if compressor == NOTHING:
+        return record.file.bits if record.file else Compressor.bits
+    choice = registry().choices["compressor"].get(compressor)
+    if choice is None:
+        return None
+    stated = maker(record.provenance.components[f"compressor.{compressor}"])
+    here: Any = choice.component
+    # A property hangs on options, of which a class knows none.
+    known = stated == (choice.distribution, str(here.version)) and type(here.bits) is int
+    return here.bits if known else None
 
 
 def check_files(record: Record, folder: Path) -> None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 50_000
 MAX_BYTES = 2**20
 """Rows of a table, and bytes of its columns, that is read with others: these stay in memory."""
+MAX_RECORD = 2**17
+"""Bytes of a record.json that is taken in with others: what it says takes a dozen times as many."""
 File = tuple[Path, About]
 
 
@@ -62,7 +64,7 @@ def read_together(folders: Iterable[Path]) -> Iterator[set[Path]]:
 
 def _is_small(path: Path) -> bool:
     with suppress(OSError):
-        return path.stat().st_size <= MAX_BYTES
+        return path.stat().st_size <= MAX_RECORD
     return False
 
 

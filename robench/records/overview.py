@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import statistics
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +16,7 @@ from robench.base.text import one_line, shortened
 from robench.core.record import Record, Value
 from robench.records.headline import audit_table, headlines
 from robench.records.said import threat_text
-from robench.records.store import RECORD, check_choices, read, read_outcomes
+from robench.records.store import RECORD, check_choices, read, read_json, read_outcomes
 from robench.records.tabular import Cell, Tabular
 
 COLUMNS = ("record", "system", "clean %", "robust %", "word", "under", "data", "seed", "when")
@@ -50,12 +53,22 @@ class Latest:
 
 
 def latest(results: Path, most: int | None) -> Latest:
-    """The records of a results folder, the latest first, at most so many."""
-    paths = sorted(
-        results.glob(f"[!.]*/{RECORD}"), key=lambda one: one.stat().st_mtime, reverse=True
-    )
+    """The records of a results folder, the latest first, at most so many.
+
+    That is by when they say that their runs ended: a copy or a checkout has other times on disk.
+    """
+    paths = sorted(results.glob(f"[!.]*/{RECORD}"), key=_finished, reverse=True)
     records, broken = readable(path.parent for path in paths[:most])
     return Latest(records, broken, len(paths))
+
+
+def _finished(path: Path) -> float:
+    """Seconds since the epoch when a record's run ended; by the disk where it does not say."""
+    with suppress(UserError, LookupError, TypeError, ValueError, OverflowError, RecursionError):
+        told = float(json.loads(read_json(path))["timings"]["finished"])
+        if math.isfinite(told):
+            return told
+    return path.stat().st_mtime
 
 
 def readable(folders: Iterable[Path]) -> tuple[tuple[Listed, ...], tuple[str, ...]]:

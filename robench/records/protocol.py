@@ -48,7 +48,7 @@ def settings(
     for attack, access in dict.fromkeys((row.attack, row.access) for row in rows):
         options = {k: v for k, v in config["attack"][attack].items() if k not in ("norm", "eps")}
         how = config["access"].get(access, {})
-        version = _version(components.get(f"attack.{attack}", ""))
+        version = maker(components.get(f"attack.{attack}", ""))
         found[attack, access] = digest([options, how, grid, version])
     return found
 
@@ -66,7 +66,7 @@ def protocol(data: DataInfo, rows: Iterable[AttackRow], known: Settings) -> str:
     return digest([data.hash, data.subset, attacks])
 
 
-def _version(component: str) -> tuple[str, str]:
+def maker(component: str) -> tuple[str, str]:
     """The distribution and the component's own version: it says when its numbers change."""
     origin, _, own = component.rpartition(" / ")
     return origin.partition(" ")[0], own

@@ -20,9 +20,11 @@ from robench.base.errors import ConfigError, UserError
 from robench.base.hashing import canonical, file_hash, plain_options
 from robench.base.paths import shipped
 from robench.base.text import one_line, reason, suggestion
+from robench.base.yaml_text import read_yaml
 from robench.core.threat import NORMS, ThreatConfig, parse_eps
 from robench.plugin.registry import registry
 from robench.plugin.typed import read_options
+from robench.records.protocol import maker
 
 if TYPE_CHECKING:
     from robench.core.record import DataInfo, Record
@@ -145,6 +147,7 @@ class Protocol:
             else:
                 yield f"metric.{CERTIFIED} among the metrics, got {one_line(', '.join(metrics))}"
             yield from self._alphas(_mapping(config.get("certifier")))
+            yield from self._certifiers(_mapping(config.get("certifier")), components)
         for name, version in self.versions.items():
             here = components.get(name, "").rpartition(" / ")[2]
             if here != version:
@@ -158,6 +161,20 @@ class Protocol:
             if origin and origin not in self.origins:
                 wanted = " or ".join(sorted(self.origins))
                 yield f"{name} of {wanted}, got it of {one_line(origin)[:80]}"
+
+    def _certifiers(
+        self, certifiers: Mapping[str, Any], components: Mapping[str, str]
+    ) -> Iterator[str]:
+        """Certifiers named as robench's own that it does not bring, in no version up to this."""
+        for name in certifiers:
+            choice = registry().choices["certifier"].get(name)
+            if choice is None or choice.distribution != OURS:
+                continue
+            made = components.get(f"certifier.{name}", "")
+            (origin, version), newest = maker(made), int(choice.component.version)
+            # Older records say nothing of certifiers.
+            if made and (origin != OURS or version not in map(str, range(1, newest + 1))):
+                yield f"certifier.{name} of {OURS}, at most version {newest}, got {one_line(made)}"
 
     def _alphas(self, certifiers: Mapping[str, Any]) -> Iterator[str]:
         for name, options in certifiers.items():
@@ -337,12 +354,10 @@ def read(path: Path, package: str) -> Protocol:
     The form: the header that Hydra needs, overrides of the groups in CHOSEN, their options, the
     number of images, and what STATED lists. No interpolation, no other setting.
     """
-    from omegaconf import OmegaConf
-
     text = path.read_text(encoding="utf-8")
     if not text.startswith(HEADER + "\n"):
         raise ConfigError(f"expected the first line {HEADER!r}")
-    body: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    body = read_yaml(text)
     if not isinstance(body, dict) or set(body) - BODY or "${" in canonical(body):
         raise ConfigError(f"expected plain values of {', '.join(sorted(BODY))} alone")
     stated = _stated(body.get(GROUP), path.stem)

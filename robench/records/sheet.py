@@ -67,7 +67,8 @@ def sheet(
     headline row and the words of each threat. No width: no line is folded.
     """
     clean = f"clean accuracy {plus_minus(record.get('clean_accuracy'))}"
-    head = [Line(title(record), "bold"), *map(Line, file_lines(record)), Line(clean)]
+    about = (*file_lines(record), *_trained(record))
+    head = [Line(title(record), "bold"), *map(Line, about), Line(clean)]
     yield from folded(head, width)
     if lines := list(_attack_lines(record, outcomes, audited)):
         heads, rows = _cells(lines)
@@ -103,6 +104,14 @@ def _words(
     if outcomes is not None:
         yield from verdicts(record, outcomes, audited)
     yield from certified(record)
+
+
+def _trained(record: Record) -> Iterator[str]:
+    """What a cache brought that this run would have trained to other bits."""
+    own, trained = record.provenance.threads, record.provenance.trained_threads
+    if own != trained:
+        many = "" if trained == 1 else "s"
+        yield f"trained with {trained} thread{many}, found in the cache; judged with {own}"
 
 
 def title(record: Record) -> str:

@@ -211,7 +211,8 @@ def parse(data: bytes, path: Path) -> Record:
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors()[0]
+        # What was got is all of the record, once more for each thing that is wrong with it.
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = one_line(".".join(map(str, first["loc"]))) or "the file"
         raise UserError(
             f"expected a record of schema version {SCHEMA_VERSION} in {path}, got {where}: "

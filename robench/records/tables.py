@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 MAX_BYTES = 256 * 2**20
 MAX_EXPANDED = 2**30
 """Bytes of a table's columns at most, expanded as the file says."""
+FEW, DENSE = 2**26, 100
+"""Of a small file these many bytes at most, and of a large one so many for each byte of it: whoever
+makes a reader take memory has to send some."""
+MAX_ACCOUNT = 2**20
+"""Bytes of a file's account of itself at most: Arrow takes twenty times as many for it."""
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 200
 CELL = 8
@@ -154,8 +159,13 @@ def _opened(path: Path, rows: int, words: Sequence[str] = (), *, nested: bool = 
 
     # Arrow asks a Python file for every piece of it, which takes longer than reading it once.
     data = read_plain(path, MAX_BYTES)
+    account = int.from_bytes(data[-8:-4], "little")
+    if MAX_ACCOUNT < account < len(data):
+        raise UserError(
+            f"expected an account of at most {MAX_ACCOUNT} bytes in {path.name}, got {account}"
+        )
     file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, read_dictionary=list(words))
-    _check_size(file.metadata, path, rows)
+    _check_size(file.metadata, path, rows, min(MAX_EXPANDED, FEW + DENSE * len(data)))
     # `file.schema` would be held by its metadata, and hold it: left to whoever looks for cycles.
     schema = pq.ParquetSchema(file.metadata)
     columns = [schema.column(i) for i in range(file.metadata.num_columns)]
@@ -209,21 +219,21 @@ def _is_plain(column: Any) -> bool:
     return not column.max_repetition_level and column.physical_type not in WIDE
 
 
-def _check_size(about: Any, path: Path, rows: int) -> None:
-    """Raise UserError for a file that says of itself that it is too large."""
+def _check_size(about: Any, path: Path, rows: int, most: int) -> None:
+    """Raise UserError for a file that says of itself that it is too large; `most` is in bytes."""
     # Not what it says of a column: where that is broken Arrow ends the process.
     groups = [about.row_group(i) for i in range(about.num_row_groups)]
     claimed = sum(abs(group.total_byte_size) for group in groups)
-    expanded = max(claimed, about.num_rows * about.num_columns * CELL)
+    cells = about.num_rows * about.num_columns * CELL
     sizes = {
         "rows": (about.num_rows, rows),
         "columns": (about.num_columns, MAX_COLUMNS),
         "groups of rows": (about.num_row_groups, max(rows, 1)),
-        "bytes, expanded,": (expanded, MAX_EXPANDED),
+        "bytes, expanded,": (max(claimed, cells), most),
     }
-    for what, (found, most) in sizes.items():
-        if found > most:
-            raise UserError(f"expected at most {most} {what} in {path.name}, got {found}")
+    for what, (found, limit) in sizes.items():
+        if found > limit:
+            raise UserError(f"expected at most {limit} {what} in {path.name}, got {found}")
 
 
 def run_rows(words: Words, numbers: Mapping[str, NDArray[Any]]) -> Iterator[RowOutcomes]:

@@ -126,11 +126,16 @@ def level(unfounded: Sequence[str], attestation: Attestation | None) -> Level:
 
 
 def read_attestations(folder: Path) -> dict[str, Attestation]:
-    """The attestations in a folder, by the digest of the files they speak of.
+    """The attestations in a folder, by the digest of the files they speak of: of several the last
+    by its day, one that found something false before any other of that day.
 
     Raises UserError for a damaged one.
     """
-    return {one.content: one for one in _read_all(folder)}
+    return {one.content: one for one in sorted(_read_all(folder), key=_weight)}
+
+
+def _weight(attestation: Attestation) -> tuple[str, bool, str]:
+    return attestation.date, attestation.refuted, attestation.model_dump_json()
 
 
 def _read_all(folder: Path) -> Iterator[Attestation]:

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,63 @@ def test_a_damaged_shard_is_none(harm: str, table: Shards) -> None:
     path.write_bytes({"short": data[:-9], "edited": data, "empty": b""}[harm])
     assert rows(table) == {"b": 2}
     assert not path.exists()
+
+
+def hole(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(3 * 10**9)
+
+
+STRANGE: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "link": lambda path: path.symlink_to("/dev/zero"),
+    "dangling": lambda path: path.symlink_to("nowhere"),
+    "hole": hole,
+    "folder": lambda path: (path / "a").mkdir(parents=True),
+}
+"""What to lay in the place of a file: what hangs a reader, or takes all memory."""
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_what_is_no_plain_file_of_sane_size_is_made_again(
+    kind: str, table: Shards, tmp_path: Path
+) -> None:
+    table.write(0, {"a": {"value": 1}})
+    write_sealed(tmp_path / "known", [1])
+    for path in (*paths(table), tmp_path / "known"):
+        path.unlink()
+        STRANGE[kind](path)
+    again = Shards(table.folder, table.name, table.columns)
+    assert rows(again) == {}
+    again.write(0, {"a": {"value": 2}})
+    assert rows(again) == {"a": 2}
+    assert read_sealed(tmp_path / "known") is None
+    write_sealed(tmp_path / "known", [2])
+    assert read_sealed(tmp_path / "known") == [2]
+
+
+@pytest.mark.parametrize("kind", sorted(STRANGE))
+def test_a_lock_that_is_no_plain_file_holds_nobody_up(kind: str, tmp_path: Path) -> None:
+    STRANGE[kind](tmp_path / "lock")
+    with Collection(tmp_path).held():
+        assert (tmp_path / "lock").is_file()
+
+
+def test_a_file_under_another_name_is_none(table: Shards, tmp_path: Path) -> None:
+    """Sound bytes, but of another table, of another place, or of another question."""
+    table.write(0, {"a": {"value": 1}})
+    other = Shards(table.folder, "other", {"word": "string"})
+    other.write(0, {"a": {"word": "x"}})
+    for path in paths(table):
+        stem, _, rest = path.name.partition("-00-")
+        (path.parent / f"{stem}-07-{rest}").write_bytes(path.read_bytes())
+        name = "t" if stem == "other" else "other"
+        path.rename(path.parent / f"{name}-00-{rest}")
+    assert rows(Shards(table.folder, table.name, table.columns)) == {}
+    assert list(Shards(table.folder, "other", {"word": "string"}).read()) == []
+    write_sealed(tmp_path / "one", [1])
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert read_sealed(tmp_path / "two") is None
 
 
 def test_of_two_files_of_a_shard_the_newer_counts(table: Shards) -> None:

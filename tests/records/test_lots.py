@@ -170,7 +170,7 @@ def test_what_is_torn_or_no_table_costs_itself_alone(tmp_path: Path) -> None:
 
 def test_records_that_fit_into_memory_together_are_told(tmp_path: Path) -> None:
     folders = [_written(tmp_path / str(n), OUTCOMES.to_pandas(), AUDIT) for n in range(4)]
-    for folder, size in zip(folders, (1, lots.MAX_BYTES, lots.MAX_BYTES + 1), strict=False):
+    for folder, size in zip(folders, (1, lots.MAX_RECORD, lots.MAX_RECORD + 1), strict=False):
         (folder / RECORD).write_bytes(b" " * size)
     with lots.read_together(folders) as small:
         assert small == set(folders[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,23 @@ def test_an_audit_that_passes_is_no_praise_of_a_number(word: str, mark: str) -> 
     (row,) = words(published(word))
     assert str(row["word"]).startswith(mark)
     assert "pass" not in row.values()
+
+
+def test_the_latest_are_those_that_ended_last_whatever_the_disk_says(tmp_path: Path) -> None:
+    """A clone has the times of its checkout."""
+    folders = sorted(PUBLISHED.glob("*"))[:6]
+    copies = [copy_of(one, tmp_path / one.name) for one in folders]
+    for at, copy in enumerate(copies):
+        os.utime(copy / "record.json", (at, at))
+    broken = b'[{"a":' * 99_999, b'{"timings": {"finished": NaN}}'
+    for at, text in enumerate(broken):
+        (tmp_path / f"torn{at}").mkdir()
+        (tmp_path / f"torn{at}" / "record.json").write_bytes(text)
+    found = latest(tmp_path, None)
+    ended = [one.record.timings["finished"] for one in found.records]
+    assert ended == sorted(ended, reverse=True)
+    assert len(ended) == len(copies)
+    assert len(found.broken) == len(broken)
 
 
 def test_seeds_share_a_row_with_every_word_of_theirs(tmp_path: Path) -> None:

@@ -208,6 +208,19 @@ def test_a_certificate_may_not_err_more_often_than_the_protocol_says() -> None:
     assert "metric.certified" in why_open(without)
 
 
+@pytest.mark.parametrize("made", ["evil 1.0 / 2", "robench 9 / 99", "robench 0.1.0 / x"])
+def test_a_certifier_of_robench_is_its_own_and_none_to_come(made: str) -> None:
+    record = record_of(config_of(protocols.get("digits_certified_l2")))
+    for own, kept in ((made, False), ("robench 0.1.0 / 1", True)):
+        components = {**record.provenance.components, "certifier.sequential": own}
+        provenance = record.provenance.model_copy(update={"components": components})
+        one = record.model_copy(update={"provenance": provenance})
+        assert bool(protocol_of(one)) is kept
+        assert kept or f"certifier.sequential of robench, at most version 2, got {made}" in (
+            why_open(one)
+        )
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from robench.core.outcomes import Outcomes, Score
-from robench.core.record import AttackRow, Audit, Value, WeakAttack
+from robench.core.record import AttackRow, Audit, MadeOn, Value, WeakAttack
 from robench.records.said import warnings
 from robench.records.sheet import sheet
 from robench.records.words import word_of, word_of_row
@@ -151,3 +151,13 @@ def test_a_metric_of_clean_and_attacked_images_says_which_is_which() -> None:
     said = [line.text for line in sheet(record.model_copy(update={"config": config}))]
     (line,) = [text for text in said if text.startswith("parent_difference")]
     assert line.endswith(" 10.0 % (clean); 20.0 % (pgd, linf 8/255); 30.0 % (fgsm, linf 8/255)")
+
+
+def test_threads_that_trained_are_said_where_the_run_had_others() -> None:
+    record = record_under(config={"model": {}, "defense": {}, "compressor": {}})
+    made = record.provenance
+    assert not any("trained with" in line.text for line in sheet(record))
+    weights = MadeOn(torch="2", device="cpu", threads=made.threads + 1, machine=made.machine)
+    cached = record.model_copy(update={"provenance": made.model_copy(update={"weights": weights})})
+    told = [line.text for line in sheet(cached) if line.text.startswith("trained with")]
+    assert told == ["trained with 2 threads, found in the cache; judged with 1"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 from robench.base.errors import UserError, bad_input, debugging
 from robench.base.files import array_names, read_plain, require_plain
@@ -15,7 +16,7 @@ from robench.base.text import one_line, reason, visible
 from robench.base.turns import Steps, at_once
 from robench.collection.known import Seen, scan
 from robench.core.outcomes import Outcomes
-from robench.core.record import SCHEMA_VERSION, Record
+from robench.core.record import SCHEMA_VERSION, Frozen, Record, Value
 from robench.leaderboard.read.private import check_private
 from robench.records.consistent import KINDS, check_config, hold
 from robench.records.preview import picture
@@ -26,6 +27,8 @@ AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
 """Words that an axis may have, layers and steps among them."""
 UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
+AMOUNTS = {"s": 1e9, "bytes": 1e18, "img/s": 1e12}
+"""Units of which nothing has less than none, and how much nothing exceeds."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 MAX_TEXT = 4_000
 MAX_NUMBER = 100
@@ -35,8 +38,10 @@ HUGE = re.compile(rb"[0-9][eE]\+?0*[1-9][0-9]{2}")
 NUMBERS = bytes(byte if byte in b"0123456789.eE+-" else 32 for byte in range(256))
 """What leaves numbers alone and makes all else a space."""
 MAX_VALUES = 5_000
-MAX_COMMAS = 400_000
-"""Commas of a record at most: no more than this many values stand in it."""
+MAX_COMMAS, MAX_KEYS, MAX_LISTS = 100_000, 50_000, 20_000
+"""Commas, keys, and lists and mappings of a record at most: to parse one takes up to three
+kilobytes."""
+PLAIN = {str, int, float, bool, type(None)}
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 MAX_DEPTH = 40
 """Lists and mappings inside each other at most."""
@@ -139,9 +144,11 @@ def _form(folder: Path) -> Steps[Record]:
     yield
     data = read_plain(folder / RECORD, MAX_RECORD_BYTES)
     pieces = _pieces(data)
-    _check_json(pieces)
+    keys = _check_json(pieces)
     yield
     record = parse(data, folder / RECORD)
+    if (once := _keys(record)) != keys:
+        raise UserError(f"expected each key once in {RECORD}, got {keys - once} again")
     if record.schema_version != SCHEMA_VERSION:
         raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
     yield
@@ -183,8 +190,11 @@ def _pieces(data: bytes) -> list[bytes]:
     return data.split(b'"')
 
 
-def _check_json(pieces: Sequence[bytes]) -> None:
-    """No text is long enough to swamp a page, and no more values and brackets than records have."""
+def _check_json(pieces: Sequence[bytes]) -> int:
+    """No text is long enough to swamp a page, and no more values and brackets than records have.
+
+    Returns how many keys there are.
+    """
     marks = b"".join(between := pieces[::2])
     # A number is no longer than what stands between two texts.
     numbers = marks.translate(NUMBERS).split() if _longest(between) >= MAX_NUMBER else ()
@@ -192,14 +202,36 @@ def _check_json(pieces: Sequence[bytes]) -> None:
         raise UserError(f"expected texts of at most {MAX_TEXT} bytes in {RECORD}, got a longer one")
     if HUGE.search(marks):
         raise UserError(f"expected numbers below 1e100 in {RECORD}, got a larger one")
-    if marks.count(b",") > MAX_COMMAS:
-        raise UserError(f"expected at most {MAX_COMMAS} values in {RECORD}, got more")
     brackets, before = marks.translate(None, NO_BRACKETS), b""
+    sizes = {
+        "values": (marks.count(b","), MAX_COMMAS),
+        "keys": (keys := marks.count(b":"), MAX_KEYS),
+        "lists and mappings": (len(brackets) // 2, MAX_LISTS),
+    }
+    for what, (found, most) in sizes.items():
+        if found > most:
+            raise UserError(f"expected at most {most} {what} in {RECORD}, got {found}")
     for _ in range(MAX_DEPTH):
         before, brackets = brackets, brackets.replace(b"[]", b"").replace(b"{}", b"")
     # What no longer changes does not close, which reading it says better.
     if brackets != before:
         raise UserError(f"expected at most {MAX_DEPTH} lists inside each other in {RECORD}")
+    return keys
+
+
+def _keys(value: Any) -> int:
+    """Keys of what was read: as many as its JSON has, where none of them stands there twice."""
+    if type(value) is Value:  # most of a record, and flat
+        return len(value.model_fields_set) + len(value.axes)
+    own, inner = 0, value
+    if isinstance(value, Frozen):
+        own, inner = len(value.model_fields_set), vars(value).values()
+    elif isinstance(value, dict):
+        own, inner = len(value), value.values()
+    for one in inner:
+        if type(one) not in PLAIN:
+            own += _keys(one)
+    return own
 
 
 def _longest(pieces: Iterable[bytes]) -> int:
@@ -247,6 +279,19 @@ def _check_values(record: Record) -> None:
             raise UserError(f"expected a unit such as share or img/s, got {value.unit[:80]!r}")
         ends = [v for v in (value.low, value.value, value.high) if v is not None]
         if ends != sorted(ends):
-            raise UserError(f"expected low <= {value.metric} <= high, got {ends}")
-        if value.metric.endswith("_accuracy") and not all(0 <= end <= 1 for end in ends):
-            raise UserError(f"expected {value.metric} in [0,1], got {ends}")
+            raise _outside(value.metric, ends)
+        most = 1 if value.metric.endswith("_accuracy") else AMOUNTS.get(value.unit)
+        if most is not None and not all(0 <= end <= most for end in ends):
+            raise UserError(f"expected {value.metric} in [0,{most:g}], got {ends}")
+    for audit in record.audit:
+        for one in audit.findings:
+            ends = [v for v in (one.low, one.value, one.high) if v is not None]
+            if ends != sorted(ends):
+                raise _outside(one.check, ends)
+        for weak in audit.weak_attacks:
+            if not weak.low <= weak.gained <= weak.high:
+                raise _outside(f"what {weak.attack} gained", [weak.low, weak.gained, weak.high])
+
+
+def _outside(what: str, ends: list[float]) -> UserError:
+    return UserError(f"expected low <= {what[:80]} <= high, got {ends}")

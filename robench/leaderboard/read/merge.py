@@ -41,11 +41,14 @@ def system(record: Record) -> str:
 
 
 def network(record: Record, weights: str | None) -> str:
-    """The digest of the model's weights and of what was asked for, whatever the seed.
+    """The digest of the model's weights and of what was asked for, whatever the seed and training.
 
     Nothing where no weights are known: then two seeds may be two networks.
     """
-    return digest([*_asked(record), weights]) if weights else ""
+    if not weights:
+        return ""
+    config, defenses = _asked(record)
+    return digest([{**config, "train": None}, defenses, weights])
 
 
 def recipe(record: Record) -> str:

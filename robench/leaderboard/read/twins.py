@@ -2,30 +2,47 @@
 
 Each network has rows of its own, so that no other network moves them. Of one network, a record
 that verifies is moved by none that does not; of the others the worse number stands. Under a
-protocol a network has one row, whatever seeds its records name, and a record that does not follow
-from what it stored moves none that does. No clock, no name of a folder and no order decides.
+protocol a network has one row, whatever seeds and training its records name; where these differ by
+more than chance the row is disputed. A record that does not follow from what it stored moves none
+that does. No clock, no name of a folder and no order decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from robench.base.files import has_file
+from robench.base.stats import mcnemar
 from robench.core.outcomes import Outcomes, RowOutcomes
 from robench.core.record import Record
 from robench.leaderboard.read.challenged import AUDITED, WORST, challenged
 from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.merge import SEVERITY, merged, network, row_key
 from robench.records.protocols import Protocol
+from robench.records.support.votes import (
+    CERTIFICATES,
+    CERTIFIED,
+    PREDICTED,
+    certificate_table,
+    certified_at,
+)
 from robench.records.trust import LEVELS, Level
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 DISTANCE = 1e-4
 """By how much the distances of two equal searches may differ."""
+CHANCE = 0.01
+"""A paired test below it tells two records of one network apart, whatever they drew."""
+AT_REST = ("bytes", "MAC/img")
+"""Units of values that hang on the network alone: on no clock, machine or draw."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +134,70 @@ def _repeats(claim: Claim, every: Collection[Claim]) -> str:
     same = [one for one in same if one.weights and network(one.record, one.weights) == its]
     under = claim.protocol
     first = min(same, key=lambda one: _standing(one, under), default=claim)
-    if first.record.seed == claim.record.seed:
+    if _asked_alike(first, claim) or any(_contested(one, claim) for one in same):
         return ""
-    return f"its network is that of {first.id} under another seed"
+    return f"its network is that of {first.id} under another {_other(first, claim)}"
+
+
+def _asked_alike(first: Claim, second: Claim) -> bool:
+    """Whether two records of one network are of one run, by seed and training."""
+    mine, yours = ((one.record.seed, one.record.config.get("train")) for one in (first, second))
+    return mine == yours
+
+
+def _other(first: Claim, second: Claim) -> str:
+    return "training" if first.record.seed == second.record.seed else "seed"
+
+
+def _contested(first: Claim, second: Claim) -> bool:
+    """Whether two records of one network, asked otherwise, differ by more than another draw would.
+
+    Of two that verify none is in doubt: an attack may find more under another seed.
+    """
+    if first.verified and second.verified:
+        return False
+    if not _same_facts(first.record, second.record) or not _judged_alike(first, second):
+        return True
+    mine, yours = ({row_key(row): row for row in one.outcomes.rows} for one in (first, second))
+    if any(_differ_surely(mine[key], yours[key]) for key in mine.keys() & yours.keys()):
+        return True
+    radii, theirs = _certified(first), _certified(second)
+    return any(_surely(radii[key], theirs[key]) for key in radii.keys() & theirs.keys())
+
+
+def _differ_surely(first: RowOutcomes, second: RowOutcomes) -> bool:
+    """Whether one row is right more often than another by more than chance allows."""
+    if not (first.valid and second.valid):
+        return False
+    return _surely(first.right, second.right)
+
+
+def _surely(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
+    return mcnemar(int((first & ~second).sum()), int((second & ~first).sum())) < CHANCE
+
+
+def _certified(claim: Claim) -> dict[Hashable, NDArray[np.bool_]]:
+    """By radius and images of which its certificates are right; nothing where it certifies none."""
+    name = f"{CERTIFICATES}.parquet"
+    if claim.protocol is None or not claim.protocol.certified or not has_file(claim.folder, name):
+        return {}
+    table = certificate_table(claim.folder / name)
+    images = table["image"].tobytes()
+    radii = claim.protocol.certified["radii"]
+    return {(radius, images): certified_at(table, radius) for radius in radii}
+
+
+def _judged_alike(first: Claim, second: Claim) -> bool:
+    """Whether audits of the same threats, as long, come to the same verdict, and audits of
+    certificates to the same end."""
+    return not _contradict(dict(_verdicts(first.record)), dict(_verdicts(second.record)))
+
+
+def _verdicts(record: Record) -> Iterator[tuple[Hashable, object]]:
+    for audit in record.audit:
+        yield (audit.norm, audit.eps, audit.level, audit.n), audit.verdict
+    if record.certificates:
+        yield CERTIFICATES, record.certificates.refuted
 
 
 def _standing(claim: Claim, protocol: Protocol) -> tuple[int, bool, int, float, tuple[str, str]]:
@@ -141,7 +219,7 @@ def _set_aside(claim: Claim, networks: Iterable[Sequence[Claim]]) -> str:
     same = [its for its in networks if _of(claim, its)]
     agreed = [one for its in same if not any(_disagree(one, claim) for one in its) for one in its]
     if same and not agreed:
-        return "its answers are not those of the record that verifies"
+        return "it contradicts the record that verifies"
     known = {key for one in agreed for key in _parts(one)}
     return "" if set(_parts(claim)) - known else "it says what the record that verifies says"
 
@@ -200,12 +278,56 @@ def _maybe_same(first: Claim, second: Claim) -> bool:
 
 
 def _disagree(first: Claim, second: Claim) -> bool:
-    """Whether two records answer differently where both answer; times are no answers."""
+    """Whether two records say different things of one network; times are no answers."""
+    if not _same_facts(first.record, second.record) or not _judged_alike(first, second):
+        return True
+    if _contradict(_by_votes(first.record), _by_votes(second.record)):
+        return True
+    if _contradict(_costs(first.record), _costs(second.record)):
+        return True
     mine, yours = ({row_key(row): row for row in one.outcomes.rows} for one in (first, second))
     if any(_differ(mine[key], yours[key]) for key in mine.keys() & yours.keys()):
         return True
-    audits, theirs = _audited(first), _audited(second)
-    return any(audits[key] != theirs[key] for key in audits.keys() & theirs.keys())
+    return _contradict(_audited(first), _audited(second))
+
+
+def _same_facts(first: Record, second: Record) -> bool:
+    """Whether two records give their network the same bits, bytes and operations, where both do."""
+    if None not in (first.bits, second.bits) and first.bits != second.bits:
+        return False
+    return not _contradict(_at_rest(first), _at_rest(second))
+
+
+def _contradict(first: Mapping[Hashable, object], second: Mapping[Hashable, object]) -> bool:
+    """Whether both speak of something, and differently."""
+    return any(first[key] != second[key] for key in first.keys() & second.keys())
+
+
+def _at_rest(record: Record) -> dict[Hashable, float | None]:
+    return {
+        (value.metric, *sorted(value.axes.items())): value.value
+        for value in record.values
+        if value.unit in AT_REST
+    }
+
+
+def _by_votes(record: Record) -> dict[Hashable, float | None]:
+    """What certificates and predictions by vote give."""
+    return {
+        (value.metric, value.n, *sorted(value.axes.items())): value.value
+        for value in record.values
+        if value.metric in (*CERTIFIED, *PREDICTED)
+    }
+
+
+def _costs(record: Record) -> dict[Hashable, tuple[float, float]]:
+    """Gradients and queries of the rows that count them, under the version of their attack."""
+    made = record.provenance.components
+    return {
+        (*row_key(row), made.get(f"attack.{row.attack}")): (row.gradients, row.queries)
+        for row in record.rows
+        if row.status == "ok" and row.gradients is not None and row.queries is not None
+    }
 
 
 def _differ(first: RowOutcomes, second: RowOutcomes) -> bool:

@@ -16,6 +16,7 @@ from robench.records.headline import Headline
 from robench.records.protocol import NO_ACCESS
 from robench.records.support.files import telling
 from robench.records.support.values import DIFFERENCE, TIES
+from robench.records.trust import LEVELS, Level
 from robench.records.words import Said, Word, word_of_row
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 OF_ROWS = ("robust_accuracy", "attacked_accuracy")
 OF_THREATS = ("worst_case_accuracy", "audited_accuracy")
 """Metrics of one attack, and of all: their cells say where less is known to hold."""
-MAX_COLUMNS = 120
+MAX_COLUMNS = 400
+"""Of all tabs of a page together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,15 +265,34 @@ AT_FIRST = ("clean_accuracy", "size", "file_bytes")
 """Metrics that a table shows at first beside what ranks: the rest waits in the column chooser."""
 
 
-def ordered(rows: Iterable[Mapping[Column, Cell]]) -> list[Column]:
-    """All columns that any row has, families first, each in the order in which the rows have them;
-    at most MAX_COLUMNS, the fullest ones."""
-    counts: dict[Column, int] = {}
-    for row in rows:
+COMPUTED = ("certified", "robust", "cost", DIFFERENCE, TIES)
+"""What tables rank by, what it cost, and what is known of files alone: no metric adds to these."""
+MOST = 10**7
+"""More rows than any page has."""
+WEIGHTS = {level: MOST**place for place, level in enumerate(LEVELS)}
+"""What a row adds to its columns: no number of rows outweighs one that proves more."""
+
+
+def ordered(rows: Iterable[tuple[Level, Mapping[Column, Cell]]]) -> list[Column]:
+    """The columns of rows, each given with what it proves: families first, each in the order in
+    which the rows have them.
+
+    At most MAX_COLUMNS: those that a verified row has before those that a consistent one has, of
+    these what robench computes, then what most rows have; so no row moves one that proves more.
+    """
+    weights: dict[Column, int] = {}
+    for level, row in rows:
+        weight = WEIGHTS[level]
         for found in row:
-            counts[found] = counts.get(found, 0) + 1
-    kept = set(sorted(counts, key=lambda c: (_family(c), -counts[c]))[:MAX_COLUMNS])
-    return sorted((c for c in counts if c in kept), key=lambda c: (_family(c), c.metric))
+            weights[found] = weights.get(found, 0) + weight
+    kept = set(sorted(weights, key=lambda c: _place(c, weights[c]))[:MAX_COLUMNS])
+    return sorted((c for c in weights if c in kept), key=lambda c: (_family(c), c.metric))
+
+
+def _place(column: Column, weight: int) -> tuple[int, bool, int, int]:
+    """Orders columns from the first that is kept."""
+    level = sum(weight >= least for least in WEIGHTS.values())
+    return -level, column.metric not in COMPUTED, -weight, _family(column)
 
 
 def _family(column: Column) -> int:

@@ -139,29 +139,47 @@ def parents(rows: Iterable[BoardRow]) -> dict[str, BoardRow]:
     """By id of a compressed row its float parent: the network of the same configuration, training
     and seed that nothing compressed, judged on the same images by the same protocol or attacks.
 
-    Of several that of the highest level of proof, then the first by id.
+    Of several that of the highest level of proof. None that proves less than the row itself, or is
+    disputed, and none where two that prove as much answer differently: whoever adds a float network
+    changes no number of a row that proves more.
     """
     rows = list(rows)
-    floats: dict[tuple[object, ...], BoardRow] = {}
-    for row in sorted((one for one in rows if _is_float(one)), key=_most_proven):
+    floats: dict[tuple[object, ...], list[BoardRow]] = {}
+    for row in filter(_is_float, rows):
         for key in _offspring(row):
-            floats.setdefault(key, row)
+            floats.setdefault(key, []).append(row)
+    known = {key: parent for key, its in floats.items() if (parent := _undoubted(its))}
     return {
-        row.id: floats[key]
+        row.id: known[key]
         for row in rows
         for key in _ancestry(row)
-        if key in floats and row.right and floats[key] is not row
+        if key in known and row.right and known[key] is not row and proves(known[key], row)
     }
 
 
 def _is_float(row: BoardRow) -> bool:
     return (
-        row.names("compressor") == FLOAT and bool(row.right) and not (row.file and row.file.parent)
+        row.names("compressor") == FLOAT
+        and bool(row.right)
+        and not (row.file and row.file.parent)
+        and not row.proof.disputed
     )
+
+
+def _undoubted(floats: Iterable[BoardRow]) -> BoardRow | None:
+    """The one that proves most, the first by id; None where others prove as much and differ."""
+    first, *others = sorted(floats, key=_most_proven)
+    rivals = [one for one in others if one.proof.level == first.proof.level]
+    return None if any(one.right != first.right for one in rivals) else first
 
 
 def _most_proven(row: BoardRow) -> tuple[int, str]:
     return -LEVELS.index(row.proof.level), row.id
+
+
+def proves(first: BoardRow, second: BoardRow) -> bool:
+    """Whether a row proves as much as another."""
+    return LEVELS.index(first.proof.level) >= LEVELS.index(second.proof.level)
 
 
 def _offspring(row: BoardRow) -> Iterator[tuple[object, ...]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from robench.base.text import one_line, shortened
 from robench.core.threat import eps_text
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORM_NAMES
@@ -21,6 +22,8 @@ from robench.records.support.values import (
     TWINS,
 )
 
+LONGEST, LONGEST_OPTION = 160, 60
+"""Letters of each half of a label, and of an option in it, at most: the row's page has all."""
 Place = tuple[str, str, str]
 """Kind, choice and option; kind and choice of the training recipe are both `train`."""
 
@@ -49,9 +52,14 @@ def chosen_label(row: BoardRow, kind: str, different: set[Place]) -> str:
     """The choices of a kind with the options in which rows differ: `ptq(bits=4)`."""
     parts = []
     for choice, options in row.chosen[kind].items():
-        shown = [f"{n}={v}" for n, v in options.items() if (kind, choice, n) in different]
+        shown = [_told(f"{n}={v}") for n, v in options.items() if (kind, choice, n) in different]
         parts.append(f"{choice}({', '.join(shown)})" if shown else choice)
-    return " + ".join(parts)
+    return shortened(" + ".join(parts), LONGEST)
+
+
+def _told(option: str) -> str:
+    """An option on one visible line that leaves room for others: it may hold any text."""
+    return shortened(one_line(option), LONGEST_OPTION)
 
 
 @dataclass(frozen=True)
@@ -72,21 +80,21 @@ class Label:
 def row_label(row: BoardRow, different: set[Place]) -> Label:
     """What a row is called beside others that differ in these options."""
     parts = [chosen_label(row, kind, different) for kind in ("defense", "compressor")]
-    name = " · ".join(part for part in parts if part != "none") or _bare(row)
+    name = " · ".join(part for part in parts if part != "none") or _told(_bare(row))
     # A file is its own model.
     told = MODELS in different and row.file is None
     named = [chosen_label(row, "model", different)] if told else []
     if row.file is not None:
         # The build that some runtimes add is on the row's page.
-        named.append(f"{row.file.runtime} {re.split('[-+]', row.file.version)[0]}")
+        named.append(_told(f"{row.file.runtime} {re.split('[-+]', row.file.version)[0]}"))
     if any(kind == "certifier" for kind, *_ in different) and "certifier" in row.chosen:
         named.append(chosen_label(row, "certifier", different))
     changed = [
-        f"{name} {value}"
+        _told(f"{name} {value}")
         for name, value in row.train.items()
         if ("train", "train", name) in different and value is not None
     ]
-    return Label(name, " · ".join(named + changed))
+    return Label(*(shortened(one, LONGEST) for one in (name, " · ".join(named + changed))))
 
 
 def _bare(row: BoardRow) -> str:

@@ -12,7 +12,7 @@ from robench.leaderboard.read.challenged import Break, breaks
 from robench.leaderboard.read.twins import Aside, Settled
 from robench.leaderboard.table.formats import number
 from robench.records.support.held import AUDIT_TABLE
-from robench.records.trust import Attestation, Level
+from robench.records.trust import Attestation, Level, Step
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,13 @@ class Proof:
         return self.level != "reported" and not self.disputed
 
     @property
+    def found_false(self) -> tuple[Step, ...]:
+        """What its verifications found false."""
+        return tuple(
+            step for one in self.attestations for step in one.steps if step.outcome == "fail"
+        )
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the table says below the row's name."""
         return tuple(self._notes())
@@ -44,6 +51,8 @@ class Proof:
     def _notes(self) -> Iterator[str]:
         if self.disputed:
             yield "disputed"
+        if self.found_false:
+            yield "refuted by a verification"
         if self.refuted:
             yield self.refuted
         for one in self.breaks:

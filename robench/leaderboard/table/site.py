@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -10,7 +10,7 @@ from itertools import groupby
 from robench.leaderboard.read.intake import Refused
 from robench.leaderboard.read.refusals import Refusal
 from robench.leaderboard.table.cells import AT_FIRST, Column, ordered
-from robench.leaderboard.table.entries import Entry, Loss, entries, loss, parents
+from robench.leaderboard.table.entries import Entry, Loss, entries, loss, parents, proves
 from robench.leaderboard.table.labels import (
     Label,
     Place,
@@ -53,8 +53,10 @@ class Group:
 
     @cached_property
     def lines(self) -> list[Entry]:
-        """The entries without those that are shown below the networks made of them."""
-        folded = {row.id for row in self.parents.values()}
+        """The entries without those that are shown below the networks made of them: what proves
+        less hides nothing that proves more."""
+        parents = ((row, self.parents.get(row.id)) for row in self.rows)
+        folded = {parent.id for row, parent in parents if parent and proves(row, parent)}
         return [one for one in self.entries if not all(row.id in folded for row in one.rows)]
 
     def loss(self, entry: Entry) -> Loss | None:
@@ -133,12 +135,25 @@ def make_site(
     groups = [group for tab in tabs for group in tab.groups]
     return Site(
         tabs=tabs,
-        columns=tuple(ordered(row.cells for group in groups for row in group.rows)),
-        labels={row.id: row_label(row, one.varying) for one in groups for row in one.rows},
+        columns=tuple(
+            ordered((row.proof.level, row.cells) for group in groups for row in group.rows)
+        ),
+        labels={row_id: label for one in groups for row_id, label in _labels(one)},
         ranks=ranked,
         refused=tuple(refused),
         refusals=tuple(refusals),
     )
+
+
+def _labels(group: Group) -> Iterator[tuple[str, Label]]:
+    """What each row is called, by its id."""
+    known: dict[tuple[int, ...], Label] = {}
+    for row in group.rows:
+        # Rows of the store share what they chose, so that few are called otherwise.
+        its = id(row.chosen), id(row.train), id(row.file)
+        if its not in known:
+            known[its] = row_label(row, group.varying)
+        yield row.id, known[its]
 
 
 def _tabs(every: Sequence[Entry], ranked: Mapping[str, int | None]) -> tuple[Tab, ...]:

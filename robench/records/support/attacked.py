@@ -51,8 +51,7 @@ def sentence(
 def check_attacked(record: Record, folder: Path) -> Iterator[str]:
     """Yield what nothing stored supports; raises UserError for an audit that cannot be."""
     audit, table_there = record.certificates, has_file(folder, f"{CERTIFICATES}.parquet")
-    if table_there:
-        _check_kept(audit.broken if audit else (), folder / EXAMPLES)
+    kept = table_there and _kept(audit.broken if audit else (), folder / EXAMPLES)
     if audit is None:
         return
     level = record.config["audit"].get("level")
@@ -85,14 +84,15 @@ def check_attacked(record: Record, folder: Path) -> Iterator[str]:
     for broken in audit.broken:
         row = rows[broken.image]
         _check_broken(broken, int(table["prediction"][row]), int(table["radius2"][row]))
-    if audit.broken and not (folder / EXAMPLES).is_file():
+    if audit.broken and not kept:
         yield "broken certificates: no examples"
 
 
-def _check_kept(broken: Sequence[BrokenCertificate], path: Path) -> None:
-    """The examples hold an image of each broken certificate."""
+def _kept(broken: Sequence[BrokenCertificate], path: Path) -> bool:
+    """Whether the examples hold an image of each broken certificate; raises UserError for others
+    than these."""
     if not broken:
-        return
+        return False
     # Examples need torch, which reading most records does not.
     from robench.records.examples import header
 
@@ -103,6 +103,7 @@ def _check_kept(broken: Sequence[BrokenCertificate], path: Path) -> None:
             f"expected {len(broken)} images of broken certificates in {path.name}, as the record "
             f"names them, got {shape[0] if shape else 'none'}"
         )
+    return kept is not None
 
 
 def _check_broken(broken: BrokenCertificate, label: int, radius2: int) -> None:

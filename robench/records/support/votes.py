@@ -117,6 +117,12 @@ def certificate_table(path: Path) -> Table:
     return _table(path, COUNTS)
 
 
+def certified_at(table: Table, radius: float) -> NDArray[np.bool_]:
+    """Which of a table's images are certified right at a radius in [0,1] units."""
+    right: NDArray[np.bool_] = table["prediction"] == table["label"]
+    return right & (table["radius2"] >= _squared(radius))
+
+
 def _table(path: Path, columns: Sequence[str]) -> Table:
     table = read_columns(path)
     for name in columns:
