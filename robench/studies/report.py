@@ -64,14 +64,23 @@ def about(study: Study, runs: Runs) -> Iterator[str]:
     for name, why in runs.records.aside.items():
         yield f"Left out {name}: {why}."
     if runs.ignored:
+        yield f"Other records that match and do not count: {runs.ignored}. {_why_ignored(runs)}"
+    if runs.unproven:
         yield (
-            f"{runs.ignored} other records match, of other images, with fewer columns or older; "
-            "they are left out."
+            f"Records that match and are only reported: {runs.unproven}. "
+            "No cell or verdict rests on them."
         )
     for variant in study.variants:
         run = runs.get(variant)
         if run and run.record.status == "at_chance":
             yield f"{variant.label} is at chance: nothing about its robustness can be claimed."
+
+
+def _why_ignored(runs: Runs) -> str:
+    others = "They are of other images or another seed, or one of the same system"
+    if runs.standing:
+        return f"{others} proves more, has more columns or the worse number."
+    return f"{others} has more columns or finished later."
 
 
 def beside(study: Study, runs: Runs) -> Iterator[str]:

@@ -67,7 +67,7 @@ class Run:
 
 
 class Records:
-    """The records below a folder, or in given ones.
+    """The records below a folder, or in given ones, of two folders of one name the first.
 
     Without `keep` those that a study looks at are let go of: another study reads them again.
     """
@@ -77,7 +77,7 @@ class Records:
         self._root = places if isinstance(places, Path) else None
         found = folders(places) if isinstance(places, Path) else places
         self._runs = {folder: Run(folder) for folder in found}
-        self._named = {folder.name: run for folder, run in self._runs.items()}
+        self._named = {folder.name: run for folder, run in reversed(self._runs.items())}
         self.aside: dict[str, str] = {}
         """By folder's name, why a record is left out: it cannot be read."""
 

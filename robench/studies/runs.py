@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import Score
 from robench.core.record import Record
+from robench.records.trust import LEVELS, Level
 from robench.studies.measures import Measure
 from robench.studies.run import Records, Run
 
@@ -46,13 +48,31 @@ def option(config: Any, path: str) -> Any:
     return config
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a page knows of a record that others sent, by the row that it feeds."""
+
+    level: Level
+    disputed: bool
+    score: float
+    """The share that the row is ordered by."""
+    content: str
+    """SHA-256 of the record's files."""
+
+
 class Runs:
     """Records by the variants of a study.
 
-    All are of the same test images, so that differences can be paired: the largest subset with
-    most variants. Where several records match a variant, the one with most of the `measures`
-    counts, of equal ones the one that finished last. `folders` narrows the search, where the caller
-    knows which records may match without opening them.
+    All are of the same test images and seed, so that differences can be paired: those with most
+    variants, of equal ones with most images. Where several records match a variant, the one with
+    most of the `measures` counts, of equal ones the one that finished last. `folders` narrows the
+    search, where the caller knows which records may match without opening them.
+
+    Records of others say themselves when they finished, so that with their `standing`, by folder,
+    no clock decides. The images are those with most verified variants, then with most. Of a
+    variant's records the one of the highest level counts, then one that is not disputed, then that
+    with most of the measures, then that of the worse row, or of one row the worse. One that is only
+    reported never counts.
     """
 
     def __init__(
@@ -61,19 +81,25 @@ class Runs:
         variants: Sequence[Variant],
         measures: Collection[Measure] = (),
         folders: Iterable[Path] | None = None,
+        standing: Mapping[Path, Standing] | None = None,
     ) -> None:
         self.records = records
+        self.standing = standing or {}
         matching = [
             one
             for run in _possible(records, variants, folders)
-            for one in _matches(run, variants, measures, records.keep)
+            for one in _matches(run, variants, measures, self.standing, records.keep)
         ]
-        chosen = _commonest(matching)
-        self.ignored = len({one.run.folder for one in matching}) - len(
-            {one.run.folder for one in chosen}
-        )
-        ordered = sorted(chosen, key=lambda one: (one.covered, one.finished))
-        self._runs = {one.variant.label: one.run for one in ordered}
+        proven = [one for one in matching if one.level != "reported"]
+        of: dict[str, list[_Match]] = {}
+        for one in _commonest(proven):
+            of.setdefault(one.variant.label, []).append(one)
+        self._runs = {label: _counting(its, measures).run for label, its in of.items()}
+        used = {run.folder for run in self._runs.values()}
+        self.ignored = len({one.run.folder for one in proven} - used)
+        """How many records match and do not count, beside those that do."""
+        self.unproven = len({one.run.folder for one in matching if one.level == "reported"})
+        """How many match and are only reported."""
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs.values())
@@ -126,10 +152,48 @@ class _Match:
     covered: int
     """How many of the measures it has."""
     finished: float
+    standing: Standing | None
+
+    @property
+    def level(self) -> Level | None:
+        """What it proves; None where nobody asked."""
+        return self.standing.level if self.standing else None
+
+
+def _counting(same: Sequence[_Match], measures: Collection[Measure]) -> _Match:
+    """Of the records of a variant the one that counts."""
+    first = max(map(_place, same))
+    *others, last = [one for one in same if _place(one) == first]
+    if not others or last.standing is None:
+        return last
+    return min([*others, last], key=lambda one: (_mean(one.run.folder, measures), _content(one)))
+
+
+def _place(one: _Match) -> tuple[float, ...]:
+    """Orders the records of a variant from the one that counts least."""
+    its = one.standing
+    if its is None:
+        return one.covered, one.finished
+    return LEVELS.index(its.level), not its.disputed, one.covered, -its.score
+
+
+def _mean(folder: Path, measures: Iterable[Measure]) -> float:
+    """The mean of a record's cells; its tables are not kept."""
+    run = Run(folder)
+    found = [score.value for measure in measures if (score := measure.score(run))]
+    return math.fsum(found) / len(found) if found else 1.0
+
+
+def _content(one: _Match) -> str:
+    return one.standing.content if one.standing else ""
 
 
 def _matches(
-    run: Run, variants: Iterable[Variant], measures: Collection[Measure], keep: bool
+    run: Run,
+    variants: Iterable[Variant],
+    measures: Collection[Measure],
+    standing: Mapping[Path, Standing],
+    keep: bool,
 ) -> Iterator[_Match]:
     """The variants that a record is one of."""
     record = run.record
@@ -142,6 +206,7 @@ def _matches(
                 record.data.images,
                 sum(measure.stands_in(record) for measure in measures),
                 record.timings.get("finished", 0.0),
+                standing.get(run.folder),
             )
     if not keep:
         run.forget()
@@ -153,7 +218,10 @@ def _commonest(matching: Iterable[_Match]) -> list[_Match]:
         groups.setdefault(one.judged, []).append(one)
     if not groups:
         return []
-    return max(
-        groups.values(),
-        key=lambda group: (len({one.variant.label for one in group}), group[0].images),
-    )
+    return groups[min(groups, key=lambda judged: (*_fewer(groups[judged]), judged))]
+
+
+def _fewer(group: Sequence[_Match]) -> tuple[int, int, int]:
+    """Orders groups: most verified variants first, then most variants, then most images."""
+    verified = {one.variant.label for one in group if one.level == "verified"}
+    return -len(verified), -len({one.variant.label for one in group}), -group[0].images

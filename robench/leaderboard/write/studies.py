@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from robench.base.text import true_minus
 from robench.core.record import SYSTEM_KINDS
@@ -11,18 +12,28 @@ from robench.leaderboard.table.formats import interval, number, points
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.write.pages import page
 from robench.leaderboard.write.sections import inline, sections
+from robench.records.trust import LEVELS
 from robench.studies.claims import Observation, Verdict
 from robench.studies.reasons import Reason, read_reasons
 from robench.studies.report import NO_REASONS, about, beside
 from robench.studies.run import Records
-from robench.studies.runs import Runs, Variant, option
+from robench.studies.runs import Runs, Standing, Variant, option
 from robench.studies.study import Study, StudyCell
 
 NEAR, FAR = 0.02, 0.10
 """Differences up to the first are near the paper, above the second far from it; shares."""
 
-Alike = list[tuple[int, BoardRow]]
-"""Rows that chose the same, with their places."""
+Choices = frozenset[tuple[str, tuple[str, ...]]]
+"""Kinds of a system's components, each with what was chosen of it."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Rows that chose the same, with their places."""
+
+    chosen: Choices
+    first: BoardRow
+    rows: list[tuple[int, BoardRow]]
 
 
 @dataclass(frozen=True)
@@ -50,22 +61,22 @@ class ClaimText:
 
 
 def alike(rows: Iterable[BoardRow]) -> list[Alike]:
-    """Rows, with their places, by what they chose: those of the store share it, so that few of it
-    are different."""
-    found: dict[tuple[int, int], Alike] = {}
+    """Rows by what they chose: those of the store share it, so that few of it are different."""
+    found: dict[tuple[int, int], list[tuple[int, BoardRow]]] = {}
     for place, row in enumerate(rows):
         found.setdefault((id(row.chosen), id(row.train)), []).append((place, row))
-    return list(found.values())
+    return [Alike(_choices(its[0][1].chosen), its[0][1], its) for its in found.values()]
 
 
 def possible_rows(every: Iterable[Alike], study: Study) -> list[BoardRow]:
     """Rows whose records may be the study's, told by their choices without opening them; in the
     order of their places."""
+    wanted = [(_choices(one.chosen), one) for one in study.variants]
     found = [
         one
-        for its in every
-        if any(_chose(its[0][1], one) and _set_alike(its[0][1], one) for one in study.variants)
-        for one in its
+        for same in every
+        if any(its <= same.chosen and _set_alike(same.first, one) for its, one in wanted)
+        for one in same.rows
     ]
     return [row for _, row in sorted(found, key=lambda one: one[0])]
 
@@ -78,23 +89,31 @@ def read_rows(rows: Iterable[BoardRow], reasons: Iterable[Reason]) -> list[Board
 
 def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardRow]) -> str | None:
     """The text of a study's page; None where no record of the possible rows is the study's."""
-    folders = [folder for row in possible for folder in row.folders]
-    others = [folder for row in read for folder in row.folders]
+    rows = list(possible)
+    folders = [folder for row in rows for folder in row.folders]
+    # Reasons read a record by its name, which a forged one may bear, too.
+    first = sorted([*rows, *read], key=lambda row: -LEVELS.index(row.proof.level))
+    every = dict.fromkeys(folder for row in first for folder in row.folders)
     # Thousands may match a study that shows ten.
-    records = Records(dict.fromkeys([*folders, *others]), keep=False)
-    runs = Runs(records, study.variants, study.measures, folders)
-    if not any(runs.get(variant) for variant in study.variants):
+    records = Records(every, keep=False)
+    runs = Runs(records, study.variants, study.measures, folders, _standing(rows))
+    if not any(runs.get(variant) for variant in study.variants) and not runs.unproven:
         return None
-    return page("study.html", root="../", **_page(study, runs))
+    fed = {folder: row for row in rows for folder in row.folders}
+    return page("study.html", root="../", **_page(study, runs, fed))
 
 
-def _chose(row: BoardRow, variant: Variant) -> bool:
-    """Whether a row has a variant's choices."""
-    return all(
-        tuple(row.chosen[kind]) == tuple(names)
-        for kind, names in variant.chosen.items()
-        if kind in SYSTEM_KINDS
-    )
+def _standing(rows: Iterable[BoardRow]) -> dict[Path, Standing]:
+    """What a study must know of the records of rows, by their folders."""
+    return {
+        folder: Standing(row.proof.level, row.proof.disputed, row.score, content)
+        for row in rows
+        for folder, content in zip(row.folders, row.contents, strict=True)
+    }
+
+
+def _choices(chosen: Mapping[str, Iterable[str]]) -> Choices:
+    return frozenset((kind, tuple(its)) for kind, its in chosen.items() if kind in SYSTEM_KINDS)
 
 
 def _set_alike(row: BoardRow, variant: Variant) -> bool:
@@ -107,8 +126,9 @@ def _set_alike(row: BoardRow, variant: Variant) -> bool:
     )
 
 
-def _page(study: Study, runs: Runs) -> dict[str, object]:
-    ids = {v.label: run.record.id for v in study.variants if (run := runs.get(v))}
+def _page(study: Study, runs: Runs, fed: Mapping[Path, BoardRow]) -> dict[str, object]:
+    """What the template shows; `fed` are the rows by the folders of their records."""
+    of = {v.label: fed[run.folder] for v in study.variants if (run := runs.get(v))}
     tables = {
         name: (
             measures,
@@ -122,7 +142,7 @@ def _page(study: Study, runs: Runs) -> dict[str, object]:
         "about": [inline(true_minus(line)) for line in about(study, runs)],
         "sections": [one for text in beside(study, runs) for one in sections(text)],
         "no_reasons": "" if study.has_reasons else NO_REASONS,
-        "ids": ids,
+        "of": of,
         "tables": tables,
         "of_paper": of_paper,
         "claims": _claims(study, runs),
