@@ -1,4 +1,4 @@
-"""Records to a static site: a pure function of the records' files and of who verified them.
+"""Records to a static site: a function of the records' files, of who verified them and of studies.
 
 Three stages, each of which leaves alone what did not change: a record to its row, rows that belong
 together to one, and all rows of a protocol to the files of their table.
@@ -23,6 +23,7 @@ from robench.collection.shards import KEY
 from robench.collection.store import Collection, fill_values
 from robench.leaderboard.read.intake import find_records
 from robench.leaderboard.read.refusals import Refusal, find_refusals
+from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.table.site import Site, make_site
 from robench.leaderboard.write.changed import Changed
 from robench.leaderboard.write.charts import CHARTS
@@ -41,6 +42,7 @@ from robench.leaderboard.write.index import (
     still_files,
     tab_files,
 )
+from robench.leaderboard.write.pages import compact
 from robench.leaderboard.write.shards import pictures_script, row_shards, rows_script, shard_of
 from robench.leaderboard.write.studies import alike, possible_rows, read_rows, study_page
 from robench.leaderboard.write.values import values_file
@@ -92,7 +94,8 @@ def build(roots: Iterable[Path], out: Path, verified: Path | None = None) -> Sit
             del found, named, seen
             site = _site(gathered, refusals)
             try:
-                _write(site, gathered, collection, digests, page, draw)
+                shown = _studies(site, gathered.keys, roots, page)
+                _write(site, shown, gathered, collection, digests, page, draw)
                 page.finish()
             finally:
                 page.close()
@@ -119,6 +122,7 @@ def _site(gathered: Gathered, refusals: Sequence[Refusal]) -> Site:
 
 def _write(
     site: Site,
+    shown: Sequence[Study],
     gathered: Gathered,
     collection: Collection,
     digests: Mapping[str, str],
@@ -138,7 +142,6 @@ def _write(
     points = first_points(site)
     if page.stands("stills", points) is None:
         page.put("stills", points, *draw(still_files, [points]))
-    shown = _studies(site, keys, page)
     about = [made_of, [[one.name, one.reason] for one in site.refused], [one.name for one in shown]]
     about.append([[one.asked, one.reason] for one in site.refusals])
     if page.stands("site", about) is None:
@@ -152,7 +155,20 @@ def _write(
     if page.stands("values", made_of) is None:
         told = {row.id: told for row in site.rows if (told := gathered.told[keys[row.id]])}
         page.put("values", made_of, [(VALUES, values_file(collection, site.rows, digests, told))])
-    _write_rows(every, gathered, shards, page)
+    others = sorted(_other_names(site.rows).items())
+    _write_rows([*every, *([name, "", row] for name, row in others)], gathered, shards, page)
+
+
+def _other_names(rows: Iterable[BoardRow]) -> dict[str, str]:
+    """By the id of a record that feeds a row, or is set aside beside it, the id of that row, where
+    no row has it: an address that somebody kept still leads there."""
+    every = {row.id: row for row in rows}
+    return {
+        name: row_id
+        for row_id, row in sorted(every.items(), reverse=True)
+        for name in (*row.members, *(one.id for one in row.proof.aside))
+        if name not in every
+    }
 
 
 def _assets() -> Iterator[tuple[str, str | bytes]]:
@@ -161,18 +177,26 @@ def _assets() -> Iterator[tuple[str, str | bytes]]:
         yield path.relative_to(template).as_posix(), path.read_bytes()
 
 
-def _studies(site: Site, keys: Mapping[str, str], page: Changed) -> list[Study]:
-    """The studies that the records touch, each with its page."""
+def _studies(
+    site: Site, keys: Mapping[str, str], roots: Sequence[Path], page: Changed
+) -> list[Study]:
+    """The studies that the records touch, each with its page.
+
+    Reasons that are not installed are those beside the records.
+    """
     touched = []
     every = alike(site.rows)
     for study in studies().values():
         if not (possible := possible_rows(every, study)):
             continue
+        for root in roots:
+            study = study.beside(root)
         reasons = read_reasons(study.reasons, study.name)
         read = read_rows(site.rows, reasons.values())
         inputs = [
             [keys[row.id] for row in (*possible, *read)],
             {name: one.model_dump(mode="json") for name, one in reasons.items()},
+            study.has_reasons,
         ]
         part = f"study {study.name}"
         paths = page.stands(part, inputs)
@@ -185,7 +209,8 @@ def _studies(site: Site, keys: Mapping[str, str], page: Changed) -> list[Study]:
 
 
 def _write_rows(every: Sequence[list[str]], gathered: Gathered, shards: int, page: Changed) -> None:
-    """The documents and pictures of rows, some shards at a time."""
+    """The documents and pictures of rows, some shards at a time; of `every` each is an id with the
+    key of what is drawn, or another name of a row, without a key, and that row's id."""
     stale: list[tuple[int, list[list[str]]]] = []
     ordered = sorted(every, key=lambda one: (shard_of(one[0], shards), one[0]))
     for shard, group in groupby(ordered, key=lambda one: shard_of(one[0], shards)):
@@ -197,7 +222,7 @@ def _write_rows(every: Sequence[list[str]], gathered: Gathered, shards: int, pag
         while stale and count < AT_ONCE:
             some.append(stale.pop())
             count += len(some[-1][1])
-        drawn = _drawn(gathered, {key for _, its in some for _, key in its})
+        drawn = _drawn(gathered, {one[1] for _, its in some for one in its})
         for shard, its in some:
             page.put(f"rows {shard}", its, _row_files(shard, its, drawn))
 
@@ -216,7 +241,9 @@ def _drawn(gathered: Gathered, keys: set[str]) -> dict[str, tuple[bytes, bytes |
 def _row_files(
     shard: int, its: Sequence[list[str]], drawn: dict[str, tuple[bytes, bytes | None]]
 ) -> Iterator[tuple[str, str]]:
-    documents = {row_id: unpressed(drawn[key][0]).decode("ascii") for row_id, key in its}
+    keys = {row_id: key for row_id, key, *_ in its if key}
+    documents = {row_id: unpressed(drawn[key][0]).decode("ascii") for row_id, key in keys.items()}
+    documents |= {name: compact({"row": of[0]}) for name, _, *of in its if of}
     yield rows_script(shard, documents)
-    if sprites := {row_id: sprite for row_id, key in its if (sprite := drawn[key][1])}:
+    if sprites := {row_id: sprite for row_id, key in keys.items() if (sprite := drawn[key][1])}:
         yield pictures_script(shard, sprites)

@@ -539,6 +539,21 @@ def test_a_row_shows_the_pixels_of_its_preview(browser: Any, records: Path, page
     assert seen
 
 
+def test_an_id_made_longer_is_found_by_its_beginning(browser: Any, page: Path) -> None:
+    tab, said = opened(browser, f"file://{page}/index.html")
+    tab.locator("table.board tbody a").first.click()
+    tab.wait_for_selector("#cite")
+    whole = tab.evaluate("location.hash.slice(1)")
+    tab.goto("about:blank")
+    tab.goto(f"file://{page}/row.html#{whole[:-1]}")
+    tab.wait_for_selector("h1")
+    assert tab.inner_text("h1") == "Which row?"
+    tab.get_by_role("link", name=whole).click()
+    tab.wait_for_selector("#cite")
+    assert tab.evaluate("breaches") == said == []
+    tab.context.close()
+
+
 @slow
 @pytest.mark.parametrize("address", ["", "#", "#0123456789abcdef", "#../../x", "#<img src=x>"])
 def test_an_id_that_no_row_has_is_told(browser: Any, page: Path, address: str) -> None:
@@ -628,6 +643,73 @@ def test_the_first_screen_answers(
     context.close()
 
 
+@pytest.mark.parametrize("width", [380, 700])
+def test_a_narrow_window_ranks_and_compares_too(browser: Any, shelf_page: Path, width: int) -> None:
+    """A telephone, and a screen at 200 %: nothing that a reader does there is gone."""
+    tab, said = opened(browser, f"file://{shelf_page}/index.html")
+    tab.set_viewport_size({"width": width, "height": 780})
+    tab.wait_for_selector("#filters:not([hidden])")
+    settled(tab)
+    assert tab.evaluate("results.scrollWidth") <= tab.evaluate("results.clientWidth")
+    first = tab.locator("table.board tbody tr").first.inner_text()
+    assert re.search(r"\brank \d" if width < 560 else r"^\d", first.strip())
+    boxes = tab.locator("table.board tbody input[type=checkbox]").locator("visible=true")
+    ids = [boxes.nth(at).get_attribute("value") for at in (0, 1)]
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    # The chooser tells what is shown, and brings what a narrow window leaves out.
+    tab.click("#more summary")
+    box = tab.locator("#chooser input[value=loss]")
+    assert not box.is_checked()
+    box.check()
+    settled(tab)
+    assert heading(tab, "against float").is_visible()
+    tab.keyboard.press("Escape")
+    assert said == []
+    # The shelf has no documents to compare.
+    tab.click("#compare")
+    tab.wait_for_url(f"**/compare.html?a={ids[0]}&b={ids[1]}")
+    tab.context.close()
+
+
+def test_back_undoes_a_choice(browser: Any, shelf_page: Path) -> None:
+    tab, said = opened(browser, f"file://{shelf_page}/index.html")
+    tab.wait_for_selector("#filters:not([hidden])")
+    settled(tab)
+    steps = [shown(tab)]
+    heading(tab, "network").click()
+    settled(tab)
+    heading(tab, "network").click()
+    settled(tab)
+    steps.append(shown(tab))
+    tab.select_option("select[name=word]", "broken")
+    settled(tab)
+    steps.append(shown(tab))
+    assert len({*map(tuple, steps)}) == 3
+    for letters in ("z", "zz", "zzz"):
+        tab.fill("#search", letters)
+        settled(tab)
+    assert shown(tab) == []
+    for wanted, back in zip(reversed(steps), (1, 1, 2), strict=True):
+        tab.evaluate(f"history.go(-{back})")
+        tab.wait_for_timeout(100)
+        settled(tab)
+        assert shown(tab) == wanted
+    assert tab.input_value("#search") == ""
+    assert said == []
+    tab.context.close()
+
+
+def test_one_network_is_compared_with_none(browser: Any, records: Path, tmp_path: Path) -> None:
+    build([next(results.folders(records))], tmp_path / "alone")
+    tab, said = opened(browser, f"file://{tmp_path}/alone/compare.html")
+    tab.wait_for_function("document.getElementById('message').textContent")
+    assert tab.inner_text("#message") == "This page has one network; a comparison takes two."
+    assert tab.locator("#pick").is_hidden()
+    assert said == []
+    tab.context.close()
+
+
 def test_float_parents_and_seeds_unfold_below_their_line(browser: Any, shelf_page: Path) -> None:
     tab, said = opened(browser, f"file://{shelf_page}/index.html")
     tab.wait_for_selector("#filters:not([hidden])")
@@ -655,6 +737,21 @@ def test_float_parents_and_seeds_unfold_below_their_line(browser: Any, shelf_pag
     tab.select_option("select[name=bits]", "8-")
     settled(tab)
     assert "0000000a" not in shown(tab)
+    assert said == []
+    tab.context.close()
+
+
+def test_a_verified_float_parent_keeps_its_line_beside_a_child_that_proves_less(
+    browser: Any, tmp_path: Path
+) -> None:
+    proven = shelf_row("0000000a", 0.5, level="verified")
+    forged = shelf_row("0000000b", 0.4, compressor="ptq")
+    write_site(make_site([proven, forged], []), tmp_path / "out", shipped("leaderboard/template"))
+    tab, said = opened(browser, f"file://{tmp_path}/out/index.html")
+    tab.wait_for_selector("#filters:not([hidden])")
+    assert shown(tab) == ["0000000a", "0000000b"]
+    assert tab.locator("button.unfold").count() == 0
+    assert column(tab, "against float")[1].split()[0] == "−10.0"
     assert said == []
     tab.context.close()
 

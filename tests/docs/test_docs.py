@@ -262,3 +262,18 @@ def test_the_audits_findings_are_all_in_its_table() -> None:
         found |= {finding.check for check in CHECKS[level] for finding in check.look(trial)}
     assert len(found) > 12
     assert found <= documented, found - documented
+
+
+def test_what_a_page_does_with_a_record_works_on_its_own_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from robench.testing import tiny_data, tiny_network
+
+    monkeypatch.chdir(tmp_path)
+    test = tiny_data().test.take(slice(0, 40))
+    images, labels = test.float_images(), test.labels
+    known: dict[str, object] = {"network": tiny_network(), "images": images, "labels": labels}
+    codes = [b.text for b in blocks(DOCS / "how-to/own-network.md") if b.language == "python"]
+    for code in [codes[0], *(one for one in codes if one.startswith("record  #"))]:
+        exec(code, known)
+    assert "record.find(" in codes[1]

@@ -42,6 +42,7 @@ def shelf_row(
     seed: int = 0,
     level: Any = "consistent",
     word: Any = "holds",
+    disputed: bool = False,
     under: Protocol | None = UNDER,
     rng: Any = None,
 ) -> BoardRow:
@@ -89,7 +90,7 @@ def shelf_row(
         strips=(),
         axes=frozenset(),
         layers=(),
-        proof=Proof(level),
+        proof=Proof(level, disputed=disputed),
     )
 
 
@@ -119,7 +120,7 @@ def few() -> list[BoardRow]:
     """What a reader meets: a float network ahead, its int8 child, three seeds, one that broke."""
     trained: dict[str, Any] = {"defense": "adversarial_training"}
     return [
-        shelf_row("0000000a", 0.42, **trained),
+        shelf_row("0000000a", 0.42, **trained, level="verified"),
         shelf_row("0000000b", 0.36, **trained, compressor="qat_int8", level="verified"),
         *(
             shelf_row(f"0000001{k}", 0.2 + k / 100, defense="mulaw", compressor="ptq", seed=k)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from robench.collection.values import Forms, stored
 from robench.core.names import is_computed, spelled
 from robench.core.record import Value
 from robench.leaderboard.read.merge import worse_values
-from robench.leaderboard.table.cells import FAMILIES, column_of
+from robench.leaderboard.table.cells import FAMILIES, MAX_COLUMNS, Cell, Column, column_of, ordered
 from robench.leaderboard.table.labels import TITLES
 from robench.records.store import read
 from robench.records.support.values import OWN, require_values
@@ -64,6 +65,40 @@ def test_every_name_that_robench_gives_a_column_is_reserved() -> None:
         assert is_computed(name) or name in (*OWN, *measured), name
     for metric in ("clean_accuracy", "worst_case_accuracy", "audited_accuracy"):
         assert is_computed(spelled(TITLES[metric]))
+
+
+def some(count: int, metric: str, first: int = 0) -> list[Column]:
+    """Columns of a metric, each with axes of its own."""
+    return [column_of(metric, "", "higher", (("at", first + one),)) for one in range(count)]
+
+
+def having(columns: Iterable[Column]) -> dict[Column, Cell]:
+    return dict.fromkeys(columns, Cell(0.5))
+
+
+def test_a_row_that_proves_less_takes_no_column_of_one_that_proves_more() -> None:
+    proven, mine, theirs = some(9, "throughput"), some(9, "macs"), some(MAX_COLUMNS, "certified")
+    forged = [("reported", having(theirs))] * 3
+    rows: list[Any] = [*forged, ("verified", having(proven)), ("consistent", having(mine)), *forged]
+    kept = ordered(rows)
+    assert len(kept) == MAX_COLUMNS
+    assert set(kept) >= {*proven, *mine}
+    assert set(ordered(rows[::-1])) >= {*proven, *mine}
+    crowd: list[Any] = [("consistent", having(theirs))] * 1000
+    assert set(ordered([*crowd, *rows])) >= set(proven)
+
+
+@pytest.mark.parametrize("metric", ["robust", "certified", "cost", "parent_difference", "tie_rate"])
+def test_of_equal_proof_what_robench_computes_is_kept_then_what_most_rows_have(metric: str) -> None:
+    ranks, usual, own = some(2, metric), some(9, "macs"), some(MAX_COLUMNS, "latency")
+    rows: list[Any] = [
+        ("consistent", having(own)),
+        ("consistent", having(ranks)),
+        *([("consistent", having(usual))] * 2),
+    ]
+    kept = ordered(rows)
+    assert set(kept) >= {*ranks, *usual}
+    assert set(kept) - {*ranks, *usual} == {*own[: MAX_COLUMNS - 11]}
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,44 @@ def test_of_two_parents_the_one_that_proves_more_is_taken() -> None:
         assert parents(order)["0000000c"].id == "0000000b"
 
 
+@pytest.mark.parametrize(
+    ("floats", "taken"),
+    [
+        ([{"level": "reported"}], None),
+        ([{"level": "consistent"}], "0000000a"),
+        ([{"level": "consistent"}, {"level": "reported"}], "0000000a"),
+        ([{"level": "consistent"}, {"level": "consistent"}], None),
+        ([{"level": "consistent"}, {"level": "consistent"}, {"level": "verified"}], "0000000c"),
+        ([{"level": "consistent", "disputed": True}], None),
+    ],
+)
+def test_who_adds_a_float_network_moves_no_row_that_proves_more(
+    floats: list[dict[str, Any]], taken: str | None
+) -> None:
+    child = shelf_row("0000000f", 0.4, compressor="ptq", level="consistent")
+    given = [
+        shelf_row(f"0000000{name}", 0.5 + 0.1 * k, **one)
+        for k, (name, one) in enumerate(zip("abc", floats, strict=False))
+    ]
+    for order in permutations([child, *given]):
+        found = parents(order).get("0000000f")
+        assert (found and found.id) == taken
+
+
+def test_a_float_parent_folds_below_no_child_that_proves_less() -> None:
+    proven = shelf_row("aaaaaaaa", 0.5, level="verified")
+    forged = shelf_row("bbbbbbbb", 0.4, compressor="ptq")
+    child = shelf_row("cccccccc", 0.3, compressor="qat_int8", level="verified")
+
+    def lines(*rows: BoardRow) -> list[str]:
+        (group,) = make_site(rows, []).tabs[0].groups
+        assert all(group.loss(one) for one in group.entries if one.first is not proven)
+        return [one.first.id for one in group.lines]
+
+    assert lines(proven, forged) == ["aaaaaaaa", "bbbbbbbb"]
+    assert lines(proven, forged, child) == ["bbbbbbbb", "cccccccc"]
+
+
 def test_the_loss_of_several_is_the_mean_of_their_own() -> None:
     rows = [shelf_row(f"0000000{k}", 0.5, seed=k) for k in range(2)]
     made = [

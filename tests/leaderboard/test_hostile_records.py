@@ -9,6 +9,8 @@ import random
 import shutil
 import socket
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 import zlib
@@ -428,6 +430,14 @@ def many(data: bytes) -> bytes:
     return noted(data, b'"x": [' + b"1," * 500_000 + b"1]")
 
 
+def many_lists(data: bytes) -> bytes:
+    return noted(data, b'"x": [' + b"[]," * 20_000 + b"[]]")
+
+
+def keys(count: int) -> bytes:
+    return b",".join(b'"k%d":0' % number for number in range(count))
+
+
 def bomb(path: Path) -> None:
     """12 GB of zeros, as its directory says."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -464,6 +474,17 @@ def long_table(path: Path) -> None:
     """Nearly nothing on the disk, millions of lines in memory."""
     word = pa.DictionaryArray.from_arrays(pa.array(np.zeros(2_000_000, np.int8)), ["clean"])
     pq.write_table(pa.table(dict.fromkeys(("attack", "access", "search", "norm"), word)), path)
+
+
+def long_words(path: Path) -> None:
+    """Nearly nothing on the disk, 80 MB of one word in memory before it is known to be one."""
+    words = {name: ["clean"] * 40 for name in ("attack", "access", "search")}
+    table = pa.table({**words, "norm": ["x" * 2_000_000] * 40})
+    pq.write_table(table, path, compression="zstd", use_dictionary=False)
+
+
+def long_account(path: Path) -> None:
+    pq.write_table(pa.table({"a": [1]}, metadata={"x": "y" * 1_000_000}), path)
 
 
 def wide_table(path: Path) -> None:
@@ -514,6 +535,15 @@ LIES: dict[str, Lie] = {
     "a_number_whose_double_is_none": Lie(raw("rows.0.gradients", 1e308), "numbers below 1e100"),
     "a_number_of_many_digits": Lie(raw("rows.0.gradients", 10**200), "texts of at most"),
     "many_values": Lie(text(many), "values in record.json"),
+    "many_keys": Lie(text(lambda data: noted(data, keys(60_000))), "at most 50000 keys"),
+    "many_lists": Lie(text(many_lists), "at most 20000 lists and mappings"),
+    "a_key_twice": Lie(text(lambda data: data.replace(b"{", b'{"id":"0",', 1)), "key once"),
+    "a_value_with_two_numbers": Lie(
+        text(lambda data: data.replace(b'{"metric":"', b'{"value":0.5,"metric":"', 1)), "key once"
+    ),
+    "a_note_with_two_texts": Lie(
+        text(lambda data: noted(data, b'"a":{"b":"1","b":"1"}')), "key once .* got 1 again"
+    ),
     "no_attacks": Lie(raw("config.attack", None), "config.attack to map"),
     "options_that_are_none": Lie(put("config.model", {"given": 3}), "config.model to map"),
     "a_name_with_markup": Lie(raw("config.attack", {"<b>": {}}), "name of letters"),
@@ -521,6 +551,40 @@ LIES: dict[str, Lie] = {
     "a_message_that_turns_the_line": Lie(raw("rows.0.message", "a\u202eb"), "plain characters"),
     "a_note_for_the_terminal": Lie(raw("notes", {"x": "\x1b]52;c;YQ==\x07"}), "plain characters"),
     "an_option_nobody_reads": Lie(put("config.train.magic", 1), "options of train.*magic"),
+    "a_text_as_optimizer": Lie(put("config.train.optimizer", "a" * 900), "train.optimizer to be"),
+    "a_text_as_epochs": Lie(put("config.train.epochs", "many"), "train.epochs to be a whole"),
+    "a_number_in_quotes": Lie(put("config.train.lr", "0.1"), 'train.lr to be 0.1, got "0.1"'),
+    "a_norm_of_its_own": Lie(put("config.threat.norm", "l7"), "norm to be one of"),
+    "an_option_that_no_component_has": Lie(
+        put("config.compressor.none.magic", 1), "option of compressor.none, got 'magic'", UNFOUNDED
+    ),
+    "an_option_of_another_type": Lie(
+        put("config.metric.accuracy", {"x": 1}), "option of metric.accuracy, got 'x'", UNFOUNDED
+    ),
+    "an_option_in_quotes": Lie(
+        put("config.attack.cw.steps", "40"), "attack.cw.steps to be 40", UNFOUNDED
+    ),
+    "an_option_of_another_version": Lie(
+        both(
+            change(
+                lambda r: r["provenance"]["components"].update({"compressor.none": "robench 1 / 9"})
+            ),
+            put("config.compressor.none.magic", 1),
+        ),
+        "",
+        AGREES,
+    ),
+    "an_option_of_what_is_not_installed": Lie(
+        change(
+            lambda r: (
+                r["config"].update(compressor={"squeeze": {"magic": 1}}),
+                r["provenance"]["components"].update({"compressor.squeeze": "squeeze 1 / 1"}),
+                r["provenance"]["components"].pop("compressor.none"),
+            )
+        ),
+        "",
+        AGREES,
+    ),
     "an_unknown_access": Lie(put("config.access", {"grey_box": {}}), "access white_box or"),
     "an_unknown_setting": Lie(put("config.judge", "me"), "settings of a run"),
     "no_number_of_images": Lie(put("config.images", "all"), "number of images"),
@@ -551,6 +615,8 @@ LIES: dict[str, Lie] = {
         instead("preview.webp", lambda p: p.write_bytes(b"<svg onload=x>") and None), "PNG"
     ),
     "a_table_of_many_lines": Lie(swapped(OUTCOMES, long_table), "at most 300 rows in"),
+    "a_table_of_long_words": Lie(swapped(OUTCOMES, long_words), "bytes, expanded, in"),
+    "a_table_of_a_long_account": Lie(swapped(OUTCOMES, long_account), "an account of at most"),
     "a_wide_table": Lie(swapped(OUTCOMES, wide_table), "at most 200 columns in"),
     "a_file_it_does_not_name": Lie(
         instead("more.parquet", lambda p: p.write_bytes(b"x") and None), "files that the record"
@@ -593,9 +659,10 @@ LIES: dict[str, Lie] = {
     "a_version_of_nothing": Lie(
         put("provenance.components", {"attack.pgd": "robench 9 / 9"}), "versions of config"
     ),
+    "fewer_bits_than_a_float": Lie(put("bits", 8), "expected 32 bits"),
     "other_bits": Lie(put("config.compressor", {"none": {"bits": 4}}), "expected 4 bits"),
     "an_agreement_on_nothing": Lie(put("agreement.n", 7), "agreement"),
-    "an_agreement_above_one": Lie(put("agreement.equal_labels", 1.5), "agreement"),
+    "an_agreement_above_one": Lie(raw("agreement.equal_labels", 1.5), "agreement"),
     "an_agreement_not_flagged": Lie(
         change(lambda r: r["agreement"].update(equal_labels=0.5, flagged=False)), "flagged"
     ),
@@ -661,6 +728,32 @@ LIES: dict[str, Lie] = {
     "an_accuracy_above_one": Lie(number("clean_accuracy", {"high": 1.5}), r"in \[0,1\]"),
     # Audits.
     "fewer_than_no_gradients": Lie(raw("rows.0.gradients", -1.0), "greater than or equal to 0"),
+    "hardly_any_gradients": Lie(raw("rows.0.gradients", 1e-99), "0 or at least 1e-09"),
+    "more_queries_than_anybody_asks": Lie(raw("rows.0.queries", 1e99), "rows.0.queries"),
+    "less_than_no_time": Lie(raw("rows.0.seconds", -1.0), "rows.0.seconds: .* equal to 0"),
+    "more_time_than_there_was": Lie(raw("rows.0.seconds", 1e99), "rows.0.seconds"),
+    "an_audit_of_no_time": Lie(raw("audit.0.seconds", -1.0), "audit.0.seconds"),
+    "a_run_before_time": Lie(raw("timings", {"run": -1e99}), "timings.run"),
+    "fewer_than_no_threads": Lie(raw("provenance.threads", -1), "provenance.threads"),
+    "an_audit_of_fewer_than_none": Lie(raw("audit.0.findings.0.n", -1), "audit.0.findings.0.n"),
+    "a_threshold_beyond_all": Lie(raw("audit.0.findings.0.threshold", 1e99), "threshold"),
+    "a_finding_below_its_interval": Lie(
+        change(lambda r: r["audit"][0]["findings"][0].update(low=1.0, value=0.5, high=1.0)),
+        "expected low <= .* <= high",
+    ),
+    "a_gain_above_one": Lie(
+        raw("rows.0.weaker", {"than": "cw", "points": 7, "low": 0, "high": 8}), "weaker.points"
+    ),
+    "more_missed_than_planted": Lie(
+        raw(
+            "audit.0.weak_attacks",
+            [{"attack": "x", "access": "y", "gained": 0, "low": 0, "high": 0, "missed": 2}],
+        ),
+        "weak_attacks.0.missed",
+    ),
+    "a_latency_below_none": Lie(
+        besides({"metric": "latency", "value": -1.0, "unit": "s"}), r"expected latency in \[0,1e"
+    ),
     "endless_queries": Lie(raw("rows.0.queries", float("inf")), "finite"),
     "gradients_without_queries": Lie(put("rows.0.queries", None), "gradients and queries of fgsm"),
     "weaker_than_what_is_no_row": Lie(
@@ -817,6 +910,43 @@ def test_bad_records_cost_themselves_alone(good: Path, tmp_path: Path) -> None:
     assert [row.folders for row in site.rows] == [(root / "sound",)]
     assert {one.name for one in site.refused} == set(names)
     assert [one for one in site.refused if not one.reason.startswith("expected")] == []
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from robench.base.errors import UserError
+from robench.leaderboard.read.intake import take
+
+def largest():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+take(Path(sys.argv[1]))
+before = largest()
+for folder in sys.argv[2:]:
+    try:
+        take(Path(folder))
+    except UserError:
+        print(largest() - before)
+"""
+"""The kernel counts in kilobytes."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted otherwise")
+def test_a_hostile_record_takes_little_memory(good: Path, tmp_path: Path) -> None:
+    lies = {
+        "keys": Lie(text(lambda data: b"{" + keys(350_000) + b"}"), ""),
+        "fewer": Lie(text(lambda data: b"{" + keys(49_000) + b"}"), ""),
+        "values": Lie(text(lambda data: b'{"values":[' + b"{}," * 19_000 + b"{}]}"), ""),
+        "words": LIES["a_table_of_long_words"],
+        "account": LIES["a_table_of_a_long_account"],
+    }
+    folders = [forged(good, tmp_path / name, lie) for name, lie in lies.items()]
+    told = subprocess.run(
+        [sys.executable, "-c", MEASURED, good, *folders], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert len(told) == len(lies)
+    assert max(map(int, told)) < 150
 
 
 def test_a_folder_whose_name_is_no_text_costs_itself_alone(good: Path, tmp_path: Path) -> None:

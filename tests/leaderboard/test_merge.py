@@ -50,6 +50,9 @@ def test_records_of_one_system_are_the_row_that_one_run_gives(tmp_path: Path) ->
     told = document(tmp_path / "page", row.id)
     names = {folder.name for folder in results.folders(tmp_path / "apart")}
     assert names <= set(told["proof"]["members"])
+    others = {*names, whole.id} - {row.id}
+    assert all(document(tmp_path / "page", one) == {"row": row.id} for one in others)
+    assert len(others) == 2
 
 
 @pytest.mark.parametrize(

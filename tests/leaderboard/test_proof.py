@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,13 @@ from robench.records import store as results
 from robench.records import trust
 from robench.records.challenges import Challenge, examples_file, write_challenge
 from robench.records.store import artefact
-from robench.records.trust import Attestation, Step, content, write_attestation
+from robench.records.trust import (
+    Attestation,
+    Step,
+    content,
+    read_attestations,
+    write_attestation,
+)
 from tests.leaderboard.made import claim
 from tests.leaderboard.pages import data, document, rows, texts
 from tests.leaderboard.test_build import files
@@ -188,6 +195,27 @@ def test_a_verification_that_failed_is_told_and_marks_nothing(copy: Path, tmp_pa
     (told,) = found["proof"]["attestations"]
     assert (told["verified"], found["level"]) == (False, "reported")
     assert ["fail", "model", "3 answers differ"] in told["steps"]
+    said = "a verification found its record false: model, 3 answers differ"
+    assert found["believe"] == f"Do not believe it: {said}."
+    assert "refuted by a verification" in rows(tmp_path / "page")[name]["notes"]
+
+
+def test_of_several_verifications_the_last_counts_and_of_a_day_the_worse(tmp_path: Path) -> None:
+    def kept(*given: tuple[str, str, str]) -> bool:
+        folder = tmp_path / uuid4().hex
+        for name, date, outcome in given:
+            steps = tuple(Step(name=one, outcome=outcome) for one in trust.STEPS)
+            about = dict.fromkeys(("robench", "torch", "machine"), "x")
+            one = Attestation(record="a", content="0" * 64, date=date, steps=steps, **about)
+            write_attestation(one, folder).rename(folder / name)
+        return read_attestations(folder)["0" * 64].verified
+
+    old, new = "2026-11-21", "2026-11-22"
+    assert kept(("a.json", old, "fail"), ("b.json", new, "pass"))
+    assert kept(("b.json", old, "fail"), ("a.json", new, "pass"))
+    assert not kept(("a.json", new, "fail"), ("b.json", old, "pass"))
+    assert not kept(("a.json", new, "fail"), ("b.json", new, "pass"))
+    assert not kept(("b.json", new, "fail"), ("a.json", new, "pass"))
 
 
 def test_a_folder_of_attestations_that_is_asked_for_must_exist(copy: Path, tmp_path: Path) -> None:

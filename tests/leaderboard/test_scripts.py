@@ -17,7 +17,7 @@ import pytest
 from robench.base.paths import shipped
 from robench.base.stats import mcnemar, paired, wilson
 from robench.core.record import SYSTEM_KINDS
-from robench.leaderboard.table.entries import Entry
+from robench.leaderboard.table.entries import Entry, proves
 from robench.leaderboard.table.formats import LEVEL_MARKS, SCALE, WORDS, number, points
 from robench.leaderboard.table.labels import SMALL_UNITS
 from robench.leaderboard.table.rounding import rounded
@@ -185,7 +185,7 @@ def _near(lines: list[Any]) -> list[Any]:
 
 def _lines(site: Site, group: Group, filters: Any, search: str, order: Any) -> list[Any]:
     """What the table shows, made from the rows: entries of which all pass, others row by row;
-    parents below what passes of theirs."""
+    parents below what passes of theirs, where some of it proves as much."""
     passing = {row.id for row in group.rows if _passes(site, row, filters, search)}
     pieces = [
         piece
@@ -196,7 +196,12 @@ def _lines(site: Site, group: Group, filters: Any, search: str, order: Any) -> l
             else [Entry((row,)) for row in entry.rows if row.id in passing]
         )
     ]
-    folded = {group.parents[name].id for name in passing if name in group.parents} & passing
+    every = {row.id: row for row in group.rows}
+    folded = passing & {
+        parent.id
+        for name, parent in group.parents.items()
+        if name in passing and proves(every[name], parent)
+    }
     lines = []
     for piece in pieces:
         ids = [row.id for row in piece.rows]

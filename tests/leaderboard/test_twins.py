@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robench.core.record import Value
 from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.merge import families, network, system
 from robench.leaderboard.read.twins import Settled, settle
@@ -44,7 +45,7 @@ def better(**more: Any) -> Claim:
 
 
 def test_a_clock_decides_nothing() -> None:
-    newer = better(timings={"finished": 1e300})
+    newer = better(timings={"finished": 9e9})
     (row,) = rows([plain(timings={"finished": 1.0}), newer])
     assert cell(row, "worst_case_accuracy") == 0.5
     assert row.proof.disputed
@@ -166,6 +167,51 @@ def test_one_network_under_several_seeds_is_one_row(
             why = f"its network is that of {found[0].members[0]} under another seed"
             assert {aside.reason for aside in found[0].proof.aside} == {why}
             assert len(found[0].proof.aside) == len(claims) - 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "other"), [({"seed": 1}, "seed"), ({"train": {"epochs": 9}}, "training")]
+)
+def test_who_names_another_seed_or_training_takes_no_place(
+    asked: dict[str, Any], other: str
+) -> None:
+    under: dict[str, Any] = {"protocol": protocol(), "weights": "w"}
+
+    def twin(count: int) -> Claim:
+        forged = claim({"clean": first(36), "pgd": first(count)}, name="00000000", **under)
+        config = {**forged.record.config, "train": asked.get("train")}
+        record = forged.record.model_copy(update={"config": config, "seed": asked.get("seed", 0)})
+        return replace(forged, taken=replace(forged.taken, record=record))
+
+    honest = plain(**under)
+    for count in (20 - 8, 20 + 8):
+        (row,) = rows([honest, twin(count)])
+        assert (row.proof.disputed, row.proof.ranked, row.proof.aside) == (True, False, ())
+        assert set(row.members) == {"aaaaaaaa", "00000000"}
+        (row,) = rows([plain(verified=True, **under), twin(count)])
+        assert (row.members, row.proof.disputed) == (("aaaaaaaa",), False)
+    # Of seven images, all for the one, chance gives as many once in 64 times; of eight in 128.
+    (row,) = rows([honest, twin(20 + 7)])
+    (aside,) = row.proof.aside
+    assert (row.members, row.proof.disputed) == (("aaaaaaaa",), False)
+    assert aside.reason == f"its network is that of aaaaaaaa under another {other}"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("said", [{"bits": 4}, {"size": 1.0}])
+def test_what_a_network_is_cannot_be_said_otherwise_by_a_copy(
+    said: dict[str, Any], seed: int
+) -> None:
+    under: dict[str, Any] = {"protocol": protocol(), "weights": "w"}
+
+    def sized(size: float, **more: Any) -> Claim:
+        values = plain().record.model_dump()["values"]
+        size_of = {"metric": "size", "unit": "bytes", "better": "lower", "value": size}
+        return plain(values=[*values, size_of], **under, **more)
+
+    copy = sized(said.get("size", 1000.0), bits=said.get("bits", 32), name="00000000", seed=seed)
+    (row,) = rows([sized(1000.0, bits=32), copy])
+    assert (row.proof.disputed, row.proof.ranked) == (True, False)
 
 
 def test_the_networks_of_records_of_two_seeds_are_one_family() -> None:
@@ -307,3 +353,57 @@ def test_networks_that_share_an_id_or_have_one_that_verifies_do_not_stand_apart(
     unknown = replace(b, weights=None)
     for other in (replace(b, taken=a.taken), proven, unknown):
         assert strangers([rows([one])[0] for one in (a, other)]) == []
+
+
+def said(one: Claim, **changed: Any) -> Claim:
+    """The same record with other parts, under another digest of its files."""
+    record = one.record.model_copy(update=changed)
+    return replace(one, content=f"{one.content}'", taken=replace(one.taken, record=record))
+
+
+def by_votes(value: float) -> Value:
+    axes: dict[str, Any] = {"radius": 0.5, "certifier": "sequential"}
+    return Value(metric="certified_accuracy", value=value, n=40, axes=axes)
+
+
+def test_other_certificates_dispute_a_row() -> None:
+    under: dict[str, Any] = {"protocol": protocol(), "weights": "w"}
+    honest = plain(**under)
+    honest = said(honest, values=(*honest.record.values, by_votes(0.5)))
+    for value in (0.25, 0.75):
+        copy = said(honest, values=(*honest.record.values[:-1], by_votes(value)))
+        (row,) = rows([honest, copy])
+        assert (row.proof.disputed, row.proof.ranked) == (True, False)
+        proven = replace(honest, attestation=plain(verified=True).attestation)
+        (row,) = rows([proven, copy])
+        assert [one.reason for one in row.proof.aside] == [
+            "it contradicts the record that verifies"
+        ]
+        assert cell(row, "certified_accuracy") == 0.5
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("verdict", ["fail", "suspect"])
+def test_another_verdict_disputes_a_row(verdict: str, seed: int) -> None:
+    under: dict[str, Any] = {"protocol": protocol(), "weights": "w"}
+    honest = plain(audited=(10, "pass"), **under)
+    copy = plain(audited=(10, verdict), name="00000000", seed=seed, **under)
+    (row,) = rows([honest, copy])
+    assert (row.proof.disputed, row.proof.aside) == (True, ())
+
+
+def test_other_costs_of_the_same_search_dispute_a_row() -> None:
+    under: dict[str, Any] = {"protocol": protocol(), "weights": "w"}
+
+    def spent(gradients: float) -> Claim:
+        one = plain(**under)
+        counted = [
+            row.model_copy(update={"gradients": gradients, "queries": gradients})
+            for row in one.record.rows
+        ]
+        return said(one, rows=tuple(counted))
+
+    (row,) = rows([spent(40.0), replace(spent(20.0), content="c")])
+    assert row.proof.disputed
+    (row,) = rows([spent(40.0), replace(spent(40.0), content="c")])
+    assert not row.proof.disputed

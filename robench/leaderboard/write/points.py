@@ -34,9 +34,12 @@ def has_points(rows: Iterable[BoardRow], name: str) -> bool:
 
 
 def _of(row: BoardRow, metric: str) -> Iterator[tuple[Column, Cell]]:
-    for column, cell in row.cells.items():
-        if column.metric == metric and cell.value is not None:
-            yield column, cell
+    wanted = [column for column in row.cells if column.metric == metric]
+    # To read a row's cells costs more than to look at what they are of.
+    cells = dict(row.cells.items()) if wanted else {}
+    for column in wanted:
+        if cells[column].value is not None:
+            yield column, cells[column]
 
 
 def _interval(cell: Cell) -> Point:

@@ -62,7 +62,14 @@ def believe(row: BoardRow) -> str:
     why = row.sentence.rstrip(".")
     if row.proof.disputed:
         return f"Do not rely on it yet: {why}, but its records contradict each other."
+    if row.proof.found_false:
+        return f"Do not believe it: a verification found its record false: {why_not(row)}."
     return f"{OPENINGS[row.word]}: {why}{_by_attacks(row)}; {PROVEN[row.proof.level]}."
+
+
+def why_not(row: BoardRow) -> str:
+    """The steps of verifications that found something false."""
+    return "; ".join(f"{one.name}, {one.text.rstrip('.')}" for one in row.proof.found_false)
 
 
 def _by_attacks(row: BoardRow) -> str:
@@ -85,6 +92,8 @@ def warnings(row: BoardRow, record: Record) -> Iterator[str]:
         yield f"{_sentence(row.subset)} On the other images the rows alone speak."
     if row.proof.disputed:
         yield DISPUTED
+    if row.proof.found_false:
+        yield f"A verification found the record false: {why_not(row)}."
     for one in row.proof.breaks:
         moved = "" if one.counts else " Nobody verified these examples, so no number has moved."
         under = f"{_threat(one.norm, one.eps)} ({one.date})"

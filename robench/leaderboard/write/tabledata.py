@@ -35,8 +35,7 @@ FULL = 0.5
 
 def site_data(site: Site, shards: int) -> tuple[str, str]:
     """Path and text of what all pages know: columns, tabs, words; `shards` files hold documents."""
-    about = [_fields(site, row) for row in site.rows]
-    distinct = {name: sorted({one[name] for one in about}) for name in FILTERS}
+    distinct = _distinct(site.rows)
     told = {
         "words": WORDS,
         "verdicts": VERDICTS,
@@ -52,6 +51,16 @@ def site_data(site: Site, shards: int) -> tuple[str, str]:
         "shards": shards,
     }
     return script("site", told)
+
+
+def _distinct(rows: Sequence[BoardRow]) -> dict[str, list[Any]]:
+    """By filter the values that rows have."""
+    # Rows of the store share what they chose, so that few are different.
+    chose = {id(row.chosen): row for row in rows}.values()
+    found: dict[str, set[Any]] = {kind: {row.names(kind) for row in chose} for kind in SYSTEM_KINDS}
+    found |= {name: {getattr(row, name) for row in rows} for name in ("bits", "access", "word")}
+    found["level"] = {row.proof.level for row in rows}
+    return {name: sorted(its) for name, its in found.items()}
 
 
 def _tab(site: Site, tab: Tab) -> dict[str, Any]:
