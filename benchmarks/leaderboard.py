@@ -91,7 +91,7 @@ def _run(name: str, command: Iterable[str], cache: Path, target: str) -> None:
         "import resource, subprocess, sys\n"
         "subprocess.run(sys.argv[1:], check=True)\n"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
-        "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)"
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)"
     )
     settings = {**os.environ, "ROBENCH_CACHE": str(cache)}
     settings.pop("PYTHONDONTWRITEBYTECODE", None)
