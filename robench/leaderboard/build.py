@@ -159,16 +159,25 @@ def _write(
     _write_rows([*every, *([name, "", row] for name, row in others)], gathered, shards, page)
 
 
-def _other_names(rows: Iterable[BoardRow]) -> dict[str, str]:
-    """By the id of a record that feeds a row, or is set aside beside it, the id of that row, where
-    no row has it: an address that somebody kept still leads there."""
-    every = {row.id: row for row in rows}
+def _other_names(rows: Sequence[BoardRow]) -> dict[str, str]:
+    """By the id of a record that feeds one row, or is set aside beside one alone, the id of that
+    row, where no row has it: an address that somebody kept still leads there, and never to a row
+    that another may claim it from."""
+    fed = _leading((name, row.id) for row in rows for name in row.members)
+    beside = _leading((one.id, row.id) for row in rows for one in row.proof.aside)
+    taken = {row.id for row in rows}
     return {
-        name: row_id
-        for row_id, row in sorted(every.items(), reverse=True)
-        for name in (*row.members, *(one.id for one in row.proof.aside))
-        if name not in every
+        name: next(iter(its))
+        for name, its in {**beside, **fed}.items()
+        if len(its) == 1 and name not in taken
     }
+
+
+def _leading(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for name, row in pairs:
+        found.setdefault(name, set()).add(row)
+    return found
 
 
 def _assets() -> Iterator[tuple[str, str | bytes]]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from robench.core.record import Value
 from robench.leaderboard.read.claims import Claim
+from robench.leaderboard.read.facts import Facts
 from robench.leaderboard.read.merge import families, network, system
 from robench.leaderboard.read.twins import Settled, settle
 from robench.leaderboard.table.proof import prove
@@ -116,13 +117,34 @@ def test_a_time_is_no_answer() -> None:
     assert cell(row, "latency") == 2.0
 
 
-def test_records_that_agree_add_their_attacks_at_their_lowest_level() -> None:
+def test_records_that_agree_add_their_attacks() -> None:
     more = claim({"clean": first(36), "fgsm": first(10)}, name="bbbbbbbb")
-    told = replace(more, taken=replace(more.taken, unfounded=("x",)))
-    (row,) = rows([plain(), told])
+    (row,) = rows([plain(), more])
     assert set(row.attacks) == {"pgd", "fgsm"}
     assert cell(row, "worst_case_accuracy") == 0.25
-    assert (row.proof.level, row.proof.unfounded) == ("reported", ("x",))
+
+
+def test_what_does_not_follow_moves_nothing_that_does() -> None:
+    for attack, weights in (("pgd", "w"), ("fgsm", "w"), ("fgsm", None)):
+        more = claim({"clean": first(36), attack: first(10)}, name="00000000", weights=weights)
+        told = replace(more, taken=replace(more.taken, unfounded=("no table",)))
+        (row,) = rows([plain(weights="w"), told])
+        assert (row.attacks, row.proof.level, row.proof.unfounded) == (("pgd",), "consistent", ())
+        assert not row.proof.disputed
+        assert [one.id for one in row.proof.aside] == ["00000000"]
+
+
+def test_a_record_without_a_model_adds_no_attack_to_a_network() -> None:
+    honest = plain(weights="w")
+    more = claim({"clean": first(36), "fgsm": first(0)}, name="00000000")
+    found = {row.members: row for row in rows([honest, more])}
+    assert cell(found["aaaaaaaa",], "worst_case_accuracy") == 0.5
+    assert cell(found["00000000",], "worst_case_accuracy") == 0.0
+    assert not any(row.proof.disputed for row in found.values())
+    # What it says of the same attack is still held against the network's own.
+    found = {row.members: row for row in rows([honest, better()])}
+    assert len(found) == 2
+    assert all(row.proof.disputed for row in found.values())
 
 
 def test_under_a_protocol_no_reported_record_takes_the_rank_of_its_network() -> None:
@@ -407,3 +429,80 @@ def test_other_costs_of_the_same_search_dispute_a_row() -> None:
     assert row.proof.disputed
     (row,) = rows([spent(40.0), replace(spent(40.0), content="c")])
     assert not row.proof.disputed
+
+
+def test_under_a_protocol_what_verifies_speaks_for_its_network() -> None:
+    under: dict[str, Any] = {"protocol": protocol(), "weights": "w"}
+    values = plain().record.model_dump()["values"]
+    boast = {"metric": "speedup", "unit": "", "better": "higher", "value": 900.0}
+    more = plain(values=[*values, boast], name="00000000", **under)
+    (row,) = rows([plain(verified=True, **under), more])
+    assert (row.members, row.proof.level) == (("aaaaaaaa",), "verified")
+    assert [one.reason for one in row.proof.aside] == [
+        "under a protocol the record that verifies speaks for its network"
+    ]
+
+
+@pytest.mark.parametrize("asked", [{"seed": 1}, {"train": {"epochs": 1}}])
+def test_one_trained_network_has_one_seed_and_training(asked: dict[str, Any]) -> None:
+    """Bits that a training gave, another training does not give: one of the records is wrong."""
+
+    def trained(one: Claim, **other: Any) -> Claim:
+        provenance = one.record.provenance
+        made = provenance.model_copy(
+            update={"components": {"model.small_cnn": "robench 0.1.0 / 1"}}
+        )
+        config = {**one.record.config, "model": {"small_cnn": {}}, "train": other.get("train", {})}
+        return said(one, config=config, provenance=made, seed=other.get("seed", 0))
+
+    under: dict[str, Any] = {"protocol": protocol(), "weights": "w"}
+    honest, copy = trained(plain(**under)), trained(plain(name="00000000", **under), **asked)
+    (row,) = rows([honest, copy])
+    assert (row.proof.disputed, row.proof.ranked) == (True, False)
+    # Nothing trains the network of a file, which may be judged under several seeds.
+    (row,) = rows([plain(**under), said(plain(name="00000000", **under), **asked)])
+    assert not row.proof.disputed or "train" in asked
+
+
+def test_other_norms_of_the_same_weights_dispute_a_row() -> None:
+    def weighed(norm: float, content: str) -> Claim:
+        axes: dict[str, Any] = {"layer": "conv", "p": 2}
+        value = Value(metric="weight_perturbation", value=norm, axes=axes)
+        honest = plain(weights="w")
+        return replace(said(honest, values=(*honest.record.values, value)), content=content)
+
+    for norm, disputed in ((2.8, False), (2.8001, False), (0.001, True), (2.9, True)):
+        (row,) = rows([weighed(2.8, "a"), weighed(norm, "b")])
+        assert row.proof.disputed == disputed
+
+
+def test_costs_are_held_against_others_of_the_same_attack_in_any_release() -> None:
+    def spent(gradients: float, attack: str) -> Claim:
+        one = plain(weights="w")
+        counted = [
+            row.model_copy(update={"gradients": gradients, "queries": gradients})
+            for row in one.record.rows
+        ]
+        made = one.record.provenance.model_copy(update={"components": {"attack.pgd": attack}})
+        return replace(said(one, rows=tuple(counted), provenance=made), content=attack)
+
+    for other, disputed in (("robench 0.1.00 / 3", True), ("robench 0.1.0 / 4", False)):
+        (row,) = rows([spent(40.0, "robench 0.1.0 / 3"), spent(1e12, other)])
+        assert row.proof.disputed == disputed
+
+
+def test_many_copies_cost_what_they_hold() -> None:
+    """Each record is looked at once, not beside each other one."""
+    honest, seen = plain(weights="w"), []
+
+    class Counted(Facts):
+        def _votes(self) -> Any:
+            seen.append(1)
+            return super()._votes()
+
+    claims = [replace(honest, content=f"{number:04}") for number in range(60)]
+    for one in claims:
+        vars(one)["facts"] = Counted(one.record, one.outcomes, one.folder, one.protocol)
+    (row,) = rows(claims)
+    assert not row.proof.disputed
+    assert len(seen) == len(claims)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from robench.base.hashing import file_hash
@@ -11,6 +12,7 @@ from robench.base.turns import Steps
 from robench.collection.known import Seen, stands
 from robench.core.outcomes import Outcomes
 from robench.core.record import Record
+from robench.leaderboard.read.facts import Facts
 from robench.leaderboard.read.intake import Taken, taking
 from robench.leaderboard.read.private import check_text
 from robench.records.challenges import Challenge, read_challenges
@@ -60,6 +62,11 @@ class Claim:
     def folder(self) -> Path:
         """Where it lies."""
         return self.taken.folder
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What it says of its network."""
+        return Facts(self.record, self.outcomes, self.folder, self.protocol)
 
     @property
     def level(self) -> Level:

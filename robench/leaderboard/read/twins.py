@@ -9,40 +9,20 @@ that does. No clock, no name of a folder and no order decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-import numpy as np
-
-from robench.base.files import has_file
-from robench.base.stats import mcnemar
-from robench.core.outcomes import Outcomes, RowOutcomes
-from robench.core.record import Record
+from robench.core.outcomes import Outcomes
+from robench.core.record import Record, Value
 from robench.leaderboard.read.challenged import AUDITED, WORST, challenged
 from robench.leaderboard.read.claims import Claim
+from robench.leaderboard.read.facts import differ_surely, disagree
 from robench.leaderboard.read.merge import SEVERITY, merged, network, row_key
 from robench.records.protocols import Protocol
-from robench.records.support.votes import (
-    CERTIFICATES,
-    CERTIFIED,
-    PREDICTED,
-    certificate_table,
-    certified_at,
-)
 from robench.records.trust import LEVELS, Level
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 T = TypeVar("T")
-DISTANCE = 1e-4
-"""By how much the distances of two equal searches may differ."""
-CHANCE = 0.01
-"""A paired test below it tells two records of one network apart, whatever they drew."""
-AT_REST = ("bytes", "MAC/img")
-"""Units of values that hang on the network alone: on no clock, machine or draw."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +67,16 @@ class Settled:
 def settle(claims: Sequence[Claim]) -> list[Settled]:
     """The rows of a group's records, all under one protocol or none; in any order the same."""
     once = {one.content: one for one in sorted(claims, key=_key)}
-    every, repeated = _split(once.values(), lambda one: _repeats(one, once.values()))
+    lesser = _lesser(list(once.values()))
+    every, aside = _split(once.values(), lambda one: lesser.get(one.content, ""))
     proven = [one for one in every if one.verified]
     others = [one for one in every if not one.verified]
     if not proven:
-        return _named(_rows(others), repeated)
-    networks = _networks(proven)
-    kept, aside = _split(others, lambda one: _set_aside(one, networks))
-    rows = _named(_rows(proven), [*repeated, *aside])
-    return [*rows, *(_named(_rows(kept), repeated) if kept else [])]
+        return _rows(others, aside)
+    networks = _by(proven, lambda one: one.weights)
+    kept, contrary = _split(others, lambda one: _set_aside(one, networks))
+    rows = _rows(proven, [*aside, *contrary])
+    return [*rows, *(_rows(kept, aside) if kept else [])]
 
 
 def _split(
@@ -111,32 +92,31 @@ def _split(
     return kept, aside
 
 
-def _named(rows: Iterable[Settled], aside: Sequence[tuple[Claim, Aside]]) -> list[Settled]:
-    """The rows, each with the records of its network that were set aside."""
-    return [
-        replace(row, aside=tuple(one for claim, one in aside if _of(claim, row.claims)))
-        for row in rows
-    ]
+def _lesser(every: Sequence[Claim]) -> dict[str, str]:
+    """By content of a record why another of its network takes its place."""
+    found: dict[str, str] = {}
+    sound = [one for one in every if one.level != "reported"]
+    for claim in every:
+        better = next((one for one in sound if _maybe_same(claim, one)), None)
+        if claim.level == "reported" and better:
+            found[claim.content] = (
+                f"not all of it follows from what it stored, as all of {better.id} does"
+            )
+    ranked = [one for one in every if one.protocol and one.weights and one.content not in found]
+    for same in _by(ranked, lambda one: network(one.record, one.weights)):
+        found |= _repeated(same)
+    return found
 
 
-def _repeats(claim: Claim, every: Collection[Claim]) -> str:
-    """Why a record under a protocol adds nothing to another of its network, which takes its place.
-
-    Nothing where it does, and of open runs, which have no rank to take.
-    """
-    if claim.protocol is None or len(every) == 1:
-        return ""
-    same = [one for one in every if _maybe_same(claim, one)]
-    sound = [one for one in same if one.level != "reported"]
-    if claim.level == "reported" and sound:
-        return f"not all of it follows from what it stored, as all of {sound[0].id} does"
-    its = network(claim.record, claim.weights)
-    same = [one for one in same if one.weights and network(one.record, one.weights) == its]
-    under = claim.protocol
-    first = min(same, key=lambda one: _standing(one, under), default=claim)
-    if _asked_alike(first, claim) or any(_contested(one, claim) for one in same):
-        return ""
-    return f"its network is that of {first.id} under another {_other(first, claim)}"
+def _repeated(same: Sequence[Claim]) -> dict[str, str]:
+    """By content of a record of a network and protocol, which has one rank, why it adds nothing to
+    the one that stands: it was asked under another seed or training, and says the same."""
+    first = min(same, key=_standing)
+    return {
+        claim.content: f"its network is that of {first.id} under another {_other(first, claim)}"
+        for claim in same
+        if not _asked_alike(first, claim) and not _contested(first, claim)
+    }
 
 
 def _asked_alike(first: Claim, second: Claim) -> bool:
@@ -150,60 +130,19 @@ def _other(first: Claim, second: Claim) -> str:
 
 
 def _contested(first: Claim, second: Claim) -> bool:
-    """Whether two records of one network, asked otherwise, differ by more than another draw would.
+    """Whether two records of one network, asked otherwise, cannot both be right.
 
     Of two that verify none is in doubt: an attack may find more under another seed.
     """
-    if first.verified and second.verified:
-        return False
-    if not _same_facts(first.record, second.record) or not _judged_alike(first, second):
-        return True
-    mine, yours = ({row_key(row): row for row in one.outcomes.rows} for one in (first, second))
-    if any(_differ_surely(mine[key], yours[key]) for key in mine.keys() & yours.keys()):
-        return True
-    radii, theirs = _certified(first), _certified(second)
-    return any(_surely(radii[key], theirs[key]) for key in radii.keys() & theirs.keys())
+    return not (first.verified and second.verified) and differ_surely(first.facts, second.facts)
 
 
-def _differ_surely(first: RowOutcomes, second: RowOutcomes) -> bool:
-    """Whether one row is right more often than another by more than chance allows."""
-    if not (first.valid and second.valid):
-        return False
-    return _surely(first.right, second.right)
-
-
-def _surely(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
-    return mcnemar(int((first & ~second).sum()), int((second & ~first).sum())) < CHANCE
-
-
-def _certified(claim: Claim) -> dict[Hashable, NDArray[np.bool_]]:
-    """By radius and images of which its certificates are right; nothing where it certifies none."""
-    name = f"{CERTIFICATES}.parquet"
-    if claim.protocol is None or not claim.protocol.certified or not has_file(claim.folder, name):
-        return {}
-    table = certificate_table(claim.folder / name)
-    images = table["image"].tobytes()
-    radii = claim.protocol.certified["radii"]
-    return {(radius, images): certified_at(table, radius) for radius in radii}
-
-
-def _judged_alike(first: Claim, second: Claim) -> bool:
-    """Whether audits of the same threats, as long, come to the same verdict, and audits of
-    certificates to the same end."""
-    return not _contradict(dict(_verdicts(first.record)), dict(_verdicts(second.record)))
-
-
-def _verdicts(record: Record) -> Iterator[tuple[Hashable, object]]:
-    for audit in record.audit:
-        yield (audit.norm, audit.eps, audit.level, audit.n), audit.verdict
-    if record.certificates:
-        yield CERTIFICATES, record.certificates.refuted
-
-
-def _standing(claim: Claim, protocol: Protocol) -> tuple[int, bool, int, float, tuple[str, str]]:
-    """Orders records of one network and several seeds: what is proven first, then what is worse."""
-    record = challenged(claim)[0]
-    if protocol.headline_radius is not None:
+def _standing(claim: Claim) -> tuple[int, bool, int, float, tuple[str, str]]:
+    """Orders records of one network and protocol: what is proven first, then what is worse."""
+    record, protocol = challenged(claim)[0], claim.protocol
+    if protocol is None:
+        found: Sequence[Value] = ()
+    elif protocol.headline_radius is not None:
         found = record.find_all("certified_accuracy", radius=protocol.headline_radius)
     else:
         at = {"norm": protocol.norm, "eps": protocol.headline_eps}
@@ -220,26 +159,54 @@ def _set_aside(claim: Claim, networks: Iterable[Sequence[Claim]]) -> str:
     agreed = [one for its in same if not any(_disagree(one, claim) for one in its) for one in its]
     if same and not agreed:
         return "it contradicts the record that verifies"
+    if agreed and claim.protocol:
+        return "under a protocol the record that verifies speaks for its network"
     known = {key for one in agreed for key in _parts(one)}
     return "" if set(_parts(claim)) - known else "it says what the record that verifies says"
 
 
-def _rows(claims: Sequence[Claim]) -> list[Settled]:
-    """Rows of records of equal standing."""
-    return [_network(its) for its in _networks(claims)]
+def _disagree(*claims: Claim) -> bool:
+    return disagree(one.facts for one in claims)
 
 
-def _networks(claims: Sequence[Claim]) -> list[list[Claim]]:
-    """Records of one network each; those of unknown weights may speak of every one."""
+def _rows(claims: Sequence[Claim], aside: Sequence[tuple[Claim, Aside]]) -> list[Settled]:
+    """A row a network, of records of equal standing, each with those that were set aside.
+
+    A record that keeps no model may speak of every network, and nobody can judge it again. It
+    disputes what it contradicts and feeds rows to which it adds nothing. Unless one network's row
+    has all such records, they have a row of their own, too.
+    """
     unknown = [one for one in claims if one.weights is None]
     known = _by((one for one in claims if one.weights is not None), lambda one: one.weights)
-    return [[*its, *unknown] for its in known] or [unknown]
+    if not known:
+        return [_row(unknown, aside)]
+    joining = [[one for one in unknown if _adds_nothing(one, its)] for its in known]
+    rows = [
+        replace(_row([*its, *more], aside), disputed=_disagree(*its, *unknown))
+        for its, more in zip(known, joining, strict=True)
+    ]
+    if all(len(more) < len(unknown) for more in joining):
+        contradicted = all(_disagree(*its, *unknown) for its in known)
+        rows.append(replace(row := _row(unknown, aside), disputed=row.disputed or contradicted))
+    return rows
 
 
-def _network(claims: Sequence[Claim]) -> Settled:
+def _row(claims: Sequence[Claim], aside: Iterable[tuple[Claim, Aside]]) -> Settled:
     """The row of one network, of all its attacks."""
-    disputed = any(_disagree(a, b) for a, b in combinations(claims, 2))
-    return replace(_together(claims), disputed=disputed)
+    return replace(
+        _together(claims),
+        disputed=_disagree(*claims),
+        aside=tuple(one for claim, one in aside if _of(claim, claims)),
+    )
+
+
+def _adds_nothing(claim: Claim, network: Sequence[Claim]) -> bool:
+    """Whether a record agrees with one of a network, and adds no attack to all of them: under a
+    protocol all have the same."""
+    if all(_disagree(claim, one) for one in network):
+        return False
+    known = {part for one in network for part in _parts(one)}
+    return bool(claim.protocol) or known.issuperset(_parts(claim))
 
 
 def _together(claims: Sequence[Claim]) -> Settled:
@@ -275,81 +242,6 @@ def _maybe_same(first: Claim, second: Claim) -> bool:
     """Whether two records may speak of the same weights."""
     known = {first.weights, second.weights} - {None}
     return len(known) < 2
-
-
-def _disagree(first: Claim, second: Claim) -> bool:
-    """Whether two records say different things of one network; times are no answers."""
-    if not _same_facts(first.record, second.record) or not _judged_alike(first, second):
-        return True
-    if _contradict(_by_votes(first.record), _by_votes(second.record)):
-        return True
-    if _contradict(_costs(first.record), _costs(second.record)):
-        return True
-    mine, yours = ({row_key(row): row for row in one.outcomes.rows} for one in (first, second))
-    if any(_differ(mine[key], yours[key]) for key in mine.keys() & yours.keys()):
-        return True
-    return _contradict(_audited(first), _audited(second))
-
-
-def _same_facts(first: Record, second: Record) -> bool:
-    """Whether two records give their network the same bits, bytes and operations, where both do."""
-    if None not in (first.bits, second.bits) and first.bits != second.bits:
-        return False
-    return not _contradict(_at_rest(first), _at_rest(second))
-
-
-def _contradict(first: Mapping[Hashable, object], second: Mapping[Hashable, object]) -> bool:
-    """Whether both speak of something, and differently."""
-    return any(first[key] != second[key] for key in first.keys() & second.keys())
-
-
-def _at_rest(record: Record) -> dict[Hashable, float | None]:
-    return {
-        (value.metric, *sorted(value.axes.items())): value.value
-        for value in record.values
-        if value.unit in AT_REST
-    }
-
-
-def _by_votes(record: Record) -> dict[Hashable, float | None]:
-    """What certificates and predictions by vote give."""
-    return {
-        (value.metric, value.n, *sorted(value.axes.items())): value.value
-        for value in record.values
-        if value.metric in (*CERTIFIED, *PREDICTED)
-    }
-
-
-def _costs(record: Record) -> dict[Hashable, tuple[float, float]]:
-    """Gradients and queries of the rows that count them, under the version of their attack."""
-    made = record.provenance.components
-    return {
-        (*row_key(row), made.get(f"attack.{row.attack}")): (row.gradients, row.queries)
-        for row in record.rows
-        if row.status == "ok" and row.gradients is not None and row.queries is not None
-    }
-
-
-def _differ(first: RowOutcomes, second: RowOutcomes) -> bool:
-    if not (first.valid and second.valid):
-        return False
-    same = np.array_equal(first.prediction, second.prediction) and np.array_equal(
-        first.clean_prediction, second.clean_prediction
-    )
-    if first.eps is not None or not first.norm:
-        return not same
-    return not same or not np.allclose(first.distance, second.distance, DISTANCE, DISTANCE, True)
-
-
-def _audited(claim: Claim) -> dict[Hashable, float | None]:
-    """Audited accuracies by threat and how it was audited: a longer audit may find more."""
-    how = {(one.norm, one.eps): one.level for one in claim.record.audit}
-    found: dict[Hashable, float | None] = {}
-    for value in claim.record.values:
-        norm, eps = value.axes.get("norm"), value.axes.get("eps")
-        if value.metric == AUDITED and isinstance(norm, str) and isinstance(eps, float):
-            found[norm, eps, how.get((norm, eps)), value.n] = value.value
-    return found
 
 
 def _parts(claim: Claim) -> list[Hashable]:

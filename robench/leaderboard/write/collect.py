@@ -13,10 +13,9 @@ from robench.collection.values import stored
 from robench.core.record import Record
 from robench.leaderboard.read.twins import Settled
 from robench.leaderboard.table.proof import uncertified
-from robench.leaderboard.table.row import BoardRow, Strip, make_row, strips
+from robench.leaderboard.table.row import BoardRow, make_row
 from robench.leaderboard.write.document import document
-from robench.leaderboard.write.sprites import sprite
-from robench.records.preview import picture
+from robench.leaderboard.write.sprites import drawn
 
 
 @dataclass(frozen=True)
@@ -34,24 +33,13 @@ class Made:
 
 def collect(settled: Settled, row_id: str) -> Steps[Made]:
     """Make a row and what its page shows; raises UserError."""
-    drawn: list[Strip] = []
-    pictures = []
-    for claim in settled.claims:
-        if data := picture(claim.folder):
-            its = list(strips(claim.outcomes))
-            pictures.append((data, len(its)))
-            drawn += its
-    row, record, outcomes = make_row(row_id, settled, drawn)
+    pictured, sprite = drawn(settled.claims)
+    row, record, outcomes = make_row(row_id, settled, pictured)
     yield
     raw = [claim.record for claim in settled.claims]
     text = document(row, record, raw, outcomes)
     yield
-    return Made(
-        row,
-        pressed(text.encode("ascii")),
-        sprite(pictures) if pictures else None,
-        _told(row, record, raw),
-    )
+    return Made(row, pressed(text.encode("ascii")), sprite, _told(row, record, raw))
 
 
 def _told(row: BoardRow, record: Record, raw: Iterable[Record]) -> str:

@@ -39,7 +39,7 @@ from robench.leaderboard.write.collect import Made, collect
 from robench.records import protocols
 from robench.records.lots import read_together
 from robench.records.store import RECORD
-from robench.records.trust import Attestation, content_of, file_hashes
+from robench.records.trust import LEVELS, Attestation, content_of, file_hashes
 
 ROWS, DRAWN = "rows", "drawn"
 TABLES = {
@@ -360,15 +360,19 @@ def _together(claims: Sequence[Claim], used: set[str]) -> tuple[list[Kept], Left
 
 
 def _without(claims: Sequence[Claim], fault: str, used: set[str]) -> tuple[list[Kept], Left]:
-    """The rows without the one record that keeps the others from standing together."""
-    for bad in reversed(claims):
+    """The rows of the records that can stand together, those that prove most first; the others are
+    left out, for `fault`."""
+    kept: list[Claim] = []
+    for claim in sorted(claims, key=lambda one: (-LEVELS.index(one.level), one.content)):
         try:
-            rows, left = _rows([one for one in claims if one is not bad], used)
+            _rows([*kept, claim], used)
         except Exception as error:
             why(error)  # raised when debugging
             continue
-        return rows, {**left, bad.content: fault}
-    return [], dict.fromkeys((one.content for one in claims), fault)
+        kept.append(claim)
+    rows, left = _rows(kept, used) if kept else ([], {})
+    stays = {one.content for one in kept}
+    return rows, {**left, **{one.content: fault for one in claims if one.content not in stays}}
 
 
 def _rows(claims: Sequence[Claim], used: set[str]) -> tuple[list[Kept], Left]:
@@ -393,7 +397,8 @@ def _free(settled: Settled, every: Sequence[Settled], taken: set[str]) -> str:
     first = settled.claims[0].id
     rivals = [one for one in every if one.claims[0].id == first and one.weights != settled.weights]
     proven = settled.level == "verified" and all(one.level != "verified" for one in rivals)
-    name = first if proven or not rivals else first + (settled.weights or "")[:16]
+    network = settled.weights or digest([one.content for one in settled.claims])
+    name = first if proven or not rivals else first + network[:16]
     if name not in taken:
         return name
     return first + digest([one.content for one in settled.claims])

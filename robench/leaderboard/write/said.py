@@ -42,7 +42,7 @@ PROVEN: dict[Level, str] = {
 }
 """What each level adds to it."""
 DISPUTED = (
-    "Disputed: records of this system, of the same or of unknown weights, give different answers, "
+    "Disputed: records of this system, of the same or of unknown weights, contradict each other, "
     "and none of them alone verifies. The worse answer stands."
 )
 AT_CHANCE = "The model is at chance: nothing about its robustness can be claimed."

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from robench.base.errors import UserError
-from robench.records.preview import sheet, strips
+from robench.leaderboard.read.claims import Claim
+from robench.leaderboard.read.merge import row_key
+from robench.leaderboard.table.row import Strip, strips
+from robench.records import preview
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_PIXELS = 2**22
+"""Of a row's sprite: the browser draws it whole."""
 
 
-def sprite(pictures: Sequence[tuple[bytes, int]]) -> bytes:
-    """One lossless picture of records' pictures, each with the number of strips in it.
+def drawn(claims: Iterable[Claim]) -> tuple[list[Strip], bytes | None]:
+    """The strips of records' pictures, and one lossless picture of them; none without a picture.
 
-    The strips stand one below the other, all equally high, each as two lines: the clean images,
-    and what must be added to them, modulo 256, to have the adversarial ones. Half as many bytes
-    as these say the same; the third line follows from them in the browser. Raises UserError for a
-    picture whose height is not that of its strips.
+    The strips stand one below the other, all as high as the first, each as two lines: the clean
+    images, and what must be added to them, modulo 256, to have the adversarial ones. Half as many
+    bytes as these say the same; the third line follows from them in the browser. A strip of another
+    height, one that an earlier record has, and what would be too much to draw are left out.
     """
-    made = [strip for data, count in pictures for strip in strips(data, count)]
-    if len(heights := {len(one) for one in made}) > 1:
-        raise UserError(f"expected strips of one height, got {sorted(heights)} pixels")
-    return sheet(made)
+    found: dict[Hashable, tuple[Strip, NDArray[np.uint8]]] = {}
+    room, height = MAX_PIXELS, 0
+    for claim in claims:
+        for key, strip, pixels in _strips(claim):
+            height = height or len(pixels)
+            size = pixels.shape[0] * pixels.shape[1]
+            if key not in found and len(pixels) == height and size <= room:
+                found[key] = strip, pixels
+                room -= size
+    if not found:
+        return [], None
+    return [strip for strip, _ in found.values()], preview.sheet([one for _, one in found.values()])
+
+
+def _strips(claim: Claim) -> Iterator[tuple[Hashable, Strip, NDArray[np.uint8]]]:
+    """What each strip of a record's picture shows, in words and pixels."""
+    if data := preview.picture(claim.folder):
+        rows = claim.outcomes.attacked
+        keys, pixels = map(row_key, rows), preview.strips(data, len(rows))
+        yield from zip(keys, strips(claim.outcomes), pixels, strict=True)
