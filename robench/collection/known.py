@@ -91,12 +91,12 @@ def _seen(folder: Path, entries: Iterable[os.DirEntry[str]], latest: int) -> See
     try:
         for entry in entries:
             about = entry.stat(follow_symlinks=False)
-            mode, number, *_, size = about[:7]
             modified, changed = about.st_mtime_ns, about.st_ctime_ns
-            its = f"{mode} {number} {size} {modified} {changed}"
+            last = modified if modified > changed else changed
+            newest = last if last > newest else newest
+            its = f"{about.st_mode} {about.st_ino} {about.st_size} {modified} {changed}"
             files.append(f"{entry.name}/{its}")
-            newest = max(newest, modified, changed)
-            if entry.name == RECORD and stat.S_ISREG(mode) and max(modified, changed) < latest:
+            if entry.name == RECORD and stat.S_ISREG(about.st_mode) and last < latest:
                 record = its
     except OSError:
         return Seen(folder, "", "")

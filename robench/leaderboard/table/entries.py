@@ -130,8 +130,8 @@ def _packed(row: BoardRow) -> NDArray[np.uint8]:
 
 def on_same_images(first: BoardRow, second: BoardRow) -> Paired:
     """Two rows' scores on the images that both were judged on; ValueError without any."""
-    left, right = _packed(first), _packed(second)
-    both, one, other = (int(np.bitwise_count(of).sum()) for of in (left & right, left, right))
+    left, right = int.from_bytes(first.right), int.from_bytes(second.right)
+    both, one, other = (of.bit_count() for of in (left & right, left, right))
     return paired_counts(both, one - both, other - both, first.judged)
 
 

@@ -124,8 +124,7 @@ class BoardRow:
     @property
     def score(self) -> float:
         """The share that orders it among those that it may be compared with; 0 if unknown."""
-        right = int(np.bitwise_count(np.frombuffer(self.right, np.uint8)).sum())
-        return right / self.judged if self.right else 0.0
+        return int.from_bytes(self.right).bit_count() / self.judged if self.right else 0.0
 
     @property
     def headline(self) -> Column | None:
