@@ -11,6 +11,7 @@ from robench.core.names import is_computed, spelled
 from robench.core.outcomes import (
     ABSTAIN,
     Outcomes,
+    RowOutcomes,
     Score,
     abstaining_as_right,
     clean_score,
@@ -106,8 +107,10 @@ def _value(metric: str, score: Score, axes: dict[str, Axis]) -> Value:
 
 def _abstentions(outcomes: Outcomes) -> Iterator[Value]:
     """Of each attack and access, all its rows together."""
-    for attack, access in dict.fromkeys((row.attack, row.access) for row in outcomes.rows):
-        rows = [row for row in outcomes.rows if (row.attack, row.access) == (attack, access)]
+    found: dict[tuple[str, str], list[RowOutcomes]] = {}
+    for row in outcomes.rows:
+        found.setdefault((row.attack, row.access), []).append(row)
+    for (attack, access), rows in found.items():
         hits = sum(count(row.prediction == ABSTAIN) for row in rows)
         if hits:
             axes: dict[str, Axis] = {"attack": attack, "access": access}
