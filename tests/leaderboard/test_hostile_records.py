@@ -512,11 +512,12 @@ NAMED = {
     "which robench computes": (
         *("robust", "certified", "cost", "headline", "agreement", "file_bytes", "rank", "clean"),
         *("largest_perturbation", "worst_case", "Robust", "worst-case", "_robust_"),
-        *("robust.0.2.linf", "cost.gradients"),
+        *("robust.0.2.linf", "cost.gradients", "robust_linf", "robust:0.2", "ro_bust", "robust5"),
+        *("verified", "proof", "audit.verdict", "bits", "level", "disputed", "holds"),
     ),
     "do not begin as robench's own": (
         *("Robust_Accuracy", "clean-accuracy", "worst_case_accuracy_", "CLEAN_ACCURACY_2"),
-        *("audited_accuracy.x", "HEADLINE"),
+        *("audited_accuracy.x", "HEADLINE", "x.robust_accuracy", "rob_ust-accuracy"),
     ),
 }
 """Names of values that would pass as what robench computes, by why they are refused."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from robench.base.errors import UserError
 from robench.base.stats import count
-from robench.core.names import is_computed, spelled
+from robench.core.names import bare, is_computed, spelled
 from robench.core.outcomes import (
     ABSTAIN,
     Outcomes,
@@ -49,13 +49,14 @@ Key = tuple[str, str]
 
 
 def resembles_own(name: str) -> bool:
-    """Whether a metric's name reads like one of OWN and is none, or begins so: readers confuse the
-    two."""
-    plain = spelled(name)
-    return plain.startswith(_LIKE_OWN) or (plain in OWN and name not in OWN)
+    """Whether a metric's name reads like one of OWN and is none, begins so or has one between its
+    dots: readers confuse the two."""
+    alike = any(bare(part) in _BARE_OWN for part in name.split("."))
+    return spelled(name).startswith(_LIKE_OWN) or (alike and name not in OWN)
 
 
 _LIKE_OWN = tuple(f"{own}_" for own in OWN)
+_BARE_OWN = {bare(own) for own in OWN}
 
 
 def check_accuracies(record: Record, outcomes: Outcomes) -> None:
