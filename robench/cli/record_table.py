@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from robench.base.text import visible
-from robench.cli.terminal import print_line, print_text, width
+from robench.base.text import one_line, visible
+from robench.cli.terminal import print_line, print_prose, print_text, width
 from robench.core.record import Record
+from robench.records.consistent import contradiction
 from robench.records.headline import audit_table
 from robench.records.sheet import sheet
 from robench.records.store import read_outcomes
+
+
+def print_fault(record: Record, folder: Path, *, text: bool) -> bool:
+    """Say how a record contradicts itself, if it does; returns whether it does.
+
+    It stands before the numbers in a text, and on standard error beside what programs read.
+    """
+    from robench.cli.main import complain
+
+    fault = contradiction(record, folder)
+    if fault:
+        say = partial(print_prose, style="red") if text else complain
+        say(f"{one_line(folder)} contradicts itself: {fault}")
+    return bool(fault)
 
 
 def print_record(record: Record, folder: Path, *, json: bool = False) -> None:
