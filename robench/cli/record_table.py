@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 from robench.base.text import one_line, visible
@@ -14,16 +14,15 @@ from robench.records.sheet import sheet
 from robench.records.store import read_outcomes
 
 
-def print_fault(record: Record, folder: Path, *, text: bool) -> bool:
-    """Say how a record contradicts itself, if it does; returns whether it does.
+def print_red(text: str) -> None:
+    """Print what no reader may miss, among what people read."""
+    print_prose(text, "red")
 
-    It stands before the numbers in a text, and on standard error beside what programs read.
-    """
-    from robench.cli.main import complain
 
+def say_fault(record: Record, folder: Path, say: Callable[[str], None]) -> bool:
+    """Say how a record contradicts itself, if it does; returns whether it does."""
     fault = contradiction(record, folder)
     if fault:
-        say = partial(print_prose, style="red") if text else complain
         say(f"{one_line(folder)} contradicts itself: {fault}")
     return bool(fault)
 

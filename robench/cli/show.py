@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a record, and the command that runs it again; 2 for one that contradicts itself."""
     from robench.cli.main import complain
-    from robench.cli.record_table import print_fault, print_record
+    from robench.cli.record_table import print_record, print_red, say_fault
     from robench.cli.terminal import print_line
     from robench.records.headline import audit_table, headline_values
     from robench.records.shared import SHARED, missing
@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
         )
     outcomes = read_outcomes(folder)
     text = not (options.json or options.csv or options.latex)
-    fault = print_fault(record, folder, text=text)
+    # Beside what programs read it stands on standard error.
+    fault = say_fault(record, folder, print_red if text else complain)
     if options.csv:
         more = headline_values(record, outcomes, audit_table(folder))
         print_plain(of_values((*record.values, *more)).csv())
