@@ -198,8 +198,8 @@ def _audit(
 
 def _agree(record: dict[str, Any], typed: Record, outcomes: Outcomes, audit: Any) -> None:
     """Make the record's numbers follow from its tables."""
-    for said, row in zip(record["rows"], typed.rows, strict=True):
-        beaten = weaker(row, typed.rows, outcomes, typed.queries_only or ())
+    found = weaker(typed.rows, outcomes, typed.queries_only or ())
+    for said, beaten in zip(record["rows"], found, strict=True):
         said["weaker"] = beaten and beaten.model_dump()
     own = {"clean_accuracy", "attacked_accuracy", "robust_accuracy", "worst_case_accuracy"}
     own |= {"audited_accuracy", "gained_by_masking"}

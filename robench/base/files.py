@@ -25,8 +25,8 @@ MAX_ARRAYS = 4_096
 """Arrays in an archive at most."""
 MAX_EXPANDED = 4 * 2**30
 """Bytes of an archive's arrays at most, expanded."""
-MAX_PIXELS = 2**26
-"""Pixels of a picture at most."""
+MAX_PIXELS = 2**22
+"""Pixels of a picture at most: each takes some twenty bytes while it is drawn anew."""
 PARTIAL, OLD = ".partial", ".old"
 """How the names end of what a writer has not finished with, and of what it replaced."""
 About = tuple[int, ...]

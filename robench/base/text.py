@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from unicodedata import category, normalize
 
 HIDDEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f"  # control characters, the newline apart
@@ -12,8 +13,12 @@ HIDDEN = re.compile(
     "\ud800-\udfff]"  # halves of characters, which cannot be written
 )
 """Characters that move a terminal's cursor, turn a line's direction, or cannot be seen."""
-
-
+FILLER = re.compile("[\u034f\u115f\u1160\u25a0-\u25ff\u3164\uffa0]")
+"""Letters and accents that look like nothing, and shapes that count as signs of mathematics."""
+MARKS = ("So", "Co", "Cn", "Cf")
+"""Categories of characters that are drawn as pictures, or in no known way."""
+STACKED = 2
+"""Accents on one letter at most."""
 HYPHEN = re.compile(r"(?<![\w.=/-])-(?=\.?[0-9])")
 
 
@@ -32,6 +37,24 @@ def one_line(text: object) -> str:
     except Exception:  # a foreign class may fail to print itself
         return "no words"
     return visible(" ".join(words))
+
+
+def unmarked(text: str) -> str:
+    r"""The text with letters in their usual form, and with symbols, fillers and accents beyond
+    STACKED on one letter as `\u25c6`: none of it looks like a page's own marks, or like nothing."""
+    return text if text.isascii() else "".join(_unmarked(text))
+
+
+def _unmarked(text: str) -> Iterator[str]:
+    stacked = 0
+    for sign in text:
+        kind = category(sign)
+        stacked = stacked + 1 if kind in ("Mn", "Me") else 0
+        if stacked > STACKED or kind in MARKS or FILLER.match(sign):
+            yield f"\\u{ord(sign):04x}"
+        else:
+            # Digits stay: a raised 2 is no 2.
+            yield normalize("NFKC", sign) if kind[0] == "L" else sign
 
 
 def shortened(text: str, most: int = 80) -> str:

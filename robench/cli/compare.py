@@ -23,12 +23,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print robust accuracies beside each other, their differences, and a sentence of verdict."""
-    from robench.records.store import find
+    from robench.cli.main import complain
+    from robench.cli.record_table import print_red, say_fault
+    from robench.records.store import find, read
     from robench.records.versus import versus
     from robench.run.config import Places
 
     results = Places.from_environment().results
-    compared = versus(find(options.first, results), find(options.second, results))
+    first, second = (find(name, results) for name in (options.first, options.second))
+    compared = versus(first, second)
+    text = not (options.json or options.csv or options.latex)
+    for folder in dict.fromkeys((first, second)):
+        say_fault(read(folder), folder, print_red if text else complain)
     if options.json:
         print_json(asdict(compared))
     elif options.csv:

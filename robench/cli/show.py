@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from robench.cli.formats import add_formats, print_plain
 
@@ -25,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a record, and the command that runs it again; 2 for one that contradicts itself."""
     from robench.cli.main import complain
-    from robench.cli.record_table import print_record
+    from robench.cli.record_table import print_record, print_red, say_fault
     from robench.cli.terminal import print_line
     from robench.records.headline import audit_table, headline_values
     from robench.records.shared import SHARED, missing
@@ -43,33 +42,19 @@ def run(options: argparse.Namespace) -> int:
             f"{', '.join(gone)}, which the record names: neither in {folder} nor among the shared "
             f"{folder.parent / SHARED}"
         )
-    sound = bool(gone) or _is_sound(folder)
+    outcomes = read_outcomes(folder)
+    text = not (options.json or options.csv or options.latex)
+    # Beside what programs read it stands on standard error.
+    fault = say_fault(record, folder, print_red if text else complain)
     if options.csv:
-        more = headline_values(record, read_outcomes(folder), audit_table(folder))
+        more = headline_values(record, outcomes, audit_table(folder))
         print_plain(of_values((*record.values, *more)).csv())
     elif options.latex:
-        table = attack_table(record, read_outcomes(folder), audit_table(folder))
+        table = attack_table(record, outcomes, audit_table(folder))
         print_plain(table.latex(f"{title(record)}. Percent of images that hold."))
     else:
         print_record(record, folder, json=options.json)
-    if not (options.json or options.csv or options.latex):
+    if text:
         found = again(record)
         print_line(f"again: {found.command or f'no command, {found.reason}'}")
-    return 0 if sound else 2
-
-
-def _is_sound(folder: Path) -> bool:
-    """Whether a record stands by what lies beside it; says how it does not, before its numbers."""
-    from robench.base.errors import UserError
-    from robench.base.text import one_line
-    from robench.cli.main import complain
-    from robench.records.consistent import inspect
-    from robench.records.store import read_outcomes
-
-    read_outcomes(folder)
-    try:
-        inspect(folder)
-    except UserError as error:
-        complain(f"{one_line(folder)} contradicts itself: {error}")
-        return False
-    return True
+    return 2 if fault else 0

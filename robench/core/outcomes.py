@@ -149,10 +149,14 @@ class Outcomes:
     def find(self, attack: str, access: str, norm: str, eps: float | None) -> RowOutcomes:
         """One row; raises UserError where there is none."""
         wanted = attack, access, norm, eps
-        for row in self.rows:
-            if (row.attack, row.access, row.norm, row.eps) == wanted:
-                return row
-        raise UserError(f"expected outcomes of the row {wanted}, got none")
+        if wanted not in self._rows:
+            raise UserError(f"expected outcomes of the row {wanted}, got none")
+        return self._rows[wanted]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str, str, float | None], RowOutcomes]:
+        """The rows by what they are found by, of equal ones the first."""
+        return {(row.attack, row.access, row.norm, row.eps): row for row in reversed(self.rows)}
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         """A whole column of the table, row after row; raises KeyError for an unknown one."""

@@ -18,6 +18,7 @@ from typing import Any
 from robench.base.errors import UserError, bad_input
 from robench.base.files import require_plain
 from robench.base.hashing import file_hash, is_hash
+from robench.base.text import one_line, shortened
 from robench.base.turns import Steps, at_once
 from robench.core.outcomes import Outcomes
 from robench.core.record import (
@@ -33,8 +34,8 @@ from robench.plugin.registry import registry
 from robench.records.arrays import check_arrays
 from robench.records.protocol import ACCESSES, maker, protocol, settings
 from robench.records.protocols import GROUP, broken, check_named, is_installed, protocols
-from robench.records.shared import place
-from robench.records.store import EXAMPLES, MAX_FILE, OUTCOMES, check_choices, read
+from robench.records.shared import missing, place
+from robench.records.store import EXAMPLES, MAX_FILE, OUTCOMES, check_choices, read, read_outcomes
 from robench.records.support.attacked import check_attacked
 from robench.records.support.audits import check_audits
 from robench.records.support.complete import check_complete
@@ -56,6 +57,8 @@ FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 """A file's name, without a folder."""
 PROOF = re.compile(r".*\.(parquet|npz|robench|safetensors)|network\..*")
 """Files that prove something, so that the record must name them."""
+LONGEST = 400
+"""Letters of how a record contradicts itself."""
 NOTHING = "none"
 """The compressor that leaves a network as it is."""
 CHALLENGE = re.compile(r"challenge-[0-9a-f]{16}\.npz")
@@ -79,6 +82,36 @@ def inspect(folder: Path) -> Inspected:
     return at_once(hold(record, folder))
 
 
+def contradiction(record: Record, folder: Path) -> str:
+    """How a record contradicts itself or its files, on one line; nothing where it does not.
+
+    Where a file that it names is not here, only what its outcomes tell. Raises UserError where
+    these cannot be read.
+    """
+    outcomes = read_outcomes(folder)
+    if missing(folder, record.files):
+        return contradiction_told(record, outcomes)
+    try:
+        inspect(folder)
+    except UserError as error:
+        return shortened(one_line(error), LONGEST)
+    return ""
+
+
+def contradiction_told(record: Record, outcomes: Outcomes) -> str:
+    """The same of what its configuration and its outcomes tell, for many records: no file is
+    hashed and no plugin asked."""
+    try:
+        with bad_input("expected a record that can be checked"):
+            check_config(record)
+            _check_identity(record)
+            check_outcomes(record, outcomes)
+            check_accuracies(record, outcomes)
+    except UserError as error:
+        return shortened(one_line(error), LONGEST)
+    return ""
+
+
 def hold(record: Record, folder: Path) -> Steps[Inspected]:
     """Hold a record, its configuration checked, against its files; raises like `inspect`."""
     # Options and tables may hold anything; what a check stumbles over is malformed.
@@ -88,6 +121,7 @@ def hold(record: Record, folder: Path) -> Steps[Inspected]:
 
 def _held(record: Record, folder: Path) -> Steps[Inspected]:
     _check_identity(record)
+    _check_bits(record)
     yield
     check_files(record, folder)
     yield
@@ -186,7 +220,6 @@ def _check_identity(record: Record) -> None:
     }
     if different:
         raise UserError(f"expected versions of config's components, not so of {_names(different)}")
-    _check_bits(record)
 
 
 def _check_bits(record: Record) -> None:

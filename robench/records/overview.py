@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,13 +14,19 @@ from pathlib import Path
 
 from robench.base.errors import UserError
 from robench.base.text import one_line, shortened
+from robench.core.outcomes import Outcomes
 from robench.core.record import Record, Value
+from robench.records.consistent import contradiction_told
 from robench.records.headline import audit_table, headlines
 from robench.records.said import threat_text
 from robench.records.store import RECORD, check_choices, read, read_json, read_outcomes
 from robench.records.tabular import Cell, Tabular
 
 COLUMNS = ("record", "system", "clean %", "robust %", "word", "under", "data", "seed", "when")
+FAULT = "contradicts itself"
+"""The word of a number in a record that does."""
+AHEAD = 86_400
+"""Seconds that another machine's clock may be ahead."""
 MOST = 40
 """Letters of a file's name."""
 
@@ -41,6 +48,8 @@ class Listed:
 
     record: Record
     least: Least | None
+    fault: str = ""
+    """How it contradicts what lies beside it, as far as its outcomes tell."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,14 @@ def latest(results: Path, most: int | None) -> Latest:
 
 
 def _finished(path: Path) -> float:
-    """Seconds since the epoch when a record's run ended; by the disk where it does not say."""
+    """Seconds since the epoch when a record's run ended; by the disk where it does not say.
+
+    What is yet to come is no moment, and stands last.
+    """
     with suppress(UserError, LookupError, TypeError, ValueError, OverflowError, RecursionError):
         told = float(json.loads(read_json(path))["timings"]["finished"])
         if math.isfinite(told):
-            return told
+            return 0.0 if _to_come(told) else told
     return path.stat().st_mtime
 
 
@@ -78,14 +90,16 @@ def readable(folders: Iterable[Path]) -> tuple[tuple[Listed, ...], tuple[str, ..
         try:
             record = read(folder)
             check_choices(record)
-            records.append(Listed(record, _least(record, folder)))
+            outcomes = read_outcomes(folder)
+            fault = contradiction_told(record, outcomes)
+            records.append(Listed(record, _least(record, outcomes, folder), fault))
         except (UserError, ValueError) as error:  # also a name that no file has
             broken.append(f"{folder.name}: {error}")
     return tuple(records), tuple(broken)
 
 
-def _least(record: Record, folder: Path) -> Least | None:
-    known = headlines(record, read_outcomes(folder), [audit_table(folder)])
+def _least(record: Record, outcomes: Outcomes, folder: Path) -> Least | None:
+    known = headlines(record, outcomes, [audit_table(folder)])
     if not known:
         return None
     (norm, eps), head = min(known.items(), key=lambda one: float(one[1].holds.mean()))
@@ -104,12 +118,22 @@ def _line(one: Listed) -> tuple[Cell, ...]:
         system(record),
         _percent(record.get("clean_accuracy")),
         f"{100 * least.share:.1f}" if least else "",
-        least.mark if least else "",
+        FAULT if one.fault else least.mark if least else "",
         least.under if least else "",
         record.data.name,
         str(record.seed),
-        datetime.fromtimestamp(record.timings.get("finished", 0.0), UTC).strftime("%Y-%m-%d %H:%M"),
+        _when(record.timings.get("finished", 0.0)),
     )
+
+
+def _when(finished: float) -> str:
+    """A moment as people write it, and whether it is yet to come."""
+    date = datetime.fromtimestamp(finished, UTC).strftime("%Y-%m-%d %H:%M")
+    return f"{date} (in the future)" if _to_come(finished) else date
+
+
+def _to_come(finished: float) -> bool:
+    return finished > time.time() + AHEAD
 
 
 def system(record: Record) -> str:
@@ -134,13 +158,14 @@ def over_seeds(found: Iterable[Listed]) -> Tabular:
 
 def _group(same: list[Listed], shared: Collection[str]) -> tuple[Cell, ...]:
     known = [one.least for one in same if one.least]
+    words = (FAULT if one.fault else one.least.mark for one in same if one.least)
     cleans = [value.value for one in same if (value := one.record.get("clean_accuracy"))]
     return (
         _described(same[0].record, shared),
         ",".join(str(one.record.seed) for one in same),
         _spread([share for share in cleans if share is not None]),
         _spread([least.share for least in known]),
-        ", ".join(dict.fromkeys(least.mark for least in known)),
+        ", ".join(dict.fromkeys(words)),
         ", ".join(dict.fromkeys(least.under for least in known)),
     )
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from robench.base.errors import UserError, bad_input
-from robench.base.files import has_file, read_picture
+from robench.base.files import MAX_PIXELS, has_file, read_picture
 from robench.core.pixels import stored
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ LINES = {b"RIFF": 2, b"\x89PNG": 3}
 """Lines of images in a strip, by how its file begins."""
 MAX_BYTES = 8 * 2**20
 MAX_SIDE = 64
-"""Pixels a side of an image in a strip has at most; larger ones are thinned out."""
+"""Pixels a side of an image in a strip has at most; larger ones are thinned out. Where many rows
+would make more than MAX_PIXELS of it, fewer."""
+GAP = 16
+"""Pixels of an image's side for each of the gap beside it, which has one at least."""
 TALLEST = 16_383
 """Pixels that a WebP is high at most."""
 
@@ -44,12 +48,12 @@ def shown(
 
 def save_preview(evidence: Evidence, folder: Path) -> None:
     """Write one picture: the strips of all valid rows, one below the other, in their order."""
-    made = []
+    made, side = [], side_of(len(evidence.examples))
     for row, (_, examples) in zip(evidence.outcomes.attacked, evidence.examples, strict=True):
         at = shown(row.label, row.clean_prediction, row.prediction)
         clean = evidence.test.images[at].numpy()
         changed = stored(examples.take(at), True).numpy()
-        made.append(strip(clean, changed))
+        made.append(strip(clean, changed, side))
     if made and sum(map(len, made)) <= TALLEST:
         (folder / PREVIEW).write_bytes(sheet(made))
     elif made:
@@ -57,12 +61,22 @@ def save_preview(evidence: Evidence, folder: Path) -> None:
             save_png(np.concatenate([drawn(one) for one in made]), file)
 
 
-def strip(clean: NDArray[np.uint8], changed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def side_of(rows: int) -> int:
+    """Pixels a side of an image has at most, so that the strips of all rows are MAX_PIXELS, drawn
+    with all their lines."""
+    cell = isqrt(MAX_PIXELS // (max(rows, 1) * COUNT * max(LINES.values())))
+    return max(1, min(MAX_SIDE, cell - -(-cell // (GAP + 1))))
+
+
+def strip(
+    clean: NDArray[np.uint8], changed: NDArray[np.uint8], side: int = MAX_SIDE
+) -> NDArray[np.uint8]:
     """Two lines of images, 8-bit RGBA (height, width, 4), transparent between them.
 
-    Both inputs are 8-bit, shape (n, C, H, W). The lines are the clean images, and what is added.
+    Both inputs are 8-bit, shape (n, C, H, W), and thinned out to `side` pixels a side. The lines
+    are the clean images, and what is added.
     """
-    step = -(-max(clean.shape[2:]) // MAX_SIDE)
+    step = -(-max(clean.shape[2:]) // side)
     lines = [_line(images[..., ::step, ::step]) for images in (clean, changed)]
     return _added(*lines)
 
@@ -70,7 +84,7 @@ def strip(clean: NDArray[np.uint8], changed: NDArray[np.uint8]) -> NDArray[np.ui
 def _line(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     pixels = images.transpose(0, 2, 3, 1)
     colour = np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels[..., :3]
-    gap = max(1, pixels.shape[1] // 16)
+    gap = max(1, pixels.shape[1] // GAP)
     opaque = np.concatenate([colour, np.full_like(colour[..., :1], 255)], axis=3)
     return np.concatenate(np.pad(opaque, ((0, 0), (0, gap), (0, gap), (0, 0))), axis=1)
 
@@ -113,7 +127,7 @@ def sheet(made: Sequence[NDArray[np.uint8]]) -> bytes:
 def picture(folder: Path) -> bytes:
     """The picture beside a record, empty where there is none.
 
-    Raises UserError for what is no picture of at most MAX_BYTES.
+    Raises UserError for what is no picture of at most MAX_BYTES and MAX_PIXELS.
     """
     for name in (PREVIEW, OLD):
         if has_file(folder, name):

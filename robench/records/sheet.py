@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from robench.base.grid import grid
-from robench.base.text import one_line
+from robench.base.text import counted, one_line, shortened
 from robench.core.outcomes import CLEAN, scores_by_threat
 from robench.core.record import Axis, Record, Value, share
 from robench.records.headline import headline
@@ -43,6 +44,8 @@ ATTACK_METRICS = (
     "certified_accuracy",
 )
 """Metrics of the attack table and the lines below it; the others stand by themselves."""
+MOST, LONGEST = 300, 500
+"""Lines of a sheet, and letters of a line, at most: of the published records' 71 and 297."""
 Threat = tuple[Axis, Axis]
 
 
@@ -63,9 +66,26 @@ def sheet(
 ) -> Iterator[Line]:
     """The lines of a record: its title, attack table, verdicts, other values and warnings.
 
+    They are MOST at most, of LONGEST letters each, and one that says how many are left out.
     `audited` is the record's `audit_table`. Without outcomes what needs them is left out: the
     headline row and the words of each threat. No width: no line is folded.
     """
+    yield from _bounded(_whole(record, outcomes, audited, width))
+
+
+def _bounded(lines: Iterator[Line]) -> Iterator[Line]:
+    for line in islice(lines, MOST):
+        yield replace(line, text=shortened(line.text, LONGEST))
+    if more := sum(1 for _ in lines):
+        yield Line(f"{counted(more, 'more line')}: robench show --json has all", "dim")
+
+
+def _whole(
+    record: Record,
+    outcomes: Outcomes | None,
+    audited: Mapping[str, NDArray[Any]] | None,
+    width: int | None,
+) -> Iterator[Line]:
     clean = f"clean accuracy {plus_minus(record.get('clean_accuracy'))}"
     about = (*file_lines(record), *_trained(record))
     head = [Line(title(record), "bold"), *map(Line, about), Line(clean)]

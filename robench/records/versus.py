@@ -11,7 +11,7 @@ import numpy as np
 
 from robench.base.errors import UserError
 from robench.base.stats import newcombe_unpaired, paired
-from robench.base.text import one_line, true_minus
+from robench.base.text import one_line, shortened, true_minus, unmarked
 from robench.core.outcomes import CLEAN, clean_score, scores, scores_by_threat
 from robench.core.record import SYSTEM_KINDS, Record
 from robench.records.headline import audit_table, headline
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 WORST, HEADLINE, CERTIFIED = "worst case", "headline", "certified"
 MOST = 4
 """Options by which two systems of the same choices are told apart."""
+LONGEST = 400
+"""Letters of what tells them apart."""
 EXACT = 9
 """Decimals to which two eps are the same."""
 Key = tuple[str, str, float | None]
@@ -160,7 +162,8 @@ def _names(first: Record, second: Record) -> tuple[str, str]:
 
     def name(record: Record, own: Mapping[str, str]) -> str:
         texts = [f"{key}={own[key]}" for key in shown if key in own]
-        return one_line(f"{' '.join(texts) or 'the same system'} ({record.id[:8]})")
+        said = unmarked(one_line(" ".join(texts))) or "the same system"
+        return f"{shortened(said, LONGEST)} ({one_line(record.id)[:8]})"
 
     return name(first, left), name(second, right)
 

@@ -179,9 +179,11 @@ def attack_all(steps: Stages) -> tuple[RunEvidence, tuple[AttackRow, ...]]:
         how = ("seconds", "made_on", "gradients", "queries")
         rows.append(_row(scenario, status=status, **{n: getattr(examples, n) for n in how}))
     found = Outcomes(tuple(outcomes))
-    asked = _queries_only(steps.config)
-    compared = (row.model_copy(update={"weaker": weaker(row, rows, found, asked)}) for row in rows)
-    return RunEvidence(steps, found, tuple(kept)), tuple(compared)
+    beaten = weaker(rows, found, _queries_only(steps.config))
+    compared = tuple(
+        row.model_copy(update={"weaker": one}) for row, one in zip(rows, beaten, strict=True)
+    )
+    return RunEvidence(steps, found, tuple(kept)), compared
 
 
 def _queries_only(config: RunConfig) -> tuple[str, ...]:

@@ -659,7 +659,7 @@ def test_a_narrow_window_ranks_and_compares_too(browser: Any, shelf_page: Path, 
     boxes.nth(1).check()
     # The chooser tells what is shown, and brings what a narrow window leaves out.
     tab.click("#more summary")
-    box = tab.locator("#chooser input[value=loss]")
+    box = tab.locator("#chooser input[value=against_float]")
     assert not box.is_checked()
     box.check()
     settled(tab)

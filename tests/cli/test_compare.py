@@ -51,3 +51,17 @@ def test_training_that_differs_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     assert status == 0
     assert re.search(r"first: seed=\d+ train.precision=bf16", out)
     assert re.search(r"second: seed=\d+ train.precision=null", out)
+
+
+def test_no_option_is_longer_than_a_line_or_looks_like_a_mark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(PUBLISHED, tmp_path / "other")
+    record = json.loads((other / "record.json").read_text())
+    record["config"]["train"]["lr"] = "\N{BLACK DIAMOND}" * 900
+    (other / "record.json").write_text(json.dumps(record))
+    status, out, _ = command(["compare", str(PUBLISHED), str(other)], capsys)
+    assert status == 0
+    said = next(line for line in out.splitlines() if line.startswith("second: "))
+    assert said.startswith("second: train.lr=\\u25c6\\u25c6")
+    assert len(said) < 430

@@ -107,9 +107,41 @@ def test_a_record_edited_by_hand_meets_nothing(
     assert "edited contradicts itself: expected " in err
     assert "clean_accuracy" in err
     status, out, shown = command(["show", str(folder)], capsys)
-    assert (status, shown) == (2, err)
-    assert "99.9" in out, "what it says is shown, too"
-    assert command(["show", str(PUBLISHED)], capsys)[2] == ""
+    first, *others = out.splitlines()
+    assert (status, shown, f"robench: {first}\n") == (2, "", err)
+    assert "99.9" in "".join(others), "what it says is shown, too"
+    assert command(["show", str(PUBLISHED), "--csv"], capsys)[2] == ""
+    assert command(["show", str(folder), "--csv"], capsys)[2] == err
+    status, out, shown = command(["compare", str(PUBLISHED), str(folder)], capsys)
+    assert (status, shown, out.splitlines()[0]) == (0, "", first)
+    assert out.count("contradicts itself") == 1
+    status, out, shown = command(["list", str(tmp_path)], capsys)
+    assert (status, shown) == (0, "")
+    line, reason = (line for line in out.splitlines() if "contradicts itself" in line)
+    assert line.startswith(record["id"][:8])
+    assert "clean_accuracy" in reason
+
+
+def test_a_long_record_is_cut_and_a_day_to_come_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "long"
+    shutil.copytree(PUBLISHED, folder)
+    path = folder / "record.json"
+    record = json.loads(path.read_text())
+    record["notes"] = {"deep": "x" * 900_000, "many": [{"n": at} for at in range(9_000)]}
+    record["timings"] = {"finished": 9e9}
+    path.write_text(json.dumps(record))
+    status, out, _ = command(["show", str(folder)], capsys)
+    *lines, left, where, again = out.splitlines()
+    assert status == 0
+    assert max(map(len, lines)) <= 500
+    assert len(lines) == 300
+    assert left.endswith("more lines: robench show --json has all")
+    assert (where[:7], again[:6]) == ("record:", "again:")
+    shutil.copytree(PUBLISHED, tmp_path / "sound")
+    listed = command(["list", str(tmp_path)], capsys)[1].splitlines()
+    assert "2255-03-14 16:00 (in the future)" in listed[2]
 
 
 def test_damaged_outcomes_are_refused_before_an_audit(

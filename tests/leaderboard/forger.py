@@ -116,8 +116,8 @@ class Forgery:
         others = [v for v in record.values if v.metric not in (*FOLLOWING, *AUDITED)]
         made = [*_accuracies(record, outcomes), *self._audits(record, outcomes), *others]
         self.record["values"] = [value.model_dump() for value in made]
-        for said, row in zip(self.record["rows"], record.rows, strict=True):
-            beaten = weaker(row, record.rows, outcomes, record.queries_only or ())
+        found = weaker(record.rows, outcomes, record.queries_only or ())
+        for said, beaten in zip(self.record["rows"], found, strict=True):
             said["weaker"] = beaten and beaten.model_dump()
         self.seal()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,17 @@ from typing import Any
 import pytest
 
 from robench.base.errors import UserError
+from robench.base.paths import shipped
 from robench.collection.values import Forms, stored
 from robench.core.names import is_computed, spelled
 from robench.core.record import Value
 from robench.leaderboard.read.merge import worse_values
 from robench.leaderboard.table.cells import FAMILIES, MAX_COLUMNS, Cell, Column, column_of, ordered
+from robench.leaderboard.table.formats import WORDS
 from robench.leaderboard.table.labels import TITLES
 from robench.records.store import read
 from robench.records.support.values import OWN, require_values
+from robench.records.trust import LEVELS
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboard/records/01ec07db725967a1"
 EQUAL = (1, 1.0, -0.0, 0.0, 0)
@@ -65,6 +69,16 @@ def test_every_name_that_robench_gives_a_column_is_reserved() -> None:
         assert is_computed(name) or name in (*OWN, *measured), name
     for metric in ("clean_accuracy", "worst_case_accuracy", "audited_accuracy"):
         assert is_computed(spelled(TITLES[metric]))
+
+
+def test_no_metric_has_the_key_or_the_word_of_a_column_of_the_pages_own() -> None:
+    """Such a column would be sorted, chosen and read in the place of the page's."""
+    script = (shipped("leaderboard/template") / "assets/table.js").read_text(encoding="utf-8")
+    own = re.findall(r'\{ key: "(\w+)", title: "([^"]+)"', script)
+    assert len(own) >= 14
+    said = {word for keys in own for word in keys} - {"choose for comparison"}
+    for name in (*said, *WORDS, *LEVELS):
+        assert is_computed(name), name
 
 
 def some(count: int, metric: str, first: int = 0) -> list[Column]:

@@ -47,6 +47,7 @@ from tests.leaderboard.made import blurred
 REFUSED, UNFOUNDED, AGREES = "refused", "unfounded", "agrees"
 """Where a lie is found; what agrees with itself only a verification can find."""
 Tell = Callable[[Forgery], None]
+PLAIN_ROW = {"attack": "pgd", "access": "white_box", "norm": "linf", "eps": 0.1}
 
 
 @dataclass(frozen=True)
@@ -511,11 +512,12 @@ NAMED = {
     "which robench computes": (
         *("robust", "certified", "cost", "headline", "agreement", "file_bytes", "rank", "clean"),
         *("largest_perturbation", "worst_case", "Robust", "worst-case", "_robust_"),
-        *("robust.0.2.linf", "cost.gradients"),
+        *("robust.0.2.linf", "cost.gradients", "robust_linf", "robust:0.2", "ro_bust", "robust5"),
+        *("verified", "proof", "audit.verdict", "bits", "level", "disputed", "holds"),
     ),
     "do not begin as robench's own": (
         *("Robust_Accuracy", "clean-accuracy", "worst_case_accuracy_", "CLEAN_ACCURACY_2"),
-        *("audited_accuracy.x", "HEADLINE"),
+        *("audited_accuracy.x", "HEADLINE", "x.robust_accuracy", "rob_ust-accuracy"),
     ),
 }
 """Names of values that would pass as what robench computes, by why they are refused."""
@@ -536,6 +538,7 @@ LIES: dict[str, Lie] = {
     "a_number_of_many_digits": Lie(raw("rows.0.gradients", 10**200), "texts of at most"),
     "many_values": Lie(text(many), "values in record.json"),
     "many_keys": Lie(text(lambda data: noted(data, keys(60_000))), "at most 50000 keys"),
+    "many_rows": Lie(raw("rows", [PLAIN_ROW] * 2_001), "at most 2000 rows"),
     "many_lists": Lie(text(many_lists), "at most 20000 lists and mappings"),
     "a_key_twice": Lie(text(lambda data: data.replace(b"{", b'{"id":"0",', 1)), "key once"),
     "a_value_with_two_numbers": Lie(

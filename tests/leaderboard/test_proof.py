@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -286,6 +287,17 @@ def test_examples_count_where_the_threat_allows_them(changed: Any, points: float
     one = replace(one, challenges=(BROKEN.model_copy(update=changed),))
     (found,) = breaks(one)
     assert found.points == pytest.approx(points)
+
+
+def test_many_challenges_of_many_threats_take_what_each_takes_alone() -> None:
+    """The smallest threat that allows them, among some that leave fewer images from 300 on."""
+    rows = {(f"a{n}", "linf", (n + 1) / 500): np.arange(40) < 20 + (n < 300) for n in range(500)}
+    sizes = [number / 500 - 1e-4 for number in range(1, 401)]
+    told = tuple(BROKEN.model_copy(update={"eps": one, "broken": (20,)}) for one in sizes)
+    one = replace(claim({"clean": np.ones(40), **rows}), challenges=told)
+    began = time.process_time()
+    assert [found.points for found in breaks(one)] == pytest.approx([2.5] * 300 + [0.0] * 100)
+    assert time.process_time() - began < 1
 
 
 def test_examples_that_nobody_verified_move_nothing() -> None:

@@ -52,9 +52,11 @@ def seal(folder: Path) -> None:
         new = found.get((value.metric, *axes), value.value)
         values.append(value.model_copy(update={"value": new}))
     files = {name: file_hash(folder / name) for name in record.files}
-    rows, asked = record.rows, record.queries_only or ()
-    beaten = tuple(r.model_copy(update={"weaker": weaker(r, rows, outcomes, asked)}) for r in rows)
-    changed = {"values": tuple(values), "files": files, "rows": beaten}
+    beaten = weaker(record.rows, outcomes, record.queries_only or ())
+    rows = tuple(
+        row.model_copy(update={"weaker": one}) for row, one in zip(record.rows, beaten, strict=True)
+    )
+    changed = {"values": tuple(values), "files": files, "rows": rows}
     write_record(folder, record.model_copy(update=changed))
 
 

@@ -310,7 +310,7 @@ def test_one_step_attacks_alone_are_not_compared(
         AttackRow(attack=name, access="white_box", norm="linf", eps=0.2, gradients=g, queries=q)
         for name, g, q in (("mine", gradients, queries), ("best", 9, 9))
     ]
-    assert (weaker(rows[0], rows, outcomes, ()) is not None) == compared
-    assert weaker(rows[0], rows, outcomes, ("mine",)) is None
+    assert (next(weaker(rows, outcomes, ())) is not None) == compared
+    assert next(weaker(rows, outcomes, ("mine",))) is None
     older = [row.model_copy(update={"gradients": None, "queries": None}) for row in rows]
-    assert weaker(older[0], older, outcomes, ()) is None
+    assert list(weaker(older, outcomes, ())) == [None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,15 +55,27 @@ def challenged(claim: Claim) -> tuple[Record, Outcomes]:
 
 def breaks(claim: Claim) -> Iterator[Break]:
     """What each challenge takes by itself, at the smallest threat that allows its examples."""
-    before = list(worst_cases(claim.outcomes, claim.record.budgets()))
+    before: dict[str, list[Score]] = {}
+    for score in worst_cases(claim.outcomes, claim.record.budgets()):
+        before.setdefault(score.norm, []).append(score)
+    for scores in before.values():
+        scores.sort(key=_size)
     for one in claim.challenges:
-        after = worst_cases(_with(claim, [one]), claim.record.budgets())
-        fell = {(s.norm, s.eps): s.value for s in after}
-        allowed = [s for s in before if _allows(one, s.norm, s.eps)]
-        least = min(allowed, key=lambda s: s.eps or 0.0, default=None)
-        points = 100 * (least.value - fell[least.norm, least.eps]) if least else 0.0
+        scores = before.get(one.norm, [])
+        least = bisect_left(scores, one.eps - TOLERANCE, key=_size)
+        points = _taken(scores[least], one, claim.outcomes.clean) if least < len(scores) else 0.0
         source, date = one_line(one.source), one_line(one.date)
         yield Break(source, date, one.norm, one.eps, points, claim.challenges_count)
+
+
+def _size(score: Score) -> float:
+    return score.eps or 0.0
+
+
+def _taken(before: Score, one: Challenge, clean: RowOutcomes) -> float:
+    """What a challenge takes from a worst case, in percentage points."""
+    after = before.right & _row(clean, one, before.norm, before.eps).robust
+    return 100 * (before.value - replace(before, right=after).value)
 
 
 def _allows(one: Challenge, norm: object, eps: object) -> bool:

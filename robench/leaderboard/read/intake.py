@@ -37,7 +37,9 @@ HUGE = re.compile(rb"[0-9][eE]\+?0*[1-9][0-9]{2}")
 """Numbers from 1e100 on: sums and squares of them may be none."""
 NUMBERS = bytes(byte if byte in b"0123456789.eE+-" else 32 for byte in range(256))
 """What leaves numbers alone and makes all else a space."""
-MAX_VALUES = 5_000
+MAX_VALUES, MAX_ROWS = 5_000, 2_000
+"""Values and rows of a record at most: a run of twenty attacks at twenty sizes, each by three
+accesses, has 1,200 rows."""
 MAX_COMMAS, MAX_KEYS, MAX_LISTS = 100_000, 50_000, 20_000
 """Commas, keys, and lists and mappings of a record at most: to parse one takes up to three
 kilobytes."""
@@ -152,6 +154,7 @@ def _form(folder: Path) -> Steps[Record]:
     if record.schema_version != SCHEMA_VERSION:
         raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
     yield
+    _check_counts(record)
     _check_names(record)
     yield
     check_config(record)
@@ -238,6 +241,15 @@ def _longest(pieces: Iterable[bytes]) -> int:
     return max(map(len, pieces), default=0)
 
 
+def _check_counts(record: Record) -> None:
+    for what, found, most in (
+        ("values", len(record.values), MAX_VALUES),
+        ("rows", len(record.rows), MAX_ROWS),
+    ):
+        if found > most:
+            raise UserError(f"expected at most {most} {what}, got {found}")
+
+
 def _check_names(record: Record) -> None:
     if not ID.fullmatch(record.id) or not ID.fullmatch(record.protocol):
         raise UserError(f"expected an id of hexadecimal digits, got {record.id[:80]!r}")
@@ -272,8 +284,6 @@ def _names(record: Record) -> Iterator[str]:
 
 
 def _check_values(record: Record) -> None:
-    if len(record.values) > MAX_VALUES:
-        raise UserError(f"expected at most {MAX_VALUES} values, got {len(record.values)}")
     for value in record.values:
         if not UNIT.fullmatch(value.unit):
             raise UserError(f"expected a unit such as share or img/s, got {value.unit[:80]!r}")

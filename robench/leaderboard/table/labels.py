@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any
 
-from robench.base.text import one_line, shortened
+from robench.base.text import one_line, shortened, unmarked
 from robench.core.threat import eps_text
 from robench.leaderboard.table.cells import Column
 from robench.leaderboard.table.formats import NORM_NAMES
@@ -21,45 +23,83 @@ from robench.records.support.values import (
     TIES_WRONG,
     TWINS,
 )
+from robench.records.trust import LEVELS, Level
 
 LONGEST, LONGEST_OPTION = 160, 60
 """Letters of each half of a label, and of an option in it, at most: the row's page has all."""
+BRIEF, LEAST = 60, 12
+"""Letters of what rows that prove less may make of half a label, and those that a part of it keeps
+at least."""
 Place = tuple[str, str, str]
 """Kind, choice and option; kind and choice of the training recipe are both `train`."""
-
-
+Varying = Mapping[Level, set[Place]]
+"""Options in which rows differ, by what they prove at least."""
 MODELS: Place = ("model", "", "")
 """Stands for the choice of a model itself."""
 
 
-def varying(rows: Iterable[BoardRow]) -> set[Place]:
-    """Every option that two rows set differently, and `("model", "", "")` of two models."""
-    first: dict[Place, Any] = {}
-    found = set()
+def varying(rows: Iterable[BoardRow]) -> Varying:
+    """By what a row proves, every option that two rows which prove as much or more set
+    differently, and `("model", "", "")` of two such models."""
     # Rows of the store share what they chose, so that few are different.
-    for row in {(id(row.chosen), id(row.train)): row for row in rows}.values():
-        if first.setdefault(MODELS, row.names("model")) != row.names("model"):
-            found.add(MODELS)
-        for kind, choices in {**row.chosen, "train": {"train": row.train}}.items():
-            for choice, options in choices.items():
-                for name, value in options.items():
-                    if first.setdefault((kind, choice, name), value) != value:
-                        found.add((kind, choice, name))
-    return found
+    different = {(id(row.chosen), id(row.train), row.proof.level): row for row in rows}.values()
+    first: dict[Place, Any] = {}
+    found: set[Place] = set()
+    told = {}
+    for level in reversed(LEVELS):
+        settings = (_settings(row) for row in different if row.proof.level == level)
+        for place, value in chain.from_iterable(settings):
+            if first.setdefault(place, value) != value:
+                found.add(place)
+        told[level] = set(found)
+    return told
 
 
-def chosen_label(row: BoardRow, kind: str, different: set[Place]) -> str:
+def _settings(row: BoardRow) -> Iterator[tuple[Place, Any]]:
+    """All that a row chose, each with its place."""
+    yield MODELS, row.names("model")
+    for kind, choices in {**row.chosen, "train": {"train": row.train}}.items():
+        for choice, options in choices.items():
+            for name, value in options.items():
+                yield (kind, choice, name), value
+
+
+def chosen_label(row: BoardRow, kind: str, different: Varying) -> str:
     """The choices of a kind with the options in which rows differ: `ptq(bits=4)`."""
+    return _brief(row, different, lambda places: " + ".join(_fitted(_choices(row, kind, places))))
+
+
+def _brief(row: BoardRow, different: Varying, said: Callable[[set[Place]], str]) -> str:
+    """What is said with all options in which rows differ, where that is brief: otherwise with
+    those alone in which rows differ that prove as much, so that no other makes it long."""
+    with_all = said(different[LEVELS[0]])
+    found = with_all if len(with_all) <= BRIEF else said(different[row.proof.level])
+    return shortened(found, LONGEST)
+
+
+def _choices(row: BoardRow, kind: str, different: set[Place]) -> list[str]:
+    """Each choice of a kind with the options in which rows differ."""
     parts = []
     for choice, options in row.chosen[kind].items():
         shown = [_told(f"{n}={v}") for n, v in options.items() if (kind, choice, n) in different]
         parts.append(f"{choice}({', '.join(shown)})" if shown else choice)
-    return shortened(" + ".join(parts), LONGEST)
+    return parts
+
+
+def _fitted(parts: Sequence[str]) -> list[str]:
+    """Parts of a label, joined by three letters each, of LONGEST letters in all: the longest are
+    cut, so that none takes the room of another."""
+    room, fitted = LONGEST + 3, list(parts)
+    for left, place in enumerate(sorted(range(len(parts)), key=lambda at: len(parts[at]))):
+        most = room // (len(parts) - left) - 3
+        fitted[place] = shortened(parts[place], max(most, LEAST))
+        room -= len(fitted[place]) + 3
+    return fitted
 
 
 def _told(option: str) -> str:
     """An option on one visible line that leaves room for others: it may hold any text."""
-    return shortened(one_line(option), LONGEST_OPTION)
+    return shortened(unmarked(one_line(option)), LONGEST_OPTION)
 
 
 @dataclass(frozen=True)
@@ -77,24 +117,33 @@ class Label:
         return " · ".join(filter(None, (self.name, self.details)))
 
 
-def row_label(row: BoardRow, different: set[Place]) -> Label:
+def row_label(row: BoardRow, different: Varying) -> Label:
     """What a row is called beside others that differ in these options."""
-    parts = [chosen_label(row, kind, different) for kind in ("defense", "compressor")]
-    name = " · ".join(part for part in parts if part != "none") or _told(_bare(row))
+    return Label(*(_brief(row, different, partial(half, row)) for half in (_name, _details)))
+
+
+def _name(row: BoardRow, different: set[Place]) -> str:
+    defenses, compressors = (_choices(row, kind, different) for kind in ("defense", "compressor"))
+    parts = _fitted([*defenses, *compressors])
+    kinds = " + ".join(parts[: len(defenses)]), " + ".join(parts[len(defenses) :])
+    return " · ".join(part for part in kinds if part != "none") or _told(_bare(row))
+
+
+def _details(row: BoardRow, different: set[Place]) -> str:
     # A file is its own model.
     told = MODELS in different and row.file is None
-    named = [chosen_label(row, "model", different)] if told else []
+    named = [" + ".join(_fitted(_choices(row, "model", different)))] if told else []
     if row.file is not None:
         # The build that some runtimes add is on the row's page.
         named.append(_told(f"{row.file.runtime} {re.split('[-+]', row.file.version)[0]}"))
     if any(kind == "certifier" for kind, *_ in different) and "certifier" in row.chosen:
-        named.append(chosen_label(row, "certifier", different))
+        named.append(" + ".join(_fitted(_choices(row, "certifier", different))))
     changed = [
         _told(f"{name} {value}")
         for name, value in row.train.items()
         if ("train", "train", name) in different and value is not None
     ]
-    return Label(*(shortened(one, LONGEST) for one in (name, " · ".join(named + changed))))
+    return " · ".join(named + changed)
 
 
 def _bare(row: BoardRow) -> str:

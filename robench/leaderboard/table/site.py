@@ -13,7 +13,7 @@ from robench.leaderboard.table.cells import AT_FIRST, Column, ordered
 from robench.leaderboard.table.entries import Entry, Loss, entries, loss, parents, proves
 from robench.leaderboard.table.labels import (
     Label,
-    Place,
+    Varying,
     about,
     group_label,
     row_label,
@@ -42,8 +42,8 @@ class Group:
         return tuple(row for entry in self.entries for row in entry.rows)
 
     @cached_property
-    def varying(self) -> set[Place]:
-        """The options in which its rows differ: what their names must say."""
+    def varying(self) -> Varying:
+        """The options in which its rows differ, by what a row proves: what its name must say."""
         return varying(self.rows)
 
     @cached_property
@@ -147,10 +147,10 @@ def make_site(
 
 def _labels(group: Group) -> Iterator[tuple[str, Label]]:
     """What each row is called, by its id."""
-    known: dict[tuple[int, ...], Label] = {}
+    known: dict[tuple[object, ...], Label] = {}
     for row in group.rows:
         # Rows of the store share what they chose, so that few are called otherwise.
-        its = id(row.chosen), id(row.train), id(row.file)
+        its = id(row.chosen), id(row.train), id(row.file), row.proof.level
         if its not in known:
             known[its] = row_label(row, group.varying)
         yield row.id, known[its]

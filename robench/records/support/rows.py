@@ -69,12 +69,14 @@ def check_asked(record: Record, outcomes: Outcomes) -> None:
     """The record's rows are those that its configuration asks for, in that order."""
     config, levels = record.config, _Levels()
     searches = {row.attack: row.search for row in outcomes.rows if row.attack != CLEAN}
-    waiting = list(record.rows)
-    for row in waiting:
+    rows_of: dict[str, list[AttackRow]] = {}
+    for row in record.rows:
         if row.attack not in config["attack"]:
             raise UserError(f"expected {title(row)} in config.attack, got no such attack")
+        rows_of.setdefault(row.attack, []).append(row)
+    begin = 0
     for name, options in config["attack"].items():
-        mine = [row for row in waiting if row.attack == name]
+        mine = rows_of.get(name, [])
         if not mine:
             raise UserError(f"expected rows of {name}, which config.attack names, got none")
         search = searches[name]
@@ -92,9 +94,10 @@ def check_asked(record: Record, outcomes: Outcomes) -> None:
                 levels.require(row.norm, item, row)
             elif row.eps is not None:
                 raise UserError(f"expected no eps of {title(row)}, a search without a bound")
-        if waiting[: len(mine)] != mine:
+        end = begin + len(mine)
+        if list(record.rows[begin:end]) != mine:
             raise UserError(f"expected the rows of {name} together, in the configuration's order")
-        waiting = waiting[len(mine) :]
+        begin = end
     levels.check()
 
 
@@ -157,16 +160,17 @@ def check_queries_only(record: Record) -> None:
 
 def check_spent(record: Record, outcomes: Outcomes) -> None:
     """Both costs or none, no gradients of those by queries alone; weaker rows are those."""
-    for row in record.rows:
+    blind = frozenset(record.queries_only or ())
+    beaten = weaker(record.rows, outcomes, blind)
+    for row, wanted in zip(record.rows, beaten, strict=True):
         known = row.gradients is not None, row.queries is not None
         if known[0] != known[1] or (row.status == "invalid" and known[0]):
             raise UserError(
                 f"expected gradients and queries of {title(row)}, both or, where it is invalid or "
                 f"they were not counted, neither; got {row.gradients} and {row.queries}"
             )
-        if row.gradients and row.attack in (record.queries_only or ()):
+        if row.gradients and row.attack in blind:
             raise UserError(f"expected no gradients of {title(row)}, which reads answers only")
-        wanted = weaker(row, record.rows, outcomes, record.queries_only or ())
         if not _alike(row.weaker, wanted):
             raise UserError(
                 f"expected {title(row)} to say {_beaten(wanted)} by the outcomes, got "

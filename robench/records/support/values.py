@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from robench.base.errors import UserError
 from robench.base.stats import count
-from robench.core.names import is_computed, spelled
+from robench.core.names import bare, is_computed, spelled
 from robench.core.outcomes import (
     ABSTAIN,
     Outcomes,
+    RowOutcomes,
     Score,
     abstaining_as_right,
     clean_score,
@@ -48,13 +49,14 @@ Key = tuple[str, str]
 
 
 def resembles_own(name: str) -> bool:
-    """Whether a metric's name reads like one of OWN and is none, or begins so: readers confuse the
-    two."""
-    plain = spelled(name)
-    return plain.startswith(_LIKE_OWN) or (plain in OWN and name not in OWN)
+    """Whether a metric's name reads like one of OWN and is none, begins so or has one between its
+    dots: readers confuse the two."""
+    alike = any(bare(part) in _BARE_OWN for part in name.split("."))
+    return spelled(name).startswith(_LIKE_OWN) or (alike and name not in OWN)
 
 
 _LIKE_OWN = tuple(f"{own}_" for own in OWN)
+_BARE_OWN = {bare(own) for own in OWN}
 
 
 def check_accuracies(record: Record, outcomes: Outcomes) -> None:
@@ -106,8 +108,10 @@ def _value(metric: str, score: Score, axes: dict[str, Axis]) -> Value:
 
 def _abstentions(outcomes: Outcomes) -> Iterator[Value]:
     """Of each attack and access, all its rows together."""
-    for attack, access in dict.fromkeys((row.attack, row.access) for row in outcomes.rows):
-        rows = [row for row in outcomes.rows if (row.attack, row.access) == (attack, access)]
+    found: dict[tuple[str, str], list[RowOutcomes]] = {}
+    for row in outcomes.rows:
+        found.setdefault((row.attack, row.access), []).append(row)
+    for (attack, access), rows in found.items():
         hits = sum(count(row.prediction == ABSTAIN) for row in rows)
         if hits:
             axes: dict[str, Axis] = {"attack": attack, "access": access}

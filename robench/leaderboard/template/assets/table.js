@@ -22,7 +22,7 @@
     { key: "word", title: "audit", text: (line) => wordAt(line).mark, show: mark },
     { key: "level", title: "proof", kind: "trust", text: text("level"), show: (line) => levelWord(rows.field(line.at, "level")) },
     { key: "bits", title: "bits", kind: "number", number: (line) => rows.field(line.at, "bits") },
-    { key: "loss", title: "against float", kind: "number wide", number: (line) => chosen.loss(line)?.[0] ?? null, first: "desc", show: loss },
+    { key: "against_float", title: "against float", kind: "number wide", number: (line) => chosen.loss(line)?.[0] ?? null, first: "desc", show: loss },
     { key: "dataset", title: "data", text: text("dataset"), hidden: true },
     { key: "model", title: "model", text: text("model"), hidden: true },
     { key: "defense", title: "defense", text: text("defense"), hidden: true },
