@@ -292,9 +292,8 @@ def test_bad_options(options: dict[str, object], message: str) -> None:
 
 
 def test_show_prints_the_margins_and_levels_of_every_round(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
     places = Places(results=tmp_path / "results", cache=tmp_path / "cache")
     record = evaluate(
         "small_cnn",
