@@ -13,6 +13,8 @@ import numpy as np
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import Score
 from robench.core.record import Record
+from robench.plugin.registry import registry
+from robench.records.protocol import maker
 from robench.records.trust import LEVELS, Level
 from robench.studies.measures import Measure
 from robench.studies.run import Records, Run
@@ -32,13 +34,12 @@ class Variant:
     """Options by path: {"compressor.ptq.bits": 3}."""
 
     def matches(self, record: Record) -> bool:
-        """Whether a record is one of this variant."""
+        """Whether a record is one of this variant; by a name alone it is none."""
         named = all(
             tuple(record.config.get(kind, ())) == names for kind, names in self.chosen.items()
         )
-        return named and all(
-            option(record.config, path) == value for path, value in self.options.items()
-        )
+        alike = all(option(record.config, path) == value for path, value in self.options.items())
+        return named and alike and _of_known_makers(record)
 
 
 def option(config: Any, path: str) -> Any:
@@ -46,6 +47,17 @@ def option(config: Any, path: str) -> Any:
     for part in path.split("."):
         config = config.get(part) if isinstance(config, Mapping) else None
     return config
+
+
+def _of_known_makers(record: Record) -> bool:
+    """Whether its components that are installed here, too, are of the same distributions."""
+    known = registry().choices
+    for name, made in record.provenance.components.items():
+        kind, _, choice = name.partition(".")
+        mine = known.get(kind, {}).get(choice)
+        if mine and maker(made)[0] != mine.distribution:
+            return False
+    return True
 
 
 @dataclass(frozen=True)
