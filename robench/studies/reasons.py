@@ -70,10 +70,12 @@ class Fact(Frozen):
         """Why the fact does not stand on these records, as the end of a sentence; or nothing."""
         numbers: list[float] = []
         for id in self.records:
-            run = records.get(id)
-            if run is None:
+            said = {tuple(self._numbers(record)) for record in records.named(id)}
+            if not said:
                 return f"record {id} is not here"
-            found = self._numbers(run.record)
+            if len(said) > 1:
+                return f"several records {id} say different numbers of {self._place}"
+            (found,) = said
             if len(found) != 1:
                 return f"record {id} has {len(found)} numbers of {self._place}, not one"
             numbers += found

@@ -26,6 +26,7 @@ from tests.studies.study_toys import put
 
 TWELVE = twelve(MNIST)
 PLAIN, FEEDBACK = TWELVE["Orig.", False, 32], TWELVE["F.L.", False, 32]
+PLAIN_3, MAPPED_3 = ("F.L.", False, 3), ("F.L.", True, 3)
 PGD = Measure("PGD", "pgd")
 
 
@@ -110,6 +111,14 @@ def test_headline_naive_and_audited(tmp_path: Path) -> None:
     runs = Runs(Records(tmp_path), list(TWELVE.values()))
     # Of 50 images 10 fewer hold in each of the 8 adversarial columns at Linf 0.3 (of 13).
     assert "| all 13 | +4.62 [+4.09, +5.14] | -12.31" in headline(MNIST, runs)
+
+
+def test_audits_of_other_images_have_no_mean(tmp_path: Path) -> None:
+    for name, key, n in (("a", PLAIN_3, 50), ("b", MAPPED_3, 40)):
+        put(tmp_path, name, TWELVE[key], dict.fromkeys(_every_row(), 0.2))
+        _put_audit(tmp_path / name, 20, n)
+    runs = Runs(Records(tmp_path), list(TWELVE.values()))
+    assert headline(MNIST, runs).splitlines()[-1].endswith("| not run |")
 
 
 def _put_audit(folder: Path, held: int, n: int = 50) -> None:

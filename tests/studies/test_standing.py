@@ -99,17 +99,6 @@ def test_unverified_records_of_other_images_do_not_displace_verified_ones(tmp_pa
         assert runs.ignored == 2
 
 
-def test_of_two_folders_of_one_name_the_first_is_known_by_it(tmp_path: Path) -> None:
-    for at in ("x", "y"):
-        (tmp_path / at).mkdir()
-        put(tmp_path / at, "01234567", PLAIN, {})
-    folders = [tmp_path / at / "01234567" for at in ("x", "y")]
-    for order in (folders, folders[::-1]):
-        found = Records(order).get("01234567")
-        assert found is not None
-        assert found.folder == order[0]
-
-
 @pytest.mark.parametrize(
     ("made", "counts"),
     [
