@@ -182,6 +182,22 @@ def test_a_later_record_takes_no_verified_ones_place(tmp_path: Path) -> None:
     assert "Other records that match and do not count: 1." in text
 
 
+def test_a_reported_record_takes_no_other_of_its_row_away(folder: Path) -> None:
+    put(folder.parent, "ffff", PLAIN, {("pgd", "white_box", 0.1): 0.1})
+    one = row(folder, level="reported")
+    both = replace(
+        one,
+        folders=(folder, folder.parent / "ffff"),
+        contents=("a", "b"),
+        proof=replace(one.proof, levels=("consistent", "reported")),
+    )
+    text = study_page(study(), [both], [])
+    assert text is not None
+    assert '<span class="value">50.0</span>' in text
+    assert 'class="verdict level consistent"' in text
+    assert "Records that match and are only reported: 1." in text
+
+
 def test_a_page_of_reported_records_alone_rests_nothing_on_them(folder: Path) -> None:
     text = study_page(study(), [row(folder, level="reported")], [])
     assert text is not None

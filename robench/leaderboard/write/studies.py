@@ -108,7 +108,11 @@ def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardR
 def _proven(rows: Iterable[BoardRow]) -> list[Path]:
     """The folders of rows: of those of one name, which a forged record may bear, too, the ones that
     prove most."""
-    levels = {folder: LEVELS.index(row.proof.level) for row in rows for folder in row.folders}
+    levels = {
+        folder: LEVELS.index(level)
+        for row in rows
+        for folder, level in zip(row.folders, row.proof.levels, strict=True)
+    }
     most: dict[str, int] = {}
     for folder, level in levels.items():
         most[folder.name] = max(level, most.get(folder.name, level))
@@ -118,9 +122,9 @@ def _proven(rows: Iterable[BoardRow]) -> list[Path]:
 def _standing(rows: Iterable[BoardRow]) -> dict[Path, Standing]:
     """What a study must know of the records of rows, by their folders."""
     return {
-        folder: Standing(row.proof.level, row.proof.disputed, row.score, content)
+        folder: Standing(level, row.proof.disputed, row.score, content)
         for row in rows
-        for folder, content in zip(row.folders, row.contents, strict=True)
+        for folder, level, content in zip(row.folders, row.proof.levels, row.contents, strict=True)
     }
 
 
@@ -179,7 +183,11 @@ def _page(
         "disputed": bool(others),
         "sections": [one for text in texts for one in sections(text)],
         "no_reasons": "" if study.has_reasons else NO_REASONS,
-        "of": {v.label: fed[run.folder] for v in study.variants if (run := runs.get(v))},
+        "of": {
+            v.label: (fed[run.folder], runs.standing[run.folder].level)
+            for v in study.variants
+            if (run := runs.get(v))
+        },
         "tables": {name: (its, _rows(name, told, others)) for name, its in study.tables.items()},
         "of_paper": any(cell.paper for cell in cells),
         "claims": list(_claims(study, told, others, cited)),
