@@ -159,12 +159,14 @@ def read_reasons(folder: Traversable | None, study: str) -> Mapping[str, Reason]
         return {}
     import yaml
 
+    from robench.base.yaml_text import read_yaml
+
     with file.open("rb") as opened:
         text = opened.read(MAX_BYTES + 1)
     if len(text) > MAX_BYTES:
         raise UserError(f"expected at most {MAX_BYTES} bytes of reasons in {file}")
     try:
-        return _REASONS.validate_python(yaml.safe_load(text) or {})
+        return _REASONS.validate_python(read_yaml(text.decode()) or {})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
