@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,6 +112,20 @@ def test_headline_naive_and_audited(tmp_path: Path) -> None:
     runs = Runs(Records(tmp_path), list(TWELVE.values()))
     # Of 50 images 10 fewer hold in each of the 8 adversarial columns at Linf 0.3 (of 13).
     assert "| all 13 | +4.62 [+4.09, +5.14] | -12.31" in headline(MNIST, runs)
+
+
+@pytest.mark.parametrize("axes", [{}, {"layer": "zz"}, {"layer": 3}])
+def test_norms_of_other_layers_end_no_report(axes: dict[str, Any], tmp_path: Path) -> None:
+    at = {"step": "mapped -> quantized", "view": "matrix", "p": "2"}
+    for number, training in enumerate(("Orig.", "Adv.", "F.L.")):
+        strange = Value(metric="weight_perturbation", value=9.0, axes={**at, **axes})
+        known = Value(metric="weight_perturbation", value=number, axes=at | {"layer": "fc1"})
+        mine = (strange, known) if training == "Adv." else (known,)
+        put(tmp_path, training, TWELVE[training, False, 3], {}, values=mine)
+    runs = Runs(Records(tmp_path), list(TWELVE.values()))
+    seen = largest_norm(MNIST, runs)
+    assert seen.text == "||dW||_2 of Adv. is the largest in 0 of 1 layers"
+    assert "| Adv. (Q) |" in norms_table(MNIST, runs)
 
 
 def test_audits_of_other_images_have_no_mean(tmp_path: Path) -> None:

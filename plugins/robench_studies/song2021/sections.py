@@ -252,5 +252,8 @@ def by_layer(runs: Runs, variant: Variant, metric: str, axes: dict[str, str]) ->
     return {
         str(value.axes["layer"]): value.value
         for value in (run.record.values if run else ())
-        if value.metric == metric and value.value is not None and axes.items() <= value.axes.items()
+        if value.metric == metric
+        and value.value is not None
+        and "layer" in value.axes
+        and axes.items() <= value.axes.items()
     }

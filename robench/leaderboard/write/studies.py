@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from robench.base.errors import UserError, bad_input
 from robench.base.text import true_minus
 from robench.core.record import SYSTEM_KINDS
 from robench.leaderboard.table.formats import interval, number, points
@@ -16,7 +17,7 @@ from robench.leaderboard.write.sections import inline, sections
 from robench.records.trust import LEVELS
 from robench.studies.claims import Observation, Verdict
 from robench.studies.reasons import Reason, read_reasons
-from robench.studies.report import NO_REASONS, about
+from robench.studies.report import NO_REASONS, about, beside
 from robench.studies.rivals import otherwise
 from robench.studies.run import Records
 from robench.studies.runs import Runs, Standing, Variant, option
@@ -24,6 +25,14 @@ from robench.studies.study import Study, StudyCell
 
 NEAR, FAR = 0.02, 0.10
 """Differences up to the first are near the paper, above the second far from it; shares."""
+
+NOTHING: dict[str, object] = {
+    "tables": {},
+    "of": {},
+    **dict.fromkeys(("about", "sections", "claims"), ()),
+    **dict.fromkeys(("disputed", "of_paper", "no_reasons"), ""),
+}
+"""What the template shows of a study that cannot be told."""
 
 Choices = frozenset[tuple[str, tuple[str, ...]]]
 """Kinds of a system's components, each with what was chosen of it."""
@@ -94,7 +103,19 @@ def read_rows(rows: Iterable[BoardRow], reasons: Iterable[Reason]) -> list[Board
 
 def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardRow]) -> str | None:
     """The text of a study's page; None where no record of the possible rows is the study's."""
-    rows = list(possible)
+    try:
+        with bad_input("expected a study that can be told"):
+            shown = _shown(study, list(possible), list(read))
+    except UserError as error:  # a study's own code, on records that anybody may send
+        shown = {"about": [inline(f"{error}.")]}
+    if shown is None:
+        return None
+    return page("study.html", root="../", study=study, **NOTHING | shown)
+
+
+def _shown(
+    study: Study, rows: Sequence[BoardRow], read: Sequence[BoardRow]
+) -> dict[str, object] | None:
     fed = {folder: row for row in rows for folder in row.folders}
     # Thousands may match a study that shows ten.
     records = Records(fed, keep=False)
@@ -102,7 +123,7 @@ def study_page(study: Study, possible: Iterable[BoardRow], read: Iterable[BoardR
     if not any(runs.get(variant) for variant in study.variants) and not runs.unproven:
         return None
     cited = Records(_proven([*rows, *read]), keep=False)
-    return page("study.html", root="../", **_page(study, runs, fed, cited))
+    return _page(study, runs, fed, cited)
 
 
 def _proven(rows: Iterable[BoardRow]) -> list[Path]:
@@ -160,7 +181,7 @@ class Told:
 def _told(study: Study, runs: Runs) -> Told:
     return Told(
         {name: list(study.rows(name, runs)) for name in study.tables},
-        [section(runs) for section in study.sections],
+        beside(study, runs),
         [claim.judge(runs) for claim in study.claims],
     )
 
@@ -178,7 +199,6 @@ def _page(
     ]
     cells = [cell for rows in told.tables.values() for _, its in rows for cell in its]
     return {
-        "study": study,
         "about": [inline(true_minus(line)) for line in about(study, runs)],
         "disputed": bool(others),
         "sections": [one for text in texts for one in sections(text)],
