@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,27 @@ def test_records_are_matched_by_their_options(tmp_path: Path) -> None:
     put(tmp_path, "a", other, {})
     three = TWELVE["Orig.", False, 3]
     assert list(Runs(Records(tmp_path), [PLAIN, three])) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "counts"),
+    [
+        ("attack.pgd.steps", 40, True),
+        ("attack.pgd.engine", "art", True),
+        ("attack.pgd.steps", 1, False),
+        ("attack.pgd.eps", [0.001], False),
+        ("attack.pgd_margin.temperature", 1e9, False),
+        ("attack.fgsm_strong.eps", "weak", False),
+        ("attack.mine.steps", 1, True),
+        ("threat.eps", 0.001, False),
+    ],
+)
+def test_a_weaker_attack_of_a_columns_name_is_none_of_the_papers(
+    option: str, value: object, counts: bool, tmp_path: Path
+) -> None:
+    attacked = replace(PLAIN, options={**PLAIN.options, option: value})
+    put(tmp_path, "a", attacked, {("pgd", "white_box", 0.3): 1.0})
+    assert len(list(Runs(Records(tmp_path), [PLAIN]))) == counts
 
 
 def test_of_several_records_the_last_of_the_commonest_images_counts(tmp_path: Path) -> None:
