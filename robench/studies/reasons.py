@@ -24,10 +24,12 @@ from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
+import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from robench.base.errors import UserError
 from robench.base.text import one_line
+from robench.base.yaml_text import read_yaml
 from robench.core.record import Axis, Frozen, Record
 from robench.studies.run import Records
 
@@ -157,10 +159,6 @@ def read_reasons(folder: Traversable | None, study: str) -> Mapping[str, Reason]
     file = folder / f"{study}.yaml" if folder else None
     if file is None or not file.is_file():
         return {}
-    import yaml
-
-    from robench.base.yaml_text import read_yaml
-
     with file.open("rb") as opened:
         text = opened.read(MAX_BYTES + 1)
     if len(text) > MAX_BYTES:
