@@ -37,8 +37,8 @@ USUAL = UsualThreat({"linf": (0.05, 0.1, 0.2), "l2": (0.25, 0.5, 1.0)}, 0.2)
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the developer's results, cache or data by accident, nor folds lines at
-    the width of the terminal that it was started from."""
+    """No test reads or writes the developer's results, cache or data by accident, nor folds lines
+    at the width of the terminal that it was started from."""
     monkeypatch.setenv("ROBENCH_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("ROBENCH_CACHE", str(tmp_path / "cache"))
     for name in ("ROBENCH_DEBUG", "COLUMNS"):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from robench.base.errors import UserError, bad_input
 from robench.base.stats import Paired
 from robench.studies.measures import Measure
 from robench.studies.runs import Runs, Variant
@@ -34,12 +35,20 @@ class Claim:
 
     def judge(self, runs: Runs) -> tuple[Verdict, list[Observation]]:
         """Look at every condition: one that fails decides; else one that cannot be told."""
-        seen = [condition(runs) for condition in self.conditions]
+        seen = [_look(condition, runs) for condition in self.conditions]
         if any(one.holds is False for one in seen):
             return "not reproduced", seen
         if not seen or any(one.holds is None for one in seen):
             return "not comparable", seen
         return "reproduced", seen
+
+
+def _look(condition: Condition, runs: Runs) -> Observation:
+    try:
+        with bad_input("expected a check that can be made"):
+            return condition(runs)
+    except UserError as error:  # a study's own code, on records that anybody may send
+        return Observation(str(error), None)
 
 
 @dataclass(frozen=True)

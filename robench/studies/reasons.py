@@ -24,10 +24,12 @@ from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
+import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from robench.base.errors import UserError
 from robench.base.text import one_line
+from robench.base.yaml_text import read_yaml
 from robench.core.record import Axis, Frozen, Record
 from robench.studies.run import Records
 
@@ -70,10 +72,12 @@ class Fact(Frozen):
         """Why the fact does not stand on these records, as the end of a sentence; or nothing."""
         numbers: list[float] = []
         for id in self.records:
-            run = records.get(id)
-            if run is None:
+            said = {tuple(self._numbers(record)) for record in records.named(id)}
+            if not said:
                 return f"record {id} is not here"
-            found = self._numbers(run.record)
+            if len(said) > 1:
+                return f"several records {id} say different numbers of {self._place}"
+            (found,) = said
             if len(found) != 1:
                 return f"record {id} has {len(found)} numbers of {self._place}, not one"
             numbers += found
@@ -155,14 +159,12 @@ def read_reasons(folder: Traversable | None, study: str) -> Mapping[str, Reason]
     file = folder / f"{study}.yaml" if folder else None
     if file is None or not file.is_file():
         return {}
-    import yaml
-
     with file.open("rb") as opened:
         text = opened.read(MAX_BYTES + 1)
     if len(text) > MAX_BYTES:
         raise UserError(f"expected at most {MAX_BYTES} bytes of reasons in {file}")
     try:
-        return _REASONS.validate_python(yaml.safe_load(text) or {})
+        return _REASONS.validate_python(read_yaml(text.decode()) or {})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from robench.base.errors import UserError, bad_input
 from robench.studies.claims import Claim
 from robench.studies.reasons import Reason, read_reasons
 from robench.studies.runs import Runs
@@ -35,8 +36,7 @@ def _lines(study: Study, runs: Runs) -> Iterator[str]:
         for variant, cells in study.rows(name, runs):
             texts = [_cell(cell, bool(study.cells)) for cell in cells]
             yield f"| {variant.label} | {' | '.join(texts)} |"
-    for text in beside(study, runs):
-        yield f"\n{text}"
+    yield from (f"\n{text}" for text in beside(study, runs) if text)
     yield "\n## Claims\n"
     reasons = read_reasons(study.reasons, study.name)
     if study.claims and not study.has_reasons:
@@ -83,9 +83,17 @@ def _why_ignored(runs: Runs) -> str:
     return f"{others} has more columns or finished later."
 
 
-def beside(study: Study, runs: Runs) -> Iterator[str]:
-    """What stands beside the tables: the study's own sections, each Markdown, none empty."""
-    yield from filter(None, (section(runs) for section in study.sections))
+def beside(study: Study, runs: Runs) -> list[str]:
+    """What stands beside the tables: each of the study's own sections, Markdown or nothing."""
+    return [_section(section, runs) for section in study.sections]
+
+
+def _section(section: Callable[[Runs], str], runs: Runs) -> str:
+    try:
+        with bad_input("expected a section that can be told"):
+            return section(runs)
+    except UserError as error:  # a study's own code, on records that anybody may send
+        return f"## A section is missing\n\n{error}."
 
 
 def _cell(cell: StudyCell, with_paper: bool) -> str:

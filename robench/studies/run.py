@@ -67,7 +67,7 @@ class Run:
 
 
 class Records:
-    """The records below a folder, or in given ones, of two folders of one name the first.
+    """The records below a folder, or in given ones.
 
     Without `keep` those that a study looks at are let go of: another study reads them again.
     """
@@ -77,7 +77,9 @@ class Records:
         self._root = places if isinstance(places, Path) else None
         found = folders(places) if isinstance(places, Path) else places
         self._runs = {folder: Run(folder) for folder in found}
-        self._named = {folder.name: run for folder, run in reversed(self._runs.items())}
+        self._named: dict[str, list[Run]] = {}
+        for folder, run in self._runs.items():
+            self._named.setdefault(folder.name, []).append(run)
         self.aside: dict[str, str] = {}
         """By folder's name, why a record is left out: it cannot be read."""
 
@@ -113,10 +115,13 @@ class Records:
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs.values())
 
-    def get(self, id: str) -> Run | None:
-        """The record of that id, if it is here; its folder bears the same name."""
-        run = self._named.get(id)
-        return run if run and run.record.id == id else None
+    def named(self, id: str) -> Iterator[Record]:
+        """All records of that id that are here; their folders bear the same name."""
+        for run in self._named.get(id, []):
+            if run.record.id == id:
+                yield run.record
+            if not self.keep:
+                run.forget()
 
     def among(self, chosen: Iterable[Path]) -> list[Run]:
         """Those of some folders, in that order."""

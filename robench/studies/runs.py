@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ import numpy as np
 from robench.base.stats import Paired, paired
 from robench.core.outcomes import Score
 from robench.core.record import Record
+from robench.plugin.registry import registry
+from robench.records.protocol import maker
 from robench.records.trust import LEVELS, Level
 from robench.studies.measures import Measure
 from robench.studies.run import Records, Run
@@ -32,13 +35,12 @@ class Variant:
     """Options by path: {"compressor.ptq.bits": 3}."""
 
     def matches(self, record: Record) -> bool:
-        """Whether a record is one of this variant."""
+        """Whether a record is one of this variant; by a name alone it is none."""
         named = all(
             tuple(record.config.get(kind, ())) == names for kind, names in self.chosen.items()
         )
-        return named and all(
-            option(record.config, path) == value for path, value in self.options.items()
-        )
+        alike = all(option(record.config, path) == value for path, value in self.options.items())
+        return named and alike and _of_known_makers(record)
 
 
 def option(config: Any, path: str) -> Any:
@@ -46,6 +48,17 @@ def option(config: Any, path: str) -> Any:
     for part in path.split("."):
         config = config.get(part) if isinstance(config, Mapping) else None
     return config
+
+
+def _of_known_makers(record: Record) -> bool:
+    """Whether its components that are installed here, too, are of the same distributions."""
+    known = registry().choices
+    for name, made in record.provenance.components.items():
+        kind, _, choice = name.partition(".")
+        mine = known.get(kind, {}).get(choice)
+        if mine and maker(made)[0] != mine.distribution:
+            return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,10 @@ class Standing:
     """The share that the row is ordered by."""
     content: str
     """SHA-256 of the record's files."""
+
+
+Cell = tuple[Score, "NDArray[np.int64]"]
+"""Which images of a cell are right, and their numbers."""
 
 
 class Runs:
@@ -85,6 +102,7 @@ class Runs:
     ) -> None:
         self.records = records
         self.standing = standing or {}
+        self._cells: dict[tuple[str, Measure], Cell | None] = {}
         matching = [
             one
             for run in _possible(records, variants, folders)
@@ -94,7 +112,9 @@ class Runs:
         of: dict[str, list[_Match]] = {}
         for one in _commonest(proven):
             of.setdefault(one.variant.label, []).append(one)
-        self._runs = {label: _counting(its, measures).run for label, its in of.items()}
+        counting = {label: _counting(its, measures) for label, its in of.items()}
+        self._runs = {label: one.run for label, one in counting.items()}
+        self._rivals = {label: list(_rivals(one, of[label])) for label, one in counting.items()}
         used = {run.folder for run in self._runs.values()}
         self.ignored = len({one.run.folder for one in proven} - used)
         """How many records match and do not count, beside those that do."""
@@ -108,28 +128,54 @@ class Runs:
         """The variant's record, if there is one."""
         return self._runs.get(variant.label)
 
+    def rivals(self, variant: Variant) -> list[Path]:
+        """The folders of the other records of a variant that prove as much as the one that counts;
+        none where nobody asked what they prove."""
+        return self._rivals.get(variant.label, [])
+
+    def instead(self, variant: Variant, run: Run, cells: Mapping[Measure, Cell]) -> Runs:
+        """These, but for one variant's record and some of its cells."""
+        other = copy(self)
+        other._runs = {**self._runs, variant.label: run}
+        own = {(variant.label, measure): cell for measure, cell in cells.items()}
+        other._cells = {**self._cells, **own}
+        return other
+
     def score(self, variant: Variant, measure: Measure) -> Score | None:
         """The images of a cell that are right, if the cell was run."""
-        run = self.get(variant)
-        return measure.score(run) if run else None
+        cell = self._cell(variant, measure)
+        return cell[0] if cell else None
 
     def difference(
         self, first: tuple[Variant, Measure], second: tuple[Variant, Measure]
     ) -> Paired | None:
         """First minus second on the images they share, if both cells were run."""
-        cells = [self._right(*cell) for cell in (first, second)]
-        if cells[0] is None or cells[1] is None:
-            return None
-        (numbers, right), (others, also) = cells[0], cells[1]
-        _, mine, theirs = np.intersect1d(numbers, others, assume_unique=True, return_indices=True)
-        return paired(right[mine], also[theirs]) if len(mine) else None
+        mine, theirs = self._cell(*first), self._cell(*second)
+        return difference(mine, theirs) if mine and theirs else None
 
-    def _right(
-        self, variant: Variant, measure: Measure
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
-        """Numbers of a cell's images, and which are right."""
-        run, score = self.get(variant), self.score(variant, measure)
-        return None if run is None or score is None else (measure.images(run), score.right)
+    def asked(self, variant: Variant) -> list[Measure]:
+        """The measures of a variant that were asked for."""
+        return [measure for label, measure in self._cells if label == variant.label]
+
+    def _cell(self, variant: Variant, measure: Measure) -> Cell | None:
+        key = variant.label, measure
+        if key not in self._cells:
+            run = self.get(variant)
+            self._cells[key] = cell_of(run, measure) if run else None
+        return self._cells[key]
+
+
+def cell_of(run: Run, measure: Measure) -> Cell | None:
+    """A record's cell, if it was run."""
+    score = measure.score(run)
+    return (score, measure.images(run)) if score else None
+
+
+def difference(first: Cell, second: Cell) -> Paired | None:
+    """First minus second on the images they share, if there are any."""
+    (mine, numbers), (theirs, others) = first, second
+    _, at, there = np.intersect1d(numbers, others, assume_unique=True, return_indices=True)
+    return paired(mine.right[at], theirs.right[there]) if len(at) else None
 
 
 def _possible(
@@ -167,6 +213,12 @@ def _counting(same: Sequence[_Match], measures: Collection[Measure]) -> _Match:
     if not others or last.standing is None:
         return last
     return min([*others, last], key=lambda one: (_mean(one.run.folder, measures), _content(one)))
+
+
+def _rivals(counting: _Match, same: Iterable[_Match]) -> Iterator[Path]:
+    for one in same:
+        if one.standing and one is not counting and one.level == counting.level:
+            yield one.run.folder
 
 
 def _place(one: _Match) -> tuple[float, ...]:

@@ -90,7 +90,7 @@ def shelf_row(
         strips=(),
         axes=frozenset(),
         layers=(),
-        proof=Proof(level, disputed=disputed),
+        proof=Proof(level, (level,), disputed=disputed),
     )
 
 

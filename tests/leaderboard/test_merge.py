@@ -10,7 +10,7 @@ import pytest
 import robench
 from robench.core.record import Record
 from robench.leaderboard.build import build
-from robench.leaderboard.read.merge import families, groups, merged
+from robench.leaderboard.read.merge import families, groups, merged, recipe
 from robench.leaderboard.read.traits import queries_only, weight_bits
 from robench.records import store as results
 from robench.records.protocol import protocol, settings
@@ -102,3 +102,15 @@ def test_a_record_says_its_bits_and_what_reads_answers_only(tmp_path: Path) -> N
     assert (weight_bits(unknown), queries_only(unknown)) == (32, frozenset())
     chosen = older.model_copy(update={"config": {"compressor": {"x": {"bits": 3}}}})
     assert weight_bits(chosen) == 3
+
+
+def test_networks_of_other_makers_are_no_replicates(tmp_path: Path) -> None:
+    record = made(tmp_path)
+
+    def by(origin: str) -> str:
+        components = record.provenance.components
+        mine = {name: text.replace("robench 0.1.0", origin) for name, text in components.items()}
+        own = record.provenance.model_copy(update={"components": mine})
+        return recipe(record.model_copy(update={"provenance": own}))
+
+    assert by("robench 0.2.0") == recipe(record) != by("evil 0.1.0")

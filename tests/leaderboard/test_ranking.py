@@ -21,7 +21,7 @@ from robench.leaderboard.table.standing import no_rank
 from robench.records.protocols import Protocol
 from tests.leaderboard.made import protocol
 
-CONSISTENT = Proof("consistent")
+CONSISTENT = Proof("consistent", ("consistent",))
 P, OTHER = protocol(), protocol("q")
 CERTIFIED = protocol("c", headline_eps=None, headline_radius=0.5)
 
@@ -136,8 +136,8 @@ def test_what_is_unknown_has_no_rank() -> None:
 @pytest.mark.parametrize(
     ("proof", "why"),
     [
-        (Proof("reported"), "not all of it follows from what it stored"),
-        (Proof("verified", disputed=True), "it is disputed"),
+        (Proof("reported", ("reported",)), "not all of it follows from what it stored"),
+        (Proof("verified", ("verified",), disputed=True), "it is disputed"),
     ],
 )
 def test_a_rank_needs_a_consistent_row_that_nobody_disputes(proof: Proof, why: str) -> None:

@@ -36,6 +36,7 @@ def put(
     audit: tuple[Audit, ...] = (),
     file: FileInfo | None = None,
     files: dict[str, str] | None = None,
+    components: dict[str, str] | None = None,
 ) -> None:
     """Write a record whose first images are right: a share of them for each row."""
     config: dict[str, Any] = {
@@ -62,7 +63,7 @@ def put(
         provenance=Provenance(
             robench="0",
             distributions={},
-            components={},
+            components=components or {},
             python="3",
             machine="m",
             device="cpu",

@@ -97,20 +97,20 @@ def test_differences_use_the_images_that_both_certified(tmp_path: Path) -> None:
     assert (pair.n, pair.difference) == (2, 0.5)
 
 
-def test_near_the_paper(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("right", "holds"),
+    [
+        ([1] * 6 + [0] * 4, True),
+        ([0] * 10, False),
+        ([1] * 3 + [0] * 7, None),  # Wilson: 0.11 to 0.60, and 0.53 would be near
+    ],
+)
+def test_near_the_paper(right: list[int], holds: bool | None, tmp_path: Path) -> None:
     cell = next(c for c in STUDIES["intrs_table2"].cells if c.value == 0.61)
     runs = Runs(Records(tmp_path), [])
-    assert Near(cell)(runs).holds is None
-    right = [1] * 6 + [0] * 4
     runs._runs = {cell.variant.label: certified(tmp_path / "a", [*range(10)], [9999] * 10, right)}
-    assert Near(cell)(runs).holds
-    runs._runs = {
-        cell.variant.label: certified(tmp_path / "b", [*range(10)], [9999] * 10, [0] * 10)
-    }
-    assert Near(cell)(runs).holds is False
-    few = [1] * 3 + [0] * 7  # Wilson: 0.11 to 0.60, and 0.53 would be near
-    runs._runs = {cell.variant.label: certified(tmp_path / "c", [*range(10)], [9999] * 10, few)}
-    assert Near(cell)(runs).holds is None
+    assert Near(cell)(runs).holds is holds
+    assert Near(cell)(Runs(Records(tmp_path / "none"), [])).holds is None
 
 
 def test_without_imagenet_weights_table_3_is_not_comparable(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from robench.leaderboard.read.challenged import Break
 from robench.leaderboard.table.row import BoardRow
 from robench.leaderboard.write.sections import inline, sections
 from robench.leaderboard.write.studies import study_page
-from robench.studies import Measure, Runs, Study, Variant
+from robench.studies import Claim, Measure, Runs, Study, Variant
 from robench.studies.report import about, report
 from robench.studies.run import Records
 from tests.leaderboard.shelf import shelf_row
@@ -180,6 +180,44 @@ def test_a_later_record_takes_no_verified_ones_place(tmp_path: Path) -> None:
     assert '<span class="value">50.0</span>' in text
     assert '<span class="value">10.0</span>' not in text
     assert "Other records that match and do not count: 1." in text
+
+
+def test_what_fails_in_a_study_is_said_and_ends_no_page(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its code is its own, and reads records that anybody may send."""
+
+    def broken(*_: object) -> Any:
+        raise KeyError("zz")
+
+    made = study(sections=(broken, cost), claims=[Claim("C", "w", [broken])])
+    text = study_page(made, [row(folder)], [])
+    assert text is not None
+    assert "expected a section that can be told, got KeyError" in text
+    assert "cannot be told: expected a check that can be made, got KeyError" in text
+    assert '<span class="value">50.0</span>' in text
+    assert "Seconds" in text
+    assert "not comparable" in report(made, Runs(Records(folder.parent), made.variants))
+    monkeypatch.setattr(Variant, "matches", broken)
+    text = study_page(made, [row(folder)], [])
+    assert text is not None
+    assert "expected a study that can be told, got KeyError" in text
+
+
+def test_a_reported_record_takes_no_other_of_its_row_away(folder: Path) -> None:
+    put(folder.parent, "ffff", PLAIN, {("pgd", "white_box", 0.1): 0.1})
+    one = row(folder, level="reported")
+    both = replace(
+        one,
+        folders=(folder, folder.parent / "ffff"),
+        contents=("a", "b"),
+        proof=replace(one.proof, levels=("consistent", "reported")),
+    )
+    text = study_page(study(), [both], [])
+    assert text is not None
+    assert '<span class="value">50.0</span>' in text
+    assert 'class="verdict level consistent"' in text
+    assert "Records that match and are only reported: 1." in text
 
 
 def test_a_page_of_reported_records_alone_rests_nothing_on_them(folder: Path) -> None:

@@ -106,6 +106,19 @@ def test_what_a_fact_says(says: str, fact: dict[str, object], fault: str, tmp_pa
     assert told.startswith(fault) if fault else told == ""
 
 
+def test_records_of_one_name_must_agree_on_what_is_read(tmp_path: Path) -> None:
+    for at, number in (("x", 1.0), ("y", 2.0)):
+        (tmp_path / at).mkdir()
+        values = (Value(metric="norm", value=number), Value(metric="alike", value=3.0))
+        put(tmp_path / at, "a", ONE, {}, values=values)
+    for order in ("xy", "yx"):
+        records = Records([tmp_path / at / "a" for at in order], keep=False)
+        assert Fact(record="a", metric="alike", says="3").fault(records) == ""
+        fault = Fact(record="a", metric="norm", says="1").fault(records)
+        assert fault == "several records a say different numbers of norm"
+        assert not any("record" in vars(run) for run in records)
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from tests.studies.study_toys import put
 
 TWELVE = twelve(MNIST)
 PLAIN, FEEDBACK = TWELVE["Orig.", False, 32], TWELVE["F.L.", False, 32]
+PLAIN_3, MAPPED_3 = ("F.L.", False, 3), ("F.L.", True, 3)
 PGD = Measure("PGD", "pgd")
 
 
@@ -62,6 +65,27 @@ def test_records_are_matched_by_their_options(tmp_path: Path) -> None:
     put(tmp_path, "a", other, {})
     three = TWELVE["Orig.", False, 3]
     assert list(Runs(Records(tmp_path), [PLAIN, three])) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "counts"),
+    [
+        ("attack.pgd.steps", 40, True),
+        ("attack.pgd.engine", "art", True),
+        ("attack.pgd.steps", 1, False),
+        ("attack.pgd.eps", [0.001], False),
+        ("attack.pgd_margin.temperature", 1e9, False),
+        ("attack.fgsm_strong.eps", "weak", False),
+        ("attack.mine.steps", 1, True),
+        ("threat.eps", 0.001, False),
+    ],
+)
+def test_a_weaker_attack_of_a_columns_name_is_none_of_the_papers(
+    option: str, value: object, counts: bool, tmp_path: Path
+) -> None:
+    attacked = replace(PLAIN, options={**PLAIN.options, option: value})
+    put(tmp_path, "a", attacked, {("pgd", "white_box", 0.3): 1.0})
+    assert len(list(Runs(Records(tmp_path), [PLAIN]))) == counts
 
 
 def test_of_several_records_the_last_of_the_commonest_images_counts(tmp_path: Path) -> None:
@@ -110,6 +134,28 @@ def test_headline_naive_and_audited(tmp_path: Path) -> None:
     runs = Runs(Records(tmp_path), list(TWELVE.values()))
     # Of 50 images 10 fewer hold in each of the 8 adversarial columns at Linf 0.3 (of 13).
     assert "| all 13 | +4.62 [+4.09, +5.14] | -12.31" in headline(MNIST, runs)
+
+
+@pytest.mark.parametrize("axes", [{}, {"layer": "zz"}, {"layer": 3}])
+def test_norms_of_other_layers_end_no_report(axes: dict[str, Any], tmp_path: Path) -> None:
+    at = {"step": "mapped -> quantized", "view": "matrix", "p": "2"}
+    for number, training in enumerate(("Orig.", "Adv.", "F.L.")):
+        strange = Value(metric="weight_perturbation", value=9.0, axes={**at, **axes})
+        known = Value(metric="weight_perturbation", value=number, axes=at | {"layer": "fc1"})
+        mine = (strange, known) if training == "Adv." else (known,)
+        put(tmp_path, training, TWELVE[training, False, 3], {}, values=mine)
+    runs = Runs(Records(tmp_path), list(TWELVE.values()))
+    seen = largest_norm(MNIST, runs)
+    assert seen.text == "||dW||_2 of Adv. is the largest in 0 of 1 layers"
+    assert "| Adv. (Q) |" in norms_table(MNIST, runs)
+
+
+def test_audits_of_other_images_have_no_mean(tmp_path: Path) -> None:
+    for name, key, n in (("a", PLAIN_3, 50), ("b", MAPPED_3, 40)):
+        put(tmp_path, name, TWELVE[key], dict.fromkeys(_every_row(), 0.2))
+        _put_audit(tmp_path / name, 20, n)
+    runs = Runs(Records(tmp_path), list(TWELVE.values()))
+    assert headline(MNIST, runs).splitlines()[-1].endswith("| not run |")
 
 
 def _put_audit(folder: Path, held: int, n: int = 50) -> None:

@@ -99,12 +99,17 @@ def test_unverified_records_of_other_images_do_not_displace_verified_ones(tmp_pa
         assert runs.ignored == 2
 
 
-def test_of_two_folders_of_one_name_the_first_is_known_by_it(tmp_path: Path) -> None:
-    for at in ("x", "y"):
-        (tmp_path / at).mkdir()
-        put(tmp_path / at, "01234567", PLAIN, {})
-    folders = [tmp_path / at / "01234567" for at in ("x", "y")]
-    for order in (folders, folders[::-1]):
-        found = Records(order).get("01234567")
-        assert found is not None
-        assert found.folder == order[0]
+@pytest.mark.parametrize(
+    ("made", "counts"),
+    [
+        ({"defense.none": "robench 0.1.0 / 1", "metric.x": "evil 1.0 / 1"}, True),
+        ({"defense.none": "robench 9.9 / 2"}, True),
+        ({"defense.none": "evil 1.0 / 1"}, False),
+        ({"defense.none": "robench 0.1.0 / 1", "attack.pgd": "evil 1.0 / 1"}, False),
+    ],
+)
+def test_a_component_of_the_same_name_by_another_maker_is_another(
+    made: dict[str, str], counts: bool, tmp_path: Path
+) -> None:
+    put(tmp_path, "a", PLAIN, {ROW: 0.5}, components=made)
+    assert len(list(Runs(Records(tmp_path), [PLAIN]))) == counts

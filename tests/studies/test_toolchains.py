@@ -72,8 +72,10 @@ def test_a_file_of_other_weights_is_named(tmp_path: Path) -> None:
 def test_a_files_row_is_known_by_its_name(tmp_path: Path) -> None:
     variant = MNIST.variant(TRAINED, LITERT)
     study = STUDIES["toolchains_mnist"]
-    for name in ("mnist_adversarial_training.tflite", "another.tflite"):
-        named = {**variant.options, "model.file.path": f"/somewhere/{name}"}
+    paths = ("/x/mnist_adversarial_training.tflite", "/x/another.tflite", 5, ["a"])
+    for path in paths:
+        name = str(path).rpartition("/")[2]
+        named = {**variant.options, "model.file.path": path}
         put(
             tmp_path,
             name,

@@ -24,11 +24,14 @@ def profiles(variants: Sequence[Variant], runs: Runs) -> str:
         if run is None:
             continue
         rows = run.table("certificates")
-        name, options = next(iter(run.record.config["certifier"].items()))
-        told = ", ".join(f"{k} {options[k]}" for k in ("n2", "alpha") if k in options)
+        certifier = run.record.config["certifier"]
+        told = [
+            ", ".join([name, *(f"{k} {its[k]}" for k in ("n2", "alpha") if k in its)])
+            for name, its in certifier.items()
+        ]
         images = "-" if rows is None else len(rows)
-        epochs = run.record.config["train"]["epochs"] or "the data set's"
-        lines.append(f"| {variant.label} | {epochs} | {name}, {told} | {images} |")
+        epochs = run.record.config["train"].get("epochs") or "the data set's"
+        lines.append(f"| {variant.label} | {epochs} | {'; '.join(told) or '-'} | {images} |")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ Neural Networks", ICCV 2021: the studies of its tables and figures."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from robench.studies import Certified, Claim, Measure, PaperCell, Runs, Study, Variant
@@ -150,7 +151,7 @@ def _transfer() -> Study:
                 "compressor": (compressor,),
                 "attack": ("pgd",),
             },
-            {"attack.pgd.steps": 7},
+            {"attack.pgd.steps": 7, "attack.pgd.norm": "linf"},
         )
         for label, compressor in (("float", "none"), ("int8", "qat_int8"))
     )
@@ -195,7 +196,11 @@ def _cost() -> Study:
 
 
 def _attack() -> Study:
-    integer, floating = (variant(m, metric=()) for m in (INT, FLOAT))
+    attacked = {"attack.pgd.steps": 20, "attack.pgd.norm": "l2"}
+    integer, floating = (
+        replace(one, options={**one.options, **attacked})
+        for one in (variant(m, metric=()) for m in (INT, FLOAT))
+    )
     measures = [Measure("clean"), *(Measure(f"L2 {e:g}", "pgd", "white_box", e) for e in L2)]
     return _study(
         "fig10",

@@ -171,15 +171,16 @@ def largest_norm(setup: Setup, runs: Runs) -> Observation:
         training: by_layer(runs, twelve(setup)[training, False, 3], "weight_perturbation", SPECTRAL)
         for training in TRAININGS
     }
-    if not all(norms.values()):
+    layers = set.intersection(*map(set, norms.values()))
+    if not layers:
         return Observation("||dW||_2 of all three trainings: not measured", None)
     largest = [
         layer
-        for layer, value in norms["Adv."].items()
-        if value >= max(norms[training][layer] for training in TRAININGS)
+        for layer in layers
+        if norms["Adv."][layer] >= max(norms[training][layer] for training in TRAININGS)
     ]
-    text = f"||dW||_2 of Adv. is the largest in {len(largest)} of {len(norms['Adv.'])} layers"
-    return Observation(text, len(largest) == len(norms["Adv."]))
+    text = f"||dW||_2 of Adv. is the largest in {len(largest)} of {len(layers)} layers"
+    return Observation(text, len(largest) == len(layers))
 
 
 def improves(setup: Setup, runs: Runs) -> Observation:

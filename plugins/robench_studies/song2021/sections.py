@@ -7,12 +7,13 @@ what layers amplify.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robench import Z95, Audit, Value
+from robench import Z95, Audit, Score, Value
 from robench.studies import Measure, Run, Runs, Variant
 from robench_studies.song2021.tables import (
     MARGIN,
@@ -26,6 +27,7 @@ from robench_studies.song2021.tables import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
 TABLE = "audit"
@@ -40,6 +42,37 @@ NORMS = {
     for p in ("1", "2", "inf")
 }
 TERMS = ("W dx", "dW x", "dW dx")
+
+
+@dataclass(frozen=True)
+class Audited(Measure):
+    """Which of the audit's images hold; under no threat of an audit, are right."""
+
+    def score(self, run: Run) -> Score | None:
+        """See Measure; None in a run without an audit, too."""
+        score = super().score(run)
+        if score is None or run.table(TABLE) is None:
+            return None
+        same = self._audit(run, score)
+        if same is not None:
+            return replace(score, right=np.asarray(same.held, dtype=bool))
+        return replace(score, right=score.right[_positions(run.table(TABLE))])
+
+    def images(self, run: Run) -> NDArray[np.int64]:
+        """See Measure."""
+        score = super().score(run)
+        same = self._audit(run, score) if score else None
+        return run.images[_positions(run.table(TABLE) if same is None else same)]
+
+    def _audit(self, run: Run, score: Score) -> pd.DataFrame | None:
+        """The audit under the score's threat; noise has none."""
+        table = run.table(TABLE)
+        same = table[(table.norm == score.norm) & (table.eps == score.eps)].sort_values("position")
+        return same if len(same) and self.access != "none" else None
+
+
+def _positions(table: pd.DataFrame) -> NDArray[np.int64]:
+    return np.sort(table.position.unique())
 
 
 def audited_table(setup: Setup, runs: Runs) -> str:
@@ -135,37 +168,19 @@ def gain(
     setup: Setup, runs: Runs, measures: Sequence[Measure], *, audited: bool
 ) -> tuple[float, float, float] | None:
     """Mean over measures and images of mapped minus plain, with its 95 % interval (normal)."""
-    pair = [runs.get(twelve(setup)[key]) for key in (MAPPED, PLAIN)]
-    if pair[0] is None or pair[1] is None:
-        return None
-    right = _audited if audited else _naive
+    mapped, plain = (twelve(setup)[key] for key in (MAPPED, PLAIN))
     differences = []
-    for measure in measures:
-        first, second = (right(run, measure) for run in pair if run)
-        if first is None or second is None:
+    for measure in (Audited(**vars(one)) for one in measures) if audited else measures:
+        first, second = runs.score(mapped, measure), runs.score(plain, measure)
+        if first is None or second is None or len(first.right) != len(second.right):
             return None
-        differences.append(first.astype(float) - second.astype(float))
+        differences.append(first.right.astype(float) - second.right.astype(float))
+    if len(set(map(len, differences))) > 1:  # audits of different images
+        return None
     each = np.mean(differences, axis=0)
     half = Z95 * float(each.std(ddof=1)) / len(each) ** 0.5
     mean = float(each.mean())
     return mean, mean - half, mean + half
-
-
-def _naive(run: Run, measure: Measure) -> NDArray[np.bool_] | None:
-    score = measure.score(run)
-    return score.right if score else None
-
-
-def _audited(run: Run, measure: Measure) -> NDArray[np.bool_] | None:
-    """Which of the audit's images hold, by position; under no threat of an audit, are right."""
-    score, table = measure.score(run), run.table(TABLE)
-    if score is None or table is None:
-        return None
-    same = table[(table.norm == score.norm) & (table.eps == score.eps)].sort_values("position")
-    if len(same) and measure.access != "none":  # noise has no threat
-        return np.asarray(same.held, dtype=bool)
-    right: NDArray[np.bool_] = score.right[np.sort(table.position.unique())]
-    return right
 
 
 def points(mean: float, low: float, high: float) -> str:
@@ -237,5 +252,8 @@ def by_layer(runs: Runs, variant: Variant, metric: str, axes: dict[str, str]) ->
     return {
         str(value.axes["layer"]): value.value
         for value in (run.record.values if run else ())
-        if value.metric == metric and value.value is not None and axes.items() <= value.axes.items()
+        if value.metric == metric
+        and value.value is not None
+        and "layer" in value.axes
+        and axes.items() <= value.axes.items()
     }

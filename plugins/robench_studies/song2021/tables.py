@@ -6,12 +6,44 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from robench import Record
 from robench.studies import Measure, PaperCell, Variant, read_cells
 
 TRAININGS = {"Orig.": (), "Adv.": ("adversarial_training",), "F.L.": ("feedback_learning",)}
 NAMES = {"none": "Orig.", "adversarial_training": "Adv.", "feedback_learning": "F.L."}
 MU = 255.0
 """Of the 12-model tables."""
+
+
+USUAL: dict[str, object] = {"norm": None, "eps": None}
+"""As the data set has them."""
+PGD = USUAL | {"steps": 40, "step": 2.5, "restarts": 1, "temperature": 1.0, "samples": 1}
+BIM = USUAL | {"steps": 10, "step": 1.0}
+STATED: dict[str, dict[str, object]] = {
+    **{f"fgsm_{eps}": {"norm": None, "eps": eps} for eps in ("weak", "medium", "strong")},
+    "pgd": PGD | {"loss": "cross_entropy"},
+    "pgd_margin": PGD | {"loss": "margin"},
+    "bim": BIM,
+    "mim": BIM | {"decay": 1.0},
+    "cw": {"norm": None, "steps": 30, "search_steps": 5},
+    "normal_noise": USUAL,
+    "uniform_noise": USUAL,
+}
+"""The attacks' options of all cells: a column's name says nothing of them."""
+
+
+@dataclass(frozen=True)
+class Model(Variant):
+    """A model of the paper, attacked as the reports state."""
+
+    def matches(self, record: Record) -> bool:
+        """Whether a record is one of this model, by no weaker attacks of the same names."""
+        attacks = record.config.get("attack", {})
+        return super().matches(record) and all(
+            attacks.get(name, {}).get(option, value) == value
+            for name, options in STATED.items()
+            for option, value in options.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -50,7 +82,7 @@ def variant(
 
     `control` is feedback learning's, trained on noise; `label` stands in place of the paper's name.
     """
-    options: dict[str, object] = {}
+    options: dict[str, object] = {"threat.norm": None, "threat.eps": None}
     if mu is not None:
         options |= {"defense.mulaw.mu": mu, "defense.mulaw.layers": layers}
     if training == "F.L.":
@@ -63,7 +95,7 @@ def variant(
         }
     defenses = (*TRAININGS[training], *(() if mu is None else ("mulaw",)))
     name = training + ("" if mu is None else "+mu") + (" (Q)" if bits < 32 else "")
-    return Variant(
+    return Model(
         label=label or name,
         chosen={
             "dataset": (setup.dataset,),

@@ -69,7 +69,8 @@ class FileVariant(Variant):
     def matches(self, record: robench.Record) -> bool:
         """Whether a record is one of the file's."""
         path = record.config.get("model", {}).get("file", {}).get("path", "")
-        return super().matches(record) and PurePath(path).name == self.file
+        named = isinstance(path, str) and PurePath(path).name == self.file
+        return named and super().matches(record)
 
 
 MNIST = Setup("mnist", "small_cnn", (("0.1", 0.1), ("0.3", 0.3)))

@@ -23,7 +23,7 @@ from robench.core.record import (
     Value,
     share,
 )
-from robench.records.protocol import Settings
+from robench.records.protocol import Settings, maker
 
 Pair = tuple[Record, Outcomes]
 T = TypeVar("T")
@@ -53,9 +53,9 @@ def network(record: Record, weights: str | None) -> str:
 
 def recipe(record: Record) -> str:
     """The digest of what networks share that were trained and deployed alike, whatever their seeds
-    and machines: the configuration up to the attacks, and the versions of its components."""
+    and machines: the configuration up to the attacks, and its components' makers and versions."""
     made = {
-        name: version.rpartition(" / ")[2]
+        name: maker(version)
         for name, version in record.provenance.components.items()
         if name.startswith(SYSTEM_KINDS)
     }

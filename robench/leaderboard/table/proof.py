@@ -20,6 +20,8 @@ class Proof:
     """What a row proves, and what moved or could not move its numbers."""
 
     level: Level
+    levels: tuple[Level, ...]
+    """Of each record that feeds it, of which the row's is the lowest."""
     unfounded: tuple[str, ...] = ()
     """What of it nothing stored supports."""
     attestations: tuple[Attestation, ...] = ()
@@ -72,6 +74,7 @@ def prove(settled: Settled) -> Proof:
     missing = [one for one in claims if one.record.audit and not has_file(one.folder, table)]
     return Proof(
         level=settled.level,
+        levels=tuple(one.level for one in claims),
         unfounded=tuple(dict.fromkeys(text for one in claims for text in one.taken.unfounded)),
         attestations=tuple(_plain(one.attestation) for one in claims if one.attestation),
         disputed=settled.disputed,

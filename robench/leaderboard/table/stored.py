@@ -192,6 +192,7 @@ class Decoder:
 
 def _proof(given: dict[str, Any]) -> Proof:
     made = {
+        "levels": tuple(given["levels"]),
         "unfounded": tuple(given["unfounded"]),
         "attestations": tuple(map(Attestation.model_validate, given["attestations"])),
         "aside": tuple(Aside(**one) for one in given["aside"]),
