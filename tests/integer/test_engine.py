@@ -40,6 +40,7 @@ def test_random_programs(program: Program, count: int, seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a hundred programs to compile
 @settings(SETTINGS, max_examples=100)
 @given(programs(), st.integers(1, 40), st.integers(0, 99))
 def test_many_random_programs(program: Program, count: int, seed: int) -> None:
