@@ -21,8 +21,8 @@ from robench.records import protocols
 
 MOST_THREADS = 1024
 CHANGED = "its options have changed since, and so has the id they give"
-SLOTS = 3
-"""Hexadecimal digits of a command's place in the cache: each place holds the latest."""
+SLOTS, LATEST = 3, 16
+"""Hexadecimal digits of a command's file in the cache, and how many each holds."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,14 @@ def _found(asked: str, origins: str) -> tuple[str, ...] | str:
     looks at a record gets no folder.
     """
     key = digest([all_code(), protocols.hashes(), asked, origins])
-    kept = cache_folder() / FOLDER / f"command-{key[:SLOTS]}"
-    its, known = read_sealed(kept) or ("", "")
-    if its != key:
+    kept = cache_folder() / FOLDER / f"commands-{key[:SLOTS]}"
+    every: list[tuple[str, list[str] | str]] = read_sealed(kept) or []
+    known = next((its for own, its in every if own == key), None)
+    if known is None:
         from robench.run.command import words_of
 
         known = words_of(asked, origins)
         if cache_folder().is_dir():
             with suppress(OSError):
-                write_sealed(kept, [key, known])
+                write_sealed(kept, [(key, known), *every][:LATEST])
     return known if isinstance(known, str) else tuple(known)

@@ -132,6 +132,26 @@ def test_a_known_command_is_found_without_composing_it(
     assert commands[0].command
 
 
+def test_commands_of_one_file_of_the_cache_do_not_push_each_other_out(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr("robench.run.again.SLOTS", 0)
+    _found.cache_clear()
+    every = [changed(record, images=images) for images in (37, 38, 39)]
+    commands = [again(one) for one in every]
+    assert len(list((tmp_path / "cache").glob("*/commands-*"))) == 1
+    _found.cache_clear()
+    monkeypatch.setattr("robench.run.command.words_of", None)
+    assert [again(one) for one in every] == commands
+    # What is full forgets the oldest.
+    monkeypatch.setattr("robench.run.command.words_of", lambda *_: "asked again")
+    monkeypatch.setattr("robench.run.again.LATEST", 3)
+    again(changed(record, images=40))
+    _found.cache_clear()
+    assert [again(one).reason for one in reversed(every)] == ["", "", "asked again"]
+
+
 def test_who_looks_at_a_record_gets_no_cache(record: Record, tmp_path: Path) -> None:
     _found.cache_clear()
     assert again(record).command
