@@ -164,11 +164,13 @@ def _other_names(rows: Sequence[BoardRow]) -> dict[str, str]:
     row, where no row has it: an address that somebody kept still leads there, and never to a row
     that another may claim it from."""
     fed = _leading((name, row.id) for row in rows for name in row.members)
+    verified = (row for row in rows if row.proof.level == "verified")
+    proven = _leading((name, row.id) for row in verified for name in row.members)
     beside = _leading((one.id, row.id) for row in rows for one in row.proof.aside)
     taken = {row.id for row in rows}
     return {
         name: next(iter(its))
-        for name, its in {**beside, **fed}.items()
+        for name, its in {**beside, **fed, **proven}.items()
         if len(its) == 1 and name not in taken
     }
 

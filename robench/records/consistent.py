@@ -34,7 +34,7 @@ from robench.plugin.registry import registry
 from robench.records.arrays import check_arrays
 from robench.records.protocol import ACCESSES, maker, protocol, settings
 from robench.records.protocols import GROUP, broken, check_named, is_installed, protocols
-from robench.records.shared import missing, place
+from robench.records.shared import MODEL, missing, place
 from robench.records.store import EXAMPLES, MAX_FILE, OUTCOMES, check_choices, read, read_outcomes
 from robench.records.support.attacked import check_attacked
 from robench.records.support.audits import check_audits
@@ -85,12 +85,14 @@ def inspect(folder: Path) -> Inspected:
 def contradiction(record: Record, folder: Path) -> str:
     """How a record contradicts itself or its files, on one line; nothing where it does not.
 
-    Where a file that it names is not here, only what its outcomes tell. Raises UserError where
-    these cannot be read.
+    Where its model is not here, only what its outcomes tell. Raises UserError where these cannot be
+    read.
     """
     outcomes = read_outcomes(folder)
-    if missing(folder, record.files):
-        return contradiction_told(record, outcomes)
+    if gone := missing(folder, record.files):
+        others = [name for name in gone if not MODEL.fullmatch(name)]
+        told = f"it names {', '.join(others)}, and no such file is here" if others else ""
+        return shortened(one_line(told), LONGEST) or contradiction_told(record, outcomes)
     try:
         inspect(folder)
     except UserError as error:

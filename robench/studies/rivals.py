@@ -22,8 +22,9 @@ def otherwise(runs: Runs, variants: Iterable[Variant]) -> Iterator[Runs]:
     """For each variant with several records of equal proof, the study by the least that these say
     of every value, verdict and cell that was asked for, and by the most; nothing where they agree.
 
-    Two agree on images where they differ by no more than chance, on a value where its narrower
-    interval bridges the difference, on times always. What one alone says nobody disputes.
+    Two agree on images where they differ by no more than chance and their intervals meet, on a
+    value where its narrower interval bridges the difference, on times always. What one alone says
+    nobody disputes.
     """
     for variant in variants:
         run, rivals = runs.get(variant), runs.rivals(variant)
@@ -86,7 +87,7 @@ def _about(one: Value | Audit) -> Hashable:
 def _contradict(mine: Number, other: Number) -> bool:
     if isinstance(mine, tuple) and isinstance(other, tuple):
         pair = difference(mine, other)
-        return pair is not None and pair.p_value < CHANCE
+        return _apart(mine, other) or (pair is not None and pair.p_value < CHANCE)
     if isinstance(mine, Value) and isinstance(other, Value):
         if mine.unit in CLOCKED and other.unit in CLOCKED:
             return False
@@ -95,6 +96,13 @@ def _contradict(mine: Number, other: Number) -> bool:
         # Of the two intervals the narrower one: a wide one is easily written.
         return abs(mine.value - other.value) > min(_width(mine), _width(other))
     return _order(mine) != _order(other)
+
+
+def _apart(mine: Cell, other: Cell) -> bool:
+    """Whether the intervals of two shares have nothing in common: whoever judges few images chooses
+    them."""
+    (low, high), (least, most) = mine[0].interval, other[0].interval
+    return high < least or most < low
 
 
 def _width(value: Value) -> float:

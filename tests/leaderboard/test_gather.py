@@ -94,3 +94,14 @@ def test_a_row_of_unknown_weights_takes_no_address_that_another_claims() -> None
     rows = board([known, unknown])
     assert len(rows) == 2
     assert all(row.id.startswith("aaaaaaaa") and row.id != "aaaaaaaa" for row in rows)
+
+
+def test_the_second_address_of_a_verified_row_stays_its_own() -> None:
+    genuine = [
+        made("cccccccc", weights="c", verified=True),
+        made("dddddddd", attack="fgsm", weights="c", verified=True),
+    ]
+    forged = made("dddddddd", 36, weights="f")
+    rows = board([*genuine, forged])
+    assert {row.id for row in rows} == {"cccccccc", "ddddddddf"}
+    assert _other_names(rows) == {"dddddddd": "cccccccc"}

@@ -37,12 +37,13 @@ from robench.leaderboard.read import private
 from robench.leaderboard.read.intake import find_records, take
 from robench.leaderboard.read.refusals import find_refusals
 from robench.records.store import OUTCOMES, RECORD, folders
+from robench.records.support.values import check_accuracies
 from robench.run.config import Places
 from robench.testing import tiny_data
 from robench_certifiers.certifiers import Sequential
 from robench_metrics.certified import Certified
 from tests.leaderboard.forger import Forgery, perfect
-from tests.leaderboard.made import blurred
+from tests.leaderboard.made import blurred, claim
 
 REFUSED, UNFOUNDED, AGREES = "refused", "unfounded", "agrees"
 """Where a lie is found; what agrees with itself only a verification can find."""
@@ -521,11 +522,19 @@ NAMED = {
     ),
 }
 """Names of values that would pass as what robench computes, by why they are refused."""
+A_FILE = {"format": "onnx", "sha256": "0" * 64, "bytes": 9, "runtime": "torch", "version": "1"}
 LIES: dict[str, Lie] = {
     # Form.
     "a_number_that_is_none": Lie(raw("values.0.value", float("nan")), "values.0.value"),
     "an_infinite_end": Lie(raw("values.0.high", float("inf")), "values.0.high"),
     "a_list_as_seed": Lie(raw("seed", [1]), "seed"),
+    "a_seed_below_zero": Lie(both(raw("seed", -1), raw("config.seed", -1)), "seed of at least 0"),
+    "a_file_that_says_more_than_it_is": Lie(
+        raw("file", {**A_FILE, "version": "1.3\n\n## Retracted\n\nWithdrawn."}), "plain words"
+    ),
+    "a_file_with_cells_of_its_own": Lie(
+        raw("file", {**A_FILE, "runtime": "x | 99 %"}), "plain words"
+    ),
     "another_schema": Lie(raw("schema_version", 2), "schema"),
     "an_unknown_field": Lie(raw("trusted", True), "trusted"),
     "cut_off": Lie(text(lambda data: data[: len(data) // 2]), "record"),
@@ -1147,6 +1156,13 @@ def flip(path: Path, rng: random.Random) -> None:
             data[at : at + size] = rng.choice([b"\xff", b"\0", b"9", b"-", b"[", b'"']) * size
         data = data or bytearray(b"0")
     path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["headline", "robust", "Verified"])
+def test_no_attack_is_called_what_robench_computes(name: str) -> None:
+    one = claim({"clean": np.ones(40, bool), name: np.ones(40, bool)})
+    with pytest.raises(UserError, match="attacks with names of their own"):
+        check_accuracies(one.record, one.outcomes)
 
 
 def fuzz(sources: list[Path], work: Path, seconds: float, seed: int) -> tuple[int, int]:

@@ -78,7 +78,17 @@ def test_another_metric_keeps_the_protocol(tmp_path: Path) -> None:
 
 def test_groups_agree_on_every_attack_they_share() -> None:
     pgd, other, fgsm = ({("pgd", "w"): "1"}, {("pgd", "w"): "2"}, {("fgsm", "w"): "1"})
-    assert groups([("a", pgd), ("b", other), ("c", fgsm)]) == [["a", "c"], ["b"]]
+    every = [("a", "v", pgd), ("b", "v", other), ("c", "v", fgsm)]
+    assert groups(every) == [["a", "c"], ["b"]]
+
+
+def test_settings_of_another_network_keep_no_records_apart() -> None:
+    pgd, other, fgsm = ({("pgd", "w"): "1"}, {("pgd", "w"): "2"}, {("fgsm", "w"): "1"})
+    assert groups([("a", "v", other), ("b", "w", fgsm), ("c", "w", pgd)]) == [["a", "b", "c"]]
+    # What speaks of unknown weights may speak of any, and tears nothing apart, nor is it torn.
+    assert groups([("a", "", other), ("b", "w", fgsm), ("c", "w", pgd)]) == [["b", "c"], ["a"]]
+    assert groups([("a", "v", other), ("b", "", fgsm), ("c", "", pgd)]) == [["a"], ["b", "c"]]
+    assert groups([("a", "v", pgd), ("b", "", fgsm), ("c", "", pgd)]) == [["a", "b", "c"]]
 
 
 def test_a_family_shares_an_id_or_a_system_directly_or_through_others() -> None:

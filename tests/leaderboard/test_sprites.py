@@ -40,13 +40,16 @@ def test_strips_of_another_height_are_left_out_and_stop_nobody(tmp_path: Path) -
     assert pixels(picture).shape[0] == 2 * 2 * 4
 
 
-def test_one_attack_is_drawn_once_as_the_first_record_has_it(tmp_path: Path) -> None:
-    one = pictured(tmp_path / "a", ("pgd",), 4, 255)
-    two = pictured(tmp_path / "b", ("pgd", "cw"), 4, 99)
+def test_one_attack_is_drawn_once_and_not_where_two_records_differ(tmp_path: Path) -> None:
+    one = pictured(tmp_path / "a", ("pgd", "cw"), 4, 255)
+    two = pictured(tmp_path / "b", ("pgd", "fgsm"), 4, 255)
     shown, picture = drawn([one, two])
-    assert [strip.title.split(",")[0] for strip in shown] == ["pgd", "cw"]
-    assert set(pixels(picture)[:8].ravel()) == {255}
-    assert set(pixels(picture)[8:].ravel()) == {99}
+    assert [strip.title.split(",")[0] for strip in shown] == ["pgd", "cw", "fgsm"]
+    forged = pictured(tmp_path / "c", ("pgd",), 4, 99)
+    for claims in ([one, forged, two], [forged, one, two]):
+        shown, picture = drawn(claims)
+        assert {strip.title.split(",")[0] for strip in shown} == {"cw", "fgsm"}
+        assert set(pixels(picture).ravel()) == {255}
 
 
 def test_no_more_is_drawn_than_a_browser_can_take(tmp_path: Path, monkeypatch: Any) -> None:

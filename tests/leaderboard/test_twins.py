@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robench.core.record import Value
+from robench.core.outcomes import Outcomes
+from robench.core.record import FileInfo, Value
 from robench.leaderboard.read.claims import Claim
 from robench.leaderboard.read.facts import Facts
 from robench.leaderboard.read.merge import families, network, system
@@ -20,6 +22,7 @@ from robench.leaderboard.table.proof import prove
 from robench.leaderboard.table.row import BoardRow, make_row
 from robench.leaderboard.table.site import make_site
 from robench.leaderboard.write.gather import strangers
+from robench.records.tables import write_columns
 from tests.leaderboard.made import claim, protocol
 
 N = 40
@@ -506,3 +509,80 @@ def test_many_copies_cost_what_they_hold() -> None:
     (row,) = rows(claims)
     assert not row.proof.disputed
     assert len(seen) == len(claims)
+
+
+def test_other_labels_are_other_answers() -> None:
+    under: dict[str, Any] = {"protocol": protocol(), "weights": "w"}
+    honest = plain(**under)
+    rows_of = [replace(row, label=(row.label + 1) % 4) for row in honest.outcomes.rows]
+    taken = replace(honest.taken, outcomes=Outcomes(tuple(rows_of)))
+    (row,) = rows([honest, replace(honest, taken=taken, content="c")])
+    assert (row.proof.disputed, row.proof.ranked) == (True, False)
+    (row,) = rows([honest, said(honest, status="at_chance")])
+    assert (row.proof.disputed, row.proof.ranked) == (True, False)
+
+
+@pytest.mark.parametrize("level", ["quick", "full"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_audit_that_leaves_surely_less_disputes_a_row(
+    seed: int, level: str, tmp_path: Path
+) -> None:
+    under: dict[str, Any] = {"protocol": protocol(), "weights": "w"}
+
+    def audited(name: str, held: int, **more: Any) -> Claim:
+        folder = tmp_path / name
+        folder.mkdir()
+        images, right = np.arange(20), np.ones(20, bool)
+        columns = {
+            **dict.fromkeys(("position", "image"), images),
+            **dict.fromkeys(("clean", "rows"), right),
+            "audit": np.zeros(20, np.int64),
+            "randomised": ~right,
+            "held": images < held,
+            "norm": np.full(20, "linf", object),
+            "eps": np.full(20, 0.1),
+        }
+        write_columns(columns, folder / "audit.parquet")
+        one = plain(audited=(held, "pass"), name=name, folder=folder, **under, **more)
+        # The same number in both: what the table says must be enough.
+        values = [value for value in one.record.values if value.metric != "audited_accuracy"]
+        return said(one, values=tuple(values))
+
+    honest = audited("aaaaaaaa", 18)
+    fallen = audited("00000000", 0, seed=seed)
+    longer = tuple(one.model_copy(update={"level": level}) for one in fallen.record.audit)
+    (row,) = rows([honest, said(fallen, audit=longer)])
+    assert (row.proof.disputed, row.proof.ranked) == (True, False)
+    near = audited("bbbbbbbb", 17, seed=seed)
+    (row,) = rows([honest, near])
+    assert not row.proof.disputed
+
+
+@pytest.mark.parametrize("changed", [{"runtime": "evil"}, {"parent": "b" * 64}, {"bytes": 1}])
+def test_another_account_of_the_same_file_disputes_a_row(changed: dict[str, Any]) -> None:
+    file = FileInfo(format="onnx", sha256="a" * 64, bytes=9, runtime="onnxruntime", version="1")
+    honest = said(plain(weights="w"), file=file)
+    (row,) = rows([honest, said(honest, file=file.model_copy(update=changed))])
+    assert row.proof.disputed
+    (row,) = rows([honest, said(honest, file=file.model_copy(update={"version": "2"}))])
+    assert not row.proof.disputed
+
+
+def test_another_maker_of_the_same_model_disputes_a_row() -> None:
+    def by(maker: str) -> Claim:
+        one = plain(weights="w")
+        made = one.record.provenance.model_copy(update={"components": {"model.x": maker}})
+        return replace(said(one, provenance=made), content=maker)
+
+    for other, disputed in (("robench 0.2.0 / 1", False), ("evil 1.0 / 9", True)):
+        (row,) = rows([by("robench 0.1.0 / 1"), by(other)])
+        assert row.proof.disputed == disputed
+
+
+def test_what_keeps_no_model_takes_no_place_of_what_does() -> None:
+    reported = plain(weights="w")
+    reported = replace(reported, taken=replace(reported.taken, unfounded=("no table",)))
+    sound = claim({"clean": first(36), "fgsm": first(0)}, name="00000000")
+    found = {row.members: row for row in rows([reported, sound])}
+    assert cell(found["aaaaaaaa",], "worst_case_accuracy") == 0.5
+    assert found["aaaaaaaa",].proof.level == "reported"

@@ -8,14 +8,16 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from robench.core.outcomes import Score
 from robench.core.record import Audit, Value
 from robench.leaderboard.write.disputed import marked
 from robench.leaderboard.write.studies import study_page
 from robench.studies import Claim, Difference, Measure, Records, Runs, Variant
-from robench.studies.rivals import otherwise
-from robench.studies.runs import Standing
+from robench.studies.rivals import _contradict, otherwise
+from robench.studies.runs import Standing, difference
 from tests.studies.study_toys import put
 from tests.studies.test_pages import row, study
 
@@ -83,6 +85,18 @@ def test_images_agree_unless_they_differ_beyond_chance(
     put(tmp_path, "b", PLAIN, {ROW: right})
     scores = [one.score(PLAIN, PGD) for one in told(tmp_path, dict.fromkeys("ab", "consistent"))]
     assert [score.value for score in scores if score] == ([0.5, right] if apart else [])
+
+
+@pytest.mark.parametrize(("right", "apart"), [(0, True), (5, False)])
+def test_few_chosen_images_are_no_answer(right: int, apart: bool) -> None:
+    """Ten images that a record gets wrong say no more of five hundred than it says itself."""
+
+    def cell(hits: int, images: Any) -> Any:
+        return Score("pgd", "white_box", "linf", 0.1, np.arange(len(images)) < hits), images
+
+    many, few = cell(200, np.arange(500)), cell(right, np.arange(490, 500))
+    assert difference(many, few) is not None
+    assert _contradict(many, few) == _contradict(few, many) == apart
 
 
 def test_no_crowd_of_copies_hides_what_one_record_says(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from robench.plugin.components import Model
 from robench.plugin.registry import registry
 from robench.records.protocol import maker
 from robench.records.protocols import Protocol
+from robench.records.support.held import AUDIT_TABLE
 from robench.records.support.values import AUDITED
 from robench.records.support.votes import (
     CERTIFICATES,
@@ -28,6 +29,7 @@ from robench.records.support.votes import (
     certificate_table,
     certified_at,
 )
+from robench.records.tables import read_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +44,8 @@ CHANCE = 0.01
 """A paired test below it tells two records of one network apart, whatever they drew."""
 COUNTED = ("bytes", "MAC/img")
 """Units of values that hang on the network alone: on no clock, machine or draw."""
+OF_FILE = ("format", "bytes", "runtime", "parent", "black_box", "bits")
+"""What a shipped file says of itself, whatever runs it."""
 OF_WEIGHTS = "weight_perturbation"
 """The metric that hangs on the weights alone, too, and is computed in floats."""
 
@@ -57,19 +61,21 @@ class Facts:
 
     @cached_property
     def lasting(self) -> list[Said[object]]:
-        """What another seed of the attacks changes nothing of: how the network was trained, what is
-        counted in it, and the verdicts of as long audits."""
-        record = self.record
+        """What another seed of the attacks changes nothing of: how the network was trained and by
+        whom, what is counted in it, what its file says of itself, and verdicts."""
+        record, made = self.record, self.record.provenance.components
         found: list[Said[object]] = [
             (_of(value), value.value) for value in record.values if value.unit in COUNTED
         ]
         if record.bits is not None:
             found.append(("bits", record.bits))
+        found.append(("status", record.status))
+        models = ((name, made.get(f"model.{name}", "")) for name in record.config["model"])
+        found += ((("model", name), maker(its)[0]) for name, its in models)
+        found += ((("file", name), getattr(record.file, name)) for name in OF_FILE if record.file)
         if _is_trained(record):
             found.append(("training", canonical([record.seed, record.config.get("train")])))
-        found += (
-            (("verdict", one.norm, one.eps, one.level, one.n), one.verdict) for one in record.audit
-        )
+        found += ((("verdict", one.norm, one.eps), one.verdict) for one in record.audit)
         if record.certificates:
             found.append((CERTIFICATES, record.certificates.refuted))
         return found
@@ -100,6 +106,15 @@ class Facts:
     def rows(self) -> dict[Hashable, RowOutcomes]:
         """Its rows that worked."""
         return {row_key(row): row for row in self.outcomes.rows if row.valid}
+
+    @cached_property
+    def audited(self) -> dict[Hashable, tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+        """By threat the images of its audit, and which of them held; nothing without a table."""
+        if not has_file(self.folder, name := f"{AUDIT_TABLE}.parquet"):
+            return {}
+        table = read_columns(self.folder / name)
+        its = ((audit, table["audit"] == at) for at, audit in enumerate(self.record.audit))
+        return {(one.norm, one.eps): (table["image"][at], table["held"][at]) for one, at in its}
 
     @cached_property
     def certified(self) -> dict[Hashable, NDArray[np.bool_]]:
@@ -140,11 +155,13 @@ def disagree(every: Iterable[Facts]) -> bool:
     """Whether records of one network say different things of it; times are no answers."""
     exact: dict[Hashable, object] = {}
     near: dict[Hashable, NDArray[np.float64]] = {}
+    audited: dict[Hashable, tuple[NDArray[np.int64], NDArray[np.bool_]]] = {}
     return any(
         any(exact.setdefault(key, its) != its for key, its in (*one.lasting, *one.exact))
         or any(
             not _close(near.setdefault(key, its), its) for key, its in (*one.weighed, *one.nearest)
         )
+        or any(_held_apart(audited.setdefault(key, its), its) for key, its in one.audited.items())
         for one in every
     )
 
@@ -157,8 +174,19 @@ def differ_surely(first: Facts, second: Facts) -> bool:
         any(lasting.get(key, its) != its for key, its in second.lasting)
         or any(not _close(weighed.get(key, its), its) for key, its in second.weighed)
         or any(_surely(a.right, b.right) for a, b in _shared(first.rows, second.rows))
+        or any(_held_apart(a, b) for a, b in _shared(first.audited, second.audited))
         or any(_surely(a, b) for a, b in _shared(first.certified, second.certified))
     )
+
+
+def _held_apart(
+    first: tuple[NDArray[np.int64], NDArray[np.bool_]],
+    second: tuple[NDArray[np.int64], NDArray[np.bool_]],
+) -> bool:
+    """Whether one of two audits leaves surely more of the images that both looked at: no length
+    of an audit explains that to who has not verified it."""
+    _, mine, yours = np.intersect1d(first[0], second[0], return_indices=True)
+    return _surely(first[1][mine], second[1][yours])
 
 
 def _shared(first: dict[Hashable, T], second: dict[Hashable, T]) -> Iterator[tuple[T, T]]:
@@ -174,8 +202,10 @@ def _close(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
     return first.shape == second.shape and np.allclose(first, second, CLOSE, TINY, True)
 
 
-def _answers(row: RowOutcomes) -> tuple[bytes, bytes]:
-    return row.prediction.tobytes(), row.clean_prediction.tobytes()
+def _answers(row: RowOutcomes) -> tuple[bytes, ...]:
+    """To which images it answered what, and what they are."""
+    columns = row.image, row.label, row.prediction, row.clean_prediction
+    return tuple(one.tobytes() for one in columns)
 
 
 def _of(value: Value) -> tuple[Hashable, ...]:

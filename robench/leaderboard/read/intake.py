@@ -25,6 +25,8 @@ from robench.records.support.values import NAME
 
 AXIS = re.compile(r"[A-Za-z0-9_(\[][^\x00-\x1f<&\"']{0,79}")
 """Words that an axis may have, layers and steps among them."""
+ACCOUNT = re.compile(r"[A-Za-z0-9_.+,:()/ -]{0,200}")
+"""What a file and its runtime are called: a study's page reads it as a table's cell."""
 UNIT = re.compile(r"(?:[A-Za-z0-9%\[][A-Za-z0-9%/*^.,\[\]() -]{0,23})?")
 """Units; like names they end in tables that spreadsheets open."""
 AMOUNTS = {"s": 1e9, "bytes": 1e18, "img/s": 1e12}
@@ -151,6 +153,8 @@ def _form(folder: Path) -> Steps[Record]:
     record = parse(data, folder / RECORD)
     if (once := _keys(record)) != keys:
         raise UserError(f"expected each key once in {RECORD}, got {keys - once} again")
+    if record.seed < 0:
+        raise UserError(f"expected a seed of at least 0, got {record.seed}")
     if record.schema_version != SCHEMA_VERSION:
         raise UserError(f"expected schema {SCHEMA_VERSION}, got {record.schema_version}")
     yield
@@ -256,6 +260,9 @@ def _check_names(record: Record) -> None:
     for name in dict.fromkeys(_names(record)):
         if not NAME.fullmatch(name):
             raise UserError(f"expected a name of letters, digits and _.+:-, got {name[:80]!r}")
+    for name, text in _of_file(record):
+        if not ACCOUNT.fullmatch(text):
+            raise UserError(f"expected plain words for the file's {name}, got {text[:80]!r}")
     words = {
         (name, axis): None
         for value in record.values
@@ -265,6 +272,13 @@ def _check_names(record: Record) -> None:
     for name, axis in words:
         if not AXIS.fullmatch(axis):
             raise UserError(f"expected plain words for {name[:80]}, got {axis[:80]!r}")
+
+
+def _of_file(record: Record) -> Iterator[tuple[str, str]]:
+    """What a shipped file says in words of itself and of what runs it."""
+    for name in ("format", "runtime", "version", "provider", "instructions"):
+        if record.file:
+            yield name, getattr(record.file, name)
 
 
 def _names(record: Record) -> Iterator[str]:

@@ -106,18 +106,46 @@ def _oldest(older: dict[int, int], item: int) -> int:
     return item
 
 
-def groups(items: Iterable[tuple[T, Settings]]) -> list[list[T]]:
-    """Items of one family whose settings agree; the order decides who joins whom."""
-    bins: list[tuple[list[T], dict[tuple[str, str], str]]] = []
+def groups(items: Iterable[tuple[T, str, Settings]]) -> list[list[T]]:
+    """Items of one family whose settings agree, each with the weights that it speaks of; the order
+    decides who joins whom.
+
+    What another network says keeps no items of one apart. Nothing stands for unknown weights, which
+    may be any: such items are put together first, and stand with the networks that they agree with.
+    """
+    apart: dict[str, list[tuple[T, Settings]]] = {}
+    for item, weights, known in items:
+        apart.setdefault(weights, []).append((item, known))
+    found: list[tuple[list[T], dict[str, Settings]]] = []
+    for weights in sorted(apart, key=lambda one: not one):
+        for same, union in _agreeing(apart[weights]):
+            for mine, unions in found:
+                others = (its for of, its in unions.items() if not weights or of in ("", weights))
+                if all(_agree(its, union) for its in others):
+                    mine += same
+                    unions[weights] = union
+                    break
+            else:
+                found.append((same, {weights: union}))
+    return [mine for mine, _ in found]
+
+
+def _agreeing(items: Iterable[tuple[T, Settings]]) -> list[tuple[list[T], Settings]]:
+    """Items of one network in the first place where their settings agree, with all of these."""
+    found: list[tuple[list[T], dict[tuple[str, str], str]]] = []
     for item, known in items:
-        for mine, union in bins:
-            if all(union.get(name, its) == its for name, its in known.items()):
+        for mine, union in found:
+            if _agree(union, known):
                 mine.append(item)
                 union.update(known)
                 break
         else:
-            bins.append(([item], dict(known)))
-    return [mine for mine, _ in bins]
+            found.append(([item], dict(known)))
+    return [(mine, union) for mine, union in found]
+
+
+def _agree(first: Settings, second: Settings) -> bool:
+    return all(first.get(name, its) == its for name, its in second.items())
 
 
 def merged(pairs: Sequence[Pair]) -> Pair:

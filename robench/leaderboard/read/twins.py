@@ -97,7 +97,9 @@ def _lesser(every: Sequence[Claim]) -> dict[str, str]:
     found: dict[str, str] = {}
     sound = [one for one in every if one.level != "reported"]
     for claim in every:
-        better = next((one for one in sound if _maybe_same(claim, one)), None)
+        # What keeps no model takes no place of what does.
+        able = (one for one in sound if one.weights or not claim.weights)
+        better = next((one for one in able if _maybe_same(claim, one)), None)
         if claim.level == "reported" and better:
             found[claim.content] = (
                 f"not all of it follows from what it stored, as all of {better.id} does"

@@ -307,7 +307,7 @@ def _groups(rows: Sequence[BoardRow]) -> Iterator[list[BoardRow]]:
         apart.setdefault(row.key, []).append(row)
     for same in apart.values():
         for family in families((row, _keys(row)) for row in same):
-            for group in groups((row, row.meaning) for row in family):
+            for group in groups((row, row.weights, row.meaning) for row in family):
                 yield from (strangers(group) if len(group) > 1 else []) or [group]
 
 
@@ -395,7 +395,8 @@ def _free(settled: Settled, every: Sequence[Settled], taken: set[str]) -> str:
     ever leads to another network.
     """
     first = settled.claims[0].id
-    rivals = [one for one in every if one.claims[0].id == first and one.weights != settled.weights]
+    others = (one for one in every if one.weights != settled.weights)
+    rivals = [one for one in others if any(claim.id == first for claim in one.claims)]
     proven = settled.level == "verified" and all(one.level != "verified" for one in rivals)
     network = settled.weights or digest([one.content for one in settled.claims])
     name = first if proven or not rivals else first + network[:16]

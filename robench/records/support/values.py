@@ -71,6 +71,11 @@ def check_accuracies(record: Record, outcomes: Outcomes) -> None:
             raise UserError(
                 f"expected values with names of their own, got {name!r}, which robench computes"
             )
+    for name in record.config["attack"]:
+        if is_computed(name):
+            raise UserError(
+                f"expected attacks with names of their own, got {name!r}, which robench computes"
+            )
     wanted = list(_accuracies(outcomes, record))
     found = [value for value in record.values if value.metric in (*ACCURACIES, UNBROKEN)]
     if any(value.metric == UNBROKEN for value in found):
