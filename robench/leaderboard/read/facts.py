@@ -18,9 +18,9 @@ from robench.core.record import Record, Value
 from robench.leaderboard.read.merge import row_key
 from robench.plugin.components import Model
 from robench.plugin.registry import registry
+from robench.records.headline import audit_table
 from robench.records.protocol import maker
 from robench.records.protocols import Protocol
-from robench.records.support.held import AUDIT_TABLE
 from robench.records.support.values import AUDITED
 from robench.records.support.votes import (
     CERTIFICATES,
@@ -29,7 +29,6 @@ from robench.records.support.votes import (
     certificate_table,
     certified_at,
 )
-from robench.records.tables import read_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,9 +109,8 @@ class Facts:
     @cached_property
     def audited(self) -> dict[Hashable, tuple[NDArray[np.int64], NDArray[np.bool_]]]:
         """By threat the images of its audit, and which of them held; nothing without a table."""
-        if not has_file(self.folder, name := f"{AUDIT_TABLE}.parquet"):
+        if (table := audit_table(self.folder)) is None:
             return {}
-        table = read_columns(self.folder / name)
         its = ((audit, table["audit"] == at) for at, audit in enumerate(self.record.audit))
         return {(one.norm, one.eps): (table["image"][at], table["held"][at]) for one, at in its}
 
