@@ -2,6 +2,8 @@
 // Which rows pass, what stands as one line and what is folded below it, and the order of the lines.
 (function (robench) {
   const { rows } = robench;
+  // What a row proves, from the most.
+  const LEVELS = Object.keys(robench.data.site.levels);
   const SEARCHED = ["name", "details", "dataset", "model", "defense", "compressor", "access", "level", "word", "mark"];
   // The choice of at most eight bits.
   const SMALL = "8-";
@@ -32,6 +34,12 @@
     });
   }
 
+  // Whether a row takes its float parent's line: what proves less hides nothing that proves more.
+  function folds(at, parents) {
+    const proof = (one) => LEVELS.indexOf(rows.field(one, "level"));
+    return parents.has(at) && proof(at) <= proof(parents.get(at));
+  }
+
   // Lines of a tab, best first: `rows` of networks made alike are one line where all of them pass,
   // with their means as its `entry`; float parents of rows that pass stand `under` these.
   function linesOf(number, filters, search) {
@@ -42,7 +50,8 @@
     for (const entry of entries) {
       if (entry.rows.every((at) => passing.has(at))) entry.rows.forEach((at) => whole.set(at, entry));
     }
-    const folded = new Set(all.map((at) => parents.get(at)).filter((at) => passing.has(at)));
+    const folding = all.filter((at) => folds(at, parents));
+    const folded = new Set(folding.map((at) => parents.get(at)).filter((at) => passing.has(at)));
     return all.flatMap((at) => {
       const entry = whole.get(at) || null;
       const its = entry ? entry.rows : [at];

@@ -92,6 +92,10 @@
     const form = document.getElementById("pick");
     const [first, second] = ["first", "second"].map((id) => document.getElementById(id));
     const ids = [...number.keys()];
+    if (ids.length < 2) {
+      message.textContent = "This page has one network; a comparison takes two.";
+      return;
+    }
     // An id that no row has never becomes the address of a script.
     const known = (name, other) => (number.has(query.get(name)) ? query.get(name) : other);
     fill(first, known("a", ids[0]));
@@ -102,6 +106,7 @@
       location.search = `?a=${first.value}&b=${second.value}`;
     });
     if (["a", "b"].some((name) => query.has(name) && !number.has(query.get(name)))) message.textContent = "No such row: this page has none of an id in its address. Choose two above.";
+    else if (query.has("a") && first.value === second.value) message.textContent = "These are one network. Choose two above.";
     else if (query.has("a") && query.has("b")) await compare(first.value, second.value);
   }
 

@@ -38,10 +38,17 @@
   // What the page of a row says of its own records; null where there is no such row.
   async function ofRow(kind, id) {
     if (!ID.test(id)) return null;
-    const shard = parseInt(id.slice(0, 8), 16) % values.get("site").shards;
-    const found = await load(`${kind}-${shard}`);
+    const found = await shardOf(kind, id);
     return Object.hasOwn(found, id) ? found[id] : null;
   }
 
-  robench.data = { script, load, ofRow, get site() { return values.get("site"); } };
+  const shardOf = (kind, id) => load(`${kind}-${parseInt(id.slice(0, 8), 16) % values.get("site").shards}`);
+
+  // Ids that begin so: of rows that one id names, each has a longer one.
+  async function longer(kind, id) {
+    if (!ID.test(id)) return [];
+    return Object.keys(await shardOf(kind, id)).filter((one) => one.startsWith(id));
+  }
+
+  robench.data = { script, load, ofRow, longer, get site() { return values.get("site"); } };
 })(window.robench = window.robench || {});

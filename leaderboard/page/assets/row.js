@@ -272,12 +272,20 @@
 
   // -- start ---------------------------------------------------------------------------------------
 
+  function absent(longer) {
+    const all = el("a", { href: "index.html" }, "All rows");
+    if (!longer.length) return [el("h1", null, "No such row"), el("p", null, "This page has no row of the id in its address. ", all)];
+    const said = "Rows whose id begins as the one in the address; where records of one id speak of several networks, each has a longer one:";
+    return [el("h1", null, "Which row?"), el("p", null, said), el("ul", null, longer.map((one) => el("li", null, el("a", { href: `#${one}` }, one)))), el("p", null, all)];
+  }
+
   async function draw() {
     const id = location.hash.slice(1);
     const row = await robench.data.ofRow("rows", id);
+    if (row?.row) { location.replace(`#${row.row}`); return; }
     const at = row ? await rows.find(row.key || "open", id) : -1;
     if (at < 0) {
-      place.replaceChildren(el("h1", null, "No such row"), el("p", null, "This page has no row of the id in its address. ", el("a", { href: "index.html" }, "All rows")));
+      place.replaceChildren(...absent(await robench.data.longer("rows", id)));
       return;
     }
     await rows.load([at]);

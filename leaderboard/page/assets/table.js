@@ -22,7 +22,7 @@
     { key: "word", title: "audit", text: (line) => wordAt(line).mark, show: mark },
     { key: "level", title: "proof", kind: "trust", text: text("level"), show: (line) => levelWord(rows.field(line.at, "level")) },
     { key: "bits", title: "bits", kind: "number", number: (line) => rows.field(line.at, "bits") },
-    { key: "loss", title: "against float", kind: "number wide", number: (line) => chosen.loss(line)?.[0] ?? null, first: "desc", show: loss },
+    { key: "against_float", title: "against float", kind: "number wide", number: (line) => chosen.loss(line)?.[0] ?? null, first: "desc", show: loss },
     { key: "dataset", title: "data", text: text("dataset"), hidden: true },
     { key: "model", title: "model", text: text("model"), hidden: true },
     { key: "defense", title: "defense", text: text("defense"), hidden: true },
@@ -60,6 +60,11 @@
     return line.entry ? line.entry.cells[column] || null : rows.cell(line.at, column);
   }
 
+  function ranked(line) {
+    const rank = rows.rank(line.at);
+    return rank === null ? unranked(line) : `rank ${rank}`;
+  }
+
   function unranked(line) {
     return rows.tabs[rows.tabOf(line.at)].key === OPEN ? "open run" : "–";
   }
@@ -95,6 +100,7 @@
     const name = role.startsWith("seed") ? role : breakable(rows.field(line.at, "name"));
     return [
       el("a", { href: rowAddress(id) }, name),
+      el("span", { class: "also" }, ranked(line)),
       role === PARENT ? el("small", null, [PARENT, details].filter(Boolean).join(" · ")) : !role && details ? el("small", null, details) : null,
       several ? el("small", { class: "networks" }, `mean of ${line.rows.length} networks`) : null,
       several ? null : notes(rows.about(line.at).notes),
@@ -163,9 +169,13 @@
   // The columns that the groups of the shown lines show at first, and all that their tabs have.
   let usualColumns = new Set();
 
+  // Kinds of columns for which a narrow window has no room until they are chosen, as page.css has it.
+  const NARROW = [["wide", "1000px"], ["rank", "560px"], ["trust", "560px"]].map(([kind, width]) => [kind, matchMedia(`(max-width: ${width})`)]);
+
   function visible(column) {
     if (column.fixed) return true;
     if (chosenColumns) return chosenColumns.has(column.key);
+    if (NARROW.some(([kind, window]) => window.matches && column.kind?.split(" ").includes(kind))) return false;
     return column.place === undefined ? !column.hidden : usualColumns.has(column.place);
   }
 
@@ -198,7 +208,7 @@
     for (const tab of rows.tabs.length > 1 ? [...rows.tabs, all] : rows.tabs) {
       const button = el("button", { type: "button" }, tab.label);
       button.value = tab.key;
-      button.addEventListener("click", () => { filters.set("protocol", tab.key); chosenColumns = null; refresh(); });
+      button.addEventListener("click", () => { filters.set("protocol", tab.key); chosenColumns = null; choose(); });
       bar.append(button);
     }
     bar.hidden = false;
@@ -225,7 +235,7 @@
       const near = NEAR.includes(name);
       const select = el("select", { name, "aria-label": title }, new Option(near ? `any ${title}` : "any", ""));
       document.getElementById(near ? "choices" : "others").append(near ? select : el("label", null, title, select));
-      select.addEventListener("change", () => { filters.set(name, select.value); refresh(); });
+      select.addEventListener("change", () => { filters.set(name, select.value); choose(); });
     }
   }
 
@@ -284,19 +294,25 @@
     document.getElementById("search").value = search;
   }
 
-  function writeView() {
+  function viewed() {
     const entries = [...filters]
       .filter(([name, value]) => value !== usual(name))
       .map(([name, value]) => [name, value || ALL]);
     if (order) entries.push(["order", order.join(":")]);
     entries.push(["search", search]);
     if (chosenColumns) entries.push(["columns", [...chosenColumns].join(",")]);
-    robench.view.write(entries);
+    return entries;
   }
 
   // -- drawing ---------------------------------------------------------------------------------
 
   let apart = false;
+
+  // What a reader chose is a step in the history; Back undoes it.
+  function choose() {
+    robench.view.push(viewed());
+    return refresh();
+  }
 
   // Chooses and orders anew, and shows the first lines.
   async function refresh() {
@@ -324,7 +340,7 @@
     place.classList.toggle("long", shown.length > STEP);
     append(first);
     told();
-    writeView();
+    robench.view.write(viewed());
     place.setAttribute("aria-busy", "false");
     document.dispatchEvent(new CustomEvent("rowschange"));
   }
@@ -407,7 +423,7 @@
     if (now === null) order = [column.key, begin];
     else if (now === begin) order = [column.key, other];
     else order = column.place === undefined ? null : [column.key, begin];
-    await refresh();
+    await choose();
     [...table.tHead.rows[0].cells].find((head, at) => COLUMNS.filter(visible)[at] === column)?.querySelector("button").focus({ preventScroll: true });
   }
 
@@ -475,19 +491,20 @@
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", (event) => {
       event.preventDefault();
-      robench.view.write([]);
+      robench.view.push([]);
       follow();
     });
-    document.getElementById("search").addEventListener("input", (event) => { search = event.target.value; refresh(); });
+    document.getElementById("search").addEventListener("input", (event) => { search = event.target.value; choose(); });
     document.querySelector("#chooser .menu").addEventListener("change", (event) => {
       chosenColumns = new Set([...event.currentTarget.querySelectorAll("input:checked")].map((box) => box.value));
-      refresh();
+      choose();
     });
     document.getElementById("csv").addEventListener("click", saveShown);
     const panel = document.getElementById("more");
     document.addEventListener("click", (event) => { if (!panel.contains(event.target) && event.target.isConnected) panel.open = false; });
     panel.addEventListener("keydown", (event) => { if (event.key === "Escape") { panel.open = false; panel.querySelector("summary").focus(); } });
     window.addEventListener("hashchange", follow);
+    NARROW.forEach(([, window]) => window.addEventListener("change", () => refresh()));
   }
 
   async function follow() {

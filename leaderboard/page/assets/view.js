@@ -5,11 +5,22 @@
     return new URLSearchParams(location.hash.slice(1));
   }
 
-  function write(entries) {
+  // A fragment is the only part of a file's address that a page may change.
+  function address(entries) {
     const chosen = new URLSearchParams(entries.filter(([, value]) => value !== "" && value !== null));
-    // A fragment is the only part of a file's address that a page may change.
-    history.replaceState(null, "", chosen.size ? `#${chosen}` : "#");
+    return chosen.size ? `#${chosen}` : "#";
   }
 
-  robench.view = { read, write };
+  function write(entries) {
+    history.replaceState(null, "", address(entries));
+  }
+
+  // Another step of the history; letters of one search are one.
+  function push(entries) {
+    const [before, now] = [read().get("search"), new Map(entries).get("search")];
+    if (before && now && before !== now) write(entries);
+    else if (address(entries) !== (location.hash || "#")) history.pushState(null, "", address(entries));
+  }
+
+  robench.view = { read, write, push };
 })(window.robench);
