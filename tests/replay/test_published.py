@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from robench.integer import Engine, export_c, load_program, run_reference
+from robench.records.retired import current
 from robench.records.store import EXAMPLES, artefact, folders, read
 from robench.replay.verify import verify
 from robench.run.compose import from_plain
@@ -54,7 +55,8 @@ def test_a_published_program_verifies_without_training(
 def test_exported_c_labels_the_whole_test_set_alike(
     folder: Path, places: Places, data_root: Path, tmp_path: Path
 ) -> None:
-    config = from_plain(read(folder).config)
+    record = read(folder)
+    config = from_plain(current(record.config), record.provenance.components)
     places = replace(places, data_root=data_root)
     pixels = evidence(config, places).data.test.images
     program = load_program(PROGRAMS[folder])
